@@ -1,0 +1,60 @@
+//! Text from elsewhere, made safe to show.
+//!
+//! Servers, tokens and files hold text that a terminal would obey. Whatever is printed and not ours goes through [`clean`].
+
+/// `text` without control, escape, bidirectional and invisible formatting characters, white space folded to single
+/// blanks, and cut to `max_chars` characters (an ellipsis marks the cut).
+pub fn clean(text: &str, max_chars: usize) -> String {
+    let mut kept = String::new();
+    let mut count = 0;
+    let mut blank = false;
+    for character in text.chars() {
+        if character.is_whitespace() {
+            blank = count > 0;
+            continue;
+        }
+        if character.is_control() || is_format(character) {
+            continue;
+        }
+        if count + usize::from(blank) >= max_chars {
+            kept.push('…');
+            return kept;
+        }
+        if blank {
+            kept.push(' ');
+            count += 1;
+            blank = false;
+        }
+        kept.push(character);
+        count += 1;
+    }
+    kept
+}
+
+/// Characters of Unicode's general category Cf and their kin: invisible, or able to reorder what stands around them.
+fn is_format(character: char) -> bool {
+    matches!(character,
+        '\u{00ad}' | '\u{0600}'..='\u{0605}' | '\u{061c}' | '\u{06dd}' | '\u{070f}' | '\u{180e}'
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lb_21_cl_16_nothing_that_a_terminal_obeys_is_left() {
+        assert_eq!(clean("a\u{1b}[31mred\u{7}\u{9b}2J\0", 50), "a[31mred2J");
+        assert_eq!(clean("\u{202e}gnp.exe\u{2066}\u{200b}", 50), "gnp.exe");
+        assert_eq!(clean("  two\r\n\tlines  ", 50), "two lines");
+        assert_eq!(clean("日本語 ok", 50), "日本語 ok");
+    }
+
+    #[test]
+    fn long_text_is_cut_and_says_so() {
+        assert_eq!(clean("abcdef", 6), "abcdef");
+        assert_eq!(clean("abcdefg", 6), "abcdef…");
+        assert_eq!(clean("abc  ", 3), "abc");
+    }
+}
