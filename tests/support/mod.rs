@@ -1,0 +1,42 @@
+//! What integration tests stand on: the world outside, a browser in it, and a home directory.
+
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test uses another part")]
+#![allow(clippy::unwrap_used, reason = "what a test stands on should stop it when it breaks")]
+
+mod browser;
+mod service;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+pub use browser::{FakeBrowser, Mode, Page};
+pub use service::{AUDIENCE, CLIENT_ID, Fault, Options, Organization, Part, Person, Request, Service, Workspace};
+
+/// A home directory of its own, with an empty `.astro`; gone when dropped.
+pub struct TestHome(tempfile::TempDir);
+
+impl TestHome {
+    pub fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join(".astro")).unwrap();
+        Self(home)
+    }
+
+    /// What `HOME` and `ASTRO_HOME` are to be.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn config_path(&self) -> PathBuf {
+        self.path().join(".astro/config.yaml")
+    }
+
+    /// The text of config.yaml, if there is one.
+    pub fn config(&self) -> Option<String> {
+        fs::read_to_string(self.config_path()).ok()
+    }
+
+    pub fn write_config(&self, text: &str) {
+        fs::write(self.config_path(), text).unwrap();
+    }
+}

@@ -1,0 +1,134 @@
+//! Who and what there is in the world of the tests, and how it behaves.
+
+use std::time::Duration;
+
+/// What the world is like. Everything may be changed while the service runs, through [`Service::set`].
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The port to listen on; 0 takes any free one. Only looked at when the service starts.
+    pub port: u16,
+    /// The issuer's name, with its slash, where it is reached by another name than `http://localhost:PORT/`.
+    pub issuer: Option<String>,
+    /// The Unix time; `None` is the machine's clock.
+    pub now: Option<i64>,
+    /// How long each answer is held back.
+    pub delay: Duration,
+    /// The lifetime of access tokens, in seconds.
+    pub token_lifetime: i64,
+    /// Whether a refresh token is good for one use only. Spending one twice then revokes its whole family.
+    pub rotation: bool,
+    /// Whether the callback carries `iss`, and the metadata say so (RFC 9207).
+    pub iss_in_callback: bool,
+    /// Which of the two keys signs: 0 or 1.
+    pub signing_key: usize,
+    /// Key 1 is in the key set once this many fetches have been answered without it.
+    pub second_key_after: usize,
+    /// Whether every page of a list is full, whatever its offset.
+    pub endless_pages: bool,
+    /// Those who have an account. Anyone else who logs in is given one.
+    pub people: Vec<Person>,
+    /// What everybody belongs to.
+    pub organizations: Vec<Organization>,
+}
+
+/// Someone with an account at the identity provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// Who it is to the issuer.
+    pub sub: String,
+    /// The address they log in with.
+    pub email: String,
+    /// Their full name.
+    pub name: String,
+}
+
+/// An organization with its workspaces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Organization {
+    /// Its id in the API.
+    pub id: String,
+    /// Its id at the identity provider, which is another one.
+    pub auth0_id: String,
+    /// Its name.
+    pub name: String,
+    /// `HOSTED`, `HYBRID`, or not told.
+    pub product: Option<&'static str>,
+    /// The e-mail domains that it owns; the organization lookup goes by them.
+    pub managed_domains: Vec<String>,
+    /// Its workspaces.
+    pub workspaces: Vec<Workspace>,
+}
+
+/// A workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workspace {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Person {
+    /// Somebody with this address, named after it.
+    pub fn new(email: &str) -> Self {
+        let mut name = email.split('@').next().unwrap_or_default().to_owned();
+        if let Some(first) = name.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        Self { sub: format!("auth0|{}", email.to_lowercase()), email: email.to_owned(), name }
+    }
+}
+
+impl Organization {
+    /// The `number`th organization, called `name`, with one workspace for each of `workspaces`.
+    pub fn new(number: usize, name: &str, workspaces: &[&str]) -> Self {
+        let workspace = |(index, name): (usize, &&str)| {
+            let id = format!("clws{number:05}{:016}", index + 1);
+            Workspace { id, name: (*name).to_owned() }
+        };
+        Self {
+            id: format!("clorg{number:020}"),
+            auth0_id: format!("org_{number:016}"),
+            name: name.to_owned(),
+            product: Some("HOSTED"),
+            managed_domains: Vec::new(),
+            workspaces: workspaces.iter().enumerate().map(workspace).collect(),
+        }
+    }
+}
+
+impl Default for Options {
+    /// Ada and Grace, two organizations, three workspaces. The first organization owns Ada's e-mail domain.
+    fn default() -> Self {
+        let mut engines = Organization::new(1, "Analytical Engines", &["Difference Engine", "Punched Cards"]);
+        engines.managed_domains = vec!["example.com".to_owned()];
+        Self {
+            port: 0,
+            issuer: None,
+            now: None,
+            delay: Duration::ZERO,
+            token_lifetime: 86_400,
+            rotation: true,
+            iss_in_callback: false,
+            signing_key: 0,
+            second_key_after: usize::MAX,
+            endless_pages: false,
+            people: vec![
+                Person { name: "Ada Lovelace".to_owned(), ..Person::new("ada@example.com") },
+                Person { name: "Grace Hopper".to_owned(), ..Person::new("grace@example.org") },
+            ],
+            organizations: vec![engines, Organization::new(2, "Compilers", &["Flow-Matic"])],
+        }
+    }
+}
+
+impl Options {
+    /// `count` organizations that own no e-mail domain, each with `workspaces` workspaces.
+    pub fn organizations(mut self, count: usize, workspaces: usize) -> Self {
+        let names: Vec<String> = (1..=workspaces).map(|n| format!("Workspace {n:05}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let organization = |n| Organization::new(n, &format!("Organization {n:05}"), &names);
+        self.organizations = (1..=count).map(organization).collect();
+        self
+    }
+}
