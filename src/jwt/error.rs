@@ -1,0 +1,272 @@
+//! Why a token was refused, with what a person needs to understand it.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use url::{Host, Url};
+
+use crate::domain::Domain;
+use crate::text::clean;
+
+/// A token is refused. Values found in the token are kept as they were and cleaned when shown.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JwtError {
+    /// Not three base64url segments of which the first two hold JSON objects.
+    #[error("this is not a JSON Web Token")]
+    NotAJwt,
+    /// Five segments: RFC 7516 instead of RFC 7515.
+    #[error("the token is encrypted and cannot be checked here")]
+    Encrypted,
+    /// Over 16 KiB.
+    #[error("the token is longer than 16 KiB")]
+    TooLong,
+    /// A name occurs twice in one JSON object, so that two readers could see two tokens.
+    #[error("the token has two members of one name")]
+    DuplicateMember,
+    /// A member of the header or a claim is not of its type, or out of its range.
+    #[error("the token's `{0}` is malformed")]
+    Malformed(&'static str),
+    /// A claim that every token of this kind has to have.
+    #[error("the token has no `{0}`")]
+    Missing(&'static str),
+    /// Signed with anything but RS256.
+    #[error("the token's algorithm is `{}`, only `RS256` is accepted", clean(.0, 20))]
+    Algorithm(String),
+    /// The header demands something that this program does not do (`crit`, `b64`, `zip`).
+    #[error("the token demands `{0}`, which is not supported")]
+    Unsupported(&'static str),
+    /// A JWT for another purpose, by the `typ` in its header.
+    #[error("the token is of type `{}`, which has no place here", clean(.0, 40))]
+    TypeNotAccepted(String),
+    /// An ID token where an access token belongs.
+    #[error("this is an ID token")]
+    IdTokenGiven,
+    /// An Astro API token where the token of a person belongs.
+    #[error("this is an Astro API token")]
+    ApiTokenGiven,
+    /// Its time has passed.
+    #[error("expired on {} ({})", TimeZone::UTC.to_datetime(*.at).date(), ago(*.at, *.now))]
+    Expired {
+        /// When it expired.
+        at: Timestamp,
+        /// When it was looked at.
+        now: Timestamp,
+    },
+    /// Its time has not come.
+    #[error("not valid before {from}, and the clock here says {now}")]
+    NotYetValid {
+        /// The beginning of its validity.
+        from: Timestamp,
+        /// When it was looked at.
+        now: Timestamp,
+    },
+    /// Made in what is the future by this machine's clock.
+    #[error("issued at {at}, but the clock here says {now}")]
+    IssuedInFuture {
+        /// When it was issued.
+        at: Timestamp,
+        /// When it was looked at.
+        now: Timestamp,
+    },
+    /// Another issuer than the one of the domain that was asked for.
+    #[error("{}", wrong_issuer(.found, .expected))]
+    WrongIssuer {
+        /// The token's `iss`.
+        found: String,
+        /// The issuer that was asked for.
+        expected: String,
+    },
+    /// Meant for someone else.
+    #[error("made for `{}`, not for `{}`", clean(&.found.join("`, `"), 200), clean(.expected, 100))]
+    WrongAudience {
+        /// The token's `aud`.
+        found: Vec<String>,
+        /// Who it has to be for.
+        expected: String,
+    },
+    /// An ID token that others may use as well (OpenID Connect Core section 3.1.3.7, step 3).
+    #[error("the ID token is also made for `{}`", clean(.0, 100))]
+    UntrustedAudience(String),
+    /// Another client asked for the ID token (OpenID Connect Core section 3.1.3.7, step 5).
+    #[error("the ID token was given to another client, `{}`", clean(.0, 100))]
+    WrongParty(String),
+    /// The ID token does not repeat the `nonce` of this login.
+    #[error("the ID token belongs to another login")]
+    Nonce,
+    /// The ID token was made together with another access token.
+    #[error("the ID token belongs to another access token")]
+    AtHash,
+    /// Not the organization that the login was for.
+    #[error(
+        "signed in to {}, not to the organization `{}`",
+        .found.as_ref().map_or_else(|| "no organization".to_owned(), |found| format!("the organization `{}`", clean(found, 100))),
+        clean(.expected, 100)
+    )]
+    Organization {
+        /// The token's `org_id`.
+        found: Option<String>,
+        /// The organization in the authorization request.
+        expected: String,
+    },
+    /// No key of the issuer has the token's `kid`. Newer keys may: fetch them again, once.
+    #[error("signed with a key that the issuer does not publish")]
+    UnknownKey,
+    /// The token has no `kid`, and the issuer has several keys.
+    #[error("the token does not say which of the issuer's keys it is signed with")]
+    KeyNotNamed,
+    /// The key that the token names has not signed it, or not as it stands.
+    #[error("the signature is not right: the token was damaged or forged")]
+    SignatureInvalid,
+}
+
+/// The Astro domain that `issuer` signs for: `https://auth.astronomer-stage.io/` signs for `astronomer-stage.io`.
+/// `None` for an issuer that has no such domain.
+pub fn issuer_domain(issuer: &str) -> Option<Domain> {
+    let url = Url::parse(issuer).ok()?;
+    let host = url.host_str()?;
+    match url.port() {
+        Some(port) if host == "localhost" => format!("{host}:{port}").parse().ok(),
+        Some(_) => None,
+        None => host.strip_prefix("auth.").unwrap_or(host).parse().ok(),
+    }
+}
+
+fn wrong_issuer(found: &str, expected: &str) -> String {
+    match (issuer_domain(found), issuer_domain(expected)) {
+        (Some(found), Some(expected)) if found != expected => format!("issued for {found}, you asked for {expected}"),
+        _ if is_canonical(found) => format!(
+            "issued under the identity provider's own name {}, only tokens issued under {} are accepted",
+            clean(found, 100),
+            clean(expected, 100)
+        ),
+        _ => format!("issued by {}, not by {}", clean(found, 100), clean(expected, 100)),
+    }
+}
+
+/// Whether this is the name that Auth0 itself gives a tenant. Tokens asked for under that name carry it as their issuer.
+fn is_canonical(issuer: &str) -> bool {
+    let host = Url::parse(issuer).ok().and_then(|url| url.host().map(|host| host.to_owned()));
+    matches!(host, Some(Host::Domain(name)) if name.ends_with(".auth0.com"))
+}
+
+/// How long before `now` something was, in its largest unit. Months and years are of average length.
+fn ago(at: Timestamp, now: Timestamp) -> String {
+    const UNITS: [(i64, &str); 5] =
+        [(31_556_952, "year"), (2_629_746, "month"), (86_400, "day"), (3_600, "hour"), (60, "minute")];
+    let seconds = now.duration_since(at).as_secs();
+    let Some((length, unit)) = UNITS.into_iter().find(|(length, _)| seconds >= *length) else {
+        return "just now".to_owned();
+    };
+    let count = seconds / length;
+    format!("{count} {unit}{} ago", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn every_refusal_reads_well() {
+        let now = at("2026-11-24T10:00:00Z");
+        let ours = "https://auth.astronomer.io/".to_owned();
+        let issued_by =
+            |found: &str| JwtError::WrongIssuer { found: found.to_owned(), expected: ours.clone() }.to_string();
+        let table = [
+            (
+                JwtError::Expired { at: at("2023-03-22T08:35:40Z"), now }.to_string(),
+                "expired on 2023-03-22 (3 years ago)",
+            ),
+            (
+                JwtError::IssuedInFuture { at: at("2027-01-01T00:00:00Z"), now }.to_string(),
+                "issued at 2027-01-01T00:00:00Z, but the clock here says 2026-11-24T10:00:00Z",
+            ),
+            (
+                JwtError::NotYetValid { from: at("2027-01-01T00:00:00Z"), now }.to_string(),
+                "not valid before 2027-01-01T00:00:00Z, and the clock here says 2026-11-24T10:00:00Z",
+            ),
+            (
+                issued_by("https://auth.astronomer-stage.io/"),
+                "issued for astronomer-stage.io, you asked for astronomer.io",
+            ),
+            (issued_by("http://localhost:9000/"), "issued for localhost:9000, you asked for astronomer.io"),
+            (
+                issued_by("https://astronomer-prod.us.auth0.com/"),
+                "issued under the identity provider's own name https://astronomer-prod.us.auth0.com/, \
+                 only tokens issued under https://auth.astronomer.io/ are accepted",
+            ),
+            (
+                issued_by("https://auth.astronomer.io"),
+                "issued by https://auth.astronomer.io, not by https://auth.astronomer.io/",
+            ),
+            (
+                issued_by("https://evil.example/\u{1b}[2J"),
+                "issued by https://evil.example/[2J, not by https://auth.astronomer.io/",
+            ),
+            (
+                JwtError::WrongAudience {
+                    found: vec!["one".to_owned(), "two\u{7}".to_owned()],
+                    expected: "astronomer-ee".to_owned(),
+                }
+                .to_string(),
+                "made for `one`, `two`, not for `astronomer-ee`",
+            ),
+            (
+                JwtError::Organization { found: None, expected: "org_1".to_owned() }.to_string(),
+                "signed in to no organization, not to the organization `org_1`",
+            ),
+            (
+                JwtError::Organization { found: Some("org_2".to_owned()), expected: "org_1".to_owned() }.to_string(),
+                "signed in to the organization `org_2`, not to the organization `org_1`",
+            ),
+            (
+                JwtError::Algorithm("none\u{202e}".to_owned()).to_string(),
+                "the token's algorithm is `none`, only `RS256` is accepted",
+            ),
+            (JwtError::UnknownKey.to_string(), "signed with a key that the issuer does not publish"),
+            (JwtError::IdTokenGiven.to_string(), "this is an ID token"),
+        ];
+        for (said, wanted) in table {
+            assert_eq!(said, wanted);
+        }
+    }
+
+    #[test]
+    fn an_issuer_names_its_domain() {
+        let table = [
+            ("https://auth.astronomer.io/", Some("astronomer.io")),
+            ("https://auth.astronomer-dev.io/", Some("astronomer-dev.io")),
+            ("https://astronomer-perf.io/", Some("astronomer-perf.io")),
+            ("http://localhost:9000/", Some("localhost:9000")),
+            ("http://localhost/", Some("localhost")),
+            ("https://auth.astronomer.io:8443/", None),
+            ("https://auth.example.com/", None),
+            ("https://astronomer-prod.us.auth0.com/", None),
+            ("http://127.0.0.1:9000/", None),
+            ("auth.astronomer.io", None),
+            ("", None),
+        ];
+        for (issuer, domain) in table {
+            assert_eq!(issuer_domain(issuer).map(|domain| domain.to_string()).as_deref(), domain, "{issuer}");
+        }
+    }
+
+    #[test]
+    fn times_past_are_told_in_their_largest_unit() {
+        let now = at("2026-11-24T10:00:00Z");
+        let table = [
+            ("2026-11-24T09:59:01Z", "just now"),
+            ("2026-11-24T09:59:00Z", "1 minute ago"),
+            ("2026-11-24T08:00:01Z", "1 hour ago"),
+            ("2026-11-22T10:00:00Z", "2 days ago"),
+            ("2026-09-01T10:00:00Z", "2 months ago"),
+            ("2023-03-22T08:35:40Z", "3 years ago"),
+            ("1970-01-01T00:00:00Z", "56 years ago"),
+        ];
+        for (then, words) in table {
+            assert_eq!(ago(at(then), now), words, "{then}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The cryptography of this process, chosen in one place: ring, for TLS and for token signatures.
+//!
+//! For tokens it knows RS256 and nothing else. No code for HMAC, elliptic curves or RSA-PSS is linked in, so a token
+//! cannot talk the program into another algorithm (RFC 8725 section 2.1).
+
+use std::sync::Once;
+
+use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
+use jsonwebtoken::errors::{Error, ErrorKind};
+use jsonwebtoken::signature::{self, Verifier};
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
+use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
+
+/// Makes ring the provider of this process. Called before the first HTTP client is built; calling it again is harmless.
+pub fn install() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        // Each fails only where a provider is installed already, and nothing but this function installs one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let _ = RS256_ALONE.install_default();
+    });
+}
+
+static RS256_ALONE: CryptoProvider = CryptoProvider {
+    signer_factory: |_, _| Err(ErrorKind::UnsupportedAlgorithm.into()),
+    verifier_factory: |algorithm, key| verifier(*algorithm, key),
+    key_utils: KeyUtils::new_unimplemented(),
+};
+
+fn verifier(algorithm: Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
+    match (algorithm, key.kind()) {
+        (Algorithm::RS256, DecodingKeyKind::RsaModulusExponent { n, e }) => {
+            Ok(Box::new(Rs256(RsaPublicKeyComponents { n: n.clone(), e: e.clone() })))
+        }
+        _ => Err(ErrorKind::UnsupportedAlgorithm.into()),
+    }
+}
+
+struct Rs256(RsaPublicKeyComponents<Vec<u8>>);
+
+impl Verifier<Vec<u8>> for Rs256 {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
+        self.0.verify(&RSA_PKCS1_2048_8192_SHA256, message, signature).map_err(|_| signature::Error::new())
+    }
+}
+
+impl JwtVerifier for Rs256 {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::RS256
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jw_2_jw_3_no_other_algorithm_can_be_asked_for() {
+        install();
+        install();
+        let rsa = DecodingKey::from_rsa_raw_components(&[0xff; 256], &[1, 0, 1]);
+        let secret = DecodingKey::from_secret(&[0xff; 256]);
+        for algorithm in [Algorithm::HS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::ES256] {
+            assert!(verifier(algorithm, &rsa).is_err(), "{algorithm:?}");
+            assert!(verifier(algorithm, &secret).is_err(), "{algorithm:?}");
+        }
+        assert!(verifier(Algorithm::RS256, &secret).is_err());
+        assert!(verifier(Algorithm::RS256, &rsa).is_ok());
+        assert!(
+            jsonwebtoken::crypto::sign(b"x", &jsonwebtoken::EncodingKey::from_secret(b"x"), Algorithm::HS256).is_err()
+        );
+    }
+}
