@@ -122,7 +122,11 @@ fn parse_preview(name: &str) -> Option<Domain> {
 fn parse_local(name: &str) -> Option<Domain> {
     let rest = name.strip_prefix("localhost")?;
     if rest.is_empty() {
-        return Domain::new(name.to_owned(), Kind::Local { port: None }, &format!("http://localhost:{LOCAL_API_PORT}/"));
+        return Domain::new(
+            name.to_owned(),
+            Kind::Local { port: None },
+            &format!("http://localhost:{LOCAL_API_PORT}/"),
+        );
     }
     let digits = rest.strip_prefix(':')?;
     // `u16::from_str` takes a leading plus sign and leading zeros, which would make two names for one server.
@@ -167,7 +171,11 @@ mod tests {
             ("astronomer-stage.io", "astronomer-stage.io", "https://api.astronomer-stage.io/"),
             ("cloud.astronomer-perf.io", "astronomer-perf.io", "https://api.astronomer-perf.io/"),
             ("pr1234.astronomer-dev.io", "pr1234.astronomer-dev.io", "https://pr1234.api.astronomer-dev.io/"),
-            ("pr123456.cloud.astronomer-dev.io", "pr123456.astronomer-dev.io", "https://pr123456.api.astronomer-dev.io/"),
+            (
+                "pr123456.cloud.astronomer-dev.io",
+                "pr123456.astronomer-dev.io",
+                "https://pr123456.api.astronomer-dev.io/",
+            ),
             ("localhost", "localhost", "http://localhost:8888/"),
             ("localhost:9000", "localhost:9000", "http://localhost:9000/"),
         ];

@@ -1,1 +1,313 @@
-//! .
+//! What went wrong, in words for a person: what happened, why, and what to do next. The exit code says the kind.
+//!
+//! Everything here is decided by type; no message is ever looked at.
+
+use std::error::Error as _;
+use std::io;
+use std::time::Duration;
+
+use crate::api::ListError;
+use crate::browser::NoBrowser;
+use crate::commands::login::place::NotFound;
+use crate::config::ConfigError;
+use crate::credentials::StoreError;
+use crate::domain::{Domain, DomainError};
+use crate::http::{Fault, HttpError};
+use crate::jwt::{JwksError, JwtError};
+use crate::oauth::{CallbackError, ErrorCode, IssuerError, ListenError, RandomError, TokenEndpointError};
+use crate::ui::UiError;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The person stopped it.
+    #[error("cancelled")]
+    Cancelled,
+    /// A login that left nothing behind.
+    #[error("could not sign in to {domain}")]
+    SignIn {
+        /// Where to.
+        domain: String,
+        /// Why not.
+        source: Box<Error>,
+    },
+    /// A login that stands, without the organization or the workspace that it was to use.
+    #[error("signed in to {domain}, but could not settle where you work there")]
+    Settle {
+        /// Where to.
+        domain: String,
+        /// Why not.
+        source: Box<Error>,
+    },
+    /// The domain is none of Astro's.
+    #[error(transparent)]
+    Domain(#[from] DomainError),
+    /// A token stands where the domain belongs.
+    #[error("this looks like a token, not like a domain")]
+    TokenAsDomain,
+    /// Nothing was given as a token.
+    #[error("the token is empty")]
+    NoToken,
+    /// No place for config.yaml is known.
+    #[error("there is no home directory")]
+    NoHome,
+    /// No terminal to ask in, and no browser to send anyone to.
+    #[error("nobody can sign in here: {reason}, and there is no terminal")]
+    NobodyThere {
+        /// Why no browser can be opened.
+        reason: NoBrowser,
+    },
+    /// The browser did not come back.
+    #[error("no reply from the browser within {}", minutes(*.waited))]
+    NoReply {
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// Another account than the one that was asked for.
+    #[error("you asked for {asked}, but the browser signed in {}", .found.as_deref().unwrap_or("an account without an e-mail address"))]
+    OtherAccount {
+        /// The address that was asked for.
+        asked: String,
+        /// The address that came back, safe to print.
+        found: Option<String>,
+    },
+    /// Two answers of the issuer are about two people.
+    #[error("the issuer's answers do not agree on who has signed in")]
+    OtherSubject,
+    /// The issuer did not say who signed in.
+    #[error("the issuer sent no ID token")]
+    NoIdToken,
+    /// There is no keychain, and plain text is forbidden.
+    #[error("there is no keychain here ({reason}), and storing the credentials as plain text is forbidden")]
+    FallbackForbidden {
+        /// What is missing.
+        reason: &'static str,
+    },
+    /// The person belongs to no organization.
+    #[error("you are signed in, but belong to no organization")]
+    NoOrganization,
+    /// A flag names an organization or a workspace that cannot be chosen.
+    #[error(transparent)]
+    NotFound(#[from] NotFound),
+    /// config.yaml could not be read or written.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The credentials could not be read or written.
+    #[error("could not use the keychain: {0}")]
+    Store(#[from] StoreError),
+    /// The callback port could not be had.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The login configuration or the issuer is not to be trusted, or out of reach.
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
+    /// The browser came back without a code.
+    #[error(transparent)]
+    Callback(#[from] CallbackError),
+    /// The code was not exchanged for a token.
+    #[error(transparent)]
+    Token(#[from] TokenEndpointError),
+    /// The issuer's keys are of no use.
+    #[error(transparent)]
+    Keys(#[from] JwksError),
+    /// A token was refused.
+    #[error(transparent)]
+    Jwt(#[from] JwtError),
+    /// A request failed.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// A list could not be read.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// The terminal could not be used.
+    #[error(transparent)]
+    Ui(UiError),
+    /// No randomness, no login.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// The operating system refused something basic, such as a thread.
+    #[error("the operating system refused")]
+    Io(#[from] io::Error),
+}
+
+impl From<UiError> for Error {
+    fn from(error: UiError) -> Self {
+        match error {
+            UiError::Cancelled => Self::Cancelled,
+            other => Self::Ui(other),
+        }
+    }
+}
+
+impl Error {
+    /// This error as the reason why a login left nothing behind.
+    pub fn during_sign_in(self, domain: &Domain) -> Self {
+        match self {
+            // The person knows what they have just stopped.
+            Self::Cancelled => self,
+            source => Self::SignIn { domain: domain.to_string(), source: Box::new(source) },
+        }
+    }
+
+    /// This error as the reason why a login that stands is not complete.
+    pub fn during_settling(self, domain: &Domain) -> Self {
+        match self {
+            Self::Cancelled => self,
+            source => Self::Settle { domain: domain.to_string(), source: Box::new(source) },
+        }
+    }
+
+    /// The exit code: 1 failed, 2 usage, 4 not authenticated, 130 cancelled.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Cancelled => 130,
+            Self::SignIn { source, .. } | Self::Settle { source, .. } => source.exit_code(),
+            Self::Domain(_) | Self::TokenAsDomain | Self::NoToken | Self::NobodyThere { .. } => 2,
+            Self::OtherAccount { .. } | Self::OtherSubject | Self::NoIdToken | Self::Callback(_) | Self::Jwt(_) => 4,
+            Self::Token(TokenEndpointError::Refused(refused)) if refused.code != ErrorCode::TooManyRequests => 4,
+            Self::Http(error) | Self::List(ListError::Http(error)) if error.status() == Some(401) => 4,
+            Self::NoHome
+            | Self::NoReply { .. }
+            | Self::FallbackForbidden { .. }
+            | Self::NoOrganization
+            | Self::NotFound(_)
+            | Self::Config(_)
+            | Self::Store(_)
+            | Self::Listen(_)
+            | Self::Issuer(_)
+            | Self::Token(_)
+            | Self::Keys(_)
+            | Self::Http(_)
+            | Self::List(_)
+            | Self::Ui(_)
+            | Self::Random(_)
+            | Self::Io(_) => 1,
+        }
+    }
+
+    /// The causes below this error, outermost first.
+    pub fn causes(&self) -> Vec<String> {
+        let mut causes = Vec::new();
+        let mut next = self.source();
+        while let Some(cause) = next {
+            causes.push(crate::text::clean(&cause.to_string(), 300));
+            next = cause.source();
+        }
+        causes
+    }
+
+    /// What the person can do about it, where there is something.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::SignIn { source, .. } | Self::Settle { source, .. } => return source.hint(),
+            Self::Domain(_) => {
+                "Astro's domains are astronomer.io, previews of it, and localhost[:PORT]; \
+                 for Astro Private Cloud use the Go CLI"
+            }
+            Self::TokenAsDomain => "to sign in with a token, use `astro login --token-login -` and enter it there",
+            Self::NoToken => "make one at https://cloud.astronomer.io/token",
+            Self::NoHome => "set HOME, or ASTRO_HOME to the folder that is to hold `.astro`",
+            Self::NobodyThere { .. } => {
+                "use `--login-link` for a link to open elsewhere, or `--token-login -` with a token on standard input"
+            }
+            Self::NoReply { .. } => {
+                "if the browser shows an error page, the identity provider has refused the request, and that page says \
+                 why; if it could not connect, run this again and paste the address it ends on"
+            }
+            Self::OtherAccount { .. } => "sign in with the other account, or leave out `--email`",
+            Self::OtherSubject | Self::NoIdToken | Self::Keys(_) => {
+                "try again; if it happens again, tell Astronomer's support"
+            }
+            Self::FallbackForbidden { .. } => {
+                "start a keychain such as gnome-keyring, or unset `no_insecure_fallback` and \
+                 ASTRO_NO_INSECURE_FALLBACK, or choose plain text with `--insecure-storage`"
+            }
+            Self::NoOrganization => "ask the owner of your organization to invite you, then run `astro login` again",
+            Self::NotFound(_) => "you are signed in; run `astro login` again to choose another",
+            Self::Config(error) => error.hint(),
+            Self::Store(error) => store_hint(error),
+            Self::Listen(_) => {
+                "end the program that has the port (`lsof -i :12345` tells which), or sign in from a terminal and paste the address"
+            }
+            Self::Callback(_) | Self::Token(TokenEndpointError::Refused(_)) => "run `astro login` to try again",
+            Self::Issuer(error) => return issuer_hint(error),
+            Self::Token(TokenEndpointError::Http(error)) | Self::Http(error) | Self::List(ListError::Http(error)) => {
+                return http_hint(error).map(str::to_owned);
+            }
+            Self::List(_) => "try again; if it happens again, tell Astronomer's support",
+            Self::Jwt(error) => return jwt_hint(error).map(str::to_owned),
+            Self::Cancelled
+            | Self::Token(TokenEndpointError::TokenType(_))
+            | Self::Ui(_)
+            | Self::Random(_)
+            | Self::Io(_) => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+fn store_hint(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Absent { .. } => "start a keychain, or choose plain text with `--insecure-storage`",
+        StoreError::Locked => "unlock the keychain and try again, or choose plain text with `--insecure-storage`",
+        StoreError::Refused => "allow access when the keychain asks, or choose plain text with `--insecure-storage`",
+        StoreError::TimedOut(_) => {
+            "answer the keychain's dialog if there is one; `--insecure-storage` does without the keychain"
+        }
+        StoreError::Damaged => "run `astro login` to write them anew",
+        StoreError::NewerFormat => "use the newer version, or remove the entry of service `astro-login`",
+        StoreError::Other(_) => "`--insecure-storage` does without the keychain",
+    }
+}
+
+fn issuer_hint(error: &IssuerError) -> Option<String> {
+    match error {
+        IssuerError::Http(error) => http_hint(error).map(str::to_owned),
+        IssuerError::Refused { .. } | IssuerError::OtherIssuer { .. } => {
+            Some("nothing was sent there; if this persists, tell Astronomer's support".to_owned())
+        }
+    }
+}
+
+fn http_hint(error: &HttpError) -> Option<&'static str> {
+    match &error.fault {
+        Fault::Dns | Fault::Connect(_) | Fault::Timeout(_) | Fault::Interrupted => {
+            Some("check the network and, behind a proxy, HTTPS_PROXY; then try again")
+        }
+        Fault::Certificate(_) => Some("if a proxy of your company inspects TLS, name its certificate in SSL_CERT_FILE"),
+        Fault::Setup(_) => Some("install the system's CA certificates, or name a file of them in SSL_CERT_FILE"),
+        Fault::Status { status: 401, .. } => Some("run `astro login` to sign in again"),
+        Fault::Status { status: 403, .. } => Some("ask the owner of your organization for access"),
+        Fault::Status { status: 429 | 500..=599, .. } => Some("try again in a minute"),
+        Fault::NotHttps
+        | Fault::TooLarge { .. }
+        | Fault::Redirect { .. }
+        | Fault::Status { .. }
+        | Fault::NotUnderstood => Some("a proxy or captive portal may be in between; try again from another network"),
+    }
+}
+
+fn jwt_hint(error: &JwtError) -> Option<&'static str> {
+    match error {
+        JwtError::ApiTokenGiven => Some("an API token needs no login: put it into ASTRO_API_TOKEN"),
+        JwtError::IssuedInFuture { .. } | JwtError::NotYetValid { .. } => Some("set the clock of this machine"),
+        JwtError::WrongIssuer { .. } => {
+            Some("name the domain that the token is for: `astro login DOMAIN --token-login -`")
+        }
+        JwtError::Expired { .. }
+        | JwtError::NotAJwt
+        | JwtError::IdTokenGiven
+        | JwtError::UnknownKey
+        | JwtError::SignatureInvalid => Some("get a fresh token at https://cloud.astronomer.io/token"),
+        _ => None,
+    }
+}
+
+fn minutes(duration: Duration) -> String {
+    match duration.as_secs() {
+        60 => "1 minute".to_owned(),
+        seconds if seconds % 60 == 0 && seconds > 0 => format!("{} minutes", seconds / 60),
+        1 => "1 second".to_owned(),
+        seconds => format!("{seconds} seconds"),
+    }
+}

@@ -4,12 +4,14 @@
 #![allow(clippy::unwrap_used, reason = "what a test stands on should stop it when it breaks")]
 
 mod browser;
+mod program;
 mod service;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use browser::{FakeBrowser, Mode, Page};
+pub use program::{MemoryStore, Outcome, Stage};
 pub use service::{AUDIENCE, CLIENT_ID, Fault, Options, Organization, Part, Person, Request, Service, Workspace};
 
 /// A home directory of its own, with an empty `.astro`; gone when dropped.

@@ -1,0 +1,196 @@
+//! The wait for the browser, at two doors at once: the callback listener, and an address pasted into the terminal.
+//!
+//! Both lead through the same parser. Whatever does not belong to this login is told off, and the wait goes on; only the
+//! answer to this login, the person's Ctrl-C or the end of the time ends it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tokio::time::{Instant, sleep_until};
+use url::Url;
+
+use super::Attempt;
+use super::browser::{Invited, Way};
+use crate::browser;
+use crate::error::Error;
+use crate::oauth::{
+    AuthorizationCode, CallbackError, CallbackListener, Callbacks, Event, ExpectedResponse, ListenError, RedirectUri,
+    Reply, Verdict, parse_pasted,
+};
+use crate::ui::{Line, Lines, UiError};
+
+/// The port that Astro's redirect URI is registered with.
+const CALLBACK_PORT: u16 = 12345;
+
+/// What the issuer answered, and the browser that brought it, where one did.
+pub(super) struct Answer {
+    pub(super) result: Result<AuthorizationCode, CallbackError>,
+    pub(super) reply: Option<Reply>,
+}
+
+/// Where the answer can come in.
+pub(super) struct Doors<'a> {
+    /// None where another program has the port.
+    callbacks: Option<Callbacks>,
+    redirect_uri: &'a RedirectUri,
+    response: ExpectedResponse,
+}
+
+impl<'a> Doors<'a> {
+    pub(super) fn open(
+        listener: Option<CallbackListener>,
+        redirect_uri: &'a RedirectUri,
+        response: ExpectedResponse,
+    ) -> Self {
+        let callbacks = listener.map(|listener| listener.serve(response.clone()));
+        Self { callbacks, redirect_uri, response }
+    }
+
+    async fn event(&mut self) -> Event {
+        match &mut self.callbacks {
+            Some(callbacks) => callbacks.next().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Attempt<'_> {
+    /// Takes the callback port. Where another program has it, the person can still paste.
+    pub(super) async fn bind(&self) -> Result<(RedirectUri, Option<CallbackListener>), Error> {
+        // A development server takes any redirect URI; Astro's has this one registered, and no other.
+        let port = if self.domain.local_port().is_some() { 0 } else { CALLBACK_PORT };
+        match CallbackListener::bind(port).await {
+            Ok(listener) => Ok((listener.redirect_uri(), Some(listener))),
+            Err(ListenError::PortTaken(port)) if self.system.ui.can_ask() => {
+                self.system.ui.warn(&format!(
+                    "another program has port {port}, so the browser cannot report back; `lsof -i :{port}` tells which. \
+                     You can still paste the address that the browser ends on"
+                ));
+                Ok((RedirectUri::new(port), None))
+            }
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    /// Shows the link or opens it, then waits for the answer.
+    pub(super) async fn wait(
+        &self,
+        mut doors: Doors<'_>,
+        way: Way,
+        link: &Url,
+        invited: &Invited,
+    ) -> Result<Answer, Error> {
+        let ui = &self.system.ui;
+        let deadline = Instant::now() + self.login.timeout;
+        let mut open_on_enter = self.show(way, link, invited, &doors).await?;
+        let message = match (open_on_enter, &doors.callbacks) {
+            (true, _) => "Press Enter to open the browser (Ctrl-C cancels)",
+            (false, Some(_)) => "Waiting for you to sign in in the browser (Ctrl-C cancels)",
+            (false, None) => "Waiting for the address that the browser ends on: paste it here (Ctrl-C cancels)",
+        };
+        let mut lines = if ui.can_ask() { Some(ui.lines(message)?) } else { None };
+        let _spinner = lines.is_none().then(|| ui.spinner(message));
+        loop {
+            tokio::select! {
+                event = doors.event() => match event {
+                    Event::Callback(callback) => {
+                        return Ok(Answer { result: callback.result, reply: Some(callback.reply) });
+                    }
+                    Event::TlsAttempt => ui.say(
+                        "The browser has tried https, which is not spoken here. Change https:// to http:// in its address \
+                         bar, or copy the address from the question mark on and paste it here.",
+                    ),
+                },
+                entered = next_line(&mut lines) => match entered {
+                    Ok(text) if text.expose().trim().is_empty() => {
+                        if std::mem::take(&mut open_on_enter) {
+                            self.open_browser(link).await;
+                        }
+                    }
+                    Ok(text) => match parse_pasted(text.expose(), doors.redirect_uri, &doors.response) {
+                        Ok(code) => return Ok(Answer { result: Ok(code), reply: None }),
+                        Err(Verdict::Ended(error)) => return Ok(Answer { result: Err(error), reply: None }),
+                        Err(Verdict::Stranger(stranger)) => ui.say(&format!(
+                            "{stranger}; paste all of it, from http://localhost:{} on",
+                            doors.redirect_uri.port()
+                        )),
+                    },
+                    Err(error) => return Err(error.into()),
+                },
+                () = sleep_until(deadline) => return Err(Error::NoReply { waited: self.login.timeout }),
+            }
+        }
+    }
+
+    /// Brings the link before the person. Returns whether the browser is to be opened when they press Enter.
+    async fn show(&self, way: Way, link: &Url, invited: &Invited, doors: &Doors<'_>) -> Result<bool, Error> {
+        let ui = &self.system.ui;
+        match way {
+            Way::Opened if ui.can_ask() && !invited.answered => {
+                ui.say(&format!("You sign in in the browser, at this link:\n\n  {link}\n"));
+                Ok(true)
+            }
+            Way::Opened => {
+                ui.say(&format!("Opening the browser. If nothing opens, visit this link yourself:\n\n  {link}\n"));
+                self.open_browser(link).await;
+                Ok(false)
+            }
+            Way::Link => {
+                ui.say("Open this link in a browser, on any device:\n");
+                ui.data(link.as_str())?;
+                ui.say("");
+                self.explain_other_machines(doors);
+                Ok(false)
+            }
+        }
+    }
+
+    /// How an answer gets here from a browser on another machine.
+    fn explain_other_machines(&self, doors: &Doors<'_>) {
+        let ui = &self.system.ui;
+        let mut ways = Vec::new();
+        if ui.can_ask() {
+            ways.push(
+                "On another machine, the last page will not load: copy its address and paste it here.".to_owned(),
+            );
+        }
+        if let Some(forward) = doors.callbacks.as_ref().and_then(|_| self.forward_command(doors.redirect_uri.port())) {
+            ways.push(format!("Or let it load, by running this on that machine first:\n\n  {forward}\n"));
+        }
+        if !ways.is_empty() {
+            ui.say(&ways.join("\n"));
+        }
+    }
+
+    /// The command that makes the callback port of this machine reachable from the one that the person sits at.
+    fn forward_command(&self, callback: u16) -> Option<String> {
+        let environment = &self.system.environment;
+        // "client-address client-port server-address server-port", as sshd sets it.
+        let connection: Vec<&str> = environment.get("SSH_CONNECTION")?.split_whitespace().collect();
+        let [_, _, server, port] = connection.as_slice() else { return None };
+        let (server, port): (IpAddr, u16) = (server.parse().ok()?, port.parse().ok()?);
+        let user = environment.get("USER").or_else(|| environment.get("LOGNAME"))?;
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if !user.bytes().all(plain) {
+            return None;
+        }
+        let port = if port == 22 { String::new() } else { format!("-p {port} ") };
+        Some(format!("ssh {port}-L {callback}:localhost:{callback} {user}@{server}"))
+    }
+
+    async fn open_browser(&self, link: &Url) {
+        if let Err(error) = browser::open(Arc::clone(&self.system.browser), link.clone()).await {
+            self.system.ui.warn(&format!("no browser could be opened ({error}); open the link above yourself"));
+        }
+    }
+}
+
+/// The next pasted line. Never, where nobody can paste.
+async fn next_line(lines: &mut Option<Lines>) -> Result<Line, UiError> {
+    let next = match lines {
+        Some(reader) => reader.next().await,
+        None => std::future::pending().await,
+    };
+    // The reader ends after an error that it has told; there is nothing more to say then.
+    next.unwrap_or(Err(UiError::Cancelled))
+}

@@ -1,0 +1,252 @@
+//! `config.yaml`, shared with the Go CLI: someone else's file, in which a few entries are ours.
+//!
+//! Edits run under the lock that the Go CLI takes, and the file is replaced in one step, so a reader sees the old or the
+//! new settings and never a half. What can't be read, or can't be kept as it is, is left alone.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
+
+mod document;
+mod tree;
+
+pub use document::{Context, Document, DocumentError};
+
+use crate::domain::Domain;
+
+/// How long an edit waits for the file, as the Go CLI does.
+const EDIT_WAIT: Duration = Duration::from_secs(10);
+const RETRY_EVERY: Duration = Duration::from_millis(100);
+
+/// Names of temporary files start and end so. One that is left over holds what the settings held.
+const TEMPORARY: (&str, &str) = (".config.yaml.", ".tmp");
+
+/// Why the settings could not be read or written. In every case the file is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It is a folder, a pipe or the like.
+    #[error("{} is not a file", .0.display())]
+    NotAFile(PathBuf),
+    /// A symbolic link to nothing; where the settings are to go is not ours to guess.
+    #[error("{} is a link to a file that does not exist", .0.display())]
+    DanglingLink(PathBuf),
+    /// Replacing it would take it from its owner.
+    #[error("{} belongs to another user", .0.display())]
+    ForeignOwner(PathBuf),
+    /// Reading failed.
+    #[error("could not read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Writing failed, in the file's folder or in a new file beside it.
+    #[error("could not write {}", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another program has held the lock for all of the time.
+    #[error("{} has been locked by another program for {} seconds", path.display(), waited.as_secs())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// The settings are not as they should be, or can't be edited.
+    #[error("{}: {source}", path.display())]
+    Document {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: DocumentError,
+    },
+}
+
+impl ConfigError {
+    /// What a person can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::NotAFile(_) => "move it away and try again",
+            Self::DanglingLink(_) => "create the file that it points to, or remove the link",
+            Self::ForeignOwner(_) => "run the command as its owner, or set ASTRO_HOME to a folder of your own",
+            Self::Read { .. } => "check that you may read it",
+            Self::Write { .. } => "check that you may write there and that the disk is not full",
+            Self::Locked { .. } => "wait until other astro commands are done and try again",
+            Self::Document { source: DocumentError::Syntax { .. }, .. } => {
+                "correct the file by hand; it was not changed"
+            }
+            Self::Document { source: DocumentError::WouldChange { .. }, .. } => {
+                "write that setting on a line of its own, as `key: value`; the file was not changed"
+            }
+        }
+    }
+}
+
+/// Where the settings are kept.
+#[derive(Debug, Clone)]
+pub struct Config {
+    folder: PathBuf,
+    path: PathBuf,
+}
+
+/// A lock between processes, held until it is dropped.
+#[derive(Debug)]
+#[must_use = "the lock is given back as soon as this is dropped"]
+pub struct Lock(#[expect(dead_code, reason = "closing the file gives the lock back")] File);
+
+impl Config {
+    /// The settings below `home`: `$ASTRO_HOME`, or the home directory.
+    pub fn new(home: &Path) -> Self {
+        let folder = home.join(".astro");
+        let path = folder.join("config.yaml");
+        Self { folder, path }
+    }
+
+    /// The settings file; it need not exist.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the settings, without a lock. No file reads as an empty one.
+    pub fn read(&self) -> Result<Document, ConfigError> {
+        let bytes = match fs::metadata(&self.path) {
+            Ok(metadata) if !metadata.is_file() => return Err(ConfigError::NotAFile(self.path.clone())),
+            Ok(_) => fs::read(&self.path),
+            Err(error) => Err(error),
+        };
+        let bytes = match bytes {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(source) => return Err(ConfigError::Read { path: self.path.clone(), source }),
+        };
+        Document::from_bytes(bytes).map_err(|source| self.document_error(source))
+    }
+
+    /// Reads the settings under the lock, lets `change` edit them, and replaces the file if anything changed. Waits at
+    /// most 10 seconds for the lock.
+    pub fn edit<T>(&self, change: impl FnOnce(&mut Document) -> Result<T, DocumentError>) -> Result<T, ConfigError> {
+        let _lock = self.lock(self.folder.join("config.yaml.lock"), EDIT_WAIT)?;
+        self.remove_leftovers();
+        let mut document = self.read()?;
+        let before = document.as_str().to_owned();
+        let result = change(&mut document).map_err(|source| self.document_error(source))?;
+        if document.as_str() != before {
+            self.replace(document.as_str())?;
+        }
+        Ok(result)
+    }
+
+    /// The lock under which the tokens of `domain` are read, refreshed and stored. Take it before any edit, never in one.
+    pub fn lock_refresh(&self, domain: &Domain, wait: Duration) -> Result<Lock, ConfigError> {
+        let key = domain.context_key().replace(':', "_");
+        self.lock(self.folder.join(format!("{key}.refresh.lock")), wait)
+    }
+
+    /// Whether others than the owner may write in the folder of the settings, and so replace them.
+    #[cfg(unix)]
+    pub fn writable_by_others(&self) -> bool {
+        use std::os::unix::fs::PermissionsExt;
+        fs::metadata(&self.folder).is_ok_and(|folder| folder.permissions().mode() & 0o022 != 0)
+    }
+
+    /// Whether others than the owner may write in the folder of the settings: here the profile's inherited rules decide.
+    #[cfg(not(unix))]
+    pub fn writable_by_others(&self) -> bool {
+        false
+    }
+
+    fn lock(&self, path: PathBuf, wait: Duration) -> Result<Lock, ConfigError> {
+        self.create_folder().map_err(|source| ConfigError::Write { path: self.folder.clone(), source })?;
+        let mut options = File::options();
+        options.write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&path).map_err(|source| ConfigError::Write { path: path.clone(), source })?;
+        let mut waited = Duration::ZERO;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Lock(file)),
+                Err(TryLockError::WouldBlock) if waited >= wait => return Err(ConfigError::Locked { path, waited }),
+                Err(TryLockError::WouldBlock) => sleep(RETRY_EVERY),
+                Err(TryLockError::Error(source)) => return Err(ConfigError::Write { path, source }),
+            }
+            waited += RETRY_EVERY;
+        }
+    }
+
+    fn create_folder(&self) -> io::Result<()> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&self.folder)
+    }
+
+    /// Removes what a program that was killed while it wrote has left. Under the lock no such file is in use.
+    fn remove_leftovers(&self) {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1) {
+                // What can't be removed harms no edit.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    /// The file itself, where the settings' path is a symbolic link.
+    fn target(&self) -> Result<PathBuf, ConfigError> {
+        if !self.path.is_symlink() {
+            return Ok(self.path.clone());
+        }
+        self.path.canonicalize().map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => ConfigError::DanglingLink(self.path.clone()),
+            _ => ConfigError::Read { path: self.path.clone(), source },
+        })
+    }
+
+    fn replace(&self, text: &str) -> Result<(), ConfigError> {
+        let target = self.target()?;
+        let folder = target.parent().unwrap_or(&self.folder);
+        let failed = |source| ConfigError::Write { path: target.clone(), source };
+        // Created exclusively, for its owner alone, and removed when dropped.
+        let mut file =
+            tempfile::Builder::new().prefix(TEMPORARY.0).suffix(TEMPORARY.1).tempfile_in(folder).map_err(failed)?;
+        #[cfg(unix)]
+        if !same_owner(file.as_file(), &target).map_err(failed)? {
+            return Err(ConfigError::ForeignOwner(target));
+        }
+        file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+        file.persist(&target).map_err(|error| failed(error.error))?;
+        // The new name is in place already; some file systems can't sync a folder.
+        #[cfg(unix)]
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+        Ok(())
+    }
+
+    fn document_error(&self, source: DocumentError) -> ConfigError {
+        ConfigError::Document { path: self.path.clone(), source }
+    }
+}
+
+/// Whether a file that we just created has the owner of `target`, if that exists.
+#[cfg(unix)]
+fn same_owner(ours: &File, target: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    match fs::metadata(target) {
+        Ok(metadata) => Ok(metadata.uid() == ours.metadata()?.uid()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,328 @@
+//! The operating system's keychain: macOS Keychain, Windows Credential Manager, or the Secret Service of a Linux
+//! desktop.
+//!
+//! One login is one entry: service `astro-login`, the domain as account (`pieces` has the exception). What goes
+//! wrong is told apart by the platform's own error types and codes, never by their text.
+
+use std::error::Error as StdError;
+
+use keyring::{Entry, Error};
+use ring::rand::{SecureRandom, SystemRandom};
+use zeroize::Zeroizing;
+
+use super::pieces::{self, Entries};
+use super::{CredentialStore, Credentials, StoreError, record};
+use crate::domain::Domain;
+
+const SERVICE: &str = "astro-login";
+
+/// The most bytes that Windows keeps in one credential (`CRED_MAX_CREDENTIAL_BLOB_SIZE`). Elsewhere a login fits.
+const LIMIT: Option<usize> = if cfg!(windows) { Some(2560) } else { None };
+
+/// The keychain of the person who runs the program.
+#[derive(Debug)]
+pub struct Keychain {
+    random: SystemRandom,
+}
+
+impl Keychain {
+    /// Touches nothing yet: the first call connects. `random` names the pieces of a value that one entry cannot hold.
+    pub fn new(random: SystemRandom) -> Self {
+        Self { random }
+    }
+}
+
+impl CredentialStore for Keychain {
+    fn load(&self, domain: &Domain) -> Result<Option<Credentials>, StoreError> {
+        pieces::read(&Keyring, domain.as_str())?.map(|text| record::decode(&text)).transpose()
+    }
+
+    fn save(&self, domain: &Domain, credentials: &Credentials) -> Result<(), StoreError> {
+        let mut generation = [0; 8];
+        self.random.fill(&mut generation).map_err(|error| StoreError::other(&error))?;
+        pieces::write(&Keyring, domain.as_str(), &record::encode(credentials)?, &pieces::hex(&generation))
+    }
+
+    fn delete(&self, domain: &Domain) -> Result<bool, StoreError> {
+        pieces::erase(&Keyring, domain.as_str())
+    }
+
+    fn ready(&self) -> Result<(), StoreError> {
+        status()?;
+        platform::ready()
+    }
+
+    fn describe(&self) -> String {
+        platform::NAME.to_owned()
+    }
+}
+
+/// Our entries in the keychain.
+struct Keyring;
+
+impl Entries for Keyring {
+    fn limit(&self) -> Option<usize> {
+        LIMIT
+    }
+
+    fn get(&self, account: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        found(entry(account)?.get_secret().map(Zeroizing::new))
+    }
+
+    /// The bytes are stored as they are. Given as a password they would be UTF-16 on Windows, and half of them would fit.
+    fn set(&self, account: &str, value: &[u8]) -> Result<(), StoreError> {
+        let entry = entry(account)?;
+        match entry.set_secret(value) {
+            Err(Error::Ambiguous(_)) => remove(&entry).and_then(|()| entry.set_secret(value)),
+            result => result,
+        }
+        .map_err(|error| classify(&error))
+    }
+
+    fn delete(&self, account: &str) -> Result<bool, StoreError> {
+        found(remove(&entry(account)?)).map(|removed| removed.is_some())
+    }
+}
+
+/// Removes an entry, with its namesakes: collections of one keychain may hold one each.
+fn remove(entry: &Entry) -> Result<(), Error> {
+    match entry.delete_credential() {
+        Err(Error::Ambiguous(copies)) => copies.iter().try_for_each(|copy| copy.delete_credential()),
+        result => result,
+    }
+}
+
+fn entry(account: &str) -> Result<Entry, StoreError> {
+    status()?;
+    Entry::new(SERVICE, account).map_err(|error| classify(&error))
+}
+
+/// Connects, once per process: a failure stays, and only here is its cause still known.
+fn status() -> Result<(), StoreError> {
+    Entry::store_status().as_ref().map(drop).map_err(classify)
+}
+
+fn found<T>(result: Result<T, Error>) -> Result<Option<T>, StoreError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::NoEntry) => Ok(None),
+        Err(error) => Err(classify(&error)),
+    }
+}
+
+fn classify(error: &Error) -> StoreError {
+    match error {
+        Error::PlatformFailure(cause) | Error::NoStorageAccess(cause) => {
+            let cause: &(dyn StdError + 'static) = cause.as_ref();
+            platform::classify(cause).unwrap_or_else(|| StoreError::other(&cause))
+        }
+        // These carry what is stored, so not even their text is looked at. Several entries for one account, too,
+        // are no login that can be trusted.
+        Error::BadEncoding(_) | Error::BadDataFormat(..) | Error::Ambiguous(_) => StoreError::Damaged,
+        other => StoreError::other(other),
+    }
+}
+
+#[cfg(all(unix, not(target_os = "macos")))]
+mod platform {
+    use secret_service::blocking::SecretService;
+    use secret_service::{EncryptionType, Error};
+    use zbus::blocking::{Connection, fdo::DBusProxy};
+    use zbus::fdo;
+
+    use super::{StdError, StoreError};
+
+    pub(super) const NAME: &str = "the Secret Service";
+
+    /// Opens the collection that new entries go to. No secret passes, so the connection is a plain one.
+    pub(super) fn ready() -> Result<(), StoreError> {
+        let open = || -> Result<(), Error> {
+            let service = SecretService::connect(EncryptionType::Plain)?;
+            let collection = service.get_default_collection()?;
+            if collection.is_locked()? { collection.unlock() } else { Ok(()) }
+        };
+        open().map_err(|error| classify(&error).unwrap_or_else(|| StoreError::other(&error)))
+    }
+
+    pub(super) fn classify(cause: &(dyn StdError + 'static)) -> Option<StoreError> {
+        match cause.downcast_ref::<Error>()? {
+            Error::Unavailable => Some(absent("no session bus")),
+            Error::NoResult => Some(absent("no default collection")),
+            Error::Locked => Some(StoreError::Locked),
+            Error::Prompt if prompt_could_be_shown() => Some(StoreError::Refused),
+            Error::Prompt => Some(StoreError::Locked),
+            Error::Zbus(error) => bus(error),
+            Error::ZbusFdo(error) => standard(error),
+            _ => None,
+        }
+    }
+
+    fn bus(error: &zbus::Error) -> Option<StoreError> {
+        match error {
+            zbus::Error::Address(_) => Some(absent("no session bus")),
+            zbus::Error::InputOutput(cause) | zbus::Error::Connection(cause, _) => match cause.kind() {
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => Some(absent("no session bus")),
+                _ => None,
+            },
+            zbus::Error::MethodError(name, ..) => match name.as_str() {
+                "org.freedesktop.DBus.Error.ServiceUnknown" => Some(absent("no Secret Service")),
+                "org.freedesktop.Secret.Error.IsLocked" => Some(StoreError::Locked),
+                _ => None,
+            },
+            zbus::Error::FDO(error) => standard(error),
+            _ => None,
+        }
+    }
+
+    fn standard(error: &fdo::Error) -> Option<StoreError> {
+        match error {
+            fdo::Error::ServiceUnknown(_) => Some(absent("no Secret Service")),
+            fdo::Error::ZBus(error) => bus(error),
+            _ => None,
+        }
+    }
+
+    fn absent(reason: &'static str) -> StoreError {
+        StoreError::Absent { reason }
+    }
+
+    /// A prompt that nobody could see and one that a person dismissed end alike, as dismissed. GNOME's keyring
+    /// leaves the dialog to another process, which is on the bus only where there is a screen; other
+    /// services show their own.
+    fn prompt_could_be_shown() -> bool {
+        let on_bus = |name: &'static str| -> Result<bool, fdo::Error> {
+            let name = name.try_into().map_err(zbus::Error::from)?;
+            DBusProxy::new(&Connection::session()?)?.name_has_owner(name)
+        };
+        match on_bus("org.gnome.keyring") {
+            Ok(true) => on_bus("org.gnome.keyring.SystemPrompter").unwrap_or(false),
+            Ok(false) => true,
+            Err(_) => false,
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use std::io::{self, ErrorKind};
+        use std::sync::Arc;
+
+        use super::super::tests::failure;
+        use super::*;
+
+        #[test]
+        fn the_secret_services_errors_are_known_by_type() {
+            let io = |kind| Error::Zbus(zbus::Error::InputOutput(Arc::new(io::Error::from(kind))));
+            let unknown = || fdo::Error::ServiceUnknown("org.freedesktop.secrets".to_owned());
+            let table = [
+                (Error::Unavailable, absent("no session bus")),
+                (io(ErrorKind::NotFound), absent("no session bus")),
+                (io(ErrorKind::ConnectionRefused), absent("no session bus")),
+                (Error::Zbus(zbus::Error::Address(String::new())), absent("no session bus")),
+                (Error::ZbusFdo(unknown()), absent("no Secret Service")),
+                (Error::Zbus(zbus::Error::FDO(Box::new(unknown()))), absent("no Secret Service")),
+                (Error::NoResult, absent("no default collection")),
+                (Error::Locked, StoreError::Locked),
+            ];
+            for (error, expected) in table {
+                let shown = error.to_string();
+                assert_eq!(failure(error), expected, "{shown}");
+            }
+        }
+
+        #[test]
+        fn what_has_no_meaning_of_its_own_is_no_reason_to_fall_back() {
+            let denied = zbus::Error::InputOutput(Arc::new(io::Error::from(ErrorKind::PermissionDenied)));
+            for error in [Error::Zbus(denied), Error::Crypto("bad key"), Error::PromptDisconnected] {
+                assert!(matches!(failure(error), StoreError::Other(_)));
+            }
+        }
+    }
+}
+
+#[cfg(target_os = "macos")]
+mod platform {
+    use security_framework::base::Error;
+
+    use super::{StdError, StoreError};
+
+    pub(super) const NAME: &str = "macOS Keychain";
+
+    /// The login keychain opens when it is first read or written.
+    #[allow(clippy::unnecessary_wraps, reason = "elsewhere there is more to find out")]
+    pub(super) fn ready() -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    pub(super) fn classify(cause: &(dyn StdError + 'static)) -> Option<StoreError> {
+        match cause.downcast_ref::<Error>()?.code() {
+            // errSecNoSuchKeychain
+            -25294 => Some(StoreError::Absent { reason: "no login keychain" }),
+            // errSecInteractionNotAllowed
+            -25308 => Some(StoreError::Locked),
+            // errSecUserCanceled, errSecAuthFailed
+            -128 | -25293 => Some(StoreError::Refused),
+            _ => None,
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::super::tests::failure;
+        use super::*;
+
+        #[test]
+        fn the_keychains_errors_are_known_by_code() {
+            let table = [
+                (-25294, StoreError::Absent { reason: "no login keychain" }),
+                (-25308, StoreError::Locked),
+                (-128, StoreError::Refused),
+                (-25293, StoreError::Refused),
+            ];
+            for (code, expected) in table {
+                assert_eq!(failure(Error::from_code(code)), expected, "{code}");
+            }
+            assert!(matches!(failure(Error::from_code(-25291)), StoreError::Other(_)));
+        }
+    }
+}
+
+#[cfg(windows)]
+mod platform {
+    use super::{StdError, StoreError};
+
+    pub(super) const NAME: &str = "Windows Credential Manager";
+
+    /// The Credential Manager is open for as long as its person is signed in.
+    #[allow(clippy::unnecessary_wraps, reason = "elsewhere there is more to find out")]
+    pub(super) fn ready() -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// It is always there and never asks, so no failure has a meaning of its own.
+    pub(super) fn classify(_cause: &(dyn StdError + 'static)) -> Option<StoreError> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What becomes of a platform's error, in the wrapping that keyring gives it.
+    pub(super) fn failure(cause: impl StdError + Send + Sync + 'static) -> StoreError {
+        classify(&Error::PlatformFailure(Box::new(cause)))
+    }
+
+    #[test]
+    fn rf_10_an_error_that_carries_the_secret_tells_nothing() {
+        let secret = || b"eyJhbGciOi".to_vec();
+        assert_eq!(classify(&Error::BadEncoding(secret())), StoreError::Damaged);
+        assert_eq!(classify(&Error::BadDataFormat(secret(), "eyJhbGciOi".into())), StoreError::Damaged);
+    }
+
+    #[test]
+    fn a_missing_entry_is_no_failure() {
+        assert_eq!(found::<()>(Err(Error::NoEntry)), Ok(None));
+        assert_eq!(found(Ok(1)), Ok(Some(1)));
+    }
+}

@@ -1,0 +1,167 @@
+//! The text that one login is in a keychain: a JSON object that names its version.
+//!
+//! Buffers that hold it are wiped, and no error repeats any of it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::{Credentials, Kind, StoreError};
+use crate::token::{AccessToken, RefreshToken};
+
+const VERSION: u32 = 1;
+
+#[derive(Serialize)]
+struct Written<'a> {
+    v: u32,
+    kind: Kind,
+    access: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh: Option<&'a str>,
+    issuer: &'a str,
+    client_id: &'a str,
+    audience: &'a str,
+    sub: &'a str,
+    email: Option<&'a str>,
+    issued_at: Option<String>,
+    expires_at: String,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    v: u32,
+}
+
+#[derive(Deserialize)]
+struct Stored {
+    kind: Kind,
+    access: AccessToken,
+    refresh: Option<RefreshToken>,
+    issuer: String,
+    client_id: String,
+    audience: String,
+    sub: String,
+    email: Option<String>,
+    issued_at: Option<String>,
+    expires_at: String,
+}
+
+/// The credentials as one UTF-8 text.
+pub(super) fn encode(credentials: &Credentials) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    let written = Written {
+        v: VERSION,
+        kind: credentials.kind,
+        access: credentials.access.expose(),
+        refresh: credentials.refresh.as_ref().map(RefreshToken::expose),
+        issuer: &credentials.issuer,
+        client_id: &credentials.client_id,
+        audience: &credentials.audience,
+        sub: &credentials.sub,
+        email: credentials.email.as_deref(),
+        issued_at: credentials.issued_at.map(|time| time.to_string()),
+        expires_at: credentials.expires_at.to_string(),
+    };
+    // A buffer that grows leaves copies of the tokens behind, so it starts with room for everything.
+    let tokens = written.access.len() + written.refresh.map_or(0, str::len);
+    let names = [written.issuer, written.client_id, written.audience, written.sub, written.email.unwrap_or_default()];
+    let room = tokens + 2 * names.iter().map(|name| name.len()).sum::<usize>() + 512;
+    let mut text = Zeroizing::new(Vec::with_capacity(room));
+    serde_json::to_writer(&mut *text, &written).map_err(|_| StoreError::Damaged)?;
+    Ok(text)
+}
+
+/// The credentials that `text` holds: [`StoreError::Damaged`] where it is no record, [`StoreError::NewerFormat`]
+/// where it is one of a later version.
+pub(super) fn decode(text: &[u8]) -> Result<Credentials, StoreError> {
+    // serde_json's errors quote what they stumble over, so they end here.
+    let Version { v } = serde_json::from_slice(text).map_err(|_| StoreError::Damaged)?;
+    if v > VERSION {
+        return Err(StoreError::NewerFormat);
+    }
+    let stored: Stored = serde_json::from_slice(text).map_err(|_| StoreError::Damaged)?;
+    Ok(Credentials {
+        kind: stored.kind,
+        access: stored.access,
+        refresh: stored.refresh,
+        issuer: stored.issuer,
+        client_id: stored.client_id,
+        audience: stored.audience,
+        sub: stored.sub,
+        email: stored.email,
+        issued_at: stored.issued_at.as_deref().map(time).transpose()?,
+        expires_at: time(&stored.expires_at)?,
+    })
+}
+
+fn time(text: &str) -> Result<Timestamp, StoreError> {
+    text.parse().map_err(|_| StoreError::Damaged)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::credentials) fn credentials() -> Credentials {
+        Credentials {
+            kind: Kind::User,
+            access: AccessToken::new("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln"),
+            refresh: Some(RefreshToken::new("v1.MRrt")),
+            issuer: "https://auth.astronomer.io/".to_owned(),
+            client_id: "client".to_owned(),
+            audience: "astronomer-ee".to_owned(),
+            sub: "google-oauth2|1163".to_owned(),
+            email: Some("person@example.com".to_owned()),
+            issued_at: Some("2026-11-24T10:00:00Z".parse().unwrap()),
+            expires_at: "2026-11-25T10:00:00Z".parse().unwrap(),
+        }
+    }
+
+    const TEXT: &str = concat!(
+        r#"{"v":1,"kind":"user","access":"eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln","refresh":"v1.MRrt","#,
+        r#""issuer":"https://auth.astronomer.io/","client_id":"client","audience":"astronomer-ee","#,
+        r#""sub":"google-oauth2|1163","email":"person@example.com","#,
+        r#""issued_at":"2026-11-24T10:00:00Z","expires_at":"2026-11-25T10:00:00Z"}"#
+    );
+
+    #[test]
+    fn rf_9_the_record_names_what_the_tokens_are_bound_to() {
+        assert_eq!(std::str::from_utf8(&encode(&credentials()).unwrap()).unwrap(), TEXT);
+        assert_eq!(decode(TEXT.as_bytes()).unwrap(), credentials());
+    }
+
+    #[test]
+    fn what_may_be_missing_stays_missing() {
+        let bare = Credentials { kind: Kind::ApiToken, refresh: None, email: None, issued_at: None, ..credentials() };
+        let text = encode(&bare).unwrap();
+        assert!(!std::str::from_utf8(&text).unwrap().contains("refresh"));
+        assert_eq!(decode(&text).unwrap(), bare);
+    }
+
+    #[test]
+    fn the_buffer_never_grows() {
+        let awkward = Credentials { sub: "\"".repeat(2000), ..credentials() };
+        let text = encode(&awkward).unwrap();
+        let tokens = awkward.access.expose().len() + "v1.MRrt".len();
+        assert_eq!(text.capacity(), tokens + 2 * (27 + 6 + 13 + 2000 + 18) + 512);
+    }
+
+    #[test]
+    fn what_is_no_record_is_damaged_and_nothing_of_it_is_told() {
+        let cut = &TEXT.as_bytes()[..TEXT.len() - 1];
+        let twice = TEXT.replacen("\"access\"", "\"access\":\"x\",\"access\"", 1);
+        let no_time = TEXT.replacen("2026-11-25T10:00:00Z", "tomorrow", 1);
+        let no_issuer = TEXT.replacen("\"issuer\"", "\"other\"", 1);
+        let texts =
+            [b"".as_slice(), b"\xff", b"{}", b"null", cut, twice.as_bytes(), no_time.as_bytes(), no_issuer.as_bytes()];
+        for text in texts {
+            assert_eq!(decode(text), Err(StoreError::Damaged), "{:?}", String::from_utf8_lossy(text));
+        }
+    }
+
+    #[test]
+    fn a_later_version_is_told_apart_from_damage() {
+        assert_eq!(decode(br#"{"v":2,"sealed":"x"}"#), Err(StoreError::NewerFormat));
+        let more = TEXT.replacen("\"kind\"", "\"key\":\"dpop\",\"kind\"", 1);
+        assert_eq!(decode(more.as_bytes()).unwrap(), credentials());
+    }
+}

@@ -1,0 +1,241 @@
+//! The page at the end of a login: one small, self-contained document that tells what the terminal knows.
+//!
+//! It loads nothing, links nowhere and runs one line of script, which takes the code out of the address bar. Nothing
+//! depends on that line. What others wrote is cleaned, cut and escaped on its way in; no token ever gets here.
+
+use html_escape::encode_text;
+
+use crate::text::clean;
+
+const TEMPLATE: &str = include_str!("page.html");
+
+/// The page's own style and script by their hashes and data URIs for its icon; nothing else, and no frame around it.
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
+    style-src 'sha256-Q1ow0vRlx+qlqs7ikp1FQ70rE7XfEJoAfJMlNTaLPr8='; \
+    script-src 'sha256-wE3Fm/wRuk9kYbzVMh70u9fS978gNc0ThnIqJIVahOY='; \
+    img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// A subject is at most this long (OpenID Connect Core section 2), a deliverable e-mail address one character less.
+const ACCOUNT_LIMIT: usize = 255;
+const TITLE_LIMIT: usize = 120;
+const DETAIL_LIMIT: usize = 500;
+
+/// What the page tells. Titles and details are shown as they are, so they are sentences.
+#[derive(Debug, Clone, Copy)]
+pub enum Outcome<'a> {
+    /// The issuer confirmed who it is.
+    Confirmed {
+        /// An e-mail address or a subject.
+        account: &'a str,
+        /// Whether the terminal has a question to ask before it goes on.
+        question: bool,
+    },
+    /// The login ended without success.
+    Failed {
+        /// What happened, in a few words.
+        title: &'a str,
+        /// Why.
+        detail: &'a str,
+    },
+    /// A request that does not belong to the login that is waiting.
+    Refused {
+        /// What is wrong with it.
+        detail: &'a str,
+    },
+}
+
+/// The whole HTML document for `outcome`.
+pub fn render(outcome: &Outcome<'_>) -> String {
+    let words = Words::of(outcome);
+    // A slot begins with `<`, which no escaped text holds: nothing filled in can open another slot.
+    let fill = |page: String, (slot, text): (&str, String)| page.replace(slot, &encode_text(&text));
+    [
+        ("<!--kind-->", words.kind.to_owned()),
+        ("<!--sign-->", words.sign.to_owned()),
+        ("<!--title-->", format!("{} – astro login", clean(words.title, TITLE_LIMIT))),
+        ("<!--heading-->", clean(words.heading, TITLE_LIMIT)),
+        ("<!--account-->", clean(words.account, ACCOUNT_LIMIT)),
+        ("<!--detail-->", clean(words.detail, DETAIL_LIMIT)),
+        ("<!--note-->", words.note.to_owned()),
+    ]
+    .into_iter()
+    .fold(TEMPLATE.to_owned(), fill)
+}
+
+/// What fills the template's slots, before cleaning and escaping.
+struct Words<'a> {
+    kind: &'static str,
+    /// The sign's strokes, as SVG path data: a tick, a cross, an exclamation mark.
+    sign: &'static str,
+    title: &'a str,
+    heading: &'a str,
+    account: &'a str,
+    detail: &'a str,
+    note: &'static str,
+}
+
+impl<'a> Words<'a> {
+    fn of(outcome: &Outcome<'a>) -> Self {
+        match *outcome {
+            Outcome::Confirmed { account, question } => Self {
+                kind: "confirmed",
+                sign: "m20 33 8.5 8.5L44 24",
+                title: "Astro confirmed who you are",
+                heading: "Astro confirmed you as",
+                account,
+                detail: "",
+                note: if question { "It has a question for you." } else { "" },
+            },
+            Outcome::Failed { title, detail } => Self {
+                kind: "failed",
+                sign: "m23 23 18 18M41 23 23 41",
+                title,
+                heading: title,
+                account: "",
+                detail,
+                note: "",
+            },
+            Outcome::Refused { detail } => Self {
+                kind: "refused",
+                sign: "M32 19v16M32 45v.01",
+                title: "Not part of this login",
+                heading: "This is not part of the login that is waiting",
+                account: "",
+                detail,
+                note: "It is still waiting.",
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use ring::digest::{SHA256, digest};
+
+    use super::*;
+
+    const CONFIRMED: Outcome<'_> = Outcome::Confirmed { account: "ada@example.com", question: false };
+    const ASKED: Outcome<'_> = Outcome::Confirmed { account: "ada@example.com", question: true };
+    const FAILED: Outcome<'_> =
+        Outcome::Failed { title: "Astro did not sign you in", detail: "It said: access denied." };
+    const REFUSED: Outcome<'_> = Outcome::Refused { detail: "It carries another state." };
+
+    /// What stands between the first `open` and the `close` after it.
+    fn between<'a>(page: &'a str, open: &str, close: &str) -> &'a str {
+        page.split_once(open).and_then(|(_, rest)| rest.split_once(close)).expect("both are in the page").0
+    }
+
+    /// The words of the body, as a reader without eyes or styles gets them.
+    fn words(page: &str) -> String {
+        let mut body = between(page, "<body", "</body>");
+        let mut text = String::new();
+        while let Some((_, rest)) = body.split_once('>') {
+            let (run, next) = rest.split_once('<').unwrap_or((rest, ""));
+            text.push_str(run);
+            body = next;
+        }
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn lb_26_each_page_tells_what_happened_and_where_to_go() {
+        let around =
+            |told: &str| format!("astro login {told} This page comes from astro in your terminal. You may close it.");
+        assert_eq!(
+            [CONFIRMED, ASKED, FAILED, REFUSED].map(|outcome| words(&render(&outcome))),
+            [
+                "Astro confirmed you as ada@example.com Go back to the terminal.",
+                "Astro confirmed you as ada@example.com Go back to the terminal. It has a question for you.",
+                "Astro did not sign you in It said: access denied. Go back to the terminal.",
+                "This is not part of the login that is waiting It carries another state. Go back to the terminal. \
+                 It is still waiting.",
+            ]
+            .map(around)
+        );
+        assert_eq!(
+            [CONFIRMED, FAILED, REFUSED].map(|outcome| between(&render(&outcome), "<title>", "</title>").to_owned()),
+            [
+                "Astro confirmed who you are – astro login",
+                "Astro did not sign you in – astro login",
+                "Not part of this login – astro login",
+            ]
+        );
+    }
+
+    #[test]
+    fn lb_21_hostile_text_stays_text() {
+        let hostile = "</title><script>alert(\"1\")</script>&lt;'\u{202e}\u{1b}[31m<!--detail-->";
+        let inert =
+            "&lt;/title&gt;&lt;script&gt;alert(\"1\")&lt;/script&gt;&amp;lt;'[31m&lt;!--detail--&gt;".to_owned();
+        let confirmed = render(&Outcome::Confirmed { account: hostile, question: false });
+        assert_eq!(between(&confirmed, "<bdi>", "</bdi>"), inert);
+        let failed = render(&Outcome::Failed { title: hostile, detail: hostile });
+        assert_eq!(between(&failed, "<h1>", " <bdi>"), inert);
+        assert_eq!(between(&failed, "<p class=\"detail\">", "</p>"), inert);
+        assert_eq!(between(&failed, "<title>", "</title>"), format!("{inert} – astro login"));
+        let refused = render(&Outcome::Refused { detail: hostile });
+        assert_eq!(between(&refused, "<p class=\"detail\">", "</p>"), inert);
+    }
+
+    #[test]
+    fn lb_21_long_text_is_cut_and_the_page_stays_small() {
+        let long = "&".repeat(10_000);
+        let cut = |limit: usize| "&amp;".repeat(limit) + "…";
+        let failed = render(&Outcome::Failed { title: &long, detail: &long });
+        assert_eq!(between(&failed, "<h1>", " <bdi>"), cut(TITLE_LIMIT));
+        assert_eq!(between(&failed, "<p class=\"detail\">", "</p>"), cut(DETAIL_LIMIT));
+        let confirmed = render(&Outcome::Confirmed { account: &long, question: true });
+        assert_eq!(between(&confirmed, "<bdi>", "</bdi>"), cut(ACCOUNT_LIMIT));
+        assert!(render(&ASKED).len() < 8 * 1024);
+    }
+
+    #[test]
+    fn every_slot_is_filled() {
+        for outcome in [CONFIRMED, ASKED, FAILED, REFUSED] {
+            assert!(!render(&outcome).contains("<!--"), "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn lb_19_the_policy_names_the_style_and_the_script_of_the_page() {
+        // A browser hashes what its parser made of the page, and that ends lines with LF whatever the checkout did.
+        let template = TEMPLATE.replace("\r\n", "\n");
+        let hash = |open, close| STANDARD.encode(digest(&SHA256, between(&template, open, close).as_bytes()));
+        assert_eq!(
+            CONTENT_SECURITY_POLICY,
+            format!(
+                "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; img-src data:; base-uri 'none'; \
+                 form-action 'none'; frame-ancestors 'none'",
+                hash("<style>", "</style>"),
+                hash("<script>", "</script>"),
+            )
+        );
+        for once in ["<style", "<script"] {
+            assert_eq!(template.matches(once).count(), 1, "{once}");
+        }
+        for never in [" style=", " onload=", " onclick="] {
+            assert!(!template.contains(never), "the policy would block {never}");
+        }
+    }
+
+    #[test]
+    fn lb_19_nothing_is_loaded_from_anywhere() {
+        let without_namespaces = TEMPLATE.replace("xmlns='http://www.w3.org/2000/svg'", "");
+        for far in ["//", "@import", "url(", " src="] {
+            assert!(!without_namespaces.contains(far), "{far}");
+        }
+        assert_eq!(TEMPLATE.matches("href=").count(), TEMPLATE.matches("href=\"data:image/svg+xml,").count());
+    }
+
+    #[test]
+    fn lb_26_no_page_claims_that_the_login_is_complete() {
+        for outcome in [CONFIRMED, ASKED, FAILED, REFUSED] {
+            let page = render(&outcome).to_lowercase();
+            for claim in ["logged in", "signed in", "logged-in", "success"] {
+                assert!(!page.contains(claim), "{outcome:?} claims {claim:?}");
+            }
+        }
+    }
+}

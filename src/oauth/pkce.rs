@@ -1,0 +1,144 @@
+//! What is drawn fresh for each login: the code verifier and its challenge, `state` and `nonce`.
+//!
+//! All three are 256 bits from the operating system, used for one attempt, and never shown: `Debug` prints the type's
+//! name alone. The verifier leaves this process in the body of the token request only.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest;
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+/// Where random bytes come from.
+pub trait Random: Send + Sync {
+    /// Fills `bytes` with unpredictable ones, all or none.
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError>;
+}
+
+/// No random bytes were to be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the operating system gave no random numbers")]
+pub struct RandomError;
+
+macro_rules! drawn {
+    ($($(#[$doc:meta])* $name:ident;)+) => {$(
+        $(#[$doc])*
+        #[derive(Clone)]
+        pub struct $name(Zeroizing<String>);
+
+        impl $name {
+            /// Draws a fresh one: 32 random bytes, as 43 characters of base64url.
+            pub fn random(random: &dyn Random) -> Result<Self, RandomError> {
+                let mut bytes = Zeroizing::new([0_u8; 32]);
+                random.fill(bytes.as_mut_slice())?;
+                Ok(Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice()))))
+            }
+
+            /// The secret text itself.
+            pub fn expose(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(redacted)"))
+            }
+        }
+    )+};
+}
+
+drawn! {
+    /// Proves to the token endpoint that the code is redeemed by whoever asked for it (RFC 7636 section 4.1).
+    PkceVerifier;
+    /// Ties a callback to this attempt (RFC 6749 section 10.12).
+    State;
+    /// Ties an ID token to this attempt (OpenID Connect Core section 15.5.2).
+    Nonce;
+}
+
+impl State {
+    /// Whether a callback carries this state; takes the same time wherever the two differ.
+    pub(super) fn matches(&self, received: &str) -> bool {
+        self.0.as_bytes().ct_eq(received.as_bytes()).into()
+    }
+}
+
+/// The SHA-256 of a verifier, fit to be seen (RFC 7636 section 4.2). There is no `plain`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PkceChallenge(String);
+
+impl PkceChallenge {
+    /// The challenge that `verifier` answers.
+    pub fn of(verifier: &PkceVerifier) -> Self {
+        let hash = digest::digest(&digest::SHA256, verifier.expose().as_bytes());
+        Self(URL_SAFE_NO_PAD.encode(hash))
+    }
+
+    /// The value of `code_challenge`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Fills with one byte, so a test knows what comes out.
+    pub(crate) struct Fixed(pub(crate) u8);
+
+    impl Random for Fixed {
+        fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
+            bytes.fill(self.0);
+            Ok(())
+        }
+    }
+
+    struct Broken;
+
+    impl Random for Broken {
+        fn fill(&self, _: &mut [u8]) -> Result<(), RandomError> {
+            Err(RandomError)
+        }
+    }
+
+    #[test]
+    fn ar_4_the_challenge_is_that_of_rfc_7636_appendix_b() {
+        let verifier = PkceVerifier(Zeroizing::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk".to_owned()));
+        assert_eq!(PkceChallenge::of(&verifier).as_str(), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+    }
+
+    #[test]
+    fn ar_6_ar_7_ar_10_ar_11_each_is_all_of_32_random_bytes() {
+        for (byte, text) in [(0_u8, "A".repeat(43)), (0xff, format!("{}8", "_".repeat(42)))] {
+            assert_eq!(PkceVerifier::random(&Fixed(byte)).unwrap().expose(), text);
+            assert_eq!(State::random(&Fixed(byte)).unwrap().expose(), text);
+            assert_eq!(Nonce::random(&Fixed(byte)).unwrap().expose(), text);
+        }
+    }
+
+    #[test]
+    fn ar_7_without_randomness_there_is_no_verifier() {
+        assert_eq!(PkceVerifier::random(&Broken).unwrap_err(), RandomError);
+    }
+
+    #[test]
+    fn lb_10_a_state_matches_itself_alone() {
+        let state = State::random(&Fixed(0)).unwrap();
+        let right = "A".repeat(43);
+        assert!(state.matches(&right));
+        for wrong in ["", "A", &right[1..], &format!("{right}A"), &right.to_lowercase(), &format!("B{}", &right[1..])] {
+            assert!(!state.matches(wrong), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn tk_11_nothing_drawn_is_printed() {
+        assert_eq!(format!("{:?}", PkceVerifier::random(&Fixed(1)).unwrap()), "PkceVerifier(redacted)");
+        assert_eq!(format!("{:?}", State::random(&Fixed(1)).unwrap()), "State(redacted)");
+        assert_eq!(format!("{:?}", Nonce::random(&Fixed(1)).unwrap()), "Nonce(redacted)");
+    }
+}

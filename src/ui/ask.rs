@@ -1,0 +1,189 @@
+//! Questions. Each runs on a thread of its own while the runtime goes on, and draws on stderr.
+
+use std::io::{self, Read};
+use std::thread;
+
+use crossterm::terminal::{Clear, ClearType};
+use inquire::error::{InquireError, InquireResult};
+use inquire::ui::RenderConfig;
+use inquire::validator::Validation;
+use inquire::{Confirm, Select, Text};
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+use super::{Line, MAX_INPUT, Ui, lock, restore_terminal};
+
+const ROWS: usize = 10;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum UiError {
+    /// Ctrl-C, Escape or the end of input at a question.
+    #[error("cancelled")]
+    Cancelled,
+    /// There is nobody to ask; [`Ui::can_ask`] would have told.
+    #[error("there is no terminal to ask in")]
+    NoTerminal,
+    /// More came in on stdin than any answer is long.
+    #[error("the input is longer than {} KiB", MAX_INPUT / 1024)]
+    TooLong,
+    /// A stream failed.
+    #[error("could not use the terminal or its streams")]
+    Io(#[source] io::Error),
+}
+
+impl From<InquireError> for UiError {
+    fn from(error: InquireError) -> Self {
+        match error {
+            InquireError::OperationCanceled | InquireError::OperationInterrupted => Self::Cancelled,
+            InquireError::NotTTY => Self::NoTerminal,
+            InquireError::IO(error) => Self::Io(error),
+            InquireError::InvalidConfiguration(reason) => Self::Io(io::Error::other(reason)),
+            InquireError::Custom(reason) => Self::Io(io::Error::other(reason)),
+        }
+    }
+}
+
+impl Ui {
+    /// Asks for a line of text, trimmed; `None` where it is empty. `check` says what is wrong with an answer that is not
+    /// empty, and the question stands until it finds nothing.
+    pub async fn ask_text(
+        &self,
+        question: &str,
+        default: Option<&str>,
+        help: Option<&str>,
+        check: fn(&str) -> Result<(), String>,
+    ) -> Result<Option<String>, UiError> {
+        let validate = move |answer: &str| match answer.trim() {
+            "" => Ok(Validation::Valid),
+            answer => Ok(check(answer).map_or_else(|wrong| Validation::Invalid(wrong.into()), |()| Validation::Valid)),
+        };
+        let (question, default, help) = (question.to_owned(), default.map(str::to_owned), help.map(str::to_owned));
+        let answer = self.ask(move |render| {
+            let mut text = Text::new(&question).with_render_config(render).with_validator(validate);
+            text.default = default.as_deref();
+            text.help_message = help.as_deref();
+            text.prompt()
+        });
+        let answer = answer.await?.trim().to_owned();
+        Ok(Some(answer).filter(|answer| !answer.is_empty()))
+    }
+
+    /// Asks for a secret: nothing of it is shown but its length, nothing stays in the scrollback.
+    pub async fn ask_secret(&self, question: &str) -> Result<Line, UiError> {
+        self.lines(question)?.next().await.unwrap_or(Err(UiError::Cancelled))
+    }
+
+    /// Asks yes or no; Enter alone means `default`.
+    pub async fn confirm(&self, question: &str, default: bool) -> Result<bool, UiError> {
+        let question = question.to_owned();
+        self.ask(move |render| Confirm::new(&question).with_default(default).with_render_config(render).prompt()).await
+    }
+
+    /// Lets a person choose one of `options` and answers with its index. The list starts at `start_at` and narrows down
+    /// to what contains the text typed.
+    pub async fn choose(&self, question: &str, options: Vec<String>, start_at: usize) -> Result<usize, UiError> {
+        let question = question.to_owned();
+        let start_at = start_at.min(options.len().saturating_sub(1));
+        self.ask(move |render| {
+            Select::new(&question, options)
+                .with_render_config(render)
+                .with_page_size(ROWS)
+                .with_starting_cursor(start_at)
+                // Every match counts the same, and the default sort is an unstable one: the list keeps its order.
+                .with_sorter(&|_| ())
+                .raw_prompt()
+        })
+        .await
+        .map(|chosen| chosen.index)
+    }
+
+    /// Reads stdin to its end: the way for a secret in a pipe. At most [`MAX_INPUT`] bytes of UTF-8.
+    pub async fn read_input(&self) -> Result<Line, UiError> {
+        let ui = self.clone();
+        off_the_runtime(move || {
+            // Room for one byte too many, so that the text is never moved and leaves no copy behind.
+            let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_INPUT + 1));
+            let mut input = lock(&ui.0.input);
+            let mut bounded = input.as_mut().take(MAX_INPUT as u64 + 1);
+            bounded.read_to_end(&mut bytes).map_err(UiError::Io)?;
+            if bytes.len() > MAX_INPUT {
+                return Err(UiError::TooLong);
+            }
+            let text = str::from_utf8(&bytes).map_err(|error| UiError::Io(io::Error::other(error)))?;
+            Ok(Line::new(Zeroizing::new(text.to_owned())))
+        })
+        .await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(RenderConfig<'static>) -> InquireResult<T> + Send + 'static,
+    ) -> Result<T, UiError> {
+        if !self.can_ask() {
+            return Err(UiError::NoTerminal);
+        }
+        let render = if self.0.color { RenderConfig::default_colored() } else { RenderConfig::empty() };
+        let _restore = RestoreTerminal;
+        off_the_runtime(move || {
+            let answer = question(render);
+            if let Err(InquireError::OperationInterrupted) = answer {
+                // The question was left standing, and its last line under the cursor where the screen ends.
+                let _ = crossterm::execute!(io::stderr(), Clear(ClearType::FromCursorDown));
+            }
+            Ok(answer?)
+        })
+        .await
+    }
+}
+
+/// For the question that is given up while it stands: its thread goes on reading, but the process is about to end.
+struct RestoreTerminal;
+
+impl Drop for RestoreTerminal {
+    fn drop(&mut self) {
+        restore_terminal();
+    }
+}
+
+/// Runs `work` on a plain thread: unlike one of the runtime's own, it doesn't hold up the end of the process.
+async fn off_the_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, UiError> + Send + 'static,
+) -> Result<T, UiError> {
+    let (answer, answered) = oneshot::channel();
+    thread::Builder::new()
+        .name("stdin".into())
+        .spawn(move || {
+            // Nobody waits any more: nobody needs the answer.
+            let _ = answer.send(work());
+        })
+        .map_err(UiError::Io)?;
+    answered.await.unwrap_or(Err(UiError::Cancelled))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn without_a_terminal_nothing_is_asked() {
+        let (ui, captured) = Ui::captured(false, "an answer that nobody reads\n");
+        assert!(!ui.can_ask());
+        assert!(matches!(ui.ask_text("E-mail:", None, None, |_| Ok(())).await, Err(UiError::NoTerminal)));
+        assert!(matches!(ui.ask_secret("Token:").await, Err(UiError::NoTerminal)));
+        assert!(matches!(ui.confirm("Sure?", true).await, Err(UiError::NoTerminal)));
+        assert!(matches!(ui.choose("Which?", vec!["one".into()], 0).await, Err(UiError::NoTerminal)));
+        assert!(matches!(ui.lines("Waiting"), Err(UiError::NoTerminal)));
+        assert_eq!((captured.stdout(), captured.stderr()), (String::new(), String::new()));
+    }
+
+    #[tokio::test]
+    async fn stdin_is_read_to_its_end_and_within_bounds() {
+        let read = |input: Vec<u8>| async move { Ui::captured(false, input).0.read_input().await };
+        assert_eq!(read(b"eyJ\nabc\n".to_vec()).await.unwrap().expose(), "eyJ\nabc\n");
+        assert_eq!(read(Vec::new()).await.unwrap().expose(), "");
+        assert_eq!(read(vec![b'a'; MAX_INPUT]).await.unwrap().expose().len(), MAX_INPUT);
+        assert!(matches!(read(vec![b'a'; MAX_INPUT + 1]).await, Err(UiError::TooLong)));
+        assert!(matches!(read(vec![0xff]).await, Err(UiError::Io(_))));
+    }
+}

@@ -1,0 +1,54 @@
+//! Points in time, in words: `3 years ago`, `in 24 hours`, `2026-11-25 10:11 CET`.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// How far `at` is from `now`, in its largest unit. Months and years are of average length.
+pub fn relative(at: Timestamp, now: Timestamp) -> String {
+    const UNITS: [(i64, &str); 5] =
+        [(31_556_952, "year"), (2_629_746, "month"), (86_400, "day"), (3_600, "hour"), (60, "minute")];
+    let seconds = at.duration_since(now).as_secs();
+    let Some((length, unit)) = UNITS.into_iter().find(|(length, _)| seconds.abs() >= *length) else {
+        return if seconds < 0 { "just now" } else { "in less than a minute" }.to_owned();
+    };
+    // The next refresh or the token's own hour is rarely exact: 23 h 59 min are a day to a person.
+    let count = (seconds.abs() + length / 30) / length;
+    let plural = if count == 1 { "" } else { "s" };
+    if seconds < 0 { format!("{count} {unit}{plural} ago") } else { format!("in {count} {unit}{plural}") }
+}
+
+/// The point in time in `zone`, to the minute, and how far away it is.
+pub fn dated(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+    format!("{} ({})", at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M %Z"), relative(at, now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_read_as_people_say_them() {
+        let now: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
+        let table = [
+            ("2023-03-22T08:35:40Z", "3 years ago"),
+            ("2026-11-24T09:59:01Z", "just now"),
+            ("2026-11-24T09:58:59Z", "1 minute ago"),
+            ("2026-11-24T10:00:59Z", "in less than a minute"),
+            ("2026-11-24T11:30:00Z", "in 1 hour"),
+            ("2026-11-25T09:59:40Z", "in 24 hours"),
+            ("2026-11-25T10:00:00Z", "in 1 day"),
+            ("2026-12-24T11:00:00Z", "in 30 days"),
+            ("2028-11-24T10:00:00Z", "in 2 years"),
+        ];
+        for (at, expected) in table {
+            assert_eq!(relative(at.parse().unwrap(), now), expected, "{at}");
+        }
+    }
+
+    #[test]
+    fn a_date_names_its_zone() {
+        let now: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
+        let at: Timestamp = "2026-11-24T12:30:00Z".parse().unwrap();
+        assert_eq!(dated(at, now, &TimeZone::UTC), "2026-11-24 12:30 UTC (in 2 hours)");
+    }
+}

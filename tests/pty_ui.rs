@@ -1,0 +1,195 @@
+//! Questions, the moving line and the paste door on a real pseudo-terminal.
+//!
+//! The test program starts itself again as the program under test: `stage` plays the part that a variable names.
+#![cfg(unix)]
+#![allow(clippy::exit, clippy::panic, clippy::unwrap_used)]
+
+#[path = "support/pty.rs"]
+mod pty;
+
+use astro_login::ui::{self, ColorChoice, Options, Ui, UiError};
+use pty::{CTRL_C, ENTER, Pty};
+
+const PART: &str = "ASTRO_TEST_PART";
+
+fn play(part: &str) -> Pty {
+    let program = std::env::current_exe().unwrap();
+    Pty::spawn(program.to_str().unwrap(), &["stage", "--exact", "--nocapture"], [(PART, part)])
+}
+
+/// Not a test by itself: plays a part where one is named, and ends the process.
+#[test]
+#[allow(clippy::disallowed_methods)]
+fn stage() {
+    let Ok(part) = std::env::var(PART) else { return };
+    ui::restore_terminal_on_panic();
+    let ui = Ui::new(Options { quiet: false, color: ColorChoice::Auto, terminal: true });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let result = runtime.block_on(async {
+        match part.as_str() {
+            "wait" => wait(&ui).await,
+            "questions" => questions(&ui).await,
+            "panic" => {
+                let _lines = ui.lines("Waiting")?;
+                panic!("on purpose");
+            }
+            _ => unreachable!(),
+        }
+    });
+    // A menu after this would have needed the usual mode: so does whoever types in this terminal next.
+    ui.say(&format!("raw mode: {}", crossterm::terminal::is_raw_mode_enabled().unwrap()));
+    std::process::exit(match result {
+        Ok(()) => 0,
+        Err(UiError::Cancelled) => 130,
+        Err(_) => 1,
+    });
+}
+
+/// Lines until one says `done`, with talk above them all the while, then a menu.
+async fn wait(ui: &Ui) -> Result<(), UiError> {
+    {
+        let mut lines = ui.lines("Waiting for the browser")?;
+        ui.say("one\ntwo");
+        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(20));
+        loop {
+            tokio::select! {
+                Some(line) = lines.next() => {
+                    let line = line?;
+                    ui.say(&format!("line of {} bytes", line.expose().len()));
+                    if line.expose().starts_with("done") { break }
+                }
+                _ = ticks.tick() => {}
+            }
+        }
+    }
+    let chosen = ui.choose("Which?", vec!["Alpha".into(), "Beta".into(), "Gamma".into()], 1).await?;
+    ui.say(&format!("chosen {chosen}"));
+    Ok(())
+}
+
+async fn questions(ui: &Ui) -> Result<(), UiError> {
+    let spinner = ui.spinner("Looking");
+    ui.warn("above the spinner");
+    drop(spinner);
+    let check = |answer: &str| if answer.contains('@') { Ok(()) } else { Err("an address has an @".to_owned()) };
+    let email = ui.ask_text("E-mail:", Some("old@example.com"), Some("help here"), check).await?;
+    ui.success(&format!("email {email:?}"));
+    let name = ui.ask_text("Name:", None, None, |_| Ok(())).await?;
+    ui.say(&format!("name {name:?}"));
+    let secret = ui.ask_secret("Token:").await?;
+    ui.say(&format!("secret of {} bytes", secret.expose().len()));
+    let sure = ui.confirm("Sure?", true).await?;
+    ui.say(&format!("sure {sure}"));
+    let rows = (0..10_000).map(|row| format!("Workspace {row:05}")).collect();
+    let chosen = ui.choose("Workspace:", rows, 0).await?;
+    ui.say(&format!("chosen {chosen}"));
+    ui.data("data")?;
+    Ok(())
+}
+
+#[test]
+fn lb_27_a_paste_is_taken_unseen_and_a_menu_follows() {
+    let mut pty = play("wait");
+    pty.wait_for("one\r\n");
+    pty.wait_for("two\r\n");
+    pty.wait_for("Waiting for the browser");
+    pty.type_keys(ENTER);
+    pty.wait_for("line of 0 bytes\r\n");
+    pty.paste("http://localhost:12345/callback?code=sesame");
+    pty.wait_for("43 characters, Enter sends them");
+    pty.type_keys(ENTER);
+    pty.wait_for("line of 43 bytes\r\n");
+    pty.paste("sesame\n");
+    pty.wait_for("line of 6 bytes\r\n");
+    // What is typed after the last line must not answer the menu.
+    pty.type_keys("done\rGamma\r");
+    pty.wait_for("line of 4 bytes\r\n");
+    pty.wait_for("Which?");
+    pty.wait_for("Beta");
+    pty.type_keys("alp");
+    pty.wait_for("alp");
+    pty.type_keys(ENTER);
+    pty.wait_for("chosen 0");
+    let (code, transcript) = pty.finish();
+    assert_eq!(code, 0, "{transcript}");
+    assert!(!transcript.contains("sesame"), "{transcript}");
+    assert!(transcript.contains("raw mode: false"), "{transcript}");
+}
+
+#[test]
+fn input_of_many_kilobytes_arrives_however_it_is_pasted() {
+    let mut pty = play("wait");
+    pty.wait_for("Waiting for the browser");
+    pty.paste(&("x".repeat(10_000) + "\n"));
+    pty.wait_for("line of 10000 bytes\r\n");
+    // A terminal that doesn't mark pastes.
+    pty.type_keys(&("x".repeat(3_000) + "\r"));
+    pty.wait_for("line of 3000 bytes\r\n");
+    pty.paste(&"x".repeat(ui::MAX_INPUT + 1));
+    pty.wait_for("input of more than 64 KiB was dropped\r\n");
+    pty.paste("short\n");
+    pty.wait_for("line of 5 bytes\r\n");
+    pty.type_keys(CTRL_C);
+    assert_eq!(pty.finish().0, 130);
+}
+
+#[test]
+fn lb_25_control_c_cancels_the_wait_and_gives_the_terminal_back() {
+    let mut pty = play("wait");
+    pty.wait_for("Waiting for the browser");
+    pty.type_keys(CTRL_C);
+    let (code, transcript) = pty.finish();
+    assert_eq!(code, 130, "{transcript}");
+    assert!(transcript.contains("raw mode: false"), "{transcript}");
+}
+
+#[test]
+fn a_panic_gives_the_terminal_back_before_it_is_reported() {
+    let mut pty = play("panic");
+    pty.wait_for("\x1b[?2004l");
+    pty.wait_for("on purpose");
+    assert_ne!(pty.finish().0, 0);
+}
+
+#[test]
+fn questions_are_asked_and_answered() {
+    let mut pty = play("questions");
+    pty.wait_for("above the spinner");
+    pty.wait_for("E-mail:");
+    pty.wait_for("help here");
+    pty.type_keys("nobody\r");
+    pty.wait_for("an address has an @");
+    pty.type_keys("\x15@example.com\r");
+    pty.wait_for("email Some(");
+    pty.wait_for("Name:");
+    pty.type_keys(ENTER);
+    pty.wait_for("name None");
+    pty.wait_for("Token:");
+    pty.paste(&"s3cret".repeat(500));
+    pty.wait_for("3000 characters");
+    pty.type_keys(ENTER);
+    pty.wait_for("secret of 3000 bytes");
+    pty.wait_for("Sure?");
+    pty.type_keys("n\r");
+    pty.wait_for("sure false");
+    pty.wait_for("Workspace:");
+    pty.type_keys("9876");
+    pty.wait_for("Workspace 09876");
+    pty.type_keys(ENTER);
+    pty.wait_for("chosen 9876");
+    pty.wait_for("data\r\n");
+    let (code, transcript) = pty.finish();
+    assert_eq!(code, 0, "{transcript}");
+    assert!(!transcript.contains("s3cret"), "{transcript}");
+}
+
+#[test]
+fn control_c_and_escape_cancel_a_question() {
+    for key in [CTRL_C, "\x1b", "\x04"] {
+        let mut pty = play("questions");
+        pty.wait_for("E-mail:");
+        pty.type_keys(key);
+        let (code, transcript) = pty.finish();
+        assert_eq!(code, 130, "{transcript}");
+    }
+}

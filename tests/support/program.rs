@@ -1,0 +1,191 @@
+//! The program as the tests run it: the code that ships, in a world of their own.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use astro_login::browser::Browser;
+use astro_login::commands::login::{Login, Mode as LoginMode, TokenArgument, login};
+use astro_login::credentials::{CredentialStore, Credentials, StoreError};
+use astro_login::domain::Domain;
+use astro_login::error::Error;
+use astro_login::http::Http;
+use astro_login::system::{Environment, OsRandom, System};
+use astro_login::ui::Ui;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use ring::rand::SystemRandom;
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::{FakeBrowser, Mode, Options, Service, TestHome};
+
+/// A keychain in memory, which can be told to fail.
+#[derive(Default)]
+pub struct MemoryStore {
+    entries: Mutex<HashMap<String, Credentials>>,
+    loading: Mutex<Option<StoreError>>,
+    saving: Mutex<Option<StoreError>>,
+}
+
+impl MemoryStore {
+    pub fn get(&self, domain: &str) -> Option<Credentials> {
+        held(&self.entries).get(domain).cloned()
+    }
+
+    pub fn put(&self, domain: &str, credentials: Credentials) {
+        held(&self.entries).insert(domain.to_owned(), credentials);
+    }
+
+    /// From now on every call fails so.
+    pub fn fail(&self, error: StoreError) {
+        *held(&self.loading) = Some(error.clone());
+        self.fail_saving(error);
+    }
+
+    /// From now on every change fails so.
+    pub fn fail_saving(&self, error: StoreError) {
+        *held(&self.saving) = Some(error);
+    }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn failing(fault: &Mutex<Option<StoreError>>) -> Result<(), StoreError> {
+    held(fault).clone().map_or(Ok(()), Err)
+}
+
+impl CredentialStore for MemoryStore {
+    fn load(&self, domain: &Domain) -> Result<Option<Credentials>, StoreError> {
+        failing(&self.loading)?;
+        Ok(self.get(domain.as_str()))
+    }
+
+    fn save(&self, domain: &Domain, credentials: &Credentials) -> Result<(), StoreError> {
+        failing(&self.saving)?;
+        self.put(domain.as_str(), credentials.clone());
+        Ok(())
+    }
+
+    fn delete(&self, domain: &Domain) -> Result<bool, StoreError> {
+        failing(&self.saving)?;
+        Ok(held(&self.entries).remove(domain.as_str()).is_some())
+    }
+
+    fn ready(&self) -> Result<(), StoreError> {
+        failing(&self.loading)
+    }
+
+    fn describe(&self) -> String {
+        "the test's keychain".to_owned()
+    }
+}
+
+/// What one run left behind, apart from files and requests.
+#[must_use]
+#[derive(Debug)]
+pub struct Outcome {
+    pub result: Result<(), Error>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Outcome {
+    /// 0, or the error's code.
+    pub fn exit_code(&self) -> u8 {
+        self.result.as_ref().map_or_else(Error::exit_code, |()| 0)
+    }
+
+    /// The error and its causes, outermost first, each on a line.
+    pub fn complaint(&self) -> String {
+        let error = self.result.as_ref().unwrap_err();
+        std::iter::once(error.to_string()).chain(error.causes()).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// A service, a person's browser, a keychain, a home, and an environment with a display.
+pub struct Stage {
+    pub service: Service,
+    pub browser: Arc<FakeBrowser>,
+    pub keychain: Arc<MemoryStore>,
+    pub home: TestHome,
+    pub environment: Environment,
+    pub stdin: String,
+}
+
+impl Stage {
+    /// Ada is at her desk, and signs in when the browser opens.
+    pub fn new() -> Self {
+        Self::with(Options::default(), Mode::LogIn("ada@example.com".to_owned()))
+    }
+
+    pub fn with(options: Options, mode: Mode) -> Self {
+        astro_login::jwt::provider::install();
+        Self {
+            service: Service::start(options),
+            browser: Arc::new(FakeBrowser::new(mode)),
+            keychain: Arc::default(),
+            home: TestHome::new(),
+            environment: Environment::from_pairs(&[("DISPLAY", ":0")]),
+            stdin: String::new(),
+        }
+    }
+
+    /// `astro login localhost:PORT`, to be changed as the test needs it.
+    pub fn request(&self) -> Login {
+        Login {
+            domain: Some(self.service.domain()),
+            email: None,
+            mode: LoginMode::Browser,
+            organization: None,
+            workspace: None,
+            timeout: Duration::from_secs(20),
+            insecure_storage: false,
+        }
+    }
+
+    /// `astro login localhost:PORT --token-login TOKEN`
+    pub fn token_request(&self, token: &str) -> Login {
+        Login { mode: LoginMode::Token(TokenArgument::Given(Zeroizing::new(token.to_owned()))), ..self.request() }
+    }
+
+    /// Runs one login without a terminal.
+    pub async fn login(&self, request: &Login) -> Outcome {
+        let (ui, captured) = Ui::captured(false, self.stdin.clone());
+        let system = System {
+            environment: self.environment.clone(),
+            home: self.home.path().to_owned(),
+            http: Http::default(),
+            browser: Arc::new(Opener(Arc::clone(&self.browser))),
+            keychain: Arc::clone(&self.keychain) as Arc<dyn CredentialStore>,
+            ui,
+            now,
+            time_zone: TimeZone::UTC,
+            random: Arc::new(OsRandom(SystemRandom::new())),
+        };
+        let result = login(&system, request).await;
+        Outcome { result, stdout: captured.stdout(), stderr: captured.stderr() }
+    }
+
+    /// What the keychain holds for the service's domain.
+    pub fn stored(&self) -> Option<Credentials> {
+        self.keychain.get(&self.service.domain())
+    }
+}
+
+struct Opener(Arc<FakeBrowser>);
+
+impl Browser for Opener {
+    fn open(&self, url: &Url) -> io::Result<()> {
+        self.0.visit(url);
+        Ok(())
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test's clock is the machine's")]
+fn now() -> Timestamp {
+    Timestamp::now()
+}
