@@ -131,8 +131,9 @@ mod tests {
 
     #[test]
     fn the_environment_decides() {
+        type Variables = &'static [(&'static str, &'static str)];
         let firefox = Opening::Chosen(vec![vec!["firefox".to_owned()]]);
-        let table: &[(&str, &[(&str, &str)], Opening)] = &[
+        let table: Vec<(&str, Variables, Opening)> = vec![
             ("linux", &[], Opening::None(NoBrowser::NoDisplay)),
             ("linux", &[("DISPLAY", ":0")], Opening::Platform),
             ("linux", &[("WAYLAND_DISPLAY", "wayland-0")], Opening::Platform),
@@ -146,7 +147,7 @@ mod tests {
             ("windows", &[], Opening::Platform),
         ];
         for (os, variables, expected) in table {
-            assert_eq!(decide(&Environment::from_pairs(variables), os), *expected, "{os} {variables:?}");
+            assert_eq!(decide(&Environment::from_pairs(variables), os), expected, "{os} {variables:?}");
         }
     }
 

@@ -215,9 +215,6 @@ impl Error {
                  why; if it could not connect, run this again and paste the address it ends on"
             }
             Self::OtherAccount { .. } => "sign in with the other account, or leave out `--email`",
-            Self::OtherSubject | Self::NoIdToken | Self::Keys(_) => {
-                "try again; if it happens again, tell Astronomer's support"
-            }
             Self::FallbackForbidden { .. } => {
                 "start a keychain such as gnome-keyring, or unset `no_insecure_fallback` and \
                  ASTRO_NO_INSECURE_FALLBACK, or choose plain text with `--insecure-storage`"
@@ -230,11 +227,13 @@ impl Error {
                 "end the program that has the port (`lsof -i :12345` tells which), or sign in from a terminal and paste the address"
             }
             Self::Callback(_) | Self::Token(TokenEndpointError::Refused(_)) => "run `astro login` to try again",
-            Self::Issuer(error) => return issuer_hint(error),
+            Self::Issuer(error) => issuer_hint(error),
             Self::Token(TokenEndpointError::Http(error)) | Self::Http(error) | Self::List(ListError::Http(error)) => {
-                return http_hint(error).map(str::to_owned);
+                http_hint(error)
             }
-            Self::List(_) => "try again; if it happens again, tell Astronomer's support",
+            Self::OtherSubject | Self::NoIdToken | Self::Keys(_) | Self::List(_) => {
+                "try again; if it happens again, tell Astronomer's support"
+            }
             Self::Jwt(error) => return jwt_hint(error).map(str::to_owned),
             Self::Cancelled
             | Self::Token(TokenEndpointError::TokenType(_))
@@ -260,30 +259,30 @@ fn store_hint(error: &StoreError) -> &'static str {
     }
 }
 
-fn issuer_hint(error: &IssuerError) -> Option<String> {
+fn issuer_hint(error: &IssuerError) -> &'static str {
     match error {
-        IssuerError::Http(error) => http_hint(error).map(str::to_owned),
+        IssuerError::Http(error) => http_hint(error),
         IssuerError::Refused { .. } | IssuerError::OtherIssuer { .. } => {
-            Some("nothing was sent there; if this persists, tell Astronomer's support".to_owned())
+            "nothing was sent there; if it happens again, tell Astronomer's support"
         }
     }
 }
 
-fn http_hint(error: &HttpError) -> Option<&'static str> {
+fn http_hint(error: &HttpError) -> &'static str {
     match &error.fault {
         Fault::Dns | Fault::Connect(_) | Fault::Timeout(_) | Fault::Interrupted => {
-            Some("check the network and, behind a proxy, HTTPS_PROXY; then try again")
+            "check the network and, behind a proxy, HTTPS_PROXY; then try again"
         }
-        Fault::Certificate(_) => Some("if a proxy of your company inspects TLS, name its certificate in SSL_CERT_FILE"),
-        Fault::Setup(_) => Some("install the system's CA certificates, or name a file of them in SSL_CERT_FILE"),
-        Fault::Status { status: 401, .. } => Some("run `astro login` to sign in again"),
-        Fault::Status { status: 403, .. } => Some("ask the owner of your organization for access"),
-        Fault::Status { status: 429 | 500..=599, .. } => Some("try again in a minute"),
+        Fault::Certificate(_) => "if a proxy of your company inspects TLS, name its certificate in SSL_CERT_FILE",
+        Fault::Setup(_) => "install the system's CA certificates, or name a file of them in SSL_CERT_FILE",
+        Fault::Status { status: 401, .. } => "run `astro login` to sign in again",
+        Fault::Status { status: 403, .. } => "ask the owner of your organization for access",
+        Fault::Status { status: 429 | 500..=599, .. } => "try again in a minute",
         Fault::NotHttps
         | Fault::TooLarge { .. }
         | Fault::Redirect { .. }
         | Fault::Status { .. }
-        | Fault::NotUnderstood => Some("a proxy or captive portal may be in between; try again from another network"),
+        | Fault::NotUnderstood => "a proxy or captive portal may be in between; try again from another network",
     }
 }
 

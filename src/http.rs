@@ -49,12 +49,11 @@ impl Http {
             return Err(origin.fault(Fault::NotHttps));
         }
         let cell = if local { &self.local } else { &self.remote };
-        let client = match cell.get() {
-            Some(client) => client,
-            None => {
-                let built = build(local).map_err(|error| origin.fault(Fault::Setup(plain_cause(&error))))?;
-                cell.get_or_init(|| built)
-            }
+        let client = if let Some(client) = cell.get() {
+            client
+        } else {
+            let built = build(local).map_err(|error| origin.fault(Fault::Setup(plain_cause(&error))))?;
+            cell.get_or_init(|| built)
         };
         let builder = client.request(method.clone(), url.clone());
         Ok(Request { builder, method, path: url.path().to_owned(), origin, bound: REQUEST_BOUND, limit: BODY_LIMIT })
@@ -181,6 +180,11 @@ impl Response {
     /// The body of a 2xx answer as JSON; any other status becomes [`Fault::Status`] with what the server said of it.
     pub fn success_json<T: DeserializeOwned>(&self) -> Result<T, HttpError> {
         if (200..300).contains(&self.status) { self.json() } else { Err(self.status_error()) }
+    }
+
+    /// The body of a 2xx answer as it came; any other status becomes [`Fault::Status`].
+    pub fn success_body(self) -> Result<Vec<u8>, HttpError> {
+        if (200..300).contains(&self.status) { Ok(self.body) } else { Err(self.status_error()) }
     }
 
     /// This answer as an error: its status and the `message` that Astro's API puts beside it.

@@ -8,10 +8,13 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use astro_login::oauth::page::{CONTENT_SECURITY_POLICY, Outcome, render};
-use axum::Router;
-use axum::response::Html;
-use axum::routing::get;
 use chromium::Chromium;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -36,14 +39,25 @@ const OUTCOMES: [(&str, Outcome<'_>); 4] = [
 
 /// Serves one page per outcome on loopback, with the policy on, and says where. Ends with the runtime.
 async fn serve() -> std::io::Result<String> {
-    let router = OUTCOMES.iter().fold(Router::new(), |router, (name, outcome)| {
-        let page = ([("content-security-policy", CONTENT_SECURITY_POLICY)], Html(render(outcome)));
-        router.route(&format!("/{name}"), get(async move || page))
-    });
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let origin = format!("http://{}", listener.local_addr()?);
-    tokio::spawn(async move { axum::serve(listener, router).await });
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(page)));
+        }
+    });
     Ok(origin)
+}
+
+async fn page(request: Request<Incoming>) -> hyper::http::Result<Response<Full<Bytes>>> {
+    let asked = request.uri().path().trim_start_matches('/');
+    let outcome = OUTCOMES.iter().find(|(name, _)| *name == asked);
+    let html = outcome.map(|(_, outcome)| render(outcome)).unwrap_or_default();
+    Response::builder()
+        .status(if html.is_empty() { 404 } else { 200 })
+        .header("content-type", "text/html; charset=utf-8")
+        .header("content-security-policy", CONTENT_SECURITY_POLICY)
+        .body(Full::new(Bytes::from(html)))
 }
 
 #[tokio::test]

@@ -87,7 +87,12 @@ impl Entries for Keyring {
 /// Removes an entry, with its namesakes: collections of one keychain may hold one each.
 fn remove(entry: &Entry) -> Result<(), Error> {
     match entry.delete_credential() {
-        Err(Error::Ambiguous(copies)) => copies.iter().try_for_each(|copy| copy.delete_credential()),
+        Err(Error::Ambiguous(copies)) => {
+            for copy in copies {
+                copy.delete_credential()?;
+            }
+            Ok(())
+        }
         result => result,
     }
 }
@@ -148,9 +153,8 @@ mod platform {
         match cause.downcast_ref::<Error>()? {
             Error::Unavailable => Some(absent("no session bus")),
             Error::NoResult => Some(absent("no default collection")),
-            Error::Locked => Some(StoreError::Locked),
             Error::Prompt if prompt_could_be_shown() => Some(StoreError::Refused),
-            Error::Prompt => Some(StoreError::Locked),
+            Error::Locked | Error::Prompt => Some(StoreError::Locked),
             Error::Zbus(error) => bus(error),
             Error::ZbusFdo(error) => standard(error),
             _ => None,
@@ -318,6 +322,12 @@ mod tests {
         let secret = || b"eyJhbGciOi".to_vec();
         assert_eq!(classify(&Error::BadEncoding(secret())), StoreError::Damaged);
         assert_eq!(classify(&Error::BadDataFormat(secret(), "eyJhbGciOi".into())), StoreError::Damaged);
+    }
+
+    #[test]
+    fn an_error_of_unknown_type_is_told_in_its_own_words_cleaned() {
+        let unknown = std::io::Error::other("out of\u{1b}[31m order");
+        assert_eq!(failure(unknown), StoreError::Other("out of[31m order".to_owned()));
     }
 
     #[test]

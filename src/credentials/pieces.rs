@@ -140,7 +140,9 @@ fn gather(entries: &impl Entries, account: &str, head: &Head) -> Result<Option<Z
     }
     // Room for all of it at once: a buffer that grows leaves copies behind.
     let mut whole = Zeroizing::new(Vec::with_capacity(pieces.iter().map(|piece| piece.len()).sum()));
-    pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
+    for piece in &pieces {
+        whole.extend_from_slice(piece);
+    }
     Ok((sha256(&whole) == head.sha256).then_some(whole))
 }
 
@@ -156,8 +158,7 @@ fn json(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec(value).map_err(|_| StoreError::Damaged)
 }
 
-/// In lower-case hexadecimal digits.
-pub(super) fn sha256(bytes: &[u8]) -> String {
+fn sha256(bytes: &[u8]) -> String {
     hex(digest(&SHA256, bytes).as_ref())
 }
 

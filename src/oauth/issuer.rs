@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 use url::Url;
 
 use crate::domain::Domain;
@@ -135,9 +134,7 @@ impl Issuer {
     /// The key set (RFC 7517 section 5) as it was sent: JSON, and not yet more than that.
     pub async fn fetch_keys(&self, http: &Http) -> Result<Vec<u8>, HttpError> {
         let url = self.at("/.well-known/jwks.json");
-        let response = http.get("fetch the issuer's keys", &url)?.within(KEYS_BOUND).send().await?;
-        let keys: Box<RawValue> = response.success_json()?;
-        Ok(String::from(Box::<str>::from(keys)).into_bytes())
+        http.get("fetch the issuer's keys", &url)?.within(KEYS_BOUND).send().await?.success_body()
     }
 
     /// What the issuer knows of the person (OpenID Connect Core section 5.3). It speaks of the token's owner only if `sub`
