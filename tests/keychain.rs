@@ -3,8 +3,9 @@
 //! D-Bus takes its address from the environment, which is one for the whole process. So each test has a session
 //! of its own and runs the calls in processes of their own: this test binary, asked for nothing but `probe`.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "this is a test")]
+#![allow(clippy::needless_pass_by_value, clippy::unused_self, reason = "zbus sets the form of an interface's methods")]
 #![allow(clippy::used_underscore_binding, reason = "the code that zbus generates uses every parameter")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "this is a test")]
 
 mod support_keyring;
 
