@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
@@ -22,12 +23,14 @@ const MOST_PAGES: usize = 1000;
 const PAGES_AT_ONCE: usize = 8;
 
 /// The person whom the API knows by the access token.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct User {
     /// The e-mail address; may be empty.
     pub email: String,
     /// The name that the person goes by; may be empty.
     pub name: String,
+    /// The time by the API's clock, where it told it.
+    pub answered_at: Option<Timestamp>,
 }
 
 /// An organization that the person belongs to.
@@ -71,7 +74,10 @@ impl<'a> ApiClient<'a> {
         url.set_query(Some("createIfNotExist=true"));
         let answer = self.get("read your Astro user", &url)?.send().await?;
         let wire: UserWire = answer.success_json()?;
-        Ok(User { email: clean(&wire.username, 254), name: clean(&wire.full_name, 200) })
+        // RFC 9110 section 5.6.7 writes dates as RFC 2822 does.
+        let answered_at = answer.header("date").and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        let answered_at = answered_at.map(|date| date.timestamp());
+        Ok(User { email: clean(&wire.username, 254), name: clean(&wire.full_name, 200), answered_at })
     }
 
     /// One organization, or nothing if the person is not (or no longer) a member of it.

@@ -15,7 +15,12 @@ use jiff::tz::TimeZone;
 use ring::rand::SystemRandom;
 
 use crate::browser::{SystemBrowser, decide};
+use crate::commands::context::{self, ContextCommand};
 use crate::commands::login::{self, Login, Mode, TokenArgument};
+use crate::commands::logout::{self, Logout};
+use crate::commands::organization::{self, PlaceCommand};
+use crate::commands::status::{self, Status};
+use crate::commands::{token, workspace};
 use crate::credentials::Keychain;
 use crate::email::EmailAddress;
 use crate::error::Error;
@@ -41,6 +46,33 @@ const LOGIN_HELP: &str = concat!(
   astro login                              sign in with the browser
   astro login --login-link                 sign in with a browser on another machine
   printenv ASTRO_JWT | astro login -t -    sign in without a browser, as in CI
+
+",
+    exit_codes!()
+);
+
+const STATUS_HELP: &str = concat!(
+    "Examples:
+  astro auth status                 who, where, until when; offline
+  astro auth status --check         the same, and ask the API
+  astro auth status --json | jq -r .state
+
+",
+    exit_codes!()
+);
+
+const TOKEN_HELP: &str = concat!(
+    "Examples:
+  curl -H \"Authorization: Bearer $(astro auth token)\" https://api.astronomer.io/v1/organizations
+
+",
+    exit_codes!()
+);
+
+const LOGOUT_HELP: &str = concat!(
+    "Examples:
+  astro logout                      the current domain
+  astro logout --all                every domain of Astro's
 
 ",
     exit_codes!()
@@ -74,11 +106,31 @@ struct GlobalArgs {
 enum Command {
     /// Sign in to Astro
     Login(LoginArgs),
-    /// Sign in to Astro
+    /// Sign out of Astro
+    Logout(LogoutArgs),
+    /// Sign in and out, show the login, print a token
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Auth {
         #[command(subcommand)]
         command: AuthCommand,
+    },
+    /// Show and choose the domain in use
+    #[command(visible_alias = "c", subcommand_required = true, arg_required_else_help = true)]
+    Context {
+        #[command(subcommand)]
+        command: ContextArgs,
+    },
+    /// Show and choose the organization in use
+    #[command(visible_alias = "org", subcommand_required = true, arg_required_else_help = true)]
+    Organization {
+        #[command(subcommand)]
+        command: PlaceArgs,
+    },
+    /// Show and choose the workspace in use
+    #[command(visible_aliases = ["ws", "w"], subcommand_required = true, arg_required_else_help = true)]
+    Workspace {
+        #[command(subcommand)]
+        command: PlaceArgs,
     },
 }
 
@@ -86,6 +138,87 @@ enum Command {
 enum AuthCommand {
     /// Sign in to Astro
     Login(LoginArgs),
+    /// Sign out of Astro
+    Logout(LogoutArgs),
+    /// Show who is signed in, where, and until when
+    #[command(after_help = STATUS_HELP)]
+    Status {
+        /// Print JSON, for scripts
+        #[arg(long)]
+        json: bool,
+        /// Ask the API too whether it accepts the login
+        #[arg(long)]
+        check: bool,
+        /// The domain; the current one if left out
+        #[arg(long)]
+        domain: Option<String>,
+    },
+    /// Print a token that is valid now, renewed if need be
+    #[command(after_help = TOKEN_HELP)]
+    Token {
+        /// The domain; the current one if left out
+        #[arg(long)]
+        domain: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ContextArgs {
+    /// Show all contexts
+    #[command(visible_alias = "ls")]
+    List {
+        /// Print JSON, for scripts
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make another context the current one
+    #[command(visible_alias = "sw")]
+    Switch {
+        /// The domain; asked for if left out
+        domain: Option<String>,
+    },
+    /// Sign out of a domain, and delete its context
+    #[command(visible_alias = "de")]
+    Delete {
+        /// The domain
+        domain: String,
+        /// Without being asked
+        #[arg(short, long)]
+        force: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum PlaceArgs {
+    /// Show all there are
+    #[command(visible_alias = "ls")]
+    List {
+        /// Print JSON, for scripts
+        #[arg(long)]
+        json: bool,
+    },
+    /// Use another one
+    #[command(visible_alias = "sw")]
+    Switch {
+        /// Its name or ID; asked for if left out
+        #[arg(value_name = "NAME|ID")]
+        wanted: Option<String>,
+    },
+}
+
+/// Sign out of Astro
+///
+/// Revokes the refresh token at the issuer, and removes the credentials from the keychain and from config.yaml. Where the
+/// issuer is set up so, this signs you out on your other machines too.
+#[derive(Debug, Args)]
+#[command(after_help = LOGOUT_HELP)]
+struct LogoutArgs {
+    /// Where to sign out; the current domain if left out
+    #[arg(conflicts_with = "all")]
+    domain: Option<String>,
+    /// Sign out of every domain of Astro's in config.yaml
+    #[arg(long)]
+    all: bool,
 }
 
 /// Sign in to Astro
@@ -135,6 +268,25 @@ impl From<LoginArgs> for Login {
             workspace: args.workspace,
             timeout: Duration::from_secs(args.timeout),
             insecure_storage: args.insecure_storage,
+        }
+    }
+}
+
+impl From<ContextArgs> for ContextCommand {
+    fn from(args: ContextArgs) -> Self {
+        match args {
+            ContextArgs::List { json } => Self::List { json },
+            ContextArgs::Switch { domain } => Self::Switch { domain },
+            ContextArgs::Delete { domain, force } => Self::Delete { domain, force },
+        }
+    }
+}
+
+impl From<PlaceArgs> for PlaceCommand {
+    fn from(args: PlaceArgs) -> Self {
+        match args {
+            PlaceArgs::List { json } => Self::List { json },
+            PlaceArgs::Switch { wanted } => Self::Switch { wanted },
         }
     }
 }
@@ -191,6 +343,16 @@ async fn execute(system: &System, command: Command) -> Result<(), Error> {
         Command::Login(args) | Command::Auth { command: AuthCommand::Login(args) } => {
             login::login(system, &args.into()).await
         }
+        Command::Logout(args) | Command::Auth { command: AuthCommand::Logout(args) } => {
+            logout::logout(system, &Logout { domain: args.domain, all: args.all }).await
+        }
+        Command::Auth { command: AuthCommand::Status { json, check, domain } } => {
+            status::status(system, &Status { domain, json, check }).await
+        }
+        Command::Auth { command: AuthCommand::Token { domain } } => token::token(system, domain.as_deref()).await,
+        Command::Context { command } => context::context(system, command.into()).await,
+        Command::Organization { command } => organization::organization(system, command.into()).await,
+        Command::Workspace { command } => workspace::workspace(system, command.into()).await,
     }
 }
 

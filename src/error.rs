@@ -6,16 +6,20 @@ use std::error::Error as _;
 use std::io;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
 use crate::api::ListError;
 use crate::browser::NoBrowser;
-use crate::commands::login::place::NotFound;
+use crate::commands::place::NotFound;
 use crate::config::ConfigError;
 use crate::credentials::StoreError;
 use crate::domain::{Domain, DomainError};
 use crate::http::{Fault, HttpError};
 use crate::jwt::{JwksError, JwtError};
-use crate::oauth::{CallbackError, ErrorCode, IssuerError, ListenError, RandomError, TokenEndpointError};
+use crate::oauth::{CallbackError, ErrorCode, IssuerError, ListenError, RandomError, TokenEndpointError, TokenError};
 use crate::ui::UiError;
+use crate::when::relative;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +81,73 @@ pub enum Error {
     /// The issuer did not say who signed in.
     #[error("the issuer sent no ID token")]
     NoIdToken,
+    /// Nobody is signed in.
+    #[error("nobody is signed in to {domain}")]
+    SignedOut {
+        /// Where.
+        domain: String,
+    },
+    /// The token has expired, and there is nothing to renew it with.
+    #[error("the login to {domain} expired on {} ({})", TimeZone::UTC.to_datetime(*.at).date(), relative(*.at, *.now))]
+    LoginExpired {
+        /// Where.
+        domain: String,
+        /// When it expired.
+        at: Timestamp,
+        /// When it was looked at.
+        now: Timestamp,
+    },
+    /// The issuer will not renew the login any more.
+    #[error("the login to {domain} has ended")]
+    LoginEnded {
+        /// Where.
+        domain: String,
+        /// The issuer's word.
+        #[source]
+        refused: TokenError,
+    },
+    /// The API refuses a token that looked good, and there is nothing to renew it with.
+    #[error("the API of {domain} does not accept the login any more")]
+    TokenRefused {
+        /// Where.
+        domain: String,
+    },
+    /// The API refuses the token of the environment.
+    #[error("the API does not accept the token in ASTRO_API_TOKEN")]
+    ApiTokenRefused,
+    /// Something of a login could not be removed.
+    #[error("not signed out of {domains} completely")]
+    Remains {
+        /// The domains.
+        domains: String,
+    },
+    /// config.yaml has no such context.
+    #[error("there is no context `{domain}`")]
+    NoContext {
+        /// The domain, safe to print.
+        domain: String,
+    },
+    /// Without a terminal to ask in, something has to be named.
+    #[error("which {what}? There is no terminal to ask in")]
+    NothingNamed {
+        /// `context`, `organization` or `workspace`.
+        what: &'static str,
+    },
+    /// Without a terminal to ask in, a deletion has to be forced.
+    #[error("this deletes a context, and there is no terminal to ask in")]
+    NotForced,
+    /// The context names no organization.
+    #[error("no organization is chosen")]
+    NoOrganizationChosen,
+    /// The organization has no workspace that the person may see.
+    #[error("the organization has no workspace that you may see")]
+    NoWorkspace,
+    /// An API token without permissions.
+    #[error("this API token permits nothing")]
+    NothingGranted,
+    /// An API token whose organization the API does not show.
+    #[error("the API does not let this API token see its organization")]
+    GrantNotConfirmed,
     /// There is no keychain, and plain text is forbidden.
     #[error("there is no keychain here ({reason}), and storing the credentials as plain text is forbidden")]
     FallbackForbidden {
@@ -162,14 +233,34 @@ impl Error {
         match self {
             Self::Cancelled => 130,
             Self::SignIn { source, .. } | Self::Settle { source, .. } => source.exit_code(),
-            Self::Domain(_) | Self::TokenAsDomain | Self::NoToken | Self::NobodyThere { .. } => 2,
-            Self::OtherAccount { .. } | Self::OtherSubject | Self::NoIdToken | Self::Callback(_) | Self::Jwt(_) => 4,
+            Self::Domain(_)
+            | Self::TokenAsDomain
+            | Self::NoToken
+            | Self::NobodyThere { .. }
+            | Self::NothingNamed { .. }
+            | Self::NotForced => 2,
+            Self::OtherAccount { .. }
+            | Self::OtherSubject
+            | Self::NoIdToken
+            | Self::Callback(_)
+            | Self::Jwt(_)
+            | Self::SignedOut { .. }
+            | Self::LoginExpired { .. }
+            | Self::LoginEnded { .. }
+            | Self::TokenRefused { .. }
+            | Self::ApiTokenRefused
+            | Self::NothingGranted
+            | Self::GrantNotConfirmed => 4,
             Self::Token(TokenEndpointError::Refused(refused)) if refused.code != ErrorCode::TooManyRequests => 4,
             Self::Http(error) | Self::List(ListError::Http(error)) if error.status() == Some(401) => 4,
             Self::NoHome
             | Self::NoReply { .. }
             | Self::FallbackForbidden { .. }
             | Self::NoOrganization
+            | Self::NoOrganizationChosen
+            | Self::NoWorkspace
+            | Self::NoContext { .. }
+            | Self::Remains { .. }
             | Self::NotFound(_)
             | Self::Config(_)
             | Self::Store(_)
@@ -182,6 +273,18 @@ impl Error {
             | Self::Ui(_)
             | Self::Random(_)
             | Self::Io(_) => 1,
+        }
+    }
+
+    /// Whether the same call may well succeed a little later, for reasons that have nothing to do with the login.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Http(error)
+            | Self::List(ListError::Http(error))
+            | Self::Issuer(IssuerError::Http(error))
+            | Self::Token(TokenEndpointError::Http(error)) => error.may_pass(),
+            Self::Token(TokenEndpointError::Refused(refused)) => refused.code == ErrorCode::TooManyRequests,
+            _ => false,
         }
     }
 
@@ -219,8 +322,20 @@ impl Error {
                 "start a keychain such as gnome-keyring, or unset `no_insecure_fallback` and \
                  ASTRO_NO_INSECURE_FALLBACK, or choose plain text with `--insecure-storage`"
             }
+            Self::SignedOut { .. }
+            | Self::LoginExpired { .. }
+            | Self::LoginEnded { .. }
+            | Self::TokenRefused { .. } => "run `astro login`",
+            Self::ApiTokenRefused => "unset it to use your login, or make another token in the Astro UI",
+            Self::NothingGranted | Self::GrantNotConfirmed => "make another API token in the Astro UI",
+            Self::Remains { .. } => "see above; run `astro logout` again once the cause is gone",
+            Self::NoContext { .. } => "`astro context list` shows those there are; `astro login DOMAIN` makes one",
+            Self::NothingNamed { .. } => "name it on the command line",
+            Self::NotForced => "use `--force` to delete it without being asked",
+            Self::NoOrganizationChosen => "choose one with `astro organization switch`",
+            Self::NoWorkspace => "ask the owner of your organization for access to one",
             Self::NoOrganization => "ask the owner of your organization to invite you, then run `astro login` again",
-            Self::NotFound(_) => "you are signed in; run `astro login` again to choose another",
+            Self::NotFound(_) => "`astro organization list` and `astro workspace list` show those there are",
             Self::Config(error) => error.hint(),
             Self::Store(error) => store_hint(error),
             Self::Listen(_) => {

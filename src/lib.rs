@@ -13,6 +13,7 @@ pub mod http;
 pub mod jwt;
 pub mod log;
 pub mod oauth;
+pub mod session;
 pub mod system;
 pub mod text;
 pub mod token;

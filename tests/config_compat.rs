@@ -178,7 +178,7 @@ fn log_in(document: &mut Document, name: &str) -> Result<(), DocumentError> {
         context.user_email = Some("new@example.com".to_owned());
         context.workspace = Some("clnew".to_owned());
     })?;
-    document.set_current_context(Some(&domain))
+    document.set_current_context(Some(domain.as_str()))
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn first() -> Credentials {
         sub: "auth0|Zoë".to_owned(),
         email: Some("zoe@example.com".to_owned()),
         issued_at: Some("2026-11-24T10:00:00Z".parse().unwrap()),
-        expires_at: "2026-11-25T10:00:00Z".parse().unwrap(),
+        expires_at: Some("2026-11-25T10:00:00Z".parse().unwrap()),
     }
 }
 

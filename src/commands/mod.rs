@@ -1,3 +1,11 @@
 //! One file a command.
 
+pub mod context;
 pub mod login;
+pub mod logout;
+pub mod organization;
+pub mod place;
+pub mod status;
+mod table;
+pub mod token;
+pub mod workspace;

@@ -182,9 +182,9 @@ impl Document {
         Some(name.to_owned()).filter(|name| !name.is_empty())
     }
 
-    /// Makes `domain` the current context; `None` leaves no context current.
-    pub fn set_current_context(&mut self, domain: Option<&Domain>) -> Result<(), DocumentError> {
-        let name = domain.map(Domain::as_str).unwrap_or_default();
+    /// Makes the context of this domain the current one, be it Astro's or not; `None` leaves no context current.
+    pub fn set_current_context(&mut self, domain: Option<&str>) -> Result<(), DocumentError> {
+        let name = domain.unwrap_or_default();
         if self.current_context().unwrap_or_default() == name {
             return Ok(());
         }
@@ -241,6 +241,15 @@ impl Document {
             fields.push(("domain", Value::Text(domain.as_str().to_owned())));
         }
         self.apply(&Edit { path: &["contexts", &key], fields, keep_empty: false })
+    }
+
+    /// Takes the whole context out, with whatever else it holds. Without such a context nothing happens.
+    pub fn delete_context(&mut self, domain: &Domain) -> Result<(), DocumentError> {
+        let key = domain.context_key();
+        if self.context(domain).is_none() {
+            return Ok(());
+        }
+        self.apply(&Edit { path: &["contexts"], fields: vec![(&key, Value::Text(String::new()))], keep_empty: false })
     }
 
     /// Whether the person forbade a plaintext store. A word that may mean yes is taken for yes.

@@ -162,6 +162,19 @@ impl Config {
         false
     }
 
+    /// Whether others than the owner may read the settings, and so the tokens in them.
+    #[cfg(unix)]
+    pub fn readable_by_others(&self) -> bool {
+        use std::os::unix::fs::PermissionsExt;
+        fs::metadata(&self.path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0)
+    }
+
+    /// Whether others than the owner may read the settings: here the profile's inherited rules decide.
+    #[cfg(not(unix))]
+    pub fn readable_by_others(&self) -> bool {
+        false
+    }
+
     fn lock(&self, path: PathBuf, wait: Duration) -> Result<Lock, ConfigError> {
         self.create_folder().map_err(|source| ConfigError::Write { path: self.folder.clone(), source })?;
         let mut options = File::options();

@@ -32,7 +32,7 @@ fn log_in(document: &mut Document) -> Result<(), DocumentError> {
         context.token = Some(AccessToken::new("eyJ.a-b_c.d"));
         context.expires_at = Some("2026-11-24T10:11:12.5+01:00".parse().unwrap());
     })?;
-    document.set_current_context(Some(&domain("localhost:9000")))
+    document.set_current_context(Some("localhost:9000"))
 }
 
 const LOGGED_IN: &str = "contexts:\n    \"localhost:9000\":\n        domain: \"localhost:9000\"\n        expiresin: 2026-11-24T09:11:12.5Z\n        token: Bearer eyJ.a-b_c.d\ncontext: \"localhost:9000\"\n";

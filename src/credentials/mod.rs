@@ -46,8 +46,8 @@ pub struct Credentials {
     pub email: Option<String>,
     /// When the access token was issued.
     pub issued_at: Option<jiff::Timestamp>,
-    /// When the access token ends.
-    pub expires_at: jiff::Timestamp,
+    /// When the access token ends; an API token may have no end.
+    pub expires_at: Option<jiff::Timestamp>,
 }
 
 /// What sort of token a login left.

@@ -24,7 +24,7 @@ struct Written<'a> {
     sub: &'a str,
     email: Option<&'a str>,
     issued_at: Option<String>,
-    expires_at: String,
+    expires_at: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -43,7 +43,7 @@ struct Stored {
     sub: String,
     email: Option<String>,
     issued_at: Option<String>,
-    expires_at: String,
+    expires_at: Option<String>,
 }
 
 /// The credentials as one UTF-8 text.
@@ -59,7 +59,7 @@ pub(super) fn encode(credentials: &Credentials) -> Result<Zeroizing<Vec<u8>>, St
         sub: &credentials.sub,
         email: credentials.email.as_deref(),
         issued_at: credentials.issued_at.map(|time| time.to_string()),
-        expires_at: credentials.expires_at.to_string(),
+        expires_at: credentials.expires_at.map(|time| time.to_string()),
     };
     // A buffer that grows leaves copies of the tokens behind, so it starts with room for everything.
     let tokens = written.access.len() + written.refresh.map_or(0, str::len);
@@ -89,7 +89,7 @@ pub(super) fn decode(text: &[u8]) -> Result<Credentials, StoreError> {
         sub: stored.sub,
         email: stored.email,
         issued_at: stored.issued_at.as_deref().map(time).transpose()?,
-        expires_at: time(&stored.expires_at)?,
+        expires_at: stored.expires_at.as_deref().map(time).transpose()?,
     })
 }
 
@@ -112,7 +112,7 @@ pub(super) mod tests {
             sub: "google-oauth2|1163".to_owned(),
             email: Some("person@example.com".to_owned()),
             issued_at: Some("2026-11-24T10:00:00Z".parse().unwrap()),
-            expires_at: "2026-11-25T10:00:00Z".parse().unwrap(),
+            expires_at: Some("2026-11-25T10:00:00Z".parse().unwrap()),
         }
     }
 

@@ -90,6 +90,21 @@ impl<'a> Unverified<'a> {
         self.claims.texts("aud").unwrap_or_default()
     }
 
+    /// What it claims to permit, as an Astro API token does.
+    pub fn permissions(&self) -> Vec<&str> {
+        self.claims.texts("permissions").unwrap_or_default()
+    }
+
+    /// Whether it is over, where it has an end: an API token may have none.
+    pub fn check_end(&self, now: Timestamp) -> Result<(), JwtError> {
+        if self.claims.has("exp") { self.check_expiry(now) } else { Ok(()) }
+    }
+
+    /// When it claims to have been issued.
+    pub fn issued_at(&self) -> Option<Timestamp> {
+        self.claims.date("iat").ok().flatten()
+    }
+
     /// When it claims to expire.
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.claims.date("exp").ok().flatten()

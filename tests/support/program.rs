@@ -154,6 +154,11 @@ impl Stage {
 
     /// Runs one login without a terminal.
     pub async fn login(&self, request: &Login) -> Outcome {
+        self.run(async |system| login(system, request).await).await
+    }
+
+    /// Runs one command without a terminal.
+    pub async fn run(&self, command: impl AsyncFnOnce(&System) -> Result<(), Error>) -> Outcome {
         let (ui, captured) = Ui::captured(false, self.stdin.clone());
         let system = System {
             environment: self.environment.clone(),
@@ -166,7 +171,7 @@ impl Stage {
             time_zone: TimeZone::UTC,
             random: Arc::new(OsRandom(SystemRandom::new())),
         };
-        let result = login(&system, request).await;
+        let result = command(&system).await;
         Outcome { result, stdout: captured.stdout(), stderr: captured.stderr() }
     }
 

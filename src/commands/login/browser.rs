@@ -1,7 +1,6 @@
 //! Signing in with a browser, here or elsewhere: prepare, ask who, send them there, wait, exchange the code once, verify
 //! what came, and answer the browser with the truth.
 
-use super::keys::Keys;
 use super::remember::Storage;
 use super::wait::{Answer, Doors};
 use super::{Attempt, Mode, SignedIn};
@@ -16,6 +15,7 @@ use crate::oauth::{
     AuthConfig, AuthFlow, AuthorizationCode, AuthorizationRequest, CallbackError, ExpectedResponse, Metadata, Nonce,
     PkceChallenge, PkceVerifier, RedirectUri, Reply, State, TokenResponse,
 };
+use crate::session::{Keys, earlier};
 use crate::text::clean;
 use crate::token::RefreshToken;
 
@@ -77,13 +77,13 @@ impl Attempt<'_> {
     pub(super) async fn sign_in_with_browser(&self) -> Result<SignedIn, Error> {
         let way = self.way()?;
         let (redirect_uri, listener) = self.bind().await?;
-        let spinner = self.system.ui.spinner(&format!("Preparing to sign in to {}…", self.domain));
+        let spinner = self.session.system.ui.spinner(&format!("Preparing to sign in to {}…", self.session.domain));
         let (mut prepared, storage) = tokio::try_join!(self.prepare(), self.storage())?;
         drop(spinner);
 
         let invited = self.ask_who().await?;
         let organization = self.find_organization(&prepared.auth, &invited).await;
-        let random = &*self.system.random;
+        let random = &*self.session.system.random;
         let (verifier, state, nonce) = (PkceVerifier::random(random)?, State::random(random)?, Nonce::random(random)?);
         let link = AuthorizationRequest {
             config: &prepared.auth,
@@ -112,9 +112,9 @@ impl Attempt<'_> {
             Err(failure) => Err(failure),
         };
         match outcome {
-            Ok(arrived) => Ok(signed_in(prepared.auth, arrived, storage)),
+            Ok(arrived) => Ok(signed_in(&prepared.auth, arrived, storage)),
             Err(failure) => {
-                self.revoke(&prepared.auth, granted.as_slice()).await;
+                self.discard(&prepared.auth, granted.as_ref()).await;
                 Err(failure)
             }
         }
@@ -125,10 +125,10 @@ impl Attempt<'_> {
         if matches!(self.login.mode, Mode::Link) {
             return Ok(Way::Link);
         }
-        match decide(&self.system.environment, std::env::consts::OS) {
+        match decide(&self.session.system.environment, std::env::consts::OS) {
             Opening::Chosen(_) | Opening::Platform => Ok(Way::Opened),
-            Opening::None(reason) if self.system.ui.can_ask() => {
-                self.system.ui.say(&format!("No browser is opened: {reason}."));
+            Opening::None(reason) if self.session.system.ui.can_ask() => {
+                self.session.system.ui.say(&format!("No browser is opened: {reason}."));
                 Ok(Way::Link)
             }
             Opening::None(reason) => Err(Error::NobodyThere { reason }),
@@ -138,8 +138,8 @@ impl Attempt<'_> {
     /// Fetches what the login needs to know of the issuer, all that can be at once.
     async fn prepare(&self) -> Result<Prepared<'_>, Error> {
         let auth = self.auth_config().await?;
-        let metadata = async { Ok(auth.issuer.metadata(&self.system.http).await?) };
-        let (metadata, keys) = tokio::try_join!(metadata, Keys::fetch(&self.system.http, &auth.issuer))?;
+        let metadata = async { Ok(auth.issuer.metadata(&self.session.system.http).await?) };
+        let (metadata, keys) = tokio::try_join!(metadata, Keys::fetch(&self.session.system.http, &auth.issuer))?;
         Ok(Prepared { auth, metadata, keys })
     }
 
@@ -149,7 +149,7 @@ impl Attempt<'_> {
             return Ok(Invited { email: Some(email.clone()), otherwise: Otherwise::Stop, answered: false });
         }
         let remembered: Option<EmailAddress> = self.before.user_email.as_deref().and_then(|it| it.parse().ok());
-        if !self.system.ui.can_ask() {
+        if !self.session.system.ui.can_ask() {
             return Ok(Invited { email: remembered, otherwise: Otherwise::GoOn, answered: false });
         }
         let default = remembered.as_ref().map(EmailAddress::as_str);
@@ -158,7 +158,7 @@ impl Attempt<'_> {
             Err(error) if !typed.trim().is_empty() => Err(error.to_string()),
             Ok(_) | Err(_) => Ok(()),
         };
-        let typed = self.system.ui.ask_text("E-mail address:", default, help, check).await?;
+        let typed = self.session.system.ui.ask_text("E-mail address:", default, help, check).await?;
         let email: Option<EmailAddress> = typed.and_then(|typed| typed.parse().ok());
         let otherwise = if email.is_some() { Otherwise::Ask } else { Otherwise::GoOn };
         Ok(Invited { email, otherwise, answered: true })
@@ -167,8 +167,8 @@ impl Attempt<'_> {
     /// The identity provider's organization, where the e-mail address leads to exactly one.
     async fn find_organization(&self, auth: &AuthConfig, invited: &Invited) -> Option<String> {
         let email = invited.email.as_ref().filter(|_| auth.auth_flow != Some(AuthFlow::IdentityFirst))?;
-        let _spinner = self.system.ui.spinner("Looking up your organization…");
-        lookup_organization(&self.system.http, self.domain.api_base(), email.as_str()).await
+        let _spinner = self.session.system.ui.spinner("Looking up your organization…");
+        lookup_organization(&self.session.system.http, self.session.domain.api_base(), email.as_str()).await
     }
 
     /// Redeems the code and verifies everything that comes back. `granted` is the refresh token, whatever comes after it.
@@ -182,8 +182,8 @@ impl Attempt<'_> {
         granted: &mut Option<RefreshToken>,
     ) -> Result<Arrived, Error> {
         let code = result?;
-        let _spinner = self.system.ui.spinner("Checking who has signed in…");
-        let http = &self.system.http;
+        let _spinner = self.session.system.ui.spinner("Checking who has signed in…");
+        let http = &self.session.system.http;
         let tokens = prepared.auth.redeem(http, code, sent.verifier, redirect_uri).await?;
         granted.clone_from(&tokens.refresh_token);
         let id_token = tokens.id_token.as_ref().ok_or(Error::NoIdToken)?;
@@ -196,7 +196,7 @@ impl Attempt<'_> {
             access_token: &tokens.access_token,
         };
         let expected_access = ExpectedAccess { issuer: issuer.as_str(), audience, client_id };
-        let now = self.now();
+        let now = self.session.now();
         let identity = prepared.keys.verify(|jwks| verify_id_token(id_token, jwks, &expected_id, now)).await?;
         let access =
             prepared.keys.verify(|jwks| verify_access_token(&tokens.access_token, jwks, &expected_access, now)).await?;
@@ -220,11 +220,11 @@ impl Attempt<'_> {
         tokens: &TokenResponse,
         identity: &Claims,
     ) -> Result<Option<String>, Error> {
-        match auth.issuer.userinfo(&self.system.http, &tokens.access_token).await {
+        match auth.issuer.userinfo(&self.session.system.http, &tokens.access_token).await {
             Ok(userinfo) if userinfo.sub != identity.subject => Err(Error::OtherSubject),
             Ok(userinfo) => Ok(userinfo.email),
             Err(failure) => {
-                self.system.ui.warn(&failure.to_string());
+                self.session.system.ui.warn(&failure.to_string());
                 Ok(None)
             }
         }
@@ -238,10 +238,18 @@ impl Attempt<'_> {
         }
         match invited.otherwise {
             Otherwise::GoOn => Ok(false),
-            Otherwise::Ask if self.system.ui.can_ask() => Ok(true),
+            Otherwise::Ask if self.session.system.ui.can_ask() => Ok(true),
             Otherwise::Ask | Otherwise::Stop => {
                 Err(Error::OtherAccount { asked: asked.to_string(), found: email.map(str::to_owned) })
             }
+        }
+    }
+
+    /// Tells the issuer that a refresh token which will not be kept is never used.
+    async fn discard(&self, auth: &AuthConfig, granted: Option<&RefreshToken>) {
+        let Some(refresh) = granted else { return };
+        if let Err(failure) = auth.revoke(&self.session.system.http, refresh).await {
+            tracing::info!(%failure, "the new refresh token could not be revoked");
         }
     }
 
@@ -250,7 +258,7 @@ impl Attempt<'_> {
         let Some(asked) = invited.email.as_ref().filter(|_| arrived.questionable) else { return Ok(arrived) };
         let who = arrived.email.as_deref().unwrap_or("an account without an e-mail address");
         let question = format!("You asked for {asked}, and the browser signed in {who}. Go on with {who}?");
-        if self.system.ui.confirm(&question, false).await? { Ok(arrived) } else { Err(Error::Cancelled) }
+        if self.session.system.ui.confirm(&question, false).await? { Ok(arrived) } else { Err(Error::Cancelled) }
     }
 }
 
@@ -269,10 +277,8 @@ async fn answer(reply: Option<Reply>, outcome: &Result<Arrived, Error>) {
     }
 }
 
-fn signed_in(auth: AuthConfig, arrived: Arrived, storage: Storage) -> SignedIn {
+fn signed_in(auth: &AuthConfig, arrived: Arrived, storage: Storage) -> SignedIn {
     let Arrived { tokens, access, identity, email, questionable: _ } = arrived;
-    // The token's own word on its end is signed; the answer around it may only shorten it (RFC 6749 section 5.1).
-    let told = tokens.expires_in.and_then(|life| access.issued_at?.checked_add(life).ok());
     let credentials = Credentials {
         kind: Kind::User,
         access: tokens.access_token,
@@ -283,7 +289,7 @@ fn signed_in(auth: AuthConfig, arrived: Arrived, storage: Storage) -> SignedIn {
         sub: identity.subject,
         email,
         issued_at: access.issued_at,
-        expires_at: told.map_or(access.expires_at, |told| told.min(access.expires_at)),
+        expires_at: Some(earlier(access.expires_at, access.issued_at, tokens.expires_in)),
     };
-    SignedIn { auth, credentials, storage }
+    SignedIn { credentials, storage }
 }

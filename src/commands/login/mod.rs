@@ -4,8 +4,6 @@
 //! they belong to, and where in Astro that person works. A choice that is broken off does not cost the login.
 
 mod browser;
-mod keys;
-pub mod place;
 mod remember;
 mod settle;
 mod token;
@@ -15,19 +13,15 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::api::{ApiClient, ListError, User};
-use crate::config::{Config, Context};
-use crate::credentials::Credentials;
-use crate::domain::{self, Domain};
+use crate::config::Context;
+use crate::credentials::{Credentials, Kind};
 use crate::email::EmailAddress;
 use crate::error::Error;
-use crate::oauth::AuthConfig;
+use crate::session::{self, Session};
 use crate::system::System;
-use crate::text::clean;
-use crate::token::RefreshToken;
 
 use remember::Storage;
 use settle::Reach;
@@ -90,17 +84,14 @@ impl fmt::Debug for TokenArgument {
 
 /// One run of `astro login`, once it is known where it goes.
 struct Attempt<'a> {
-    system: &'a System,
+    session: Session<'a>,
     login: &'a Login,
-    config: Config,
-    domain: Domain,
     /// The domain's context as it was when the login began.
     before: Context,
 }
 
 /// What a successful sign-in leaves to be kept.
 struct SignedIn {
-    auth: AuthConfig,
     credentials: Credentials,
     storage: Storage,
 }
@@ -109,35 +100,33 @@ struct SignedIn {
 struct Remembered {
     user: User,
     reach: Result<Reach, ListError>,
-    /// The refresh tokens of the login that this one replaces.
-    superseded: Vec<RefreshToken>,
+    /// What this login replaces, refresh tokens included.
+    superseded: Vec<Credentials>,
 }
 
 /// Signs a person in to Astro, and settles where they work.
 pub async fn login(system: &System, login: &Login) -> Result<(), Error> {
     let attempt = Attempt::begin(system, login)?;
-    let domain = &attempt.domain;
+    let domain = &attempt.session.domain;
     let (signed_in, remembered) = attempt.sign_in().await.map_err(|error| error.during_sign_in(domain))?;
-    let revoked = attempt.revoke(&signed_in.auth, &remembered.superseded);
+    let revoked = attempt.revoke(&remembered.superseded);
     let (settled, ()) = tokio::join!(attempt.settle(&signed_in, &remembered.user, remembered.reach), revoked);
     settled.map_err(|error| error.during_settling(domain))
 }
 
 impl<'a> Attempt<'a> {
     fn begin(system: &'a System, login: &'a Login) -> Result<Self, Error> {
-        let config = Config::new(&system.home);
-        let document = config.read()?;
-        let domain = resolve_domain(system, login, document.current_context().as_deref())?;
-        let before = document.context(&domain).unwrap_or_default();
-        if config.writable_by_others() {
-            let folder = config.path().parent().unwrap_or(config.path()).display();
+        let session = Session::open(system, login.domain.as_deref())?;
+        let before = session.context()?;
+        if session.config.writable_by_others() {
+            let folder = session.config.path().parent().unwrap_or(session.config.path()).display();
             system.ui.warn(&format!("others may write in {folder}; `chmod go-w {folder}` ends that"));
         }
-        if system.environment.get("ASTRO_API_TOKEN").is_some() {
+        if session::environment_token(system).is_some() {
             system.ui.warn("ASTRO_API_TOKEN is set, and wins over any login; unset it to use this one");
         }
-        tracing::info!(%domain, config = %config.path().display(), "signing in");
-        Ok(Self { system, login, config, domain, before })
+        tracing::info!(domain = %session.domain, config = %session.config.path().display(), "signing in");
+        Ok(Self { session, login, before })
     }
 
     /// Up to the first write: signs in, asks the API who that is, and keeps the credentials.
@@ -150,42 +139,35 @@ impl<'a> Attempt<'a> {
             Ok(remembered) => Ok((signed_in, remembered)),
             Err(failure) => {
                 // Nobody will ever use it, and an account may hold only so many of them.
-                self.revoke(&signed_in.auth, signed_in.credentials.refresh.as_slice()).await;
+                self.revoke(&[signed_in.credentials]).await;
                 Err(failure)
+            }
+        }
+    }
+
+    /// Tells the issuer that these credentials' refresh tokens will never be used again: they were replaced, or not
+    /// kept. They lose their worth in time even if it fails.
+    async fn revoke(&self, unused: &[Credentials]) {
+        for credentials in unused {
+            if let Err(failure) = self.session.revoke(credentials).await {
+                tracing::info!(%failure, "an unused refresh token could not be revoked");
             }
         }
     }
 
     /// Asks the API who this is and, at the same time, where they may work; then keeps the credentials.
     async fn identify_and_remember(&self, signed_in: &SignedIn) -> Result<Remembered, Error> {
-        let api = ApiClient::new(&self.system.http, self.domain.api_base(), &signed_in.credentials.access);
-        let (user, reach) = tokio::join!(api.user(), self.reach(&api));
-        let user = user?;
+        let api =
+            ApiClient::new(&self.session.system.http, self.session.domain.api_base(), &signed_in.credentials.access);
+        let (user, reach) = match signed_in.credentials.kind {
+            Kind::User => {
+                let (user, reach) = tokio::join!(api.user(), self.reach(&api));
+                (user?, reach)
+            }
+            // An API token is nobody's. That it reaches something is what proves it.
+            Kind::ApiToken => (User::default(), Ok(self.api_token_reach(signed_in).await?)),
+        };
         let superseded = self.remember(signed_in, &user).await?;
         Ok(Remembered { user, reach, superseded })
     }
-
-    fn now(&self) -> Timestamp {
-        (self.system.now)()
-    }
-}
-
-/// The domain: as typed, else as `ASTRO_DOMAIN` says, else the current context's, else Astro's own.
-fn resolve_domain(system: &System, login: &Login, current: Option<&str>) -> Result<Domain, Error> {
-    let environment = system.environment.get("ASTRO_DOMAIN");
-    if let Some(typed) = login.domain.as_deref().or(environment) {
-        // A token in the place of the domain is a forgotten flag, and must not be printed.
-        if typed.len() > 100 && typed.split('.').count() == 3 {
-            return Err(Error::TokenAsDomain);
-        }
-        return Ok(typed.parse()?);
-    }
-    let fallback = || domain::DEFAULT.parse().map_err(Error::from);
-    let Some(current) = current else { return fallback() };
-    current.parse().or_else(|_| {
-        let current = clean(current, 100);
-        let default = domain::DEFAULT;
-        system.ui.say(&format!("the current context, {current}, is not an Astro domain; signing in to {default}"));
-        fallback()
-    })
 }

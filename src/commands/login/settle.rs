@@ -1,19 +1,20 @@
 //! The second write: the organization and the workspace, and the closing words.
 
-use std::collections::HashMap;
-
-use super::place::{self, Choice, Named};
 use super::remember::Storage;
 use super::{Attempt, Mode, SignedIn};
 use crate::api::{ApiClient, ListError, Organization, User, Workspace};
+use crate::commands::place;
+use crate::credentials::Kind;
 use crate::error::Error;
-use crate::system::aside;
+use crate::session::Store;
 use crate::when;
 
 /// What the API lets this person reach.
 pub(super) enum Reach {
     /// The organization in use before is still theirs, with these workspaces.
     Current(Organization, Vec<Workspace>),
+    /// What an API token was made for.
+    Granted(Organization, Vec<Workspace>),
     /// All their organizations.
     All(Vec<Organization>),
 }
@@ -55,107 +56,51 @@ impl Attempt<'_> {
         user: &User,
         reach: Result<Reach, ListError>,
     ) -> Result<Option<Place>, Error> {
-        let api = ApiClient::new(&self.system.http, self.domain.api_base(), &signed_in.credentials.access);
-        let current = self.config.read()?.context(&self.domain).unwrap_or_default();
+        let api =
+            ApiClient::new(&self.session.system.http, self.session.domain.api_base(), &signed_in.credentials.access);
+        let ui = &self.session.system.ui;
+        let current = self.session.context()?;
         let (organization, workspaces) = match reach? {
             Reach::Current(organization, workspaces) if current.organization.as_ref() == Some(&organization.id) => {
                 (organization, workspaces)
             }
+            Reach::Granted(organization, workspaces) => (organization, workspaces),
             elsewhere => {
                 let all = match elsewhere {
-                    // What was in use belonged to another person, who was signed in here before.
-                    Reach::Current(..) => api.organizations().await?,
                     Reach::All(all) => all,
+                    // What was in use belonged to another person, who was signed in here before.
+                    Reach::Current(..) | Reach::Granted(..) => api.organizations().await?,
                 };
-                let Some(organization) = self.choose_organization(all, current.organization.as_deref(), user).await?
-                else {
-                    return Ok(None);
-                };
+                let (wanted, now) = (self.login.organization.as_deref(), current.organization.as_deref());
+                let settled = place::settle_organization(ui, all, wanted, now, Some(&user.email)).await?;
+                let Some(organization) = settled else { return Ok(None) };
                 let workspaces = api.workspaces(&organization.id).await?;
                 (organization, workspaces)
             }
         };
         let last_used = current.workspace.or(current.last_used_workspace);
-        let workspace = self.choose_workspace(workspaces, last_used.as_deref()).await;
+        let wanted = self.login.workspace.as_deref();
+        let workspace = place::settle_workspace(ui, workspaces, wanted, last_used.as_deref()).await;
         // An organization is worth keeping even if the choice of a workspace is broken off.
-        self.write_place(&organization, workspace.as_ref().ok().and_then(Option::as_ref)).await?;
+        place::write(&self.session, &organization, workspace.as_ref().ok().and_then(Option::as_ref)).await?;
         Ok(Some(Place { organization, workspace: workspace? }))
-    }
-
-    async fn choose_organization(
-        &self,
-        mut all: Vec<Organization>,
-        current: Option<&str>,
-        user: &User,
-    ) -> Result<Option<Organization>, Error> {
-        let wanted = self.login.organization.as_deref();
-        match place::organization(&all, wanted, current, Some(&user.email))? {
-            Choice::One(organization) => Ok(Some(organization.clone())),
-            Choice::Empty => Err(Error::NoOrganization),
-            Choice::Open if self.system.ui.can_ask() => {
-                let chosen = self.system.ui.choose("Organization:", labels(&all), 0).await?;
-                Ok(Some(all.swap_remove(chosen)))
-            }
-            Choice::Open => {
-                self.system.ui.warn(&format!(
-                    "no organization is chosen: you belong to {} ({}); name one with `--organization`",
-                    all.len(),
-                    place::listing(&labels(&all))
-                ));
-                Ok(None)
-            }
-        }
-    }
-
-    async fn choose_workspace(
-        &self,
-        mut all: Vec<Workspace>,
-        last_used: Option<&str>,
-    ) -> Result<Option<Workspace>, Error> {
-        match place::workspace(&all, self.login.workspace.as_deref(), last_used)? {
-            Choice::One(workspace) => Ok(Some(workspace.clone())),
-            Choice::Empty => Ok(None),
-            Choice::Open if self.system.ui.can_ask() => {
-                let chosen = self.system.ui.choose("Workspace:", labels(&all), 0).await?;
-                Ok(Some(all.swap_remove(chosen)))
-            }
-            Choice::Open => {
-                self.system.ui.warn(&format!(
-                    "no workspace is chosen: there are {} ({}); name one with `--workspace`",
-                    all.len(),
-                    place::listing(&labels(&all))
-                ));
-                Ok(None)
-            }
-        }
-    }
-
-    async fn write_place(&self, organization: &Organization, workspace: Option<&Workspace>) -> Result<(), Error> {
-        let (config, domain) = (self.config.clone(), self.domain.clone());
-        let (organization, workspace) = (organization.clone(), workspace.map(|it| it.id.clone()));
-        aside(move || {
-            config.edit(|document| {
-                document.update_context(&domain, |context| {
-                    context.organization = Some(organization.id);
-                    context.organization_product = Some(organization.product);
-                    context.workspace.clone_from(&workspace);
-                    context.last_used_workspace = workspace;
-                })
-            })
-        })
-        .await??;
-        Ok(())
     }
 
     /// Says who is signed in, where, and until when.
     fn tell(&self, signed_in: &SignedIn, user: &User, place: Option<&Place>) {
-        let ui = &self.system.ui;
+        let ui = &self.session.system.ui;
         let who = match (user.name.as_str(), user.email.as_str()) {
             ("", email) => email.to_owned(),
             (name, "") => name.to_owned(),
             (name, email) => format!("{name} <{email}>"),
         };
-        ui.success(&format!("Signed in to {} as {who}", self.domain));
+        let domain = &self.session.domain;
+        match signed_in.credentials.kind {
+            Kind::User => ui.success(&format!("Signed in to {domain} as {who}")),
+            Kind::ApiToken => ui.success(&format!(
+                "Signed in to {domain} with an API token, accepted by the server; its signature cannot be checked here"
+            )),
+        }
         if let Some(place) = place {
             ui.say(&format!("  organization  {}", place.organization.name));
             if let Some(workspace) = &place.workspace {
@@ -163,11 +108,12 @@ impl Attempt<'_> {
             }
         }
         let store = match signed_in.storage {
-            Storage::Keychain => self.store_name(),
-            Storage::Chosen | Storage::Fallback => format!("{}, as plain text", self.config.path().display()),
+            Storage::Keychain => self.session.store_name(Store::Keychain),
+            Storage::Chosen | Storage::Fallback => self.session.store_name(Store::Config),
         };
         ui.say(&format!("  credentials   in {store}"));
-        let until = when::dated(signed_in.credentials.expires_at, self.now(), &self.system.time_zone);
+        let Some(expires_at) = signed_in.credentials.expires_at else { return };
+        let until = when::dated(expires_at, self.session.now(), &self.session.system.time_zone);
         let then = match (&self.login.mode, &signed_in.credentials.refresh) {
             (_, Some(_)) => "renewed when needed",
             (Mode::Token(_), None) => "it will not be renewed: sign in again then",
@@ -175,17 +121,4 @@ impl Attempt<'_> {
         };
         ui.say(&format!("  valid until   {until}; {then}"));
     }
-}
-
-/// The names, with the identifier where two are called the same.
-fn labels<T: Named>(list: &[T]) -> Vec<String> {
-    let mut count: HashMap<&str, usize> = HashMap::new();
-    for it in list {
-        *count.entry(it.name()).or_default() += 1;
-    }
-    let label = |it: &T| match count.get(it.name()) {
-        Some(1) if !it.name().is_empty() => it.name().to_owned(),
-        _ => format!("{} ({})", it.name(), it.id()).trim_start().to_owned(),
-    };
-    list.iter().map(label).collect()
 }

@@ -4,27 +4,33 @@
 
 use zeroize::Zeroizing;
 
-use super::keys::Keys;
+use super::settle::Reach;
 use super::{Attempt, SignedIn, TokenArgument};
+use crate::api::ApiClient;
 use crate::credentials::{Credentials, Kind};
 use crate::error::Error;
-use crate::jwt::{ExpectedAccess, Unverified, verify_access_token};
+use crate::jwt::{ExpectedAccess, TokenKind, Unverified, verify_access_token};
 use crate::oauth::AuthConfig;
+use crate::session::{Keys, bare};
 use crate::token::AccessToken;
 
 impl Attempt<'_> {
     pub(super) async fn sign_in_with_token(&self, argument: &TokenArgument) -> Result<SignedIn, Error> {
         let token = self.read_token(argument).await?;
-        Unverified::parse(token.expose())?.check_alone(self.now())?;
+        let unverified = Unverified::parse(token.expose())?;
+        if unverified.kind() == TokenKind::Api {
+            return self.accept_api_token(&token, &unverified).await;
+        }
+        unverified.check_alone(self.session.now())?;
         let (auth, storage) = tokio::try_join!(self.auth_config(), self.storage())?;
         let expected =
             ExpectedAccess { issuer: auth.issuer.as_str(), audience: &auth.audience, client_id: &auth.client_id };
-        Unverified::parse(token.expose())?.check_claims(&expected, self.now())?;
-        let mut keys = Keys::fetch(&self.system.http, &auth.issuer).await?;
-        let claims = keys.verify(|jwks| verify_access_token(&token, jwks, &expected, self.now())).await?;
+        unverified.check_claims(&expected, self.session.now())?;
+        let mut keys = Keys::fetch(&self.session.system.http, &auth.issuer).await?;
+        let claims = keys.verify(|jwks| verify_access_token(&token, jwks, &expected, self.session.now())).await?;
         let credentials = Credentials {
             kind: Kind::User,
-            access: token,
+            access: token.clone(),
             refresh: None,
             issuer: claims.issuer,
             client_id: auth.client_id.clone(),
@@ -32,13 +38,50 @@ impl Attempt<'_> {
             sub: claims.subject,
             email: claims.email,
             issued_at: claims.issued_at,
-            expires_at: claims.expires_at,
+            expires_at: Some(claims.expires_at),
         };
-        Ok(SignedIn { auth, credentials, storage })
+        Ok(SignedIn { credentials, storage })
+    }
+
+    /// An API token is not signed with the issuer's keys, so what can be checked here is its form and its end; whether
+    /// it is good, the API alone knows, and is asked before anything is stored.
+    async fn accept_api_token(&self, token: &AccessToken, claims: &Unverified<'_>) -> Result<SignedIn, Error> {
+        claims.check_end(self.session.now())?;
+        if Grant::of(claims).is_nothing() {
+            return Err(Error::NothingGranted);
+        }
+        let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+        let credentials = Credentials {
+            kind: Kind::ApiToken,
+            access: token.clone(),
+            refresh: None,
+            issuer: text(claims.issuer()),
+            client_id: String::new(),
+            audience: String::new(),
+            sub: text(claims.subject()),
+            email: None,
+            issued_at: claims.issued_at(),
+            expires_at: claims.expires_at(),
+        };
+        Ok(SignedIn { credentials, storage: self.storage().await? })
+    }
+
+    /// What an API token reaches: what its permissions name, as far as the API confirms it.
+    pub(super) async fn api_token_reach(&self, signed_in: &SignedIn) -> Result<Reach, Error> {
+        let token = &signed_in.credentials.access;
+        let api = ApiClient::new(&self.session.system.http, self.session.domain.api_base(), token);
+        let grant = Grant::of(&Unverified::parse(token.expose())?);
+        let Some(id) = &grant.organization else { return Ok(Reach::All(api.organizations().await?)) };
+        let organization = api.organization(id).await?.ok_or(Error::GrantNotConfirmed)?;
+        let mut workspaces = api.workspaces(&organization.id).await?;
+        if let Some(id) = &grant.workspace {
+            workspaces.retain(|workspace| workspace.id == *id);
+        }
+        Ok(Reach::Granted(organization, workspaces))
     }
 
     async fn read_token(&self, argument: &TokenArgument) -> Result<AccessToken, Error> {
-        let ui = &self.system.ui;
+        let ui = &self.session.system.ui;
         let text = match argument {
             TokenArgument::Given(text) => {
                 if ui.can_ask() {
@@ -51,11 +94,7 @@ impl Attempt<'_> {
             }
             TokenArgument::Stdin => Zeroizing::new(ui.read_input().await?.expose().to_owned()),
         };
-        let text = text.trim();
-        let bare = match text.split_once(char::is_whitespace) {
-            Some((word, rest)) if word.eq_ignore_ascii_case("bearer") => rest.trim_start(),
-            _ => text,
-        };
+        let bare = bare(&text);
         if bare.is_empty() {
             return Err(Error::NoToken);
         }
@@ -63,6 +102,34 @@ impl Attempt<'_> {
     }
 
     pub(super) async fn auth_config(&self) -> Result<AuthConfig, Error> {
-        Ok(AuthConfig::fetch(&self.system.http, &self.domain).await?)
+        Ok(AuthConfig::fetch(&self.session.system.http, &self.session.domain).await?)
+    }
+}
+
+/// What the permissions of an API token name, besides the token itself.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Grant {
+    organization: Option<String>,
+    workspace: Option<String>,
+    deployment: Option<String>,
+}
+
+impl Grant {
+    fn of(claims: &Unverified<'_>) -> Self {
+        let mut grant = Self::default();
+        for permission in claims.permissions() {
+            let Some((kind, id)) = permission.split_once(':') else { continue };
+            match kind {
+                "organizationId" => grant.organization = Some(id.to_owned()),
+                "workspaceId" => grant.workspace = Some(id.to_owned()),
+                "deploymentId" => grant.deployment = Some(id.to_owned()),
+                _ => {}
+            }
+        }
+        grant
+    }
+
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
     }
 }

@@ -58,11 +58,11 @@ impl Attempt<'_> {
     /// Takes the callback port. Where another program has it, the person can still paste.
     pub(super) async fn bind(&self) -> Result<(RedirectUri, Option<CallbackListener>), Error> {
         // A development server takes any redirect URI; Astro's has this one registered, and no other.
-        let port = if self.domain.local_port().is_some() { 0 } else { CALLBACK_PORT };
+        let port = if self.session.domain.local_port().is_some() { 0 } else { CALLBACK_PORT };
         match CallbackListener::bind(port).await {
             Ok(listener) => Ok((listener.redirect_uri(), Some(listener))),
-            Err(ListenError::PortTaken(port)) if self.system.ui.can_ask() => {
-                self.system.ui.warn(&format!(
+            Err(ListenError::PortTaken(port)) if self.session.system.ui.can_ask() => {
+                self.session.system.ui.warn(&format!(
                     "another program has port {port}, so the browser cannot report back; `lsof -i :{port}` tells which. \
                      You can still paste the address that the browser ends on"
                 ));
@@ -80,7 +80,7 @@ impl Attempt<'_> {
         link: &Url,
         invited: &Invited,
     ) -> Result<Answer, Error> {
-        let ui = &self.system.ui;
+        let ui = &self.session.system.ui;
         let deadline = Instant::now() + self.login.timeout;
         let mut open_on_enter = self.show(way, link, invited, &doors).await?;
         let message = match (open_on_enter, &doors.callbacks) {
@@ -124,7 +124,7 @@ impl Attempt<'_> {
 
     /// Brings the link before the person. Returns whether the browser is to be opened when they press Enter.
     async fn show(&self, way: Way, link: &Url, invited: &Invited, doors: &Doors<'_>) -> Result<bool, Error> {
-        let ui = &self.system.ui;
+        let ui = &self.session.system.ui;
         match way {
             Way::Opened if ui.can_ask() && !invited.answered => {
                 ui.say(&format!("You sign in in the browser, at this link:\n\n  {link}\n"));
@@ -147,7 +147,7 @@ impl Attempt<'_> {
 
     /// How an answer gets here from a browser on another machine.
     fn explain_other_machines(&self, doors: &Doors<'_>) {
-        let ui = &self.system.ui;
+        let ui = &self.session.system.ui;
         let mut ways = Vec::new();
         if ui.can_ask() {
             ways.push(
@@ -164,7 +164,7 @@ impl Attempt<'_> {
 
     /// The command that makes the callback port of this machine reachable from the one that the person sits at.
     fn forward_command(&self, callback: u16) -> Option<String> {
-        let environment = &self.system.environment;
+        let environment = &self.session.system.environment;
         // "client-address client-port server-address server-port", as sshd sets it.
         let connection: Vec<&str> = environment.get("SSH_CONNECTION")?.split_whitespace().collect();
         let [_, _, server, port] = connection.as_slice() else { return None };
@@ -179,8 +179,8 @@ impl Attempt<'_> {
     }
 
     async fn open_browser(&self, link: &Url) {
-        if let Err(error) = browser::open(Arc::clone(&self.system.browser), link.clone()).await {
-            self.system.ui.warn(&format!("no browser could be opened ({error}); open the link above yourself"));
+        if let Err(error) = browser::open(Arc::clone(&self.session.system.browser), link.clone()).await {
+            self.session.system.ui.warn(&format!("no browser could be opened ({error}); open the link above yourself"));
         }
     }
 }

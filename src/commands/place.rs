@@ -3,11 +3,17 @@
 //! A choice is taken from what was asked for, from what was used before, or because there is no other. The first of
 //! several is never taken in silence.
 
+use std::collections::HashMap;
+
 use crate::api::{Organization, Workspace};
+use crate::error::Error;
+use crate::session::Session;
+use crate::system::aside;
+use crate::ui::Ui;
 
 /// What stands behind a choice.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Choice<'a, T> {
+enum Choice<'a, T> {
     /// This one.
     One(&'a T),
     /// Only the person can tell.
@@ -42,7 +48,7 @@ pub enum NotFound {
 }
 
 /// The first few of a list, in one line.
-pub(super) fn listing(names: &[String]) -> String {
+fn listing(names: &[String]) -> String {
     const SHOWN: usize = 5;
     match names.len() {
         0 => "none".to_owned(),
@@ -54,12 +60,16 @@ pub(super) fn listing(names: &[String]) -> String {
 /// What can be named by a flag.
 pub(super) trait Named {
     const KIND: &'static str;
+    const QUESTION: &'static str;
+    const FLAG: &'static str;
     fn id(&self) -> &str;
     fn name(&self) -> &str;
 }
 
 impl Named for Organization {
     const KIND: &'static str = "organization";
+    const QUESTION: &'static str = "Organization:";
+    const FLAG: &'static str = "--organization";
     fn id(&self) -> &str {
         &self.id
     }
@@ -70,6 +80,8 @@ impl Named for Organization {
 
 impl Named for Workspace {
     const KIND: &'static str = "workspace";
+    const QUESTION: &'static str = "Workspace:";
+    const FLAG: &'static str = "--workspace";
     fn id(&self) -> &str {
         &self.id
     }
@@ -79,35 +91,35 @@ impl Named for Workspace {
 }
 
 /// The one that a flag names: by its identifier, else by its name in any case.
-pub(super) fn named<'a, T: Named>(list: &'a [T], wanted: &str) -> Result<&'a T, NotFound> {
-    if let Some(found) = list.iter().find(|it| it.id() == wanted) {
+fn named<T: Named>(list: &[T], wanted: &str) -> Result<usize, NotFound> {
+    if let Some(found) = list.iter().position(|it| it.id() == wanted) {
         return Ok(found);
     }
     let folded = wanted.trim().to_lowercase();
-    let matching: Vec<&T> = list.iter().filter(|it| it.name().to_lowercase() == folded).collect();
+    let matching: Vec<usize> = (0..list.len()).filter(|&it| list[it].name().to_lowercase() == folded).collect();
     let wanted = crate::text::clean(wanted, 100);
     match matching.as_slice() {
-        [one] => Ok(one),
+        [one] => Ok(*one),
         [] => {
             let known = list.iter().map(|it| it.name().to_owned()).collect();
             Err(NotFound::Nothing { kind: T::KIND, wanted, known })
         }
         several => {
-            let ids = several.iter().map(|it| it.id().to_owned()).collect();
+            let ids = several.iter().map(|&it| list[it].id().to_owned()).collect();
             Err(NotFound::Ambiguous { kind: T::KIND, wanted, ids })
         }
     }
 }
 
 /// The organization: the flag's, the context's, the only one, the one that owns the e-mail's domain.
-pub(super) fn organization<'a>(
+fn organization<'a>(
     list: &'a [Organization],
     wanted: Option<&str>,
     current: Option<&str>,
     email: Option<&str>,
 ) -> Result<Choice<'a, Organization>, NotFound> {
     if let Some(wanted) = wanted {
-        return named(list, wanted).map(Choice::One);
+        return named(list, wanted).map(|it| Choice::One(&list[it]));
     }
     if let Some(known) = known(list, current) {
         return Ok(known);
@@ -121,15 +133,102 @@ pub(super) fn organization<'a>(
 }
 
 /// The workspace: the flag's, the one last used, the only one.
-pub(super) fn workspace<'a>(
+fn workspace<'a>(
     list: &'a [Workspace],
     wanted: Option<&str>,
     last_used: Option<&str>,
 ) -> Result<Choice<'a, Workspace>, NotFound> {
     match wanted {
-        Some(wanted) => named(list, wanted).map(Choice::One),
+        Some(wanted) => named(list, wanted).map(|it| Choice::One(&list[it])),
         None => Ok(known(list, last_used).unwrap_or(Choice::Open)),
     }
+}
+
+/// Chooses an organization, and asks where nothing else decides. None where nobody can be asked.
+pub(super) async fn settle_organization(
+    ui: &Ui,
+    mut all: Vec<Organization>,
+    wanted: Option<&str>,
+    current: Option<&str>,
+    email: Option<&str>,
+) -> Result<Option<Organization>, Error> {
+    match organization(&all, wanted, current, email)? {
+        Choice::One(organization) => Ok(Some(organization.clone())),
+        Choice::Empty => Err(Error::NoOrganization),
+        Choice::Open => Ok(ask(ui, &all).await?.map(|it| all.swap_remove(it))),
+    }
+}
+
+/// Chooses a workspace likewise. None also where there is none.
+pub(super) async fn settle_workspace(
+    ui: &Ui,
+    mut all: Vec<Workspace>,
+    wanted: Option<&str>,
+    last_used: Option<&str>,
+) -> Result<Option<Workspace>, Error> {
+    match workspace(&all, wanted, last_used)? {
+        Choice::One(workspace) => Ok(Some(workspace.clone())),
+        Choice::Empty => Ok(None),
+        Choice::Open => Ok(ask(ui, &all).await?.map(|it| all.swap_remove(it))),
+    }
+}
+
+/// The one that was named, else the one that the person chooses. None where there is none.
+pub(super) async fn pick<T: Named>(ui: &Ui, mut all: Vec<T>, wanted: Option<&str>) -> Result<Option<T>, Error> {
+    if all.is_empty() {
+        return Ok(None);
+    }
+    let chosen = match wanted {
+        Some(wanted) => named(&all, wanted)?,
+        None => ui.choose(T::QUESTION, labels(&all), 0).await?,
+    };
+    Ok(Some(all.swap_remove(chosen)))
+}
+
+/// Lets the person choose. Where there is nobody to ask, says how a choice is made, and makes none.
+async fn ask<T: Named>(ui: &Ui, all: &[T]) -> Result<Option<usize>, Error> {
+    let labels = labels(all);
+    if ui.can_ask() {
+        return Ok(Some(ui.choose(T::QUESTION, labels, 0).await?));
+    }
+    let (kind, flag, count) = (T::KIND, T::FLAG, all.len());
+    ui.warn(&format!("no {kind} is chosen: there are {count} ({}); name one with `{flag}`", listing(&labels)));
+    Ok(None)
+}
+
+/// Writes organization and workspace into the domain's context.
+pub(super) async fn write(
+    session: &Session<'_>,
+    organization: &Organization,
+    workspace: Option<&Workspace>,
+) -> Result<(), Error> {
+    let (config, domain) = (session.config.clone(), session.domain.clone());
+    let (organization, workspace) = (organization.clone(), workspace.map(|it| it.id.clone()));
+    aside(move || {
+        config.edit(|document| {
+            document.update_context(&domain, |context| {
+                context.organization = Some(organization.id);
+                context.organization_product = Some(organization.product);
+                context.workspace.clone_from(&workspace);
+                context.last_used_workspace = workspace;
+            })
+        })
+    })
+    .await??;
+    Ok(())
+}
+
+/// The names, with the identifier where two are called the same.
+pub(super) fn labels<T: Named>(list: &[T]) -> Vec<String> {
+    let mut count: HashMap<&str, usize> = HashMap::new();
+    for it in list {
+        *count.entry(it.name()).or_default() += 1;
+    }
+    let label = |it: &T| match count.get(it.name()) {
+        Some(1) if !it.name().is_empty() => it.name().to_owned(),
+        _ => format!("{} ({})", it.name(), it.id()).trim_start().to_owned(),
+    };
+    list.iter().map(label).collect()
 }
 
 /// What is chosen without any preference: what is in use already, or the only one.

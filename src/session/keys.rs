@@ -6,7 +6,7 @@ use crate::jwt::{Claims, Jwks, JwtError};
 use crate::oauth::Issuer;
 
 /// The key set of this login's issuer.
-pub(super) struct Keys<'a> {
+pub struct Keys<'a> {
     http: &'a Http,
     issuer: Issuer,
     jwks: Jwks,
@@ -15,13 +15,13 @@ pub(super) struct Keys<'a> {
 
 impl<'a> Keys<'a> {
     /// Fetches the key set.
-    pub(super) async fn fetch(http: &'a Http, issuer: &Issuer) -> Result<Self, Error> {
+    pub async fn fetch(http: &'a Http, issuer: &Issuer) -> Result<Self, Error> {
         let jwks = Jwks::parse(&issuer.fetch_keys(http).await?)?;
         Ok(Self { http, issuer: issuer.clone(), jwks, fetched_again: false })
     }
 
     /// Runs one check. An issuer that has just begun to use a new key publishes it by now.
-    pub(super) async fn verify(&mut self, check: impl Fn(&Jwks) -> Result<Claims, JwtError>) -> Result<Claims, Error> {
+    pub async fn verify(&mut self, check: impl Fn(&Jwks) -> Result<Claims, JwtError>) -> Result<Claims, Error> {
         match check(&self.jwks) {
             Err(JwtError::UnknownKey) if !self.fetched_again => {
                 tracing::info!("the token names an unknown key; fetching the keys again");
