@@ -1,0 +1,86 @@
+//! `astro organization`: those that the person belongs to, and which of them is in use.
+
+use serde::Serialize;
+
+use super::place::{self, Named};
+use super::table::{self, Row};
+use crate::error::Error;
+use crate::session::Session;
+use crate::system::System;
+
+/// What `astro organization` or `astro workspace` was asked to do.
+#[derive(Debug)]
+pub enum PlaceCommand {
+    /// Show all there are.
+    List {
+        /// As JSON.
+        json: bool,
+    },
+    /// Use another one.
+    Switch {
+        /// Its identifier or name; asked for where it is missing.
+        wanted: Option<String>,
+    },
+}
+
+#[derive(Serialize)]
+struct Listing {
+    version: u32,
+    organizations: Vec<Listed>,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    id: String,
+    name: String,
+    product: String,
+    current: bool,
+}
+
+/// Does what was asked.
+pub async fn organization(system: &System, command: PlaceCommand) -> Result<(), Error> {
+    let session = Session::open(system, None)?;
+    match command {
+        PlaceCommand::List { json } => list(&session, json).await,
+        PlaceCommand::Switch { wanted } => switch(&session, wanted.as_deref()).await,
+    }
+}
+
+async fn list(session: &Session<'_>, json: bool) -> Result<(), Error> {
+    let current = session.context()?.organization;
+    let all = session.call(async |api| api.organizations().await).await?;
+    let listed = all.into_iter().map(|it| Listed {
+        current: current.as_ref() == Some(&it.id),
+        id: it.id,
+        name: it.name,
+        product: it.product,
+    });
+    let listing = Listing { version: 1, organizations: listed.collect() };
+    if json {
+        return table::json(session.system, &listing);
+    }
+    let row =
+        |it: &Listed| Row { current: it.current, cells: vec![it.name.clone(), it.id.clone(), it.product.clone()] };
+    let rows: Vec<Row> = listing.organizations.iter().map(row).collect();
+    table::show(session.system, &["NAME", "ID", "PRODUCT"], &rows)
+}
+
+/// Uses another organization, and in it the only workspace, or the one that the person chooses.
+async fn switch(session: &Session<'_>, wanted: Option<&str>) -> Result<(), Error> {
+    let ui = &session.system.ui;
+    if wanted.is_none() && !ui.can_ask() {
+        return Err(Error::NothingNamed { what: "organization" });
+    }
+    let all = session.call(async |api| api.organizations().await).await?;
+    let Some(organization) = place::pick(ui, all, wanted).await? else { return Err(Error::NoOrganization) };
+    let workspaces = session.call(async |api| api.workspaces(&organization.id).await).await?;
+    let before = session.context()?;
+    let last_used = before.workspace.filter(|_| before.organization.as_ref() == Some(&organization.id));
+    let workspace = place::settle_workspace(ui, workspaces, None, last_used.as_deref()).await;
+    place::write(session, &organization, workspace.as_ref().ok().and_then(Option::as_ref)).await?;
+    ui.success(&format!("The organization is {}", organization.name()));
+    if let Some(workspace) = workspace? {
+        ui.success(&format!("The workspace is {}", workspace.name()));
+    }
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! Lists for people and for scripts: columns on stdout, or JSON.
+
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::system::System;
+
+/// One line of a list.
+pub(super) struct Row {
+    /// Whether this is the one in use; marked by a sign, since not everybody sees colour.
+    pub(super) current: bool,
+    /// The text of each column, safe to print.
+    pub(super) cells: Vec<String>,
+}
+
+/// Prints rows under a head, the one in use marked.
+pub(super) fn show(system: &System, head: &[&str], rows: &[Row]) -> Result<(), Error> {
+    if rows.is_empty() {
+        system.ui.say("There are none.");
+        return Ok(());
+    }
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.cells.get(column)).map(|cell| cell.chars().count());
+        cells.chain([head[column].len()]).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let line = |mark: char, cells: &[&str]| {
+        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        format!("{mark} {}", padded.collect::<Vec<_>>().join("  ")).trim_end().to_owned()
+    };
+    system.ui.data(&line(' ', head))?;
+    for row in rows {
+        let cells: Vec<&str> = row.cells.iter().map(String::as_str).collect();
+        system.ui.data(&line(if row.current { '*' } else { ' ' }, &cells))?;
+    }
+    Ok(())
+}
+
+/// Prints one JSON document.
+pub(super) fn json(system: &System, value: &impl Serialize) -> Result<(), Error> {
+    system.ui.data(&serde_json::to_string_pretty(value).map_err(std::io::Error::from)?)?;
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! `astro workspace`: those of the organization in use, and which of them is in use.
+
+use serde::Serialize;
+
+use super::organization::PlaceCommand;
+use super::place;
+use super::table::{self, Row};
+use crate::error::Error;
+use crate::session::Session;
+use crate::system::{System, aside};
+
+#[derive(Serialize)]
+struct Listing {
+    version: u32,
+    workspaces: Vec<Listed>,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    id: String,
+    name: String,
+    current: bool,
+}
+
+/// Does what was asked.
+pub async fn workspace(system: &System, command: PlaceCommand) -> Result<(), Error> {
+    let session = Session::open(system, None)?;
+    let context = session.context()?;
+    let organization = context.organization.ok_or(Error::NoOrganizationChosen)?;
+    match command {
+        PlaceCommand::List { json } => list(&session, &organization, context.workspace.as_deref(), json).await,
+        PlaceCommand::Switch { wanted } => switch(&session, &organization, wanted.as_deref()).await,
+    }
+}
+
+async fn list(session: &Session<'_>, organization: &str, current: Option<&str>, json: bool) -> Result<(), Error> {
+    let all = session.call(async |api| api.workspaces(organization).await).await?;
+    let listed = all.into_iter().map(|it| Listed { current: current == Some(&it.id), id: it.id, name: it.name });
+    let listing = Listing { version: 1, workspaces: listed.collect() };
+    if json {
+        return table::json(session.system, &listing);
+    }
+    let row = |it: &Listed| Row { current: it.current, cells: vec![it.name.clone(), it.id.clone()] };
+    let rows: Vec<Row> = listing.workspaces.iter().map(row).collect();
+    table::show(session.system, &["NAME", "ID"], &rows)
+}
+
+async fn switch(session: &Session<'_>, organization: &str, wanted: Option<&str>) -> Result<(), Error> {
+    let ui = &session.system.ui;
+    if wanted.is_none() && !ui.can_ask() {
+        return Err(Error::NothingNamed { what: "workspace" });
+    }
+    let all = session.call(async |api| api.workspaces(organization).await).await?;
+    let Some(workspace) = place::pick(ui, all, wanted).await? else { return Err(Error::NoWorkspace) };
+    let (config, domain, id) = (session.config.clone(), session.domain.clone(), workspace.id);
+    aside(move || {
+        config.edit(|document| {
+            document.update_context(&domain, |context| {
+                context.workspace = Some(id.clone());
+                context.last_used_workspace = Some(id);
+            })
+        })
+    })
+    .await??;
+    ui.success(&format!("The workspace is {}", workspace.name));
+    Ok(())
+}

@@ -1,0 +1,250 @@
+//! The login of one domain on this machine: where it is kept, and a token from it that is valid now.
+//!
+//! Every authenticated command goes through here. A token in config.yaml wins over the keychain's, because a login into
+//! the keychain empties it: one that is there is newer, or was chosen. Nothing here asks a question or opens a browser.
+
+mod keys;
+mod refresh;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::api::{ApiClient, ListError};
+use crate::config::{Config, Context, Lock};
+use crate::credentials::{self, CredentialStore, Credentials, Kind, StoreError};
+use crate::domain::{self, Domain};
+use crate::error::Error;
+use crate::jwt::{TokenKind, Unverified};
+use crate::oauth::{AuthConfig, Issuer};
+use crate::system::{System, aside};
+use crate::text::clean;
+use crate::token::AccessToken;
+
+pub use keys::Keys;
+pub use refresh::{Access, earlier};
+
+/// A keychain that answers within this time needs no announcement.
+const SILENT_BOUND: Duration = Duration::from_millis(500);
+/// How long the work of another process on the same login is waited for.
+const LOCK_BOUND: Duration = Duration::from_secs(30);
+
+/// The login of one domain.
+pub struct Session<'a> {
+    /// The outside world.
+    pub system: &'a System,
+    /// The settings shared with the Go CLI.
+    pub config: Config,
+    /// The domain.
+    pub domain: Domain,
+}
+
+/// Where a login is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    /// The operating system's credential store.
+    Keychain,
+    /// The plaintext fields of config.yaml, which are the Go CLI's.
+    Config,
+}
+
+/// A login that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Where it is kept.
+    pub store: Store,
+    /// What is kept.
+    pub credentials: Credentials,
+}
+
+impl<'a> Session<'a> {
+    /// The session of the domain that was typed, else of `ASTRO_DOMAIN`, else of the current context, else of Astro's own.
+    pub fn open(system: &'a System, typed: Option<&str>) -> Result<Self, Error> {
+        let config = Config::new(&system.home);
+        let domain = resolve(system, &config, typed)?;
+        Ok(Self { system, config, domain })
+    }
+
+    /// The session of a domain that is known.
+    pub fn of(system: &'a System, domain: Domain) -> Self {
+        Self { system, config: Config::new(&system.home), domain }
+    }
+
+    /// The domain's context; an empty one where config.yaml has none.
+    pub fn context(&self) -> Result<Context, Error> {
+        Ok(self.config.read()?.context(&self.domain).unwrap_or_default())
+    }
+
+    /// The login that is kept for the domain, wherever it is.
+    pub async fn stored(&self) -> Result<Option<Stored>, Error> {
+        if let Some(credentials) = plaintext(&self.context()?) {
+            return Ok(Some(Stored { store: Store::Config, credentials }));
+        }
+        match self.keychain(|store, domain| store.load(domain)).await {
+            Ok(found) => Ok(found.map(|credentials| Stored { store: Store::Keychain, credentials })),
+            Err(StoreError::Absent { .. }) => Ok(None),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    /// Calls the API with a token that is valid now. A token that it refuses all the same is renewed once.
+    pub async fn call<T>(&self, call: impl AsyncFn(&ApiClient<'_>) -> Result<T, ListError>) -> Result<T, Error> {
+        let attempt = async |access: &Access| {
+            call(&ApiClient::new(&self.system.http, self.domain.api_base(), access.token())).await
+        };
+        let access = self.access().await?;
+        match attempt(&access).await {
+            Err(ListError::Http(failure)) if failure.status() == Some(401) => {}
+            outcome => return Ok(outcome?),
+        }
+        let access = self.access_instead_of(access).await?;
+        match attempt(&access).await {
+            Err(ListError::Http(failure)) if failure.status() == Some(401) => {
+                Err(Error::TokenRefused { domain: self.domain.to_string() })
+            }
+            outcome => Ok(outcome?),
+        }
+    }
+
+    /// Writes the credentials over those that were found, in the same store and in its format.
+    async fn replace(&self, stored: Stored) -> Result<(), Error> {
+        let Stored { store, credentials } = stored;
+        match store {
+            Store::Keychain => self.keychain(move |store, domain| store.save(domain, &credentials)).await?,
+            Store::Config => {
+                let (config, domain) = (self.config.clone(), self.domain.clone());
+                aside(move || {
+                    config.edit(|document| document.update_context(&domain, |context| put(context, credentials)))
+                })
+                .await??;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the issuer that the refresh token of these credentials is no longer in use (RFC 7009). Without one there is
+    /// nothing to tell.
+    pub async fn revoke(&self, credentials: &Credentials) -> Result<(), Error> {
+        if let Some(refresh) = &credentials.refresh {
+            self.auth_of(credentials)?.revoke(&self.system.http, refresh).await?;
+        }
+        Ok(())
+    }
+
+    /// The issuer and the client that the credentials are bound to. Nobody else ever gets them (RFC 9700 section 4.9): the
+    /// issuer has to be one of this domain's, whatever the store says.
+    fn auth_of(&self, credentials: &Credentials) -> Result<AuthConfig, Error> {
+        Ok(AuthConfig {
+            client_id: credentials.client_id.clone(),
+            audience: credentials.audience.clone(),
+            issuer: Issuer::parse(&credentials.issuer, &self.domain)?,
+            auth_flow: None,
+        })
+    }
+
+    /// The lock under which the login of the domain is read, changed and written. Take it before any edit, never in one.
+    pub async fn lock(&self) -> Result<Lock, Error> {
+        let (config, domain) = (self.config.clone(), self.domain.clone());
+        Ok(aside(move || config.lock_refresh(&domain, LOCK_BOUND)).await??)
+    }
+
+    /// One call of the keychain, bounded, with a word to the person when it takes its time.
+    pub async fn keychain<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&dyn CredentialStore, &Domain) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (store, domain) = (Arc::clone(&self.system.keychain), self.domain.clone());
+        let bound = if self.system.ui.can_ask() { credentials::WITH_PERSON } else { credentials::WITHOUT_PERSON };
+        let mut running = std::pin::pin!(credentials::bounded(bound, move || call(&*store, &domain)));
+        if let Ok(outcome) = tokio::time::timeout(SILENT_BOUND, &mut running).await {
+            return outcome;
+        }
+        let _spinner = self.system.ui.spinner("waiting for the keychain…");
+        running.await
+    }
+
+    /// What people call a store.
+    pub fn store_name(&self, store: Store) -> String {
+        match store {
+            Store::Keychain => self.system.keychain.describe(),
+            Store::Config => format!("{}, as plain text", self.config.path().display()),
+        }
+    }
+
+    /// What the clock says.
+    pub fn now(&self) -> Timestamp {
+        (self.system.now)()
+    }
+}
+
+/// The credentials that the Go CLI's fields hold. They name no issuer; the token itself does.
+pub fn plaintext(context: &Context) -> Option<Credentials> {
+    let access = context.token.clone()?;
+    let claims = Unverified::parse(access.expose()).ok();
+    let claims = claims.as_ref();
+    let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+    // An access token is made for the API and, beside it, for the issuer's own userinfo.
+    let audience = claims.and_then(|it| it.audience().into_iter().find(|one| !one.ends_with("/userinfo")));
+    let credentials = Credentials {
+        kind: if claims.is_some_and(|it| it.kind() == TokenKind::Api) { Kind::ApiToken } else { Kind::User },
+        refresh: context.refresh_token.clone(),
+        issuer: text(claims.and_then(Unverified::issuer)),
+        client_id: text(claims.and_then(Unverified::authorized_party)),
+        audience: text(audience),
+        sub: text(claims.and_then(Unverified::subject)),
+        email: context.user_email.clone(),
+        issued_at: claims.and_then(Unverified::issued_at),
+        expires_at: claims.and_then(Unverified::expires_at).or(context.expires_at),
+        access: access.clone(),
+    };
+    Some(credentials)
+}
+
+/// Puts credentials into the Go CLI's fields; the other fields stay.
+pub fn put(context: &mut Context, credentials: Credentials) {
+    context.token = Some(credentials.access);
+    context.refresh_token = credentials.refresh;
+    context.expires_at = credentials.expires_at;
+}
+
+/// Takes credentials out of the Go CLI's fields; the other fields stay.
+pub fn empty(context: &mut Context) {
+    context.token = None;
+    context.refresh_token = None;
+    context.expires_at = None;
+}
+
+/// The Astro API token of the environment, which wins over any login and is never kept.
+pub fn environment_token(system: &System) -> Option<AccessToken> {
+    let text = system.environment.get("ASTRO_API_TOKEN")?;
+    Some(AccessToken::new(bare(text))).filter(|token| !token.expose().is_empty())
+}
+
+/// A token without the white space and the word `Bearer` that come along when it is copied.
+pub fn bare(text: &str) -> &str {
+    let text = text.trim();
+    match text.split_once(char::is_whitespace) {
+        Some((word, rest)) if word.eq_ignore_ascii_case("bearer") => rest.trim_start(),
+        Some(_) | None if text.eq_ignore_ascii_case("bearer") => "",
+        Some(_) | None => text,
+    }
+}
+
+fn resolve(system: &System, config: &Config, typed: Option<&str>) -> Result<Domain, Error> {
+    if let Some(typed) = typed.or(system.environment.get("ASTRO_DOMAIN")) {
+        // A token in the place of the domain is a forgotten flag, and must not be printed.
+        if typed.len() > 100 && typed.split('.').count() == 3 {
+            return Err(Error::TokenAsDomain);
+        }
+        return Ok(typed.parse()?);
+    }
+    let fallback = || domain::DEFAULT.parse().map_err(Error::from);
+    let Some(current) = config.read()?.current_context() else { return fallback() };
+    current.parse().or_else(|_| {
+        let current = clean(&current, 100);
+        let default = domain::DEFAULT;
+        system.ui.say(&format!("the current context, {current}, is not one of Astro's; this is about {default}"));
+        fallback()
+    })
+}
