@@ -459,7 +459,7 @@ pub(super) mod tests {
     async fn cl_2_keys_come_from_the_issuers_well_known_path_as_they_were_sent() {
         let (port, request) = canned(200, r#" {"keys": [], "keys": 1} "#).await;
         let keys = local_issuer(port).fetch_keys(&http()).await.unwrap();
-        assert_eq!(keys, br#"{"keys": [], "keys": 1}"#);
+        assert_eq!(keys, br#" {"keys": [], "keys": 1} "#);
         assert!(request.await.unwrap().starts_with("GET /.well-known/jwks.json HTTP/1.1\r\n"));
         let (port, _request) = canned(503, "{}").await;
         assert_eq!(local_issuer(port).fetch_keys(&http()).await.unwrap_err().status(), Some(503));
