@@ -161,8 +161,20 @@ impl<'a> Attempt<'a> {
         let api = ApiClient::new(&self.system.http, self.domain.api_base(), &signed_in.credentials.access);
         let (user, reach) = tokio::join!(api.user(), self.reach(&api));
         let user = user?;
+        self.check_owner(&user)?;
         let superseded = self.remember(signed_in, &user).await?;
         Ok(Remembered { user, reach, superseded })
+    }
+
+    /// Holds the owner of a token to `--email`. A browser's account was compared when the issuer named it.
+    fn check_owner(&self, user: &User) -> Result<(), Error> {
+        match (&self.login.mode, &self.login.email) {
+            (Mode::Token(_), Some(asked)) if !asked.is_same_as(&user.email) => {
+                let found = Some(user.email.clone()).filter(|email| !email.is_empty());
+                Err(Error::OtherOwner { asked: asked.to_string(), found })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn now(&self) -> Timestamp {
