@@ -36,6 +36,9 @@ macro_rules! exit_codes {
     };
 }
 
+/// No command, flag or value that makes sense here is longer, in bytes; a token is.
+const LONGEST_SHOWN: usize = 100;
+
 const LOGIN_HELP: &str = concat!(
     "Examples:
   astro login                              sign in with the browser
@@ -247,9 +250,16 @@ fn report(ui: &Ui, error: &Error) {
 fn refuse(mut refused: clap::Error) -> ExitCode {
     if refused.kind() == ErrorKind::InvalidSubcommand
         && let Some(ContextValue::String(name)) = refused.get(ContextKind::InvalidSubcommand)
+        && name.len() <= LONGEST_SHOWN
     {
-        let advice = format!("this program only signs in; for `{}` use the Go CLI", clean(name, 40));
+        let advice = format!("this program only signs in; for `{}` use the Go CLI", clean(name, LONGEST_SHOWN));
         refused.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![advice.into()]));
+    }
+    // Whatever is in a wrong place may be a token.
+    for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::InvalidValue] {
+        if matches!(refused.get(kind), Some(ContextValue::String(value)) if value.len() > LONGEST_SHOWN) {
+            refused.insert(kind, ContextValue::String("(too long to be shown)".to_owned()));
+        }
     }
     // That help cannot be printed is nothing anyone could be told.
     let _ = refused.print();

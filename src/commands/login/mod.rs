@@ -186,8 +186,9 @@ impl<'a> Attempt<'a> {
 fn resolve_domain(system: &System, login: &Login, current: Option<&str>) -> Result<Domain, Error> {
     let environment = system.environment.get("ASTRO_DOMAIN");
     if let Some(typed) = login.domain.as_deref().or(environment) {
-        // A token in the place of the domain is a forgotten flag, and must not be printed.
-        if typed.len() > 100 && typed.split('.').count() == 3 {
+        // A token in the place of the domain is a forgotten flag, and must not be printed. A domain has no part longer
+        // than 63 octets (RFC 1035 section 2.3.4).
+        if typed.split('.').any(|part| part.len() > 63) {
             return Err(Error::TokenAsDomain);
         }
         return Ok(typed.parse()?);
