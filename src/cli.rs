@@ -107,7 +107,7 @@ struct LoginArgs {
     #[arg(short, long)]
     login_link: bool,
     /// Sign in with a token from cloud.astronomer.io/token; `-` reads it from standard input
-    #[arg(short, long, value_name = "TOKEN", conflicts_with = "login_link", allow_hyphen_values = true)]
+    #[arg(short, long, value_name = "TOKEN", conflicts_with = "login_link")]
     token_login: Option<TokenArgument>,
     /// The organization to use, by ID or name
     #[arg(long, value_name = "ID|NAME")]
