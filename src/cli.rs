@@ -42,7 +42,7 @@ const LONGEST_SHOWN: usize = 100;
 const LOGIN_HELP: &str = concat!(
     "Examples:
   astro login                              sign in with the browser
-  astro login --login-link                 sign in with a browser on another machine
+  astro login --login-link                 sign in with a browser elsewhere
   printenv ASTRO_JWT | astro login -t -    sign in without a browser, as in CI
 
 ",
@@ -75,7 +75,6 @@ struct GlobalArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Sign in to Astro
     Login(LoginArgs),
     /// Sign in to Astro
     #[command(subcommand_required = true, arg_required_else_help = true)]
@@ -87,7 +86,6 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum AuthCommand {
-    /// Sign in to Astro
     Login(LoginArgs),
 }
 
