@@ -36,8 +36,8 @@ macro_rules! exit_codes {
     };
 }
 
-/// No command, flag or value that makes sense here is longer, in bytes; a token is.
-const LONGEST_SHOWN: usize = 100;
+/// Few words that make sense here are longer, in bytes; every token is.
+const LONGEST_SHOWN: usize = 40;
 
 const LOGIN_HELP: &str = concat!(
     "Examples:
