@@ -71,6 +71,14 @@ pub enum Error {
         /// The address that came back, safe to print.
         found: Option<String>,
     },
+    /// A token of another account than the one that was asked for.
+    #[error("you asked for {asked}, but the token belongs to {}", .found.as_deref().unwrap_or("an account without an e-mail address"))]
+    OtherOwner {
+        /// The address that was asked for.
+        asked: String,
+        /// The address that the token belongs to, safe to print.
+        found: Option<String>,
+    },
     /// Two answers of the issuer are about two people.
     #[error("the issuer's answers do not agree on who has signed in")]
     OtherSubject,
@@ -163,7 +171,12 @@ impl Error {
             Self::Cancelled => 130,
             Self::SignIn { source, .. } | Self::Settle { source, .. } => source.exit_code(),
             Self::Domain(_) | Self::TokenAsDomain | Self::NoToken | Self::NobodyThere { .. } => 2,
-            Self::OtherAccount { .. } | Self::OtherSubject | Self::NoIdToken | Self::Callback(_) | Self::Jwt(_) => 4,
+            Self::OtherAccount { .. }
+            | Self::OtherOwner { .. }
+            | Self::OtherSubject
+            | Self::NoIdToken
+            | Self::Callback(_)
+            | Self::Jwt(_) => 4,
             Self::Token(TokenEndpointError::Refused(refused)) if refused.code != ErrorCode::TooManyRequests => 4,
             Self::Http(error) | Self::List(ListError::Http(error)) if error.status() == Some(401) => 4,
             Self::NoHome
@@ -215,6 +228,7 @@ impl Error {
                  why; if it could not connect, run this again and paste the address it ends on"
             }
             Self::OtherAccount { .. } => "sign in with the other account, or leave out `--email`",
+            Self::OtherOwner { .. } => "use a token of that account, or leave out `--email`",
             Self::FallbackForbidden { .. } => {
                 "start a keychain such as gnome-keyring, or unset `no_insecure_fallback` and \
                  ASTRO_NO_INSECURE_FALLBACK, or choose plain text with `--insecure-storage`"
@@ -275,7 +289,7 @@ fn http_hint(error: &HttpError) -> &'static str {
         }
         Fault::Certificate(_) => "if a proxy of your company inspects TLS, name its certificate in SSL_CERT_FILE",
         Fault::Setup(_) => "install the system's CA certificates, or name a file of them in SSL_CERT_FILE",
-        Fault::Status { status: 401, .. } => "run `astro login` to sign in again",
+        Fault::Status { status: 401, .. } => "sign in again, or get a fresh token at https://cloud.astronomer.io/token",
         Fault::Status { status: 403, .. } => "ask the owner of your organization for access",
         Fault::Status { status: 429 | 500..=599, .. } => "try again in a minute",
         Fault::NotHttps

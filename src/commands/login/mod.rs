@@ -161,8 +161,20 @@ impl<'a> Attempt<'a> {
         let api = ApiClient::new(&self.system.http, self.domain.api_base(), &signed_in.credentials.access);
         let (user, reach) = tokio::join!(api.user(), self.reach(&api));
         let user = user?;
+        self.check_owner(&user)?;
         let superseded = self.remember(signed_in, &user).await?;
         Ok(Remembered { user, reach, superseded })
+    }
+
+    /// Holds the owner of a token to `--email`. A browser's account was compared when the issuer named it.
+    fn check_owner(&self, user: &User) -> Result<(), Error> {
+        match (&self.login.mode, &self.login.email) {
+            (Mode::Token(_), Some(asked)) if !asked.is_same_as(&user.email) => {
+                let found = Some(user.email.clone()).filter(|email| !email.is_empty());
+                Err(Error::OtherOwner { asked: asked.to_string(), found })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn now(&self) -> Timestamp {
@@ -174,8 +186,9 @@ impl<'a> Attempt<'a> {
 fn resolve_domain(system: &System, login: &Login, current: Option<&str>) -> Result<Domain, Error> {
     let environment = system.environment.get("ASTRO_DOMAIN");
     if let Some(typed) = login.domain.as_deref().or(environment) {
-        // A token in the place of the domain is a forgotten flag, and must not be printed.
-        if typed.len() > 100 && typed.split('.').count() == 3 {
+        // A token in the place of the domain is a forgotten flag, and must not be printed. A domain has no part longer
+        // than 63 octets (RFC 1035 section 2.3.4).
+        if typed.split('.').any(|part| part.len() > 63) {
             return Err(Error::TokenAsDomain);
         }
         return Ok(typed.parse()?);

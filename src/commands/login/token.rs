@@ -54,6 +54,7 @@ impl Attempt<'_> {
         let text = text.trim();
         let bare = match text.split_once(char::is_whitespace) {
             Some((word, rest)) if word.eq_ignore_ascii_case("bearer") => rest.trim_start(),
+            None if text.eq_ignore_ascii_case("bearer") => "",
             _ => text,
         };
         if bare.is_empty() {
