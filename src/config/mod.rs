@@ -60,7 +60,7 @@ pub enum ConfigError {
         waited: Duration,
     },
     /// The settings are not as they should be, or can't be edited.
-    #[error("{}: {source}", path.display())]
+    #[error("could not use {}", path.display())]
     Document {
         /// The file.
         path: PathBuf,
