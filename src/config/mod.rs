@@ -12,7 +12,7 @@ use std::time::Duration;
 mod document;
 mod tree;
 
-pub use document::{Context, Document, DocumentError};
+pub use document::{Context, Document, DocumentError, is_yes};
 
 use crate::domain::Domain;
 
