@@ -75,10 +75,14 @@ impl Attempt<'_> {
                 (organization, workspaces)
             }
         };
+        let is_new = current.organization.as_ref() != Some(&organization.id);
         let last_used = current.workspace.or(current.last_used_workspace);
         let workspace = self.choose_workspace(workspaces, last_used.as_deref()).await;
-        // An organization is worth keeping even if the choice of a workspace is broken off.
-        self.write_place(&organization, workspace.as_ref().ok().and_then(Option::as_ref)).await?;
+        // An organization is worth keeping even if the choice of a workspace is broken off. Where it was in use before,
+        // so is the workspace that was.
+        if workspace.is_ok() || is_new {
+            self.write_place(&organization, workspace.as_ref().ok().and_then(Option::as_ref)).await?;
+        }
         Ok(Some(Place { organization, workspace: workspace? }))
     }
 

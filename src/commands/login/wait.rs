@@ -155,7 +155,12 @@ impl Attempt<'_> {
             );
         }
         if let Some(forward) = doors.callbacks.as_ref().and_then(|_| self.forward_command(doors.redirect_uri.port())) {
-            ways.push(format!("Or let it load, by running this on that machine first:\n\n  {forward}\n"));
+            let when = if ui.can_ask() {
+                "Or let it load, by running this on that machine first:"
+            } else {
+                "For a browser on another machine, run this there first:"
+            };
+            ways.push(format!("{when}\n\n  {forward}\n"));
         }
         if !ways.is_empty() {
             ui.say(&ways.join("\n"));
