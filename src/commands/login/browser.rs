@@ -249,8 +249,12 @@ impl Attempt<'_> {
     async fn confirm(&self, arrived: Arrived, invited: &Invited) -> Result<Arrived, Error> {
         let Some(asked) = invited.email.as_ref().filter(|_| arrived.questionable) else { return Ok(arrived) };
         let who = arrived.email.as_deref().unwrap_or("an account without an e-mail address");
-        let question = format!("You asked for {asked}, and the browser signed in {who}. Go on with {who}?");
-        if self.system.ui.confirm(&question, false).await? { Ok(arrived) } else { Err(Error::Cancelled) }
+        self.system.ui.warn(&format!("you asked for {asked}, but the browser signed in {who}"));
+        if self.system.ui.confirm(&format!("Go on with {who}?"), false).await? {
+            Ok(arrived)
+        } else {
+            Err(Error::Cancelled)
+        }
     }
 }
 

@@ -43,18 +43,21 @@ impl Attempt<'_> {
         user: &User,
         reach: Result<Reach, ListError>,
     ) -> Result<(), Error> {
-        let settled = self.choose(signed_in, user, reach).await;
+        let mut place = None;
+        let settled = self.choose(signed_in, user, reach, &mut place).await;
         // The login stands whatever became of the choice, and the person should know.
-        self.tell(signed_in, user, settled.as_ref().ok().and_then(Option::as_ref));
-        settled.map(drop)
+        self.tell(signed_in, user, place.as_ref());
+        settled
     }
 
+    /// `place` is what has been written, whatever comes after it.
     async fn choose(
         &self,
         signed_in: &SignedIn,
         user: &User,
         reach: Result<Reach, ListError>,
-    ) -> Result<Option<Place>, Error> {
+        place: &mut Option<Place>,
+    ) -> Result<(), Error> {
         let api = ApiClient::new(&self.system.http, self.domain.api_base(), &signed_in.credentials.access);
         let current = self.config.read()?.context(&self.domain).unwrap_or_default();
         let (organization, workspaces) = match reach? {
@@ -69,7 +72,7 @@ impl Attempt<'_> {
                 };
                 let Some(organization) = self.choose_organization(all, current.organization.as_deref(), user).await?
                 else {
-                    return Ok(None);
+                    return Ok(());
                 };
                 let workspaces = api.workspaces(&organization.id).await?;
                 (organization, workspaces)
@@ -77,13 +80,17 @@ impl Attempt<'_> {
         };
         let is_new = current.organization.as_ref() != Some(&organization.id);
         let last_used = current.workspace.or(current.last_used_workspace);
-        let workspace = self.choose_workspace(workspaces, last_used.as_deref()).await;
+        let (workspace, outcome) = match self.choose_workspace(workspaces, last_used.as_deref()).await {
+            Ok(workspace) => (workspace, Ok(())),
+            Err(failure) => (None, Err(failure)),
+        };
         // An organization is worth keeping even if the choice of a workspace is broken off. Where it was in use before,
         // so is the workspace that was.
-        if workspace.is_ok() || is_new {
-            self.write_place(&organization, workspace.as_ref().ok().and_then(Option::as_ref)).await?;
+        if outcome.is_ok() || is_new {
+            self.write_place(&organization, workspace.as_ref()).await?;
         }
-        Ok(Some(Place { organization, workspace: workspace? }))
+        *place = Some(Place { organization, workspace });
+        outcome
     }
 
     async fn choose_organization(
