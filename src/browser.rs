@@ -96,7 +96,7 @@ fn open_first(alternatives: &[Vec<String>], url: &str) -> io::Result<()> {
     for words in alternatives {
         match command(words, url).map(|mut command| command.spawn()) {
             Some(Ok(_running)) => return Ok(()),
-            Some(Err(error)) => failure = error,
+            Some(Err(error)) => failure = io::Error::new(error.kind(), format!("{}: {error}", words[0])),
             None => {}
         }
     }

@@ -41,10 +41,13 @@ macro_rules! exit_codes {
     };
 }
 
+/// Few words that make sense here are longer, in bytes; every token is.
+const LONGEST_SHOWN: usize = 40;
+
 const LOGIN_HELP: &str = concat!(
     "Examples:
   astro login                              sign in with the browser
-  astro login --login-link                 sign in with a browser on another machine
+  astro login --login-link                 sign in with a browser elsewhere
   printenv ASTRO_JWT | astro login -t -    sign in without a browser, as in CI
 
 ",
@@ -104,7 +107,6 @@ struct GlobalArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Sign in to Astro
     Login(LoginArgs),
     /// Sign out of Astro
     Logout(LogoutArgs),
@@ -136,7 +138,6 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum AuthCommand {
-    /// Sign in to Astro
     Login(LoginArgs),
     /// Sign out of Astro
     Logout(LogoutArgs),
@@ -237,7 +238,7 @@ struct LoginArgs {
     #[arg(short, long)]
     login_link: bool,
     /// Sign in with a token from cloud.astronomer.io/token; `-` reads it from standard input
-    #[arg(short, long, value_name = "TOKEN", conflicts_with = "login_link", allow_hyphen_values = true)]
+    #[arg(short, long, value_name = "TOKEN", conflicts_with = "login_link")]
     token_login: Option<TokenArgument>,
     /// The organization to use, by ID or name
     #[arg(long, value_name = "ID|NAME")]
@@ -409,9 +410,16 @@ fn report(ui: &Ui, error: &Error) {
 fn refuse(mut refused: clap::Error) -> ExitCode {
     if refused.kind() == ErrorKind::InvalidSubcommand
         && let Some(ContextValue::String(name)) = refused.get(ContextKind::InvalidSubcommand)
+        && name.len() <= LONGEST_SHOWN
     {
-        let advice = format!("this program only signs in; for `{}` use the Go CLI", clean(name, 40));
+        let advice = format!("this program only signs in; for `{}` use the Go CLI", clean(name, LONGEST_SHOWN));
         refused.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![advice.into()]));
+    }
+    // Whatever is in a wrong place may be a token.
+    for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::InvalidValue] {
+        if matches!(refused.get(kind), Some(ContextValue::String(value)) if value.len() > LONGEST_SHOWN) {
+            refused.insert(kind, ContextValue::String("(too long to be shown)".to_owned()));
+        }
     }
     // That help cannot be printed is nothing anyone could be told.
     let _ = refused.print();

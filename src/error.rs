@@ -75,6 +75,14 @@ pub enum Error {
         /// The address that came back, safe to print.
         found: Option<String>,
     },
+    /// A token of another account than the one that was asked for.
+    #[error("you asked for {asked}, but the token belongs to {}", .found.as_deref().unwrap_or("an account without an e-mail address"))]
+    OtherOwner {
+        /// The address that was asked for.
+        asked: String,
+        /// The address that the token belongs to, safe to print.
+        found: Option<String>,
+    },
     /// Two answers of the issuer are about two people.
     #[error("the issuer's answers do not agree on who has signed in")]
     OtherSubject,
@@ -164,7 +172,7 @@ pub enum Error {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The credentials could not be read or written.
-    #[error("could not use the keychain: {0}")]
+    #[error("could not use the keychain")]
     Store(#[from] StoreError),
     /// The callback port could not be had.
     #[error(transparent)]
@@ -240,6 +248,7 @@ impl Error {
             | Self::NothingNamed { .. }
             | Self::NotForced => 2,
             Self::OtherAccount { .. }
+            | Self::OtherOwner { .. }
             | Self::OtherSubject
             | Self::NoIdToken
             | Self::Callback(_)
@@ -318,6 +327,7 @@ impl Error {
                  why; if it could not connect, run this again and paste the address it ends on"
             }
             Self::OtherAccount { .. } => "sign in with the other account, or leave out `--email`",
+            Self::OtherOwner { .. } => "use a token of that account, or leave out `--email`",
             Self::FallbackForbidden { .. } => {
                 "start a keychain such as gnome-keyring, or unset `no_insecure_fallback` and \
                  ASTRO_NO_INSECURE_FALLBACK, or choose plain text with `--insecure-storage`"
@@ -390,7 +400,7 @@ fn http_hint(error: &HttpError) -> &'static str {
         }
         Fault::Certificate(_) => "if a proxy of your company inspects TLS, name its certificate in SSL_CERT_FILE",
         Fault::Setup(_) => "install the system's CA certificates, or name a file of them in SSL_CERT_FILE",
-        Fault::Status { status: 401, .. } => "run `astro login` to sign in again",
+        Fault::Status { status: 401, .. } => "sign in again, or get a fresh token at https://cloud.astronomer.io/token",
         Fault::Status { status: 403, .. } => "ask the owner of your organization for access",
         Fault::Status { status: 429 | 500..=599, .. } => "try again in a minute",
         Fault::NotHttps

@@ -351,6 +351,9 @@ fn certificate_reason(reason: &rustls::CertificateError) -> String {
         Reason::NotValidYet | Reason::NotValidYetContext { .. } => "it is not valid yet; check the clock".to_owned(),
         Reason::UnknownIssuer => "nobody this machine trusts has signed it".to_owned(),
         Reason::NotValidForName | Reason::NotValidForNameContext { .. } => "it is for another name".to_owned(),
+        Reason::BadSignature => "its signature is not right".to_owned(),
+        Reason::Revoked => "it has been revoked".to_owned(),
+        Reason::InvalidPurpose | Reason::InvalidPurposeContext { .. } => "it is for another purpose".to_owned(),
         other => clean(&format!("{other}"), 200),
     }
 }

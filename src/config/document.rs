@@ -122,6 +122,11 @@ impl Context {
     }
 }
 
+/// Whether a switch is on. A word that may mean yes is taken for yes, for what is switched on here is caution.
+pub fn is_yes(word: &str) -> bool {
+    ["true", "t", "1", "yes", "y", "on"].iter().any(|yes| word.eq_ignore_ascii_case(yes))
+}
+
 /// RFC 3339 with an offset, or the forms without one that YAML knows too and Go reads as UTC.
 fn timestamp(text: &str) -> Option<Timestamp> {
     let in_utc = || jiff::tz::TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok();
@@ -252,11 +257,10 @@ impl Document {
         self.apply(&Edit { path: &["contexts"], fields: vec![(&key, Value::Text(String::new()))], keep_empty: false })
     }
 
-    /// Whether the person forbade a plaintext store. A word that may mean yes is taken for yes.
+    /// Whether the person forbade a plaintext store.
     pub fn no_insecure_fallback(&self) -> bool {
         let value = self.root.as_ref().and_then(|root| root.get("no_insecure_fallback"));
-        let word = value.and_then(|(_, value)| value.scalar()).unwrap_or_default();
-        ["true", "t", "1", "yes", "y", "on"].iter().any(|yes| word.eq_ignore_ascii_case(yes))
+        value.and_then(|(_, value)| value.scalar()).is_some_and(is_yes)
     }
 
     fn field(&self, context: &str, name: &str) -> Option<&Node> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 mod document;
 mod tree;
 
-pub use document::{Context, Document, DocumentError};
+pub use document::{Context, Document, DocumentError, is_yes};
 
 use crate::domain::Domain;
 
@@ -60,7 +60,7 @@ pub enum ConfigError {
         waited: Duration,
     },
     /// The settings are not as they should be, or can't be edited.
-    #[error("{}: {source}", path.display())]
+    #[error("could not use {}", path.display())]
     Document {
         /// The file.
         path: PathBuf,

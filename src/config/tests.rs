@@ -293,8 +293,9 @@ fn a_file_that_is_not_understood_is_left_alone() {
         assert_eq!(names(home.path()), ["config.yaml", "config.yaml.lock"]);
     }
     let (_home, config) = with(b"a: 1\nb: \xff\n");
-    let error = config.read().err().unwrap().to_string();
-    assert_eq!(error, format!("{}: line 2, column 4: not UTF-8", config.path().display()));
+    let error = config.read().err().unwrap();
+    let told = [error.to_string(), std::error::Error::source(&error).unwrap().to_string()];
+    assert_eq!(told, [format!("could not use {}", config.path().display()), "line 2, column 4: not UTF-8".to_owned()]);
 }
 
 fn names(home: &Path) -> Vec<String> {

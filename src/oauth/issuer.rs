@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use url::Url;
 
@@ -134,7 +135,10 @@ impl Issuer {
     /// The key set (RFC 7517 section 5) as it was sent: JSON, and not yet more than that.
     pub async fn fetch_keys(&self, http: &Http) -> Result<Vec<u8>, HttpError> {
         let url = self.at("/.well-known/jwks.json");
-        http.get("fetch the issuer's keys", &url)?.within(KEYS_BOUND).send().await?.success_body()
+        let response = http.get("fetch the issuer's keys", &url)?.within(KEYS_BOUND).send().await?;
+        // A login page of some proxy in the place of the keys is told with the host that sent it.
+        let _: IgnoredAny = response.success_json()?;
+        response.success_body()
     }
 
     /// What the issuer knows of the person (OpenID Connect Core section 5.3). It speaks of the token's owner only if `sub`

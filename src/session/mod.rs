@@ -233,8 +233,9 @@ pub fn bare(text: &str) -> &str {
 
 fn resolve(system: &System, config: &Config, typed: Option<&str>) -> Result<Domain, Error> {
     if let Some(typed) = typed.or(system.environment.get("ASTRO_DOMAIN")) {
-        // A token in the place of the domain is a forgotten flag, and must not be printed.
-        if typed.len() > 100 && typed.split('.').count() == 3 {
+        // A token in the place of the domain is a forgotten flag, and must not be printed. A domain has no part longer
+        // than 63 octets (RFC 1035 section 2.3.4).
+        if typed.split('.').any(|part| part.len() > 63) {
             return Err(Error::TokenAsDomain);
         }
         return Ok(typed.parse()?);

@@ -5,7 +5,7 @@ use std::thread;
 
 use crossterm::terminal::{Clear, ClearType};
 use inquire::error::{InquireError, InquireResult};
-use inquire::ui::RenderConfig;
+use inquire::ui::{RenderConfig, Styled};
 use inquire::validator::Validation;
 use inquire::{Confirm, Select, Text};
 use tokio::sync::oneshot;
@@ -124,6 +124,8 @@ impl Ui {
             return Err(UiError::NoTerminal);
         }
         let render = if self.0.color { RenderConfig::default_colored() } else { RenderConfig::empty() };
+        // The report says it, and spells it otherwise.
+        let render = render.with_canceled_prompt_indicator(Styled::new(""));
         let _restore = RestoreTerminal;
         off_the_runtime(move || {
             let answer = question(render);

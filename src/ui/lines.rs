@@ -3,9 +3,9 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as std_mpsc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crossterm::terminal;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
-use super::{Spinner, Ui, UiError, restore_terminal};
+use super::{Spinner, Ui, UiError, lock, restore_terminal};
 
 /// The longest input that is taken, in bytes.
 pub const MAX_INPUT: usize = 64 * 1024;
@@ -57,19 +57,30 @@ pub struct Lines {
     stop: Arc<AtomicBool>,
     ended: std_mpsc::Receiver<()>,
     // Dropped last, by its place here: after the terminal is back in its usual mode.
-    _moving: Arc<Moving>,
+    moving: Arc<Moving>,
 }
 
 /// The moving line: what is waited for, or how much has been typed.
 struct Moving {
     spinner: Spinner,
+    shown: Mutex<Shown>,
+}
+
+struct Shown {
     message: String,
+    characters: usize,
 }
 
 impl Moving {
     fn show(&self, characters: usize) {
-        match characters {
-            0 => self.spinner.set_message(&self.message),
+        self.change(|shown| shown.characters = characters);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Shown)) {
+        let mut shown = lock(&self.shown);
+        change(&mut shown);
+        match shown.characters {
+            0 => self.spinner.set_message(&shown.message),
             1 => self.spinner.set_message("1 character, Enter sends it"),
             n => self.spinner.set_message(&format!("{n} characters, Enter sends them")),
         }
@@ -86,10 +97,11 @@ impl Ui {
         // Where the terminal doesn't know how to mark a paste, it arrives as if typed.
         let _ = crossterm::execute!(io::stderr(), event::EnableBracketedPaste);
 
-        let moving = Arc::new(Moving { spinner: self.moving_line(message), message: message.to_owned() });
+        let shown = Mutex::new(Shown { message: message.to_owned(), characters: 0 });
+        let moving = Arc::new(Moving { spinner: self.moving_line(message), shown });
         let (sender, received) = mpsc::unbounded_channel();
         let (end, ended) = std_mpsc::channel();
-        let lines = Lines { received, stop: Arc::default(), ended, _moving: Arc::clone(&moving) };
+        let lines = Lines { received, stop: Arc::default(), ended, moving: Arc::clone(&moving) };
         let (ui, stop) = (self.clone(), Arc::clone(&lines.stop));
         thread::Builder::new()
             .name("stdin".into())
@@ -106,6 +118,11 @@ impl Lines {
     /// The next line; safe to give up and ask again, nothing is lost. `None` after an error: then nothing more comes.
     pub async fn next(&mut self) -> Option<Result<Line, UiError>> {
         self.received.recv().await
+    }
+
+    /// Says something else is waited for from now on.
+    pub fn set_message(&self, message: &str) {
+        self.moving.change(|shown| message.clone_into(&mut shown.message));
     }
 }
 

@@ -134,7 +134,7 @@ impl Ui {
         self.line(&format!("{WARNING}warning:{WARNING:#} {text}"));
     }
 
-    /// A line of what `-v` tells, as it comes; shown although nobody asked for a word.
+    /// A line that is shown whatever `--quiet` says: what `-v` tells, and the link that nobody can do without.
     pub fn log(&self, text: &str) {
         self.line(text);
     }

@@ -257,8 +257,9 @@ impl Attempt<'_> {
     async fn confirm(&self, arrived: Arrived, invited: &Invited) -> Result<Arrived, Error> {
         let Some(asked) = invited.email.as_ref().filter(|_| arrived.questionable) else { return Ok(arrived) };
         let who = arrived.email.as_deref().unwrap_or("an account without an e-mail address");
-        let question = format!("You asked for {asked}, and the browser signed in {who}. Go on with {who}?");
-        if self.session.system.ui.confirm(&question, false).await? { Ok(arrived) } else { Err(Error::Cancelled) }
+        let ui = &self.session.system.ui;
+        ui.warn(&format!("you asked for {asked}, but the browser signed in {who}"));
+        if ui.confirm(&format!("Go on with {who}?"), false).await? { Ok(arrived) } else { Err(Error::Cancelled) }
     }
 }
 

@@ -162,12 +162,25 @@ impl<'a> Attempt<'a> {
         let (user, reach) = match signed_in.credentials.kind {
             Kind::User => {
                 let (user, reach) = tokio::join!(api.user(), self.reach(&api));
-                (user?, reach)
+                let user = user?;
+                self.check_owner(&user)?;
+                (user, reach)
             }
             // An API token is nobody's. That it reaches something is what proves it.
             Kind::ApiToken => (User::default(), Ok(self.api_token_reach(signed_in).await?)),
         };
         let superseded = self.remember(signed_in, &user).await?;
         Ok(Remembered { user, reach, superseded })
+    }
+
+    /// Holds the owner of a token to `--email`. A browser's account was compared when the issuer named it.
+    fn check_owner(&self, user: &User) -> Result<(), Error> {
+        match (&self.login.mode, &self.login.email) {
+            (Mode::Token(_), Some(asked)) if !asked.is_same_as(&user.email) => {
+                let found = Some(user.email.clone()).filter(|email| !email.is_empty());
+                Err(Error::OtherOwner { asked: asked.to_string(), found })
+            }
+            _ => Ok(()),
+        }
     }
 }

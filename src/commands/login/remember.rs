@@ -2,7 +2,7 @@
 
 use super::{Attempt, SignedIn};
 use crate::api::User;
-use crate::config::Context;
+use crate::config::{Context, is_yes};
 use crate::credentials::{Credentials, Kind, StoreError};
 use crate::error::Error;
 use crate::session::{self, Store};
@@ -158,11 +158,6 @@ impl Attempt<'_> {
     }
 }
 
-/// Whether a switch is on, in the words that Go's `strconv.ParseBool` takes.
-fn is_yes(value: &str) -> bool {
-    matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True")
-}
-
 /// A context without an address could be anybody's, and is taken over with its organization.
 fn is_same_person(before: &Context, email: Option<&str>) -> bool {
     match (&before.user_email, email) {
@@ -182,11 +177,5 @@ mod tests {
         assert!(!is_same_person(&context(Some("ada@example.com")), Some("grace@example.com")));
         assert!(is_same_person(&context(None), Some("ada@example.com")));
         assert!(is_same_person(&context(Some("ada@example.com")), None));
-    }
-
-    #[test]
-    fn a_switch_is_on_in_gos_words() {
-        assert!(["1", "true", "TRUE", "t"].into_iter().all(is_yes));
-        assert!(!["0", "false", "no", "off"].into_iter().any(is_yes));
     }
 }

@@ -44,18 +44,21 @@ impl Attempt<'_> {
         user: &User,
         reach: Result<Reach, ListError>,
     ) -> Result<(), Error> {
-        let settled = self.choose(signed_in, user, reach).await;
+        let mut place = None;
+        let settled = self.choose(signed_in, user, reach, &mut place).await;
         // The login stands whatever became of the choice, and the person should know.
-        self.tell(signed_in, user, settled.as_ref().ok().and_then(Option::as_ref));
-        settled.map(drop)
+        self.tell(signed_in, user, place.as_ref());
+        settled
     }
 
+    /// `settled_place` is what has been written, whatever comes after it.
     async fn choose(
         &self,
         signed_in: &SignedIn,
         user: &User,
         reach: Result<Reach, ListError>,
-    ) -> Result<Option<Place>, Error> {
+        settled_place: &mut Option<Place>,
+    ) -> Result<(), Error> {
         let api =
             ApiClient::new(&self.session.system.http, self.session.domain.api_base(), &signed_in.credentials.access);
         let ui = &self.session.system.ui;
@@ -73,17 +76,26 @@ impl Attempt<'_> {
                 };
                 let (wanted, now) = (self.login.organization.as_deref(), current.organization.as_deref());
                 let settled = place::settle_organization(ui, all, wanted, now, Some(&user.email)).await?;
-                let Some(organization) = settled else { return Ok(None) };
+                let Some(organization) = settled else { return Ok(()) };
                 let workspaces = api.workspaces(&organization.id).await?;
                 (organization, workspaces)
             }
         };
+        let is_new = current.organization.as_ref() != Some(&organization.id);
         let last_used = current.workspace.or(current.last_used_workspace);
         let wanted = self.login.workspace.as_deref();
-        let workspace = place::settle_workspace(ui, workspaces, wanted, last_used.as_deref()).await;
-        // An organization is worth keeping even if the choice of a workspace is broken off.
-        place::write(&self.session, &organization, workspace.as_ref().ok().and_then(Option::as_ref)).await?;
-        Ok(Some(Place { organization, workspace: workspace? }))
+        let settled = place::settle_workspace(ui, workspaces, wanted, last_used.as_deref()).await;
+        let (workspace, outcome) = match settled {
+            Ok(workspace) => (workspace, Ok(())),
+            Err(failure) => (None, Err(failure)),
+        };
+        // An organization is worth keeping even if the choice of a workspace is broken off. Where it was in use before,
+        // so is the workspace that was.
+        if outcome.is_ok() || is_new {
+            place::write(&self.session, &organization, workspace.as_ref()).await?;
+        }
+        *settled_place = Some(Place { organization, workspace });
+        outcome
     }
 
     /// Says who is signed in, where, and until when.

@@ -89,9 +89,12 @@ impl Attempt<'_> {
                 }
                 text.clone()
             }
-            TokenArgument::Stdin if ui.can_ask() => {
-                Zeroizing::new(ui.ask_secret("Token from cloud.astronomer.io/token:").await?.expose().to_owned())
-            }
+            TokenArgument::Stdin if ui.can_ask() => Zeroizing::new(
+                ui.ask_secret("Paste the token from cloud.astronomer.io/token (it stays hidden)")
+                    .await?
+                    .expose()
+                    .to_owned(),
+            ),
             TokenArgument::Stdin => Zeroizing::new(ui.read_input().await?.expose().to_owned()),
         };
         let bare = bare(&text);

@@ -15,7 +15,7 @@ use crate::browser;
 use crate::error::Error;
 use crate::oauth::{
     AuthorizationCode, CallbackError, CallbackListener, Callbacks, Event, ExpectedResponse, ListenError, RedirectUri,
-    Reply, Verdict, parse_pasted,
+    Reply, Stranger, Verdict, parse_pasted,
 };
 use crate::ui::{Line, Lines, UiError};
 
@@ -83,11 +83,11 @@ impl Attempt<'_> {
         let ui = &self.session.system.ui;
         let deadline = Instant::now() + self.login.timeout;
         let mut open_on_enter = self.show(way, link, invited, &doors).await?;
-        let message = match (open_on_enter, &doors.callbacks) {
-            (true, _) => "Press Enter to open the browser (Ctrl-C cancels)",
-            (false, Some(_)) => "Waiting for you to sign in in the browser (Ctrl-C cancels)",
-            (false, None) => "Waiting for the address that the browser ends on: paste it here (Ctrl-C cancels)",
+        let waiting = match &doors.callbacks {
+            Some(_) => "Waiting for you to finish in the browser (Ctrl-C cancels)",
+            None => "Waiting for the address that the browser ends on: paste it here",
         };
+        let message = if open_on_enter { "Press Enter to open the browser (Ctrl-C cancels)" } else { waiting };
         let mut lines = if ui.can_ask() { Some(ui.lines(message)?) } else { None };
         let _spinner = lines.is_none().then(|| ui.spinner(message));
         loop {
@@ -96,24 +96,27 @@ impl Attempt<'_> {
                     Event::Callback(callback) => {
                         return Ok(Answer { result: callback.result, reply: Some(callback.reply) });
                     }
-                    Event::TlsAttempt => ui.say(
-                        "The browser has tried https, which is not spoken here. Change https:// to http:// in its address \
-                         bar, or copy the address from the question mark on and paste it here.",
+                    Event::TlsAttempt => ui.warn(
+                        "the browser has tried https, which is not spoken here; change https:// to http:// in its \
+                         address bar, or copy the address from the question mark on and paste it here",
                     ),
                 },
                 entered = next_line(&mut lines) => match entered {
                     Ok(text) if text.expose().trim().is_empty() => {
                         if std::mem::take(&mut open_on_enter) {
                             self.open_browser(link).await;
+                            if let Some(lines) = &lines {
+                                lines.set_message(waiting);
+                            }
                         }
                     }
                     Ok(text) => match parse_pasted(text.expose(), doors.redirect_uri, &doors.response) {
                         Ok(code) => return Ok(Answer { result: Ok(code), reply: None }),
                         Err(Verdict::Ended(error)) => return Ok(Answer { result: Err(error), reply: None }),
-                        Err(Verdict::Stranger(stranger)) => ui.say(&format!(
-                            "{stranger}; paste all of it, from http://localhost:{} on",
-                            doors.redirect_uri.port()
-                        )),
+                        Err(Verdict::Stranger(stranger @ Stranger::NotTheRedirectUri)) => {
+                            ui.warn(&format!("{stranger}: http://localhost:{}…", doors.redirect_uri.port()));
+                        }
+                        Err(Verdict::Stranger(stranger)) => ui.warn(&stranger.to_string()),
                     },
                     Err(error) => return Err(error.into()),
                 },
@@ -127,11 +130,11 @@ impl Attempt<'_> {
         let ui = &self.session.system.ui;
         match way {
             Way::Opened if ui.can_ask() && !invited.answered => {
-                ui.say(&format!("You sign in in the browser, at this link:\n\n  {link}\n"));
+                self.show_link("Sign in at this link:", link);
                 Ok(true)
             }
             Way::Opened => {
-                ui.say(&format!("Opening the browser. If nothing opens, visit this link yourself:\n\n  {link}\n"));
+                self.show_link("Opening the browser. If nothing opens, visit this link yourself:", link);
                 self.open_browser(link).await;
                 Ok(false)
             }
@@ -145,17 +148,28 @@ impl Attempt<'_> {
         }
     }
 
+    /// The link for people. They need it with `--quiet` as well, because an opener may say that it has opened and lie.
+    fn show_link(&self, introduction: &str, link: &Url) {
+        let ui = &self.session.system.ui;
+        ui.say(&format!("{introduction}\n"));
+        ui.log(&format!("  {link}"));
+        ui.say("");
+    }
+
     /// How an answer gets here from a browser on another machine.
     fn explain_other_machines(&self, doors: &Doors<'_>) {
         let ui = &self.session.system.ui;
         let mut ways = Vec::new();
         if ui.can_ask() {
-            ways.push(
-                "On another machine, the last page will not load: copy its address and paste it here.".to_owned(),
-            );
+            ways.push("On another machine the last page will not load: paste its address here.".to_owned());
         }
         if let Some(forward) = doors.callbacks.as_ref().and_then(|_| self.forward_command(doors.redirect_uri.port())) {
-            ways.push(format!("Or let it load, by running this on that machine first:\n\n  {forward}\n"));
+            let when = if ui.can_ask() {
+                "Or let it load, by running this on that machine first:"
+            } else {
+                "For a browser on another machine, run this there first:"
+            };
+            ways.push(format!("{when}\n\n  {forward}\n"));
         }
         if !ways.is_empty() {
             ui.say(&ways.join("\n"));
@@ -180,7 +194,7 @@ impl Attempt<'_> {
 
     async fn open_browser(&self, link: &Url) {
         if let Err(error) = browser::open(Arc::clone(&self.session.system.browser), link.clone()).await {
-            self.session.system.ui.warn(&format!("no browser could be opened ({error}); open the link above yourself"));
+            self.session.system.ui.warn(&format!("no browser could be opened ({error}); open the link yourself"));
         }
     }
 }

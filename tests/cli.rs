@@ -1,0 +1,444 @@
+//! The built binary, without a terminal: what it says, where it says it, and how it ends.
+
+#![allow(clippy::unwrap_used, reason = "a test that breaks should stop")]
+
+#[path = "support/binary.rs"]
+mod binary;
+mod support;
+
+use std::time::{Duration, Instant};
+
+use binary::{Astro, Output, leaked};
+use serde_json::json;
+use support::{FakeBrowser, Fault, Mode, Options, Service, TestHome};
+use url::Url;
+
+fn run(arguments: &[&str]) -> Output {
+    Astro::at(&TestHome::new()).run(arguments)
+}
+
+/// config.yaml as the program writes its path.
+fn config_path(home: &TestHome) -> String {
+    home.path().join(".astro").join("config.yaml").display().to_string()
+}
+
+fn output(code: i32, stdout: &str, stderr: &str) -> Output {
+    Output { stdout: stdout.to_owned(), stderr: stderr.to_owned(), code: Some(code) }
+}
+
+/// A file of this repository, as it was before git may have changed its line ends.
+fn text(file: &str) -> String {
+    file.replace('\r', "")
+}
+
+/// What is on stderr, and 2.
+fn wrong_usage(arguments: &[&str]) -> String {
+    let Output { stdout, stderr, code } = run(arguments);
+    assert_eq!((stdout.as_str(), code), ("", Some(2)), "{arguments:?} {stderr}");
+    stderr.replace("astro.exe", "astro")
+}
+
+#[test]
+fn help_is_on_stdout_and_fits_into_80_columns() {
+    let main = text(include_str!("snapshots/help.txt"));
+    let login = text(include_str!("snapshots/help-login.txt"));
+    let short = text(include_str!("snapshots/help-login-short.txt"));
+    let auth = text(include_str!("snapshots/help-auth.txt"));
+    let auth_login = login.replace("Usage: astro login", "Usage: astro auth login");
+    let table: [(&[&str], &str); 8] = [
+        (&["--help"], &main),
+        (&["help"], &main),
+        (&["login", "--help"], &login),
+        (&["help", "login"], &login),
+        (&["login", "-h"], &short),
+        (&["auth", "--help"], &auth),
+        (&["auth", "login", "--help"], &auth_login),
+        (&["--version"], concat!("astro ", env!("CARGO_PKG_VERSION"), "\n")),
+    ];
+    for (arguments, expected) in table {
+        let Output { stdout, stderr, code } = run(arguments);
+        assert_eq!(stdout.replace("astro.exe", "astro"), expected, "{arguments:?}");
+        assert_eq!((stderr.as_str(), code), ("", Some(0)), "{arguments:?}");
+        for line in expected.lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
+}
+
+#[test]
+fn no_arguments_ask_for_help_and_are_no_success() {
+    assert_eq!(wrong_usage(&[]), text(include_str!("snapshots/help.txt")));
+    assert_eq!(wrong_usage(&["auth"]), text(include_str!("snapshots/help-auth.txt")));
+}
+
+#[test]
+fn other_commands_are_the_go_clis() {
+    for name in ["deploy", "dev", "workspace"] {
+        let said = wrong_usage(&[name]);
+        assert!(said.contains(&format!("this program only signs in; for `{name}` use the Go CLI")), "{said}");
+    }
+    let said = wrong_usage(&["auth", "token"]);
+    assert!(said.contains("this program only signs in; for `token` use the Go CLI"), "{said}");
+}
+
+#[test]
+fn a_wrong_command_line_says_what_is_wrong() {
+    let table: [(&[&str], &str); 11] = [
+        (&["login", "-l", "-t", "x"], "error: the argument '--login-link' cannot be used with '--token-login <TOKEN>'"),
+        (&["login", "-t"], "error: a value is required for '--token-login <TOKEN>' but none was supplied"),
+        (
+            &["login", "-t", "--insecure-storage"],
+            "error: a value is required for '--token-login <TOKEN>' but none was supplied",
+        ),
+        (
+            &["login", "--email", "ada"],
+            "error: invalid value 'ada' for '--email <EMAIL>': this is not an e-mail address (it should look like \
+             name@example.com)",
+        ),
+        (&["login", "--timeout", "0"], "error: invalid value '0' for '--timeout <SECONDS>': 0 is not in 1..=86400"),
+        (
+            &["login", "--timeout", "86401"],
+            "error: invalid value '86401' for '--timeout <SECONDS>': 86401 is not in 1..=86400",
+        ),
+        (
+            &["login", "--timeout", "5m"],
+            "error: invalid value '5m' for '--timeout <SECONDS>': invalid digit found in string",
+        ),
+        (&["login", "-q", "-v"], "error: the argument '--quiet' cannot be used with '--verbose...'"),
+        (&["login", "example.com"], "error: `example.com` is not an Astro domain"),
+        (&["login", "https://Cloud.Example.COM/"], "error: `cloud.example.com` is not an Astro domain"),
+        (&["login", "http://astronomer.io"], "error: `http://astronomer.io` is not an Astro domain"),
+    ];
+    for (arguments, expected) in table {
+        assert_eq!(wrong_usage(arguments).lines().next(), Some(expected), "{arguments:?}");
+    }
+    let said = Astro::at(&TestHome::new()).with("ASTRO_DOMAIN", "cluster.example.com").run(&["login"]);
+    let hint = "hint: Astro's domains are astronomer.io, previews of it, and localhost[:PORT]; \
+                for Astro Private Cloud use the Go CLI";
+    assert_eq!(said, output(2, "", &format!("error: `cluster.example.com` is not an Astro domain\n{hint}\n")));
+}
+
+#[test]
+fn tk_11_a_token_in_a_wrong_place_is_never_shown() {
+    let service = Service::start(Options::default());
+    let token = service.access_token(&json!({}));
+    let refresh_token =
+        "v1.MRrtRefreshRefreshRefreshRefreshRefreshRefreshRefreshRefreshRefreshRefreshRefreshRefreshRefresh";
+    for token in [token.as_str(), &service.api_token(), refresh_token] {
+        let table: [&[&str]; 9] = [
+            &["login", token],
+            &["login", "astronomer.io", token],
+            &["login", "Bearer", token],
+            &["login", &format!("Bearer {token}")],
+            &[token],
+            &["auth", token],
+            &["login", "--email", token],
+            &["login", "--timeout", token],
+            &["login", "--color", token],
+        ];
+        for arguments in table {
+            let said = wrong_usage(arguments);
+            assert_eq!(leaked(&said, token), None, "{said}");
+        }
+    }
+    assert_eq!(
+        wrong_usage(&["login", &token]),
+        "error: this looks like a token, not like a domain\nhint: to sign in with a token, use `astro login \
+         --token-login -` and enter it there\n"
+    );
+}
+
+#[test]
+fn nobody_there_is_told_at_once() {
+    let home = TestHome::new();
+    let began = Instant::now();
+    let ssh = Astro::at(&home).with("SSH_CONNECTION", "10.0.0.1 50000 10.0.0.2 22").run(&["login"]);
+    let told = |reason: &str| {
+        let why = format!(
+            "error: could not sign in to astronomer.io\ncause: nobody can sign in here: {reason}, and there is no"
+        );
+        let hint = "hint: use `--login-link` for a link to open elsewhere, or `--token-login -` with a token on standard input";
+        output(2, "", &format!("{why} terminal\n{hint}\n"))
+    };
+    assert_eq!(ssh, told("this is an SSH session"));
+    if cfg!(target_os = "linux") {
+        let service = Service::start(Options::default());
+        assert_eq!(Astro::at(&home).run(&["login"]), told("there is no display here"));
+        let Output { code, .. } = Astro::at(&home).run(&["login", &service.domain()]);
+        assert_eq!((code, service.requests()), (Some(2), Vec::new()));
+    }
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert_eq!(home.config(), None);
+}
+
+/// A good token, and the arguments of a login with it on stdin.
+fn token_login(service: &Service) -> (String, [String; 7]) {
+    let arguments = ["login", &service.domain(), "-t", "-", "--insecure-storage", "--workspace", "Punched Cards"];
+    (service.access_token(&json!({})), arguments.map(str::to_owned))
+}
+
+fn borrowed(arguments: &[String]) -> Vec<&str> {
+    arguments.iter().map(String::as_str).collect()
+}
+
+#[test]
+fn a_token_signs_in_and_is_shared_with_the_go_cli() {
+    let service = Service::start(Options::default());
+    let home = TestHome::new();
+    let (token, arguments) = token_login(&service);
+    let Output { stdout, stderr, code } = Astro::at(&home).stdin(&format!("{token}\n")).run(&borrowed(&arguments));
+    assert_eq!((stdout.as_str(), code), ("", Some(0)), "{stderr}");
+    let (domain, path) = (service.domain(), config_path(&home));
+    let (words, until) = stderr.split_once("  valid until   ").unwrap();
+    assert_eq!(
+        words,
+        format!(
+            "Signed in to {domain} as Ada Lovelace <ada@example.com>\n  organization  Analytical Engines\n  \
+             workspace     Punched Cards\n  credentials   in {path}, as plain text\n"
+        )
+    );
+    assert!(until.ends_with(" UTC (in 24 hours); it will not be renewed: sign in again then\n"), "{until}");
+    let config = home.config().unwrap();
+    let expires = config.lines().find_map(|line| line.trim().strip_prefix("expiresin: ")).unwrap();
+    assert!(leaked(&config, &token).is_some(), "what is looked for elsewhere is found here");
+    assert!(until.starts_with(&expires.replace('T', " ")[..16]), "{until} {expires}");
+    assert_eq!(
+        config,
+        format!(
+            "contexts:\n    \"{domain}\":\n        domain: \"{domain}\"\n        expiresin: {expires}\n        \
+             token: Bearer {token}\n        user_email: ada@example.com\n        last_used_workspace: clws000010000000000000002\n        \
+             organization: clorg00000000000000000001\n        organization_product: HOSTED\n        \
+             workspace: clws000010000000000000002\ncontext: \"{domain}\"\n"
+        )
+    );
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[test]
+fn auth_login_is_the_same_command() {
+    let service = Service::start(Options::default());
+    let home = TestHome::new();
+    let (token, arguments) = token_login(&service);
+    let arguments: Vec<&str> = std::iter::once("auth").chain(borrowed(&arguments)).collect();
+    let Output { stderr, code, .. } = Astro::at(&home).stdin(&token).run(&arguments);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(home.config().unwrap().contains(&token));
+}
+
+#[test]
+fn quiet_says_nothing_but_what_is_wrong() {
+    let service = Service::start(Options::default());
+    let home = TestHome::new();
+    let (token, arguments) = token_login(&service);
+    let arguments: Vec<&str> = borrowed(&arguments).into_iter().chain(["-q"]).collect();
+    assert_eq!(Astro::at(&home).stdin(&token).run(&arguments), output(0, "", ""));
+    let domain = service.domain();
+    let Output { stdout, stderr, code } = Astro::at(&home).stdin("x").run(&["-q", "login", &domain, "-t", "-"]);
+    assert_eq!((stdout.as_str(), code), ("", Some(4)));
+    let told = format!("error: could not sign in to {domain}\ncause: this is not a JSON Web Token\n");
+    assert!(stderr.starts_with(&told), "{stderr}");
+}
+
+#[test]
+fn tk_11_verbose_lists_steps_and_requests_without_a_secret() {
+    let service = Service::start(Options::default());
+    let home = TestHome::new();
+    let (token, arguments) = token_login(&service);
+    let mut before = 0;
+    for flag in ["-v", "-vv", "-vvvv"] {
+        let arguments: Vec<&str> = borrowed(&arguments).into_iter().chain([flag]).collect();
+        let Output { stdout, stderr, code } = Astro::at(&home).stdin(&token).run(&arguments);
+        assert_eq!((stdout.as_str(), code), ("", Some(0)), "{stderr}");
+        assert_eq!(leaked(&stderr, &token), None, "{stderr}");
+        let domain = service.domain();
+        let first = format!(" INFO signing in domain={domain} config={}", config_path(&home));
+        assert_eq!(stderr.lines().next(), Some(first.as_str()));
+        let mut listed: Vec<&str> = stderr.lines().filter(|line| line.starts_with("DEBUG request ")).collect();
+        let sent = service.requests().split_off(before);
+        before += sent.len();
+        let line = |path: &str| format!("DEBUG request method=GET host=\"{domain}\" path=\"{path}\" status=200 ms=");
+        let mut expected: Vec<String> = sent.iter().map(|request| line(&request.path)).collect();
+        if flag == "-v" {
+            expected.clear();
+        }
+        // They run side by side, and end in any order.
+        listed.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(listed.len(), expected.len(), "{stderr}");
+        assert!(listed.iter().zip(&expected).all(|(listed, expected)| listed.starts_with(expected)), "{stderr}");
+    }
+}
+
+#[test]
+fn tk_11_verbose_shows_no_secret_of_a_link_login() {
+    let service = Service::start(Options::default());
+    let home = TestHome::new();
+    let domain = service.domain();
+    let mut running = Astro::at(&home).start(&["login", &domain, "-l", "--insecure-storage", "-vv"]);
+    let link = Url::parse(&running.line()).unwrap();
+    let browser = FakeBrowser::new(Mode::LogIn("ada@example.com".to_owned()));
+    browser.visit(&link);
+    let Output { stdout, stderr, code } = running.finish();
+    assert_eq!((stdout, code), (format!("{link}\n"), Some(0)), "{stderr}");
+    let exchange = service.token_requests().remove(0);
+    let asked = service.authorization_request();
+    let config = home.config().unwrap();
+    let token = config.split_once("token: Bearer ").unwrap().1.lines().next().unwrap();
+    for secret in [token, &exchange.form("code_verifier").unwrap(), &asked["nonce"], &asked["state"]] {
+        let without_link = stderr.replace(link.as_str(), "");
+        assert_eq!(leaked(&without_link, secret), None, "{stderr}");
+    }
+    for secret in service.live_refresh_tokens().into_iter().chain(exchange.form("code")) {
+        assert!(!stderr.contains(&secret), "{secret} in {stderr}");
+    }
+}
+
+#[test]
+fn a_link_signs_in_with_stdin_closed() {
+    let service = Service::start(Options::default());
+    let home = TestHome::new();
+    let mut running = Astro::at(&home).start(&["login", &service.domain(), "--login-link", "--insecure-storage", "-q"]);
+    let link = running.line();
+    let browser = FakeBrowser::new(Mode::LogIn("ada@example.com".to_owned()));
+    browser.visit(&Url::parse(&link).unwrap());
+    let warning = "warning: no workspace is chosen: there are 2 (Difference Engine, Punched Cards); name one with `--workspace`\n";
+    assert_eq!(running.finish(), output(0, &format!("{link}\n"), warning));
+    let answers = browser.answers();
+    assert!(answers[0].as_ref().is_ok_and(|page| page.status == 200), "{answers:?}");
+    assert!(home.config().unwrap().contains("user_email: ada@example.com"));
+}
+
+#[test]
+fn colour_is_for_those_who_want_it() {
+    let escape = '\u{1b}';
+    let coloured = |astro: Astro, flags: &[&str]| {
+        let arguments: Vec<&str> =
+            ["login", "localhost:1", "-t", "x"].into_iter().chain(flags.iter().copied()).collect();
+        let Output { stderr, code, .. } = astro.run(&arguments);
+        assert_eq!(code, Some(4), "{stderr}");
+        stderr.contains(escape)
+    };
+    let home = TestHome::new();
+    assert!(!coloured(Astro::at(&home), &[]), "not into a pipe");
+    assert!(coloured(Astro::at(&home), &["--color", "always"]));
+    assert!(!coloured(Astro::at(&home), &["--color=never"]));
+    assert!(!coloured(Astro::at(&home).with("NO_COLOR", "1"), &["--color=auto"]));
+    assert!(!coloured(Astro::at(&home).with("CLICOLOR_FORCE", "1").with("NO_COLOR", "1"), &["--color=never"]));
+    // A flag is nearer than a variable.
+    assert!(coloured(Astro::at(&home).with("NO_COLOR", "1"), &["--color=always"]));
+}
+
+#[test]
+fn nobody_reading_is_no_panic() {
+    let closed = || std::io::pipe().unwrap().1;
+    let home = TestHome::new();
+    let Output { stderr, code, .. } = Astro::at(&home).stdout(closed()).run(&["--help"]);
+    assert_eq!((stderr.as_str(), code), ("", Some(0)));
+    // The link is printed to nobody, but the listener can still be reached by whoever has read it from stderr's text.
+    let service = Service::start(Options::default());
+    let arguments = ["login", &service.domain(), "-l", "--timeout", "1", "--insecure-storage"];
+    let Output { stderr, code, .. } = Astro::at(&home).stdout(closed()).run(&arguments);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("cause: no reply from the browser within 1 second\n"), "{stderr}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+}
+
+#[test]
+fn a_failure_of_the_service_is_told_with_its_cause_and_what_to_do() {
+    let service = Service::start(Options::default());
+    let home = TestHome::new();
+    service.fail("/private/v1alpha1/cli/auth-config", Fault::Status(503, json!({"message": "down"}).to_string()));
+    let (token, arguments) = token_login(&service);
+    let domain = service.domain();
+    let told = format!(
+        "error: could not sign in to {domain}\ncause: could not fetch the login configuration: {domain}: it answered with \
+         status 503: down\nhint: try again in a minute\n"
+    );
+    assert_eq!(Astro::at(&home).stdin(&token).run(&borrowed(&arguments)), output(1, "", &told));
+    assert_eq!(home.config(), None);
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::io::ErrorKind;
+    use std::net::{Ipv4Addr, TcpStream};
+    use std::process::Command;
+
+    use super::*;
+
+    /// Ends a wait by a signal, and shows that nothing of it is left.
+    fn interrupted_by(signal: &str) {
+        let service = Service::start(Options::default());
+        let home = TestHome::new();
+        let mut running = Astro::at(&home).start(&["login", &service.domain(), "-l", "--insecure-storage", "-q"]);
+        let link = Url::parse(&running.line()).unwrap();
+        let redirect_uri = link.query_pairs().find(|(name, _)| name == "redirect_uri").unwrap().1.into_owned();
+        let port = Url::parse(&redirect_uri).unwrap().port().unwrap();
+        assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok(), "the callback port is open while it waits");
+        let kill = format!("kill -{signal} {}", running.id());
+        assert!(Command::new("/bin/sh").args(["-c", &kill]).status().unwrap().success());
+        assert_eq!(running.finish(), output(130, &format!("{link}\n"), "warning: cancelled\n"));
+        let refused = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused, "lb_5: the port is closed");
+        assert_eq!(home.config(), None);
+        assert_eq!(service.token_requests(), []);
+    }
+
+    #[test]
+    fn lb_25_control_c_leaves_nothing() {
+        interrupted_by("INT");
+    }
+
+    #[test]
+    fn lb_25_the_end_of_the_session_leaves_nothing() {
+        interrupted_by("TERM");
+    }
+
+    #[test]
+    fn closed_streams_are_no_panic() {
+        let home = TestHome::new();
+        let service = Service::start(Options::default());
+        let (token, arguments) = token_login(&service);
+        let command = r#"printf %s "$0" | { exec "$@" >&- 2>&-; }"#;
+        let status = Command::new("/bin/sh")
+            .args(["-c", command, &token, env!("CARGO_BIN_EXE_astro")])
+            .args(&arguments)
+            .env_clear()
+            .env("ASTRO_HOME", home.path())
+            .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent")
+            .status();
+        assert_eq!(status.unwrap().code(), Some(0));
+        assert!(home.config().unwrap().contains(&token));
+    }
+
+    #[test]
+    fn without_any_home_nothing_panics() {
+        // Where the system knows the person's home without HOME, it is looked at, but nothing is written there.
+        let astro = Astro::at(&TestHome::new()).without("HOME").without("ASTRO_HOME");
+        let Output { stdout, stderr, code } = astro.run(&["login", "example.com"]);
+        assert_eq!(stdout, "");
+        match code {
+            Some(1) => assert!(stderr.starts_with("error: there is no home directory\n"), "{stderr}"),
+            code => assert_eq!(
+                (code, stderr.lines().next()),
+                (Some(2), Some("error: `example.com` is not an Astro domain"))
+            ),
+        }
+    }
+
+    #[test]
+    fn the_home_directory_serves_where_astro_home_is_unset_or_empty() {
+        let service = Service::start(Options::default());
+        let (token, arguments) = token_login(&service);
+        let home = TestHome::new();
+        for astro in [Astro::at(&home).without("ASTRO_HOME"), Astro::at(&home).with("ASTRO_HOME", "")] {
+            assert_eq!(astro.stdin(&token).run(&borrowed(&arguments)).code, Some(0));
+            assert!(home.config().unwrap().contains(&token));
+            std::fs::remove_file(home.config_path()).unwrap();
+        }
+    }
+}
