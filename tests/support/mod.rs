@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use browser::{FakeBrowser, Mode, Page};
-pub use program::{MemoryStore, Outcome, Stage};
+pub use program::{MemoryStore, NOON, Outcome, Stage, callback_port};
 pub use service::{AUDIENCE, CLIENT_ID, Fault, Options, Organization, Part, Person, Request, Service, Workspace};
 
 /// A home directory of its own, with an empty `.astro`; gone when dropped.

@@ -1,7 +1,10 @@
 //! The program as the tests run it: the code that ships, in a world of their own.
 
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::future::{Future as _, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,14 +15,17 @@ use astro_login::domain::Domain;
 use astro_login::error::Error;
 use astro_login::http::Http;
 use astro_login::system::{Environment, OsRandom, System};
-use astro_login::ui::Ui;
+use astro_login::ui::{Captured, Ui};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ring::rand::SystemRandom;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{FakeBrowser, Mode, Options, Service, TestHome};
+use super::{FakeBrowser, Mode, Options, Page, Service, TestHome};
+
+/// The time in a world whose clocks stand still.
+pub const NOON: &str = "2026-11-24T12:00:00Z";
 
 /// A keychain in memory, which can be told to fail.
 #[derive(Default)]
@@ -44,6 +50,11 @@ impl MemoryStore {
         self.fail_saving(error);
     }
 
+    /// From now on what is held cannot be read, until something else is saved.
+    pub fn damage(&self) {
+        *held(&self.loading) = Some(StoreError::Damaged);
+    }
+
     /// From now on every change fails so.
     pub fn fail_saving(&self, error: StoreError) {
         *held(&self.saving) = Some(error);
@@ -66,6 +77,7 @@ impl CredentialStore for MemoryStore {
 
     fn save(&self, domain: &Domain, credentials: &Credentials) -> Result<(), StoreError> {
         failing(&self.saving)?;
+        *held(&self.loading) = None;
         self.put(domain.as_str(), credentials.clone());
         Ok(())
     }
@@ -104,6 +116,13 @@ impl Outcome {
         let error = self.result.as_ref().unwrap_err();
         std::iter::once(error.to_string()).chain(error.causes()).collect::<Vec<_>>().join("\n")
     }
+
+    /// Everything that a person gets to see: what was said, the link, the error and its hint.
+    pub fn all_text(&self) -> String {
+        let complaint = self.result.as_ref().map_or_else(|_| self.complaint(), |()| String::new());
+        let hint = self.result.as_ref().err().and_then(Error::hint).unwrap_or_default();
+        [&self.stdout, &self.stderr, &complaint, &hint].map(String::as_str).join("\n")
+    }
 }
 
 /// A service, a person's browser, a keychain, a home, and an environment with a display.
@@ -114,6 +133,9 @@ pub struct Stage {
     pub home: TestHome,
     pub environment: Environment,
     pub stdin: String,
+    pub clock: fn() -> Timestamp,
+    /// What happens while the person is in the browser.
+    pub meanwhile: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl Stage {
@@ -131,7 +153,21 @@ impl Stage {
             home: TestHome::new(),
             environment: Environment::from_pairs(&[("DISPLAY", ":0")]),
             stdin: String::new(),
+            clock: now,
+            meanwhile: Arc::new(|| ()),
         }
+    }
+
+    /// The same, and it is [`NOON`], here and at the service, for as long as it lasts.
+    pub fn at_noon(mut self) -> Self {
+        self.service.set(|options| options.now = Some(noon().as_second()));
+        self.clock = noon;
+        self
+    }
+
+    /// From now on it is this person who signs in.
+    pub fn send(&mut self, mode: Mode) {
+        self.browser = Arc::new(FakeBrowser::new(mode));
     }
 
     /// `astro login localhost:PORT`, to be changed as the test needs it.
@@ -154,19 +190,43 @@ impl Stage {
 
     /// Runs one login without a terminal.
     pub async fn login(&self, request: &Login) -> Outcome {
+        self.run(request, |_| ()).await
+    }
+
+    /// Runs one login without a terminal, while somebody opens the printed link in the browser.
+    pub async fn login_by_link(&self, request: &Login) -> Outcome {
+        let seen = Cell::new(false);
+        let read = |captured: &Captured| {
+            if let Some(link) = captured.stdout().strip_suffix('\n')
+                && !seen.replace(true)
+            {
+                self.browser.visit(&link.parse().unwrap());
+            }
+        };
+        self.run(request, read).await
+    }
+
+    /// Runs one login; `watch` sees what has been said each time that the program waits for something.
+    async fn run(&self, request: &Login, watch: impl Fn(&Captured)) -> Outcome {
         let (ui, captured) = Ui::captured(false, self.stdin.clone());
         let system = System {
             environment: self.environment.clone(),
             home: self.home.path().to_owned(),
             http: Http::default(),
-            browser: Arc::new(Opener(Arc::clone(&self.browser))),
+            browser: Arc::new(Opener { browser: Arc::clone(&self.browser), meanwhile: Arc::clone(&self.meanwhile) }),
             keychain: Arc::clone(&self.keychain) as Arc<dyn CredentialStore>,
             ui,
-            now,
+            now: self.clock,
             time_zone: TimeZone::UTC,
             random: Arc::new(OsRandom(SystemRandom::new())),
         };
-        let result = login(&system, request).await;
+        let mut running = pin!(login(&system, request));
+        let result = poll_fn(|context| {
+            let polled = running.as_mut().poll(context);
+            watch(&captured);
+            polled
+        })
+        .await;
         Outcome { result, stdout: captured.stdout(), stderr: captured.stderr() }
     }
 
@@ -174,15 +234,57 @@ impl Stage {
     pub fn stored(&self) -> Option<Credentials> {
         self.keychain.get(&self.service.domain())
     }
+
+    /// The pages that the callback answered with. What still serves them goes on meanwhile, unlike in
+    /// [`FakeBrowser::answers`].
+    pub async fn pages(&self) -> Vec<Result<Page, String>> {
+        let browser = Arc::clone(&self.browser);
+        tokio::task::spawn_blocking(move || browser.answers()).await.unwrap()
+    }
+
+    /// Every request that the service got, as method and path, sorted.
+    pub fn traffic(&self) -> Vec<String> {
+        let line = |request: super::Request| format!("{} {}", request.method, request.path);
+        let mut lines: Vec<String> = self.service.requests().into_iter().map(line).collect();
+        lines.sort_unstable();
+        lines
+    }
+
+    /// `text` with what differs from run to run replaced by what it is.
+    pub fn plain(&self, text: &str) -> String {
+        let config = self.home.config_path().display().to_string();
+        let callback = callback_port(text);
+        let mut text = text.replace(&config, "CONFIG").replace(&self.service.domain(), "localhost:PORT");
+        let begin = "http://localhost:PORT/authorize?";
+        while let Some(start) = text.find(begin) {
+            let length = text[start..].find(char::is_whitespace).unwrap_or(text.len() - start);
+            text.replace_range(start..start + length, "LINK");
+        }
+        callback.map_or(text.clone(), |port| text.replace(&port.to_string(), "CALLBACK"))
+    }
 }
 
-struct Opener(Arc<FakeBrowser>);
+/// The port of the redirect URI in the link that `text` holds.
+pub fn callback_port(text: &str) -> Option<u16> {
+    let (_, rest) = text.split_once("redirect_uri=http%3A%2F%2Flocalhost%3A")?;
+    rest.split_once('%')?.0.parse().ok()
+}
+
+struct Opener {
+    browser: Arc<FakeBrowser>,
+    meanwhile: Arc<dyn Fn() + Send + Sync>,
+}
 
 impl Browser for Opener {
     fn open(&self, url: &Url) -> io::Result<()> {
-        self.0.visit(url);
+        (self.meanwhile)();
+        self.browser.visit(url);
         Ok(())
     }
+}
+
+fn noon() -> Timestamp {
+    NOON.parse().unwrap()
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test's clock is the machine's")]
