@@ -83,11 +83,11 @@ impl Attempt<'_> {
         let ui = &self.system.ui;
         let deadline = Instant::now() + self.login.timeout;
         let mut open_on_enter = self.show(way, link, invited, &doors).await?;
-        let message = match (open_on_enter, &doors.callbacks) {
-            (true, _) => "Press Enter to open the browser (Ctrl-C cancels)",
-            (false, Some(_)) => "Waiting for you to sign in in the browser (Ctrl-C cancels)",
-            (false, None) => "Waiting for the address that the browser ends on: paste it here (Ctrl-C cancels)",
+        let waiting = match &doors.callbacks {
+            Some(_) => "Waiting for you to sign in in the browser (Ctrl-C cancels)",
+            None => "Waiting for the address that the browser ends on: paste it here (Ctrl-C cancels)",
         };
+        let message = if open_on_enter { "Press Enter to open the browser (Ctrl-C cancels)" } else { waiting };
         let mut lines = if ui.can_ask() { Some(ui.lines(message)?) } else { None };
         let _spinner = lines.is_none().then(|| ui.spinner(message));
         loop {
@@ -105,6 +105,9 @@ impl Attempt<'_> {
                     Ok(text) if text.expose().trim().is_empty() => {
                         if std::mem::take(&mut open_on_enter) {
                             self.open_browser(link).await;
+                            // The first reader has to end before there can be another.
+                            drop(lines.take());
+                            lines = Some(ui.lines(waiting)?);
                         }
                     }
                     Ok(text) => match parse_pasted(text.expose(), doors.redirect_uri, &doors.response) {
