@@ -143,6 +143,8 @@ async fn a_person_cancels_on_the_login_page() {
 async fn ar_16_the_program_opens_the_browser_of_the_environment() {
     let service = Service::start(Options::default());
     let chromium = Chromium::start().await;
+    // While the page fades in, nothing on it counts as visible text.
+    chromium.prefer_dark(false).await;
     // A launcher that hands the address on, as launchers do; this one to the test.
     let opened = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let folder = tempfile::tempdir().expect("a folder");
