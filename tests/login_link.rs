@@ -13,8 +13,11 @@ use support::{Mode, Options, Stage, callback_port};
 
 const SSH: (&str, &str) = ("SSH_CONNECTION", "203.0.113.9 50022 198.51.100.7 2222");
 
+/// Environment variables.
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
 /// A machine with nothing but these variables.
-fn stage(environment: &[(&str, &str)]) -> Stage {
+fn stage(environment: Variables<'_>) -> Stage {
     let mut stage = Stage::new().at_noon();
     stage.environment = Environment::from_pairs(environment);
     stage
@@ -39,7 +42,7 @@ Preparing to sign in to localhost:PORT…
 Open this link in a browser, on any device:
 
 
-Waiting for you to sign in in the browser (Ctrl-C cancels)
+Waiting for you to finish in the browser (Ctrl-C cancels)
 Checking who has signed in…
 warning: no workspace is chosen: there are 2 (Difference Engine, Punched Cards); name one with `--workspace`
 Signed in to localhost:PORT as Ada Lovelace <ada@example.com>
@@ -63,7 +66,7 @@ async fn a_link_is_never_opened_here() {
 
 #[tokio::test]
 async fn over_ssh_the_command_that_forwards_the_port_is_printed() {
-    let table: [(&[(&str, &str)], Option<&str>); 6] = [
+    let table: [(Variables, Option<&str>); 6] = [
         (&[SSH, ("USER", "ada")], Some("ssh -p 2222 -L CALLBACK:localhost:CALLBACK ada@198.51.100.7")),
         (
             &[("SSH_CONNECTION", "203.0.113.9 50022 198.51.100.7 22"), ("LOGNAME", "ada")],
@@ -117,7 +120,7 @@ async fn who_cancels_elsewhere_is_not_signed_in() {
 }
 
 /// `astro login` where there is neither a terminal nor a browser.
-async fn assert_nobody_there(environment: &[(&str, &str)], reason: &str) {
+async fn assert_nobody_there(environment: Variables<'_>, reason: &str) {
     let stage = stage(environment);
     let outcome = stage.login(&stage.request()).await;
     let complaint =

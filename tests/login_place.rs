@@ -17,6 +17,9 @@ const DIFFERENCE: &str = "clws000010000000000000001";
 const CARDS: &str = "clws000010000000000000002";
 const FLOW: &str = "clws000020000000000000001";
 
+/// What is different about a stage.
+type Arrange = fn(&Stage);
+
 /// Signs in Grace, whose e-mail domain is nobody's, to the default world.
 fn grace() -> Stage {
     Stage::with(Options::default(), Mode::LogIn("grace@example.org".to_owned())).at_noon()
@@ -305,7 +308,7 @@ async fn workspaces_are_read_to_their_end_too() {
 
 #[tokio::test]
 async fn a_list_that_contradicts_itself_is_an_error_and_the_login_stands() {
-    let table: [(fn(&Stage), &str); 5] = [
+    let table: [(Arrange, &str); 5] = [
         (
             |stage| stage.service.patch(Part::Organizations, json!({"totalCount": 7})),
             "could not list your organizations: the API announced 7 entries and listed 2",
@@ -320,10 +323,8 @@ async fn a_list_that_contradicts_itself_is_an_error_and_the_login_stands() {
         ),
         (
             |stage| {
-                stage.service.patch(
-                    Part::Organizations,
-                    json!({"organizations": [{"id": "../../x", "name": "X"}], "totalCount": 1}),
-                )
+                let listed = json!([{"id": "../../x", "name": "X"}]);
+                stage.service.patch(Part::Organizations, json!({"organizations": listed, "totalCount": 1}));
             },
             "could not list your organizations: the API listed an entry without a usable identifier",
         ),
@@ -345,7 +346,7 @@ async fn a_list_that_contradicts_itself_is_an_error_and_the_login_stands() {
 async fn pages_without_end_and_without_a_total_are_given_up() {
     let stage = grace();
     stage.service.set(|options| options.endless_pages = true);
-    stage.service.patch(Part::Organizations, json!({"totalCount": null}));
+    stage.service.patch(Part::Organizations, json!({"limit": 1, "totalCount": null}));
     let login = tokio::time::timeout(Duration::from_secs(60), async { stage.login(&stage.request()).await });
     let complaint = "could not list your organizations: the list does not end within 1000 pages";
     assert_stands(&stage, &login.await.unwrap(), complaint);

@@ -272,10 +272,18 @@ async fn answer(reply: Option<Reply>, outcome: &Result<Arrived, Error>) {
             reply.send(&Outcome::Confirmed { account, question: arrived.questionable }).await;
         }
         Err(failure) => {
-            let detail = failure.to_string();
+            let detail = sentence(&failure.to_string());
             reply.send(&Outcome::Failed { title: "You are not signed in", detail: &detail }).await;
         }
     }
+}
+
+/// An error's words as a page tells them.
+fn sentence(words: &str) -> String {
+    let mut rest = words.chars();
+    let first = rest.next().map(char::to_uppercase).into_iter().flatten();
+    let end = if words.ends_with(['.', '!', '?']) { "" } else { "." };
+    first.chain(rest).collect::<String>() + end
 }
 
 fn signed_in(auth: &AuthConfig, arrived: Arrived, storage: Storage) -> SignedIn {
