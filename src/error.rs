@@ -93,7 +93,7 @@ pub enum Error {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The credentials could not be read or written.
-    #[error("could not use the keychain: {0}")]
+    #[error("could not use the keychain")]
     Store(#[from] StoreError),
     /// The callback port could not be had.
     #[error(transparent)]
