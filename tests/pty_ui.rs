@@ -1,4 +1,5 @@
-//! Questions, the moving line and the paste door on a real pseudo-terminal.
+//! What the terminal's owner promises and a login alone can't show: input that comes at the wrong time or in great
+//! amounts, and a panic.
 //!
 //! The test program starts itself again as the program under test: `stage` plays the part that a variable names.
 #![cfg(unix)]
@@ -28,7 +29,6 @@ fn stage() {
     let result = runtime.block_on(async {
         match part.as_str() {
             "wait" => wait(&ui).await,
-            "questions" => questions(&ui).await,
             "panic" => {
                 let _lines = ui.lines("Waiting")?;
                 panic!("on purpose");
@@ -64,26 +64,6 @@ async fn wait(ui: &Ui) -> Result<(), UiError> {
     }
     let chosen = ui.choose("Which?", vec!["Alpha".into(), "Beta".into(), "Gamma".into()], 1).await?;
     ui.say(&format!("chosen {chosen}"));
-    Ok(())
-}
-
-async fn questions(ui: &Ui) -> Result<(), UiError> {
-    let spinner = ui.spinner("Looking");
-    ui.warn("above the spinner");
-    drop(spinner);
-    let check = |answer: &str| if answer.contains('@') { Ok(()) } else { Err("an address has an @".to_owned()) };
-    let email = ui.ask_text("E-mail:", Some("old@example.com"), Some("help here"), check).await?;
-    ui.success(&format!("email {email:?}"));
-    let name = ui.ask_text("Name:", None, None, |_| Ok(())).await?;
-    ui.say(&format!("name {name:?}"));
-    let secret = ui.ask_secret("Token:").await?;
-    ui.say(&format!("secret of {} bytes", secret.expose().len()));
-    let sure = ui.confirm("Sure?", true).await?;
-    ui.say(&format!("sure {sure}"));
-    let rows = (0..10_000).map(|row| format!("Workspace {row:05}")).collect();
-    let chosen = ui.choose("Workspace:", rows, 0).await?;
-    ui.say(&format!("chosen {chosen}"));
-    ui.data("data")?;
     Ok(())
 }
 
@@ -134,62 +114,9 @@ fn input_of_many_kilobytes_arrives_however_it_is_pasted() {
 }
 
 #[test]
-fn lb_25_control_c_cancels_the_wait_and_gives_the_terminal_back() {
-    let mut pty = play("wait");
-    pty.wait_for("Waiting for the browser");
-    pty.type_keys(CTRL_C);
-    let (code, transcript) = pty.finish();
-    assert_eq!(code, 130, "{transcript}");
-    assert!(transcript.contains("raw mode: false"), "{transcript}");
-}
-
-#[test]
 fn a_panic_gives_the_terminal_back_before_it_is_reported() {
     let mut pty = play("panic");
     pty.wait_for("\x1b[?2004l");
     pty.wait_for("on purpose");
     assert_ne!(pty.finish().0, 0);
-}
-
-#[test]
-fn questions_are_asked_and_answered() {
-    let mut pty = play("questions");
-    pty.wait_for("above the spinner");
-    pty.wait_for("E-mail:");
-    pty.wait_for("help here");
-    pty.type_keys("nobody\r");
-    pty.wait_for("an address has an @");
-    pty.type_keys("\x15@example.com\r");
-    pty.wait_for("email Some(");
-    pty.wait_for("Name:");
-    pty.type_keys(ENTER);
-    pty.wait_for("name None");
-    pty.wait_for("Token:");
-    pty.paste(&"s3cret".repeat(500));
-    pty.wait_for("3000 characters");
-    pty.type_keys(ENTER);
-    pty.wait_for("secret of 3000 bytes");
-    pty.wait_for("Sure?");
-    pty.type_keys("n\r");
-    pty.wait_for("sure false");
-    pty.wait_for("Workspace:");
-    pty.type_keys("9876");
-    pty.wait_for("Workspace 09876");
-    pty.type_keys(ENTER);
-    pty.wait_for("chosen 9876");
-    pty.wait_for("data\r\n");
-    let (code, transcript) = pty.finish();
-    assert_eq!(code, 0, "{transcript}");
-    assert!(!transcript.contains("s3cret"), "{transcript}");
-}
-
-#[test]
-fn control_c_and_escape_cancel_a_question() {
-    for key in [CTRL_C, "\x1b", "\x04"] {
-        let mut pty = play("questions");
-        pty.wait_for("E-mail:");
-        pty.type_keys(key);
-        let (code, transcript) = pty.finish();
-        assert_eq!(code, 130, "{transcript}");
-    }
 }

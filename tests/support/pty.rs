@@ -1,14 +1,20 @@
 //! A program on a pseudo-terminal of its own: what a person types, and everything that the terminal shows.
 
+#![allow(dead_code, reason = "each test uses another part")]
+
 use std::io::{Read, Write};
+use std::num::NonZero;
 use std::process::Command;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use expectrl::process::Process;
-use expectrl::process::unix::WaitStatus;
+use expectrl::process::unix::{Signal, WaitStatus};
 use expectrl::session::{OsProcess, OsStream};
+use rustix::process::{Pid, test_kill_process_group};
+use rustix::termios::{LocalModes, tcgetattr};
+use url::Url;
 
 /// What a test waits at most for one thing to happen.
 const BOUND: Duration = Duration::from_secs(20);
@@ -17,12 +23,14 @@ const BOUND: Duration = Duration::from_secs(20);
 pub(crate) const CTRL_C: &str = "\x03";
 /// Enter, as the keyboard sends it.
 pub(crate) const ENTER: &str = "\r";
+/// The arrow down, as the keyboard sends it.
+pub(crate) const DOWN: &str = "\x1b[B";
 
 /// A running program, 80 columns wide and 24 rows high; killed when dropped.
 pub(crate) struct Pty {
     process: OsProcess,
     keyboard: OsStream,
-    screen: Receiver<Vec<u8>>,
+    display: Receiver<Vec<u8>>,
     transcript: Vec<u8>,
     seen: usize,
 }
@@ -30,22 +38,33 @@ pub(crate) struct Pty {
 impl Pty {
     /// Starts `program` with these variables and no others; `TERM` is `xterm` unless given.
     pub(crate) fn spawn<'a>(program: &str, args: &[&str], env: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut command = Command::new(program);
-        command.args(args).env_clear().env("TERM", "xterm").envs(env);
+        // The terminal is made without an echo, unlike any that a person types a command into. Linux may throw away what
+        // is written right after the signal that Ctrl-C raises; with `noflsh` it doesn't.
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", "stty sane noflsh && exec \"$@\"", "sh", program])
+            .args(args)
+            .env_clear()
+            .env("TERM", "xterm")
+            .envs(env);
         let mut process = OsProcess::spawn_command(command).unwrap();
         let keyboard = process.open_stream().unwrap();
-        let mut display = process.get_raw_handle().unwrap();
-        let (sender, screen) = mpsc::channel();
+        let mut master = process.get_raw_handle().unwrap();
+        let (sender, display) = mpsc::channel();
         thread::spawn(move || {
             let mut chunk = [0; 4096];
-            // The end of a pseudo-terminal is an error on Linux.
-            while let Ok(length @ 1..) = display.read(&mut chunk) {
-                if sender.send(chunk[..length].to_vec()).is_err() {
-                    return;
+            let mut ended = false;
+            loop {
+                match master.read(&mut chunk) {
+                    Ok(length @ 1..) if sender.send(chunk[..length].to_vec()).is_ok() => {}
+                    // The end, which is an error on Linux. What was written between Linux's look for output and its look
+                    // for the end comes with a second reading.
+                    Ok(0) | Err(_) if !ended => ended = true,
+                    Ok(_) | Err(_) => return,
                 }
             }
         });
-        Self { process, keyboard, screen, transcript: Vec::new(), seen: 0 }
+        Self { process, keyboard, display, transcript: Vec::new(), seen: 0 }
     }
 
     /// Types `keys`, as they are.
@@ -59,6 +78,11 @@ impl Pty {
         self.type_keys(&format!("\x1b[200~{text}\x1b[201~"));
     }
 
+    /// Asks the program to end, as a session that ends does.
+    pub(crate) fn terminate(&mut self) {
+        self.process.signal(Signal::SIGTERM).unwrap();
+    }
+
     /// Waits until `text` is shown after what was waited for before.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, text: &str) {
@@ -69,11 +93,21 @@ impl Pty {
                 self.seen += at + text.len();
                 return;
             }
-            match self.screen.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            match self.display.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(chunk) => self.transcript.extend(chunk),
-                Err(reason) => panic!("{text:?} did not appear ({reason}) in:\n{}", self.transcript()),
+                Err(reason) => panic!("{text:?} did not appear ({reason}) in:\n{}", self.screen()),
             }
         }
+    }
+
+    /// The link to the login page, as soon as it is shown.
+    #[track_caller]
+    pub(crate) fn link(&mut self) -> Url {
+        self.wait_for("http://localhost:");
+        self.wait_for("\n");
+        let shown = self.transcript();
+        let link = shown.rfind("http://localhost:").and_then(|start| shown[start..].split_whitespace().next());
+        link.unwrap().parse().unwrap()
     }
 
     /// Everything shown so far that was read, escape sequences and all.
@@ -81,20 +115,49 @@ impl Pty {
         String::from_utf8_lossy(&self.transcript).into_owned()
     }
 
-    /// Waits for the program's end; its exit code and everything it has shown.
+    /// What a person would see now of all that was read so far, scrolled back to its beginning.
+    pub(crate) fn screen(&self) -> String {
+        screen(&self.transcript)
+    }
+
+    /// Whether keys arrive one by one and unseen, as while a question stands.
+    pub(crate) fn is_raw(&self) -> bool {
+        let usual = LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG;
+        !tcgetattr(&self.keyboard).unwrap().local_modes.contains(usual)
+    }
+
+    /// Waits for the program's end, which must leave a usable terminal and no process behind; its exit code and
+    /// everything it has shown.
     #[track_caller]
     pub(crate) fn finish(mut self) -> (i32, String) {
         let deadline = Instant::now() + BOUND;
         loop {
-            match self.screen.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            match self.display.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(chunk) => self.transcript.extend(chunk),
                 Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => panic!("it does not end:\n{}", self.transcript()),
+                Err(RecvTimeoutError::Timeout) => panic!("it does not end:\n{}", self.screen()),
             }
         }
-        match self.process.wait() {
-            Ok(WaitStatus::Exited(_, code)) => (code, self.transcript()),
-            other => panic!("it ended with {other:?}:\n{}", self.transcript()),
-        }
+        let group = Pid::from_raw(self.process.pid().as_raw()).unwrap();
+        let code = match self.process.wait() {
+            Ok(WaitStatus::Exited(_, code)) => code,
+            other => panic!("it ended with {other:?}:\n{}", self.screen()),
+        };
+        // Other systems give a terminal that nobody uses its first settings back by themselves.
+        #[cfg(target_os = "linux")]
+        assert!(!self.is_raw(), "the terminal is left in raw mode:\n{}", self.screen());
+        let (shown, hidden) = (self.transcript().rfind("\x1b[?25h"), self.transcript().rfind("\x1b[?25l"));
+        assert!(shown >= hidden, "the cursor is left hidden:\n{}", self.transcript());
+        assert!(test_kill_process_group(group).is_err(), "a process is left behind");
+        (code, self.transcript())
     }
+}
+
+/// What `transcript` leaves on a terminal of 80 columns that never scrolls; lines that the terminal wraps are whole.
+pub(crate) fn screen(transcript: impl AsRef<[u8]>) -> String {
+    let (rows, columns) = (NonZero::new(200).unwrap(), NonZero::new(80).unwrap());
+    let mut terminal = vt100::Parser::new(rows, columns, 0);
+    terminal.process(transcript.as_ref());
+    let contents = terminal.screen().contents();
+    contents.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
 }
