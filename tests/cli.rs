@@ -73,12 +73,12 @@ fn no_arguments_ask_for_help_and_are_no_success() {
 
 #[test]
 fn other_commands_are_the_go_clis() {
-    for name in ["deploy", "dev", "workspace"] {
+    for name in ["deploy", "dev", "run"] {
         let said = wrong_usage(&[name]);
         assert!(said.contains(&format!("this program only signs in; for `{name}` use the Go CLI")), "{said}");
     }
-    let said = wrong_usage(&["auth", "token"]);
-    assert!(said.contains("this program only signs in; for `token` use the Go CLI"), "{said}");
+    let said = wrong_usage(&["workspace", "create"]);
+    assert!(said.contains("this program only signs in; for `create` use the Go CLI"), "{said}");
 }
 
 #[test]

@@ -977,7 +977,7 @@ async fn the_domain_is_the_argument_the_variable_the_context_or_astros_own() {
 
 #[tokio::test]
 async fn a_current_context_that_is_not_astros_is_passed_over_aloud() {
-    let said = "the current context, gcp0001.example.com, is not an Astro domain; signing in to astronomer.io\n";
+    let said = "the current context, gcp0001.example.com, is not one of Astro's; this is about astronomer.io\n";
     let expected = (4, "could not sign in to astronomer.io".to_owned(), said.to_owned());
     assert_eq!(destination(&[], "context: gcp0001.example.com\n", None).await, expected);
 }

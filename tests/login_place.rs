@@ -195,7 +195,7 @@ async fn the_one_that_owns_the_persons_e_mail_domain_is_taken() {
 
 #[tokio::test]
 async fn of_several_none_is_taken_and_the_flag_is_named() {
-    let several = "warning: no organization is chosen: you belong to 2 (Analytical Engines, Compilers); \
+    let several = "warning: no organization is chosen: there are 2 (Analytical Engines, Compilers); \
                    name one with `--organization`";
     let stage = grace();
     let outcome = stage.login(&stage.request()).await;
@@ -210,7 +210,7 @@ async fn of_several_none_is_taken_and_the_flag_is_named() {
     namesakes.service.set(|options| options.organizations[1].name = "Analytical Engines".to_owned());
     let outcome = namesakes.login(&namesakes.request()).await;
     let told = format!(
-        "warning: no organization is chosen: you belong to 2 (Analytical Engines ({ENGINES}), \
+        "warning: no organization is chosen: there are 2 (Analytical Engines ({ENGINES}), \
          Analytical Engines ({COMPILERS})); name one with `--organization`"
     );
     assert_eq!((outcome.exit_code(), warnings(&outcome)), (0, vec![told.as_str()]));
@@ -292,7 +292,7 @@ async fn lists_are_read_to_their_end() {
     let outcome = stage.login(&stage.request()).await;
     let shown = "Organization 00001, Organization 00002, Organization 00003, Organization 00004, Organization 00005";
     let told = format!(
-        "warning: no organization is chosen: you belong to 250 ({shown} and 245 more); name one with `--organization`"
+        "warning: no organization is chosen: there are 250 ({shown} and 245 more); name one with `--organization`"
     );
     assert_eq!((outcome.exit_code(), warnings(&outcome)), (0, vec![told.as_str()]));
 }

@@ -285,16 +285,6 @@ async fn jw_16_an_id_token_is_known_by_itself_or_by_its_audience() {
 }
 
 #[tokio::test]
-async fn an_api_token_belongs_into_its_variable() {
-    let stage = Stage::new();
-    let token = stage.service.api_token();
-    let request = stage.token_request(&token);
-    assert_eq!(refused(&stage, &request, &token).await, refusal("this is an Astro API token", 4, &[]));
-    let outcome = stage.login(&request).await;
-    assert_eq!(hint(&outcome), "an API token needs no login: put it into ASTRO_API_TOKEN");
-}
-
-#[tokio::test]
 async fn cl_1_another_issuer_is_named_before_any_key_is_fetched() {
     let stage = Stage::new();
     let domain = stage.service.domain();
