@@ -13,6 +13,7 @@ use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ring::rand::SystemRandom;
+use tokio::sync::Mutex;
 
 use crate::browser::{SystemBrowser, decide};
 use crate::commands::context::{self, ContextCommand};
@@ -329,8 +330,17 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
 fn finish(system: &System, command: Command) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
+        let mut running = std::pin::pin!(execute(system, command));
         tokio::select! {
-            outcome = execute(system, command) => outcome,
+            outcome = &mut running => return outcome,
+            () = interrupted() => {}
+        }
+        // Between the keychain and config.yaml, or between a spent refresh token and its successor, is no place to stop.
+        // Whoever insists presses Ctrl-C again.
+        tokio::select! {
+            biased;
+            _ = system.storing.lock() => Err(Error::Cancelled),
+            outcome = &mut running => outcome,
             () = interrupted() => Err(Error::Cancelled),
         }
     });
@@ -389,6 +399,7 @@ fn system(environment: Environment, ui: Ui) -> Result<System, Error> {
         ui,
         now,
         time_zone: TimeZone::system(),
+        storing: Mutex::new(()),
         random: Arc::new(OsRandom(SystemRandom::new())),
     })
 }

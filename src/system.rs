@@ -13,7 +13,7 @@ use std::thread;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 
 use crate::browser::Browser;
 use crate::credentials::CredentialStore;
@@ -39,6 +39,8 @@ pub struct System {
     pub now: fn() -> Timestamp,
     /// The time zone in which people are told times.
     pub time_zone: TimeZone,
+    /// Held while something is being stored that must not be left half done; Ctrl-C waits for it.
+    pub storing: Mutex<()>,
     /// Where secrets come from.
     pub random: Arc<dyn Random>,
 }

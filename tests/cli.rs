@@ -364,6 +364,7 @@ fn a_failure_of_the_service_is_told_with_its_cause_and_what_to_do() {
 
 #[cfg(unix)]
 mod unix {
+    use std::fs::File;
     use std::io::ErrorKind;
     use std::net::{Ipv4Addr, TcpStream};
     use std::process::Command;
@@ -396,6 +397,24 @@ mod unix {
     #[test]
     fn lb_25_the_end_of_the_session_leaves_nothing() {
         interrupted_by("TERM");
+    }
+
+    #[test]
+    fn control_c_does_not_tear_what_is_being_stored() {
+        let home = TestHome::new();
+        let service = Service::start(Options::default());
+        let (token, arguments) = token_login(&service);
+        let lock = File::create(home.path().join(".astro/config.yaml.lock")).unwrap();
+        lock.lock().unwrap();
+        let arguments = [borrowed(&arguments), vec!["-v"]].concat();
+        let mut running = Astro::at(&home).stdin(&token).start(&arguments);
+        running.wait_for("storing the login");
+        let kill = format!("kill -INT {}", running.id());
+        assert!(Command::new("/bin/sh").args(["-c", &kill]).status().unwrap().success());
+        drop(lock);
+        let Output { stderr, code, .. } = running.finish();
+        assert_eq!(code, Some(130), "{stderr}");
+        assert!(home.config().unwrap().contains(&format!("token: Bearer {token}\n")));
     }
 
     #[test]

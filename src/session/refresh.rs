@@ -97,6 +97,7 @@ impl Session<'_> {
         {
             return Ok(stored);
         }
+        let _storing = self.system.storing.lock().await;
         match self.spend(&stored).await {
             Err(Error::Token(TokenEndpointError::Refused(refused))) if refused.code == ErrorCode::InvalidGrant => {
                 self.mark_as_spent(stored).await?;

@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::iter;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -121,6 +122,15 @@ impl Running {
         let line = self.stdout.as_mut().and_then(|stdout| stdout.next(Instant::now() + BOUND));
         let Some(line) = line else { panic!("no line came; stderr: {}", self.stderr_so_far()) };
         line.trim_end().to_owned()
+    }
+
+    /// Waits for a line on stderr that holds this.
+    #[track_caller]
+    pub fn wait_for(&mut self, text: &str) {
+        let deadline = Instant::now() + BOUND;
+        let stderr = self.stderr.as_mut();
+        let found = stderr.is_some_and(|it| iter::from_fn(|| it.next(deadline)).any(|line| line.contains(text)));
+        assert!(found, "`{text}` did not come");
     }
 
     /// Waits for its end. What was read from stdout before is part of the output.

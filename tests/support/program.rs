@@ -227,6 +227,7 @@ impl Stage {
             ui,
             now: self.clock,
             time_zone: TimeZone::UTC,
+            storing: tokio::sync::Mutex::new(()),
             random: Arc::new(OsRandom(SystemRandom::new())),
         };
         let mut running = pin!(command(&system));

@@ -51,6 +51,8 @@ impl Attempt<'_> {
     /// use any more.
     pub(super) async fn remember(&self, signed_in: &SignedIn, user: &User) -> Result<Vec<Credentials>, Error> {
         let _lock = self.session.lock().await?;
+        let _storing = self.session.system.storing.lock().await;
+        tracing::info!("storing the login");
         let mut superseded = Vec::new();
         match signed_in.storage {
             Storage::Keychain => {
@@ -63,7 +65,7 @@ impl Attempt<'_> {
                 match self.write_identity(signed_in, user, None).await {
                     Ok(replaced) => superseded.extend(session::plaintext(&replaced)),
                     Err(failure) => {
-                        self.restore(previous).await?;
+                        self.restore(previous).await;
                         return Err(failure);
                     }
                 }
@@ -125,14 +127,18 @@ impl Attempt<'_> {
     }
 
     /// Puts back what the keychain held before a login that could not be completed.
-    async fn restore(&self, previous: Option<Credentials>) -> Result<(), Error> {
-        self.session
+    async fn restore(&self, previous: Option<Credentials>) {
+        let restored = self
+            .session
             .keychain(move |store, domain| match &previous {
                 Some(credentials) => store.save(domain, credentials),
                 None => store.delete(domain).map(drop),
             })
-            .await?;
-        Ok(())
+            .await;
+        if let Err(failure) = restored {
+            let name = self.session.store_name(Store::Keychain);
+            self.session.system.ui.warn(&format!("the new credentials may remain in {name}: {failure}"));
+        }
     }
 
     /// Removes the keychain's copy of a login that from now on is kept in config.yaml.
