@@ -1,6 +1,6 @@
 //! The program as the tests run it: the code that ships, in a world of their own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,6 +27,7 @@ pub struct MemoryStore {
     entries: Mutex<HashMap<String, Credentials>>,
     loading: Mutex<Option<StoreError>>,
     saving: Mutex<Option<StoreError>>,
+    damaged: Mutex<HashSet<String>>,
 }
 
 impl MemoryStore {
@@ -36,6 +37,11 @@ impl MemoryStore {
 
     pub fn put(&self, domain: &str, credentials: Credentials) {
         held(&self.entries).insert(domain.to_owned(), credentials);
+    }
+
+    /// The entry of `domain` cannot be read, but can be removed or replaced.
+    pub fn damage(&self, domain: &str) {
+        held(&self.damaged).insert(domain.to_owned());
     }
 
     /// From now on every call fails so.
@@ -61,18 +67,23 @@ fn failing(fault: &Mutex<Option<StoreError>>) -> Result<(), StoreError> {
 impl CredentialStore for MemoryStore {
     fn load(&self, domain: &Domain) -> Result<Option<Credentials>, StoreError> {
         failing(&self.loading)?;
+        if held(&self.damaged).contains(domain.as_str()) {
+            return Err(StoreError::Damaged);
+        }
         Ok(self.get(domain.as_str()))
     }
 
     fn save(&self, domain: &Domain, credentials: &Credentials) -> Result<(), StoreError> {
         failing(&self.saving)?;
+        held(&self.damaged).remove(domain.as_str());
         self.put(domain.as_str(), credentials.clone());
         Ok(())
     }
 
     fn delete(&self, domain: &Domain) -> Result<bool, StoreError> {
         failing(&self.saving)?;
-        Ok(held(&self.entries).remove(domain.as_str()).is_some())
+        let was_damaged = held(&self.damaged).remove(domain.as_str());
+        Ok(held(&self.entries).remove(domain.as_str()).is_some() || was_damaged)
     }
 
     fn ready(&self) -> Result<(), StoreError> {
@@ -114,6 +125,7 @@ pub struct Stage {
     pub home: TestHome,
     pub environment: Environment,
     pub stdin: String,
+    pub now: fn() -> Timestamp,
 }
 
 impl Stage {
@@ -131,6 +143,7 @@ impl Stage {
             home: TestHome::new(),
             environment: Environment::from_pairs(&[("DISPLAY", ":0")]),
             stdin: String::new(),
+            now,
         }
     }
 
@@ -167,7 +180,7 @@ impl Stage {
             browser: Arc::new(Opener(Arc::clone(&self.browser))),
             keychain: Arc::clone(&self.keychain) as Arc<dyn CredentialStore>,
             ui,
-            now,
+            now: self.now,
             time_zone: TimeZone::UTC,
             random: Arc::new(OsRandom(SystemRandom::new())),
         };
