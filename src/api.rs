@@ -29,8 +29,6 @@ pub struct User {
     pub email: String,
     /// The name that the person goes by; may be empty.
     pub name: String,
-    /// The time by the API's clock, where it told it.
-    pub answered_at: Option<Timestamp>,
 }
 
 /// An organization that the person belongs to.
@@ -72,22 +70,34 @@ impl<'a> ApiClient<'a> {
     pub async fn user(&self) -> Result<User, HttpError> {
         let mut url = self.url(&["users", "self"]);
         url.set_query(Some("createIfNotExist=true"));
-        let answer = self.get("read your Astro user", &url)?.send().await?;
-        let wire: UserWire = answer.success_json()?;
+        let wire: UserWire = self.get("read your Astro user", &url)?.send().await?.success_json()?;
+        Ok(User { email: clean(&wire.username, 254), name: clean(&wire.full_name, 200) })
+    }
+
+    /// Whether the API takes the token: asks for something that its bearer may read, and changes nothing. Returns the time
+    /// by the API's clock, where it told it.
+    pub async fn check(&self, path: &[&str]) -> Result<Option<Timestamp>, HttpError> {
+        let answer = self.get("check the login", &self.url(path))?.at_most(PAGE_BYTES).send().await?;
         // RFC 9110 section 5.6.7 writes dates as RFC 2822 does.
-        let answered_at = answer.header("date").and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
-        let answered_at = answered_at.map(|date| date.timestamp());
-        Ok(User { email: clean(&wire.username, 254), name: clean(&wire.full_name, 200), answered_at })
+        let date = answer.header("date").and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        answer.success_body()?;
+        Ok(date.map(|date| date.timestamp()))
     }
 
     /// One organization, or nothing if the person is not (or no longer) a member of it.
     pub async fn organization(&self, id: &str) -> Result<Option<Organization>, HttpError> {
-        let answer = self.get("read the organization", &self.url(&["organizations", id]))?.send().await?;
-        if matches!(answer.status(), 403 | 404) {
-            return Ok(None);
+        match self.granted_organization(id).await {
+            Ok(organization) => Ok(Some(organization)),
+            Err(failure) if matches!(failure.status(), Some(403 | 404)) => Ok(None),
+            Err(failure) => Err(failure),
         }
+    }
+
+    /// One organization that must be there for the bearer of this token.
+    pub async fn granted_organization(&self, id: &str) -> Result<Organization, HttpError> {
+        let answer = self.get("read the organization", &self.url(&["organizations", id]))?.send().await?;
         let wire: OrganizationWire = answer.success_json()?;
-        Organization::try_from(wire).map(Some).map_err(|Unusable| answer.not_understood())
+        Organization::try_from(wire).map_err(|Unusable| answer.not_understood())
     }
 
     /// Every organization of the person.

@@ -106,10 +106,10 @@ struct GlobalArgs {
     color: ColorChoice,
 }
 
+// Login and logout bring their own description along, which a comment here would replace.
 #[derive(Debug, Subcommand)]
 enum Command {
     Login(LoginArgs),
-    /// Sign out of Astro
     Logout(LogoutArgs),
     /// Sign in and out, show the login, print a token
     #[command(subcommand_required = true, arg_required_else_help = true)]
@@ -140,7 +140,6 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum AuthCommand {
     Login(LoginArgs),
-    /// Sign out of Astro
     Logout(LogoutArgs),
     /// Show who is signed in, where, and until when
     #[command(after_help = STATUS_HELP)]
@@ -211,7 +210,8 @@ enum PlaceArgs {
 /// Sign out of Astro
 ///
 /// Revokes the refresh token at the issuer, and removes the credentials from the keychain and from config.yaml. Where the
-/// issuer is set up so, this signs you out on your other machines too.
+/// issuer is set up so, this signs you out on your other machines too. A copy of the access token works until it expires:
+/// no issuer takes one back.
 #[derive(Debug, Args)]
 #[command(after_help = LOGOUT_HELP)]
 struct LogoutArgs {

@@ -123,6 +123,14 @@ pub enum Error {
     /// The API refuses the token of the environment.
     #[error("the API does not accept the token in ASTRO_API_TOKEN")]
     ApiTokenRefused,
+    /// The token of the environment has expired.
+    #[error("the token in ASTRO_API_TOKEN expired on {} ({})", TimeZone::UTC.to_datetime(*.at).date(), relative(*.at, *.now))]
+    ApiTokenExpired {
+        /// When it expired.
+        at: Timestamp,
+        /// When it was looked at.
+        now: Timestamp,
+    },
     /// Something of a login could not be removed.
     #[error("not signed out of {domains} completely")]
     Remains {
@@ -153,9 +161,14 @@ pub enum Error {
     /// An API token without permissions.
     #[error("this API token permits nothing")]
     NothingGranted,
-    /// An API token whose organization the API does not show.
-    #[error("the API does not let this API token see its organization")]
-    GrantNotConfirmed,
+    /// An API token that the API does not take.
+    #[error("the API of {domain} does not accept this API token")]
+    NotGranted {
+        /// Where.
+        domain: String,
+        /// The API's word.
+        source: HttpError,
+    },
     /// There is no keychain, and plain text is forbidden.
     #[error("there is no keychain here ({reason}), and storing the credentials as plain text is forbidden")]
     FallbackForbidden {
@@ -258,8 +271,9 @@ impl Error {
             | Self::LoginEnded { .. }
             | Self::TokenRefused { .. }
             | Self::ApiTokenRefused
+            | Self::ApiTokenExpired { .. }
             | Self::NothingGranted
-            | Self::GrantNotConfirmed => 4,
+            | Self::NotGranted { .. } => 4,
             Self::Token(TokenEndpointError::Refused(refused)) if refused.code != ErrorCode::TooManyRequests => 4,
             Self::Http(error) | Self::List(ListError::Http(error)) if error.status() == Some(401) => 4,
             Self::NoHome
@@ -336,9 +350,13 @@ impl Error {
             | Self::LoginExpired { .. }
             | Self::LoginEnded { .. }
             | Self::TokenRefused { .. } => "run `astro login`",
-            Self::ApiTokenRefused => "unset it to use your login, or make another token in the Astro UI",
-            Self::NothingGranted | Self::GrantNotConfirmed => "make another API token in the Astro UI",
-            Self::Remains { .. } => "see above; run `astro logout` again once the cause is gone",
+            Self::ApiTokenRefused | Self::ApiTokenExpired { .. } => {
+                "unset it to use your login, or make another token in the Astro UI"
+            }
+            Self::NothingGranted | Self::NotGranted { .. } => "make another API token in the Astro UI",
+            Self::Remains { .. } => {
+                "the warnings say what remains; where it is on this machine, run `astro logout` again once the cause is gone"
+            }
             Self::NoContext { .. } => "`astro context list` shows those there are; `astro login DOMAIN` makes one",
             Self::NothingNamed { .. } => "name it on the command line",
             Self::NotForced => "use `--force` to delete it without being asked",

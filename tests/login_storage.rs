@@ -231,7 +231,7 @@ async fn a_keychain_that_is_there_and_cannot_be_used_ends_the_login_before_a_bro
 async fn a_damaged_entry_is_replaced() {
     let stage = Stage::new();
     stage.keychain.put(&stage.service.domain(), earlier(&stage));
-    stage.keychain.damage();
+    stage.keychain.damage(&stage.service.domain());
     let outcome = stage.login(&stage.request()).await;
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
     assert_ne!(stage.stored().unwrap().refresh, earlier(&stage).refresh);

@@ -121,7 +121,7 @@ async fn delete(system: &System, domain: &Domain, force: bool) -> Result<(), Err
             return Err(Error::Cancelled);
         }
     }
-    if !sign_out(&session).await? {
+    if !sign_out(&session).await {
         return Err(Error::Remains { domains: domain.to_string() });
     }
     let (config, doomed) = (session.config.clone(), domain.clone());

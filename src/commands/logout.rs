@@ -1,11 +1,13 @@
 //! `astro logout`: revoke, remove everywhere, look again, and give a receipt.
 //!
-//! What is here is removed whatever the issuer says, and what cannot be removed or revoked is said. Each step goes on
-//! where the one before it failed.
+//! What is here is removed whatever the issuer says, and what cannot be removed or revoked is said. No step waits for
+//! another's success: without a readable config.yaml the keychain is emptied all the same.
 
-use crate::config::Context;
+use std::collections::HashSet;
+
+use crate::config::{Config, Context};
 use crate::credentials::{Credentials, Kind, StoreError};
-use crate::domain::Domain;
+use crate::domain::{self, Domain};
 use crate::error::Error;
 use crate::session::{self, Session, Store};
 use crate::system::{System, aside};
@@ -22,109 +24,181 @@ pub struct Logout {
 
 /// Signs out of one domain, or of all of them.
 pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
-    let sessions = if logout.all {
-        let config = crate::config::Config::new(&system.home);
-        let domains = config.read()?.contexts().into_iter().filter_map(|context| context.domain.parse().ok());
-        domains.map(|domain: Domain| Session::of(system, domain)).collect()
-    } else {
-        vec![Session::open(system, logout.domain.as_deref())?]
-    };
-    if sessions.is_empty() {
-        system.ui.say("There is no context of Astro's to sign out of.");
-    }
+    let (domains, unreadable) = if logout.all { every_domain(system) } else { (vec![one(system, logout)?], None) };
     let mut remains = Vec::new();
-    for session in &sessions {
-        if !sign_out(session).await? {
-            remains.push(session.domain.to_string());
+    for domain in domains {
+        if !sign_out(&Session::of(system, domain.clone())).await {
+            remains.push(domain.to_string());
         }
     }
-    if remains.is_empty() { Ok(()) } else { Err(Error::Remains { domains: remains.join(", ") }) }
+    if session::environment_token(system).is_some() {
+        system.ui.warn("ASTRO_API_TOKEN is set, and stays in use; only unsetting it ends that");
+    }
+    match unreadable {
+        // Which other contexts there are, nobody knows.
+        Some(failure) => Err(failure),
+        None if remains.is_empty() => Ok(()),
+        None => Err(Error::Remains { domains: remains.join(", ") }),
+    }
+}
+
+fn one(system: &System, logout: &Logout) -> Result<Domain, Error> {
+    let opened = Session::open(system, logout.domain.as_deref());
+    if matches!(opened, Err(Error::Config(_))) {
+        system.ui.hint("`astro logout DOMAIN` removes from the keychain what is kept for that domain all the same");
+    }
+    Ok(opened?.domain)
+}
+
+/// Every domain of Astro's that config.yaml names, and Astro's own, whose login may be in the keychain alone. With them
+/// the reason, if there may be more.
+fn every_domain(system: &System) -> (Vec<Domain>, Option<Error>) {
+    let (mut names, unreadable): (Vec<String>, Option<Error>) = match Config::new(&system.home).read() {
+        Ok(document) => {
+            let names = document.contexts().into_iter().map(|context| context.domain);
+            (names.chain(document.current_context()).collect(), None)
+        }
+        Err(failure) => (Vec::new(), Some(failure.into())),
+    };
+    names.push(domain::DEFAULT.to_owned());
+    let mut seen = HashSet::new();
+    let domains: Vec<Domain> = names.iter().filter_map(|name| name.parse().ok()).collect();
+    (domains.into_iter().filter(|domain| seen.insert(domain.clone())).collect(), unreadable)
 }
 
 /// Signs out of one domain. Returns whether nothing of the login remains.
-pub(super) async fn sign_out(session: &Session<'_>) -> Result<bool, Error> {
+pub(super) async fn sign_out(session: &Session<'_>) -> bool {
     let ui = &session.system.ui;
-    let _lock = session.lock().await?;
-    let context = session.context()?;
-    let plaintext = session::plaintext(&context);
-    let loaded = session.keychain(|store, domain| store.load(domain)).await;
-    let found: Vec<&Credentials> = plaintext.iter().chain(loaded.as_ref().ok().into_iter().flatten()).collect();
-
     let mut done = true;
-    for credentials in found.iter().filter(|it| it.refresh.is_some()) {
-        match session.revoke(credentials).await {
-            Ok(()) => ui.success(&format!("The refresh token is revoked at {}", credentials.issuer)),
-            Err(failure) => {
-                done = false;
-                ui.warn(&format!(
-                    "the refresh token could not be revoked, and stays good until it ends by itself: {failure}"
-                ));
-            }
-        }
-    }
-    done &= empty_keychain(session, &loaded).await;
-    done &= clear_context(session, &context).await?;
-    if found.is_empty() && matches!(loaded, Ok(None) | Err(StoreError::Absent { .. })) {
-        ui.say(&format!("Nobody was signed in to {}", session.domain));
-    }
-    for credentials in found {
+    // Whoever refreshes the login at this moment would bring it back.
+    let _lock = session.lock().await.inspect_err(|failure| {
+        done = false;
+        ui.warn(&format!("another command may bring the login back: {failure}"));
+    });
+    // Why config.yaml cannot be read is told once, where it should be edited.
+    let context = session.context().unwrap_or_default();
+    let in_config = session::plaintext(&context);
+    let loaded = session.keychain(|store, domain| store.load(domain)).await;
+    let in_keychain = loaded.as_ref().ok().and_then(Option::as_ref);
+
+    // The issuer has its time while everything here is removed.
+    let (removed, revoked) = tokio::join!(
+        async { (empty_keychain(session, &loaded).await, clear_context(session, &context).await) },
+        async { tokio::join!(revoke(session, in_config.as_ref()), revoke(session, in_keychain)) },
+    );
+    done &= removed.0 & removed.1 & revoked.0 & revoked.1;
+
+    let nobody = in_config.is_none() && matches!(loaded, Ok(None) | Err(StoreError::Absent { .. }));
+    for credentials in in_config.iter().chain(in_keychain) {
         tell_of_the_access_token(session, credentials);
     }
-    if done {
-        ui.success(&format!("Signed out of {}", session.domain));
+    match (nobody, done) {
+        (true, true) => ui.say(&format!("Nobody was signed in to {}", session.domain)),
+        (false, true) => ui.success(&format!("Signed out of {}", session.domain)),
+        // What remains has been told.
+        (_, false) => {}
     }
-    Ok(done)
+    done
+}
+
+/// Tells the issuer, and the person what came of it. Returns whether no refresh token is left good.
+async fn revoke(session: &Session<'_>, credentials: Option<&Credentials>) -> bool {
+    let Some(credentials) = credentials.filter(|it| it.refresh.is_some()) else { return true };
+    let ui = &session.system.ui;
+    match session.revoke(credentials).await {
+        Ok(()) => {
+            ui.success(&format!("The refresh token is revoked at {}", crate::text::clean(&credentials.issuer, 100)));
+            true
+        }
+        Err(failure) => {
+            ui.warn(&format!(
+                "the refresh token could not be revoked, and stays good until it ends by itself: {failure}"
+            ));
+            false
+        }
+    }
 }
 
 /// Removes the keychain's entry, readable or not, and looks whether it is gone.
 async fn empty_keychain(session: &Session<'_>, loaded: &Result<Option<Credentials>, StoreError>) -> bool {
-    if matches!(loaded, Ok(None) | Err(StoreError::Absent { .. })) {
-        return true;
-    }
+    let unreadable = match loaded {
+        Ok(None) | Err(StoreError::Absent { .. }) => return true,
+        Ok(Some(_)) => None,
+        Err(failure) => Some(failure),
+    };
+    let ui = &session.system.ui;
     let name = session.store_name(Store::Keychain);
     let removed = session
         .keychain(|store, domain| {
-            store.delete(domain)?;
-            store.load(domain)
+            let was_there = store.delete(domain)?;
+            store.load(domain).map(|left| (was_there, left.is_some()))
         })
         .await;
-    match removed {
-        Ok(None) => {
-            session.system.ui.success(&format!("The credentials are removed from {name}"));
+    match (removed, unreadable) {
+        (Ok((_, false)), None) => {
+            ui.success(&format!("The credentials are removed from {name}"));
             true
         }
-        Ok(Some(_)) => {
-            session.system.ui.warn(&format!("the credentials are still in {name}"));
+        // It may have been locked a moment ago, and empty.
+        (Ok((false, false)), Some(_)) => true,
+        (Ok((true, false)), Some(unreadable)) => {
+            ui.success(&format!("The credentials are removed from {name}"));
+            ui.warn(&format!(
+                "they could not be read before ({unreadable}), so a refresh token among them is not revoked"
+            ));
             false
         }
-        Err(failure) => {
-            session.system.ui.warn(&format!("the credentials could not be removed from {name}: {failure}"));
+        (Ok((_, true)), _) => {
+            ui.warn(&format!("the credentials are still in {name}"));
+            false
+        }
+        (Err(failure), _) => {
+            ui.warn(&format!("credentials may remain in {name}: {failure}"));
             false
         }
     }
 }
 
 /// Empties the context in config.yaml but for its domain, unsets it if it is the current one, and looks again.
-async fn clear_context(session: &Session<'_>, before: &Context) -> Result<bool, Error> {
+async fn clear_context(session: &Session<'_>, before: &Context) -> bool {
+    let ui = &session.system.ui;
+    let path = session.config.path().display();
     let (config, domain) = (session.config.clone(), session.domain.clone());
-    aside(move || {
+    let edit = aside(move || {
         config.edit(|document| {
             document.clear_context(&domain)?;
-            if document.current_context().is_some_and(|current| current == domain.as_str()) {
+            let current = document.current_context().and_then(|current| current.parse::<Domain>().ok());
+            if current.as_ref() == Some(&domain) {
                 document.set_current_context(None)?;
             }
             Ok(())
         })
-    })
-    .await??;
-    let path = session.config.path().display();
-    let gone = session::plaintext(&session.context()?).is_none();
-    if !gone {
-        session.system.ui.warn(&format!("the credentials are still in {path}"));
-    } else if *before != Context::default() {
-        session.system.ui.success(&format!("The context is cleared in {path}"));
+    });
+    let edited = match edit.await {
+        Ok(edited) => edited.map_err(Error::from),
+        Err(failure) => Err(failure.into()),
+    };
+    let empty = |context: &Context| *context == Context { domain: context.domain.clone(), ..Context::default() };
+    match edited.and_then(|()| session.context()) {
+        Err(failure) => {
+            let why = std::iter::once(failure.to_string()).chain(failure.causes()).collect::<Vec<_>>().join(": ");
+            ui.warn(&format!("what config.yaml says of {} could not be removed: {why}", session.domain));
+            false
+        }
+        Ok(after) if !empty(&after) => {
+            ui.warn(&format!("something of the context is still in {path}"));
+            false
+        }
+        Ok(_) => {
+            if before.token.is_some() || before.refresh_token.is_some() {
+                ui.success(&format!("The credentials are removed from {path}"));
+            }
+            if !empty(before) {
+                ui.success(&format!("The context is cleared in {path}"));
+            }
+            true
+        }
     }
-    Ok(gone)
 }
 
 /// No issuer takes an access token back (RFC 7009 leaves it open, Auth0 does not); the person should know.
@@ -136,8 +210,11 @@ fn tell_of_the_access_token(session: &Session<'_>, credentials: &Credentials) {
             "A copy of the access token, if there is one, works until {}",
             when::dated(end, now, &session.system.time_zone)
         )),
-        (None, Kind::ApiToken | Kind::User) => {
-            session.system.ui.say("A copy of the token, if there is one, works until it is deleted in the Astro UI");
+        (None, Kind::ApiToken) => {
+            session.system.ui.say("A copy of the API token works until it is deleted in the Astro UI");
+        }
+        (None, Kind::User) => {
+            session.system.ui.say("A copy of the access token, if there is one, works until the issuer's end for it");
         }
     }
 }

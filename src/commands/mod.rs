@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub mod context;
+mod grant;
 pub mod login;
 pub mod logout;
 pub mod organization;

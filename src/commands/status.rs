@@ -1,19 +1,23 @@
 //! `astro auth status`: who, where, until when, and kept where. Offline, unless it is asked to check.
 //!
-//! A store that does not answer is never shown as being signed out. The JSON is for scripts: fields are added, and their
-//! meaning stays, for as long as `version` does.
+//! What was asked for is data, so it goes to stdout, for people and for scripts alike; warnings and what is wrong go to
+//! stderr. A store that does not answer is never shown as being signed out.
+//! The JSON is described in `docs/status-json.md`: members are added, and their meaning stays, as long as `version` does.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
+use super::grant::Grant;
 use super::table;
 use crate::api::ListError;
 use crate::config::Context;
 use crate::credentials::Kind;
 use crate::error::Error;
-use crate::jwt::{TokenKind, Unverified};
+use crate::jwt::{JwtError, TokenKind, Unverified};
 use crate::session::{Session, Store, Stored, environment_token};
 use crate::system::System;
+use crate::text::clean;
+use crate::token::AccessToken;
 use crate::when;
 
 /// A clock that is further off than this refuses good tokens sooner or later.
@@ -35,11 +39,11 @@ struct Report {
     version: u32,
     domain: String,
     state: State,
-    /// Where the token comes from: `environment`, `keychain`, `config` or nothing.
+    /// Where the token comes from.
     source: Option<Source>,
     /// What people call that place.
-    stored_in: Option<String>,
-    /// `user` or `api-token`.
+    location: Option<String>,
+    #[serde(serialize_with = "in_snake_case")]
     kind: Option<Kind>,
     /// The e-mail address.
     account: Option<String>,
@@ -51,7 +55,7 @@ struct Report {
     refreshable: bool,
     /// What the API said; nothing without `--check`.
     check: Option<Check>,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -61,7 +65,11 @@ enum State {
     /// Expired, and will be renewed when it is needed.
     Refreshable,
     Expired,
+    /// No token at all by its form, or not one that the API takes.
+    Refused,
     SignedOut,
+    /// The store did not answer.
+    Unknown,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -74,167 +82,307 @@ enum Source {
 
 #[derive(Serialize)]
 struct Check {
-    accepted: bool,
-    /// How far the clock here is ahead of the API's, in seconds.
+    outcome: CheckOutcome,
+    /// How far the clock here is ahead of the API's.
     clock_ahead_seconds: Option<i64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum CheckOutcome {
+    Accepted,
+    Refused,
+    /// There was no answer to the question.
+    Failed,
+}
+
+#[derive(Serialize)]
+struct Warning {
+    code: WarningCode,
+    message: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum WarningCode {
+    PlaintextTokens,
+    ConfigReadableByOthers,
+    ConfigUnreadable,
+    FolderWritableByOthers,
+    EnvironmentTokenWins,
+    OtherOrganization,
+    ClockOff,
 }
 
 /// Reports on the login of one domain. An error, for the exit code, where there is none that can be used.
 pub async fn status(system: &System, status: &Status) -> Result<(), Error> {
     let session = Session::open(system, status.domain.as_deref())?;
-    let context = session.context()?;
-    let stored = session.stored().await;
-    // The environment's token works whatever becomes of the store.
-    let stored = if environment_token(system).is_some() { stored.unwrap_or_default() } else { stored? };
-    let mut report = report(&session, context, stored);
-    if status.check && report.state != State::SignedOut {
-        check(&session, &mut report).await?;
+    let mut report = Report::new(&session);
+    let mut outcome = report.look(&session).await;
+    if status.check && outcome.is_ok() {
+        outcome = report.check(&session).await;
     }
     if status.json {
         table::json(system, &report)?;
     } else {
-        show(&session, &report);
+        show(&session, &report)?;
     }
-    let domain = report.domain;
-    match (report.state, report.check) {
-        (_, Some(Check { accepted: false, .. })) => Err(Error::TokenRefused { domain }),
-        (State::Valid | State::Refreshable, _) => Ok(()),
-        (State::SignedOut, _) => Err(Error::SignedOut { domain }),
-        (State::Expired, _) => {
-            let now = session.now();
-            Err(Error::LoginExpired { domain, at: report.expires_at.unwrap_or(now), now })
+    outcome
+}
+
+/// How the report comes to be. Where a step returns an error, the report's state says the same.
+impl Report {
+    fn new(session: &Session<'_>) -> Self {
+        Self {
+            version: 1,
+            domain: session.domain.to_string(),
+            state: State::Unknown,
+            source: None,
+            location: None,
+            kind: None,
+            account: None,
+            organization: None,
+            workspace: None,
+            issued_at: None,
+            expires_at: None,
+            refreshable: false,
+            check: None,
+            warnings: Vec::new(),
         }
+    }
+
+    /// Everything that can be known offline.
+    async fn look(&mut self, session: &Session<'_>) -> Result<(), Error> {
+        let environment = environment_token(session.system);
+        let context = match (session.context(), &environment) {
+            (Ok(context), _) => context,
+            // The environment's token works whatever becomes of the file.
+            (Err(failure), Some(_)) => {
+                self.warn(WarningCode::ConfigUnreadable, failure.to_string());
+                Context::default()
+            }
+            (Err(failure), None) => return Err(failure),
+        };
+        self.organization.clone_from(&context.organization);
+        self.workspace.clone_from(&context.workspace);
+        self.warn_of_files(session, &context);
+        match environment {
+            Some(token) => self.look_at_environment(session, &context, &token),
+            None => self.look_at_store(session, context).await,
+        }
+    }
+
+    fn warn_of_files(&mut self, session: &Session<'_>, context: &Context) {
+        let path = session.config.path().display();
+        if context.token.is_some() || context.refresh_token.is_some() {
+            self.warn(WarningCode::PlaintextTokens, format!("the tokens are stored as plain text in {path}"));
+            if session.config.readable_by_others() {
+                let message = format!("others may read {path}; `chmod 600 {path}` ends that");
+                self.warn(WarningCode::ConfigReadableByOthers, message);
+            }
+        }
+        if session.config.writable_by_others() {
+            let folder = session.config.path().parent().unwrap_or(session.config.path()).display();
+            let message = format!("others may write in {folder}; `chmod go-w {folder}` ends that");
+            self.warn(WarningCode::FolderWritableByOthers, message);
+        }
+    }
+
+    /// The keychain is not asked: its answer would change nothing, and it may want to be unlocked first.
+    fn look_at_environment(
+        &mut self,
+        session: &Session<'_>,
+        context: &Context,
+        token: &AccessToken,
+    ) -> Result<(), Error> {
+        self.source = Some(Source::Environment);
+        self.location = Some("ASTRO_API_TOKEN".to_owned());
+        if let Some(email) = &context.user_email {
+            let message = format!("ASTRO_API_TOKEN is set, and wins over the login of {}", clean(email, 254));
+            self.warn(WarningCode::EnvironmentTokenWins, message);
+        }
+        let claims = Unverified::parse(token.expose()).inspect_err(|_| self.state = State::Refused)?;
+        self.kind = Some(match claims.kind() {
+            TokenKind::Access => Kind::User,
+            TokenKind::Api => Kind::ApiToken,
+            TokenKind::Id => {
+                self.state = State::Refused;
+                return Err(JwtError::IdTokenGiven.into());
+            }
+        });
+        self.issued_at = claims.issued_at();
+        self.expires_at = claims.expires_at();
+        self.state = self.state_by_time(session.now());
+        let granted = Grant::of(&claims).organization;
+        if let Some(granted) = granted.filter(|granted| context.organization.as_ref().is_some_and(|it| it != granted)) {
+            let message = format!("ASTRO_API_TOKEN is for another organization, {}", clean(&granted, 128));
+            self.warn(WarningCode::OtherOrganization, message);
+        }
+        match (self.state, self.expires_at) {
+            (State::Expired, Some(at)) => Err(Error::ApiTokenExpired { at, now: session.now() }),
+            _ => Ok(()),
+        }
+    }
+
+    async fn look_at_store(&mut self, session: &Session<'_>, context: Context) -> Result<(), Error> {
+        let domain = || session.domain.to_string();
+        let Some(Stored { store, credentials }) = session.stored().await? else {
+            self.state = State::SignedOut;
+            return Err(Error::SignedOut { domain: domain() });
+        };
+        self.source = Some(match store {
+            Store::Keychain => Source::Keychain,
+            Store::Config => Source::Config,
+        });
+        self.location = Some(session.store_name(store));
+        self.kind = Some(credentials.kind);
+        self.account = credentials.email.or(context.user_email);
+        self.issued_at = credentials.issued_at;
+        self.expires_at = credentials.expires_at;
+        self.refreshable = credentials.refresh.is_some();
+        self.state = self.state_by_time(session.now());
+        match (self.state, self.expires_at) {
+            (State::Expired, Some(at)) => Err(Error::LoginExpired { domain: domain(), at, now: session.now() }),
+            _ => Ok(()),
+        }
+    }
+
+    fn state_by_time(&self, now: Timestamp) -> State {
+        match self.expires_at {
+            Some(end) if end <= now && self.refreshable => State::Refreshable,
+            Some(end) if end <= now => State::Expired,
+            Some(_) | None => State::Valid,
+        }
+    }
+
+    /// Asks the API whether it takes the token, which may renew the login, and for the time.
+    async fn check(&mut self, session: &Session<'_>) -> Result<(), Error> {
+        let granted = self.granted_organization(session).await;
+        let answer = session
+            .call(async |api| {
+                let answered_at = match (self.kind, &granted) {
+                    (Some(Kind::User) | None, _) => api.check(&["users", "self"]).await?,
+                    // An API token has no user; what it may see is its own organization.
+                    (Some(Kind::ApiToken), Some(id)) => api.check(&["organizations", id]).await?,
+                    (Some(Kind::ApiToken), None) => api.check(&["organizations"]).await?,
+                };
+                Ok::<_, ListError>(answered_at)
+            })
+            .await;
+        // The call may have renewed the login, or found that it cannot be renewed any more.
+        if self.source != Some(Source::Environment)
+            && let Ok(Some(Stored { credentials, .. })) = session.stored().await
+        {
+            self.issued_at = credentials.issued_at;
+            self.expires_at = credentials.expires_at;
+            self.refreshable = credentials.refresh.is_some();
+        }
+        self.state = self.state_by_time(session.now());
+        let (outcome, answered_at, result) = match answer {
+            Ok(answered_at) => (CheckOutcome::Accepted, answered_at, Ok(())),
+            Err(failure) => match self.refusal(session, failure) {
+                Ok(refusal) => (CheckOutcome::Refused, None, Err(refusal)),
+                Err(failure) => (CheckOutcome::Failed, None, Err(failure)),
+            },
+        };
+        if outcome == CheckOutcome::Refused && self.state != State::Expired {
+            self.state = State::Refused;
+        }
+        let ahead = answered_at.map(|theirs| session.now().duration_since(theirs));
+        if let Some(ahead) = ahead.filter(|ahead| ahead.abs() > CLOCK_OFF) {
+            let direction = if ahead.is_negative() { "behind" } else { "ahead of" };
+            let message = format!("the clock here is {} seconds {direction} the API's", ahead.abs().as_secs());
+            self.warn(WarningCode::ClockOff, message);
+        }
+        self.check = Some(Check { outcome, clock_ahead_seconds: ahead.map(|ahead| ahead.as_secs()) });
+        result
+    }
+
+    /// The organization that an API token names.
+    async fn granted_organization(&self, session: &Session<'_>) -> Option<String> {
+        let token = match self.source {
+            Some(Source::Environment) => environment_token(session.system)?,
+            Some(Source::Keychain | Source::Config) => session.stored().await.ok()??.credentials.access,
+            None => return None,
+        };
+        Grant::of(&Unverified::parse(token.expose()).ok()?).organization
+    }
+
+    /// The failure as a refusal of the token, if it is one.
+    fn refusal(&self, session: &Session<'_>, failure: Error) -> Result<Error, Error> {
+        match &failure {
+            // 401 has been looked at already; the others say as much to one who only asks for what is theirs.
+            Error::List(ListError::Http(answer)) if matches!(answer.status(), Some(403 | 404)) => {
+                Ok(match self.source {
+                    Some(Source::Environment) => Error::ApiTokenRefused,
+                    Some(Source::Keychain | Source::Config) | None => {
+                        Error::TokenRefused { domain: session.domain.to_string() }
+                    }
+                })
+            }
+            _ if failure.exit_code() == 4 => Ok(failure),
+            _ => Err(failure),
+        }
+    }
+
+    fn warn(&mut self, code: WarningCode, message: String) {
+        self.warnings.push(Warning { code, message });
     }
 }
 
-fn report(session: &Session<'_>, context: Context, stored: Option<Stored>) -> Report {
-    let mut warnings = Vec::new();
-    let path = session.config.path().display();
-    if let Some(Stored { store: Store::Config, .. }) = stored {
-        warnings.push(format!("the tokens are stored as plain text in {path}"));
-        if session.config.readable_by_others() {
-            warnings.push(format!("others may read {path}; `chmod 600 {path}` ends that"));
-        }
-    }
-    if session.config.writable_by_others() {
-        warnings.push(format!("others may write in the folder of {path}"));
-    }
-    let mut report = Report {
-        version: 1,
-        domain: session.domain.to_string(),
-        state: State::SignedOut,
-        source: None,
-        stored_in: None,
-        kind: None,
-        account: None,
-        organization: context.organization,
-        workspace: context.workspace,
-        issued_at: None,
-        expires_at: None,
-        refreshable: false,
-        check: None,
-        warnings,
-    };
-    let now = session.now();
-    if let Some(token) = environment_token(session.system) {
-        if stored.is_some() {
-            report.warnings.push("ASTRO_API_TOKEN is set, and wins over the login that is stored".to_owned());
-        }
-        let claims = Unverified::parse(token.expose()).ok();
-        report.source = Some(Source::Environment);
-        report.stored_in = Some("ASTRO_API_TOKEN".to_owned());
-        let is_user = claims.as_ref().is_some_and(|it| it.kind() == TokenKind::Access);
-        report.kind = Some(if is_user { Kind::User } else { Kind::ApiToken });
-        report.issued_at = claims.as_ref().and_then(Unverified::issued_at);
-        report.expires_at = claims.as_ref().and_then(Unverified::expires_at);
-    } else if let Some(Stored { store, credentials }) = stored {
-        report.source = Some(if store == Store::Keychain { Source::Keychain } else { Source::Config });
-        report.stored_in = Some(session.store_name(store));
-        report.kind = Some(credentials.kind);
-        report.account = credentials.email.or(context.user_email);
-        report.issued_at = credentials.issued_at;
-        report.expires_at = credentials.expires_at;
-        report.refreshable = credentials.refresh.is_some();
-    } else {
-        return report;
-    }
-    report.state = match report.expires_at {
-        Some(end) if end <= now && report.refreshable => State::Refreshable,
-        Some(end) if end <= now => State::Expired,
-        Some(_) | None => State::Valid,
-    };
-    report
+#[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference to the field")]
+fn in_snake_case<S: Serializer>(kind: &Option<Kind>, serializer: S) -> Result<S::Ok, S::Error> {
+    let name = kind.map(|kind| match kind {
+        Kind::User => "user",
+        Kind::ApiToken => "api_token",
+    });
+    name.serialize(serializer)
 }
 
-/// Asks the API whether it takes the token, and for the time.
-async fn check(session: &Session<'_>, report: &mut Report) -> Result<(), Error> {
-    let answer = session
-        .call(async |api| {
-            let answer = match report_kind(report) {
-                Kind::User => api.user().await.map(|user| user.answered_at)?,
-                // An API token has no user; what it may see is its own organization.
-                Kind::ApiToken => api.organizations().await.map(|_| None)?,
-            };
-            Ok::<_, ListError>(answer)
-        })
-        .await;
-    let answered_at = match answer {
-        Ok(answered_at) => answered_at,
-        Err(failure) if failure.exit_code() == 4 => {
-            report.check = Some(Check { accepted: false, clock_ahead_seconds: None });
-            return Ok(());
-        }
-        Err(failure) => return Err(failure),
-    };
-    let ahead = answered_at.map(|theirs: Timestamp| session.now().duration_since(theirs));
-    if let Some(ahead) = ahead.filter(|ahead| ahead.abs() > CLOCK_OFF) {
-        let direction = if ahead.is_negative() { "behind" } else { "ahead" };
-        report.warnings.push(format!("the clock here is {} seconds {direction}", ahead.abs().as_secs()));
-    }
-    report.check = Some(Check { accepted: true, clock_ahead_seconds: ahead.map(|ahead| ahead.as_secs()) });
-    // The call may have renewed the login.
-    if let Some(stored) = session.stored().await?.filter(|_| report.source != Some(Source::Environment)) {
-        report.state = State::Valid;
-        report.issued_at = stored.credentials.issued_at;
-        report.expires_at = stored.credentials.expires_at;
-    }
-    Ok(())
-}
-
-fn report_kind(report: &Report) -> Kind {
-    report.kind.unwrap_or(Kind::User)
-}
-
-fn show(session: &Session<'_>, report: &Report) {
+fn show(session: &Session<'_>, report: &Report) -> Result<(), Error> {
     let ui = &session.system.ui;
     let now = session.now();
     let dated = |at: Timestamp| when::dated(at, now, &session.system.time_zone);
+    let location = |place: &String| match report.source {
+        Some(Source::Environment) => format!("in the environment variable {place}, which wins over any login"),
+        Some(Source::Keychain | Source::Config) | None => format!("in {place}"),
+    };
     let ends = match (report.expires_at, report.refreshable) {
         (Some(end), true) => format!("{}; renewed when needed", dated(end)),
         (Some(end), false) => format!("{}; not renewed", dated(end)),
         (None, _) => "without an end".to_owned(),
     };
+    let checked = report.check.as_ref().map(|check| match check.outcome {
+        CheckOutcome::Accepted => "the API accepts it",
+        CheckOutcome::Refused => "it is not accepted any more",
+        CheckOutcome::Failed => "the question was not answered",
+    });
+    let accepted = match (report.source, &report.check) {
+        // It was accepted when it was stored.
+        (Some(Source::Keychain | Source::Config), None) | (_, Some(Check { outcome: CheckOutcome::Accepted, .. })) => {
+            "accepted by the server, "
+        }
+        _ => "",
+    };
+    let kind = format!("API token, {accepted}signature not checkable here");
     let lines = [
         ("domain", Some(report.domain.clone())),
         ("account", report.account.clone()),
         ("organization", report.organization.clone()),
         ("workspace", report.workspace.clone()),
-        ("credentials", report.stored_in.as_ref().map(|place| format!("in {place}"))),
+        ("credentials", report.location.as_ref().map(location)),
+        ("kind", (report.kind == Some(Kind::ApiToken)).then_some(kind)),
         ("issued", report.issued_at.map(dated)),
-        ("valid until", report.source.map(|_| ends)),
-        (
-            "kind",
-            (report.kind == Some(Kind::ApiToken))
-                .then(|| "API token, accepted by the server, signature not checkable here".to_owned()),
-        ),
-        ("checked", report.check.as_ref().filter(|it| it.accepted).map(|_| "the API accepts it".to_owned())),
+        ("valid until", report.kind.map(|_| ends)),
+        ("checked", checked.map(str::to_owned)),
     ];
     for (name, value) in lines {
         if let Some(value) = value {
-            ui.say(&format!("{name:<13} {}", crate::text::clean(&value, 300)));
+            ui.data(&format!("{name:<13} {}", clean(&value, 300)))?;
         }
     }
     for warning in &report.warnings {
-        ui.warn(warning);
+        ui.warn(&warning.message);
     }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! The program as the tests run it: the code that ships, in a world of their own.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::pin;
@@ -33,6 +33,7 @@ pub struct MemoryStore {
     entries: Mutex<HashMap<String, Credentials>>,
     loading: Mutex<Option<StoreError>>,
     saving: Mutex<Option<StoreError>>,
+    damaged: Mutex<HashSet<String>>,
 }
 
 impl MemoryStore {
@@ -44,15 +45,15 @@ impl MemoryStore {
         held(&self.entries).insert(domain.to_owned(), credentials);
     }
 
+    /// The entry of `domain` cannot be read, but can be removed or replaced.
+    pub fn damage(&self, domain: &str) {
+        held(&self.damaged).insert(domain.to_owned());
+    }
+
     /// From now on every call fails so.
     pub fn fail(&self, error: StoreError) {
         *held(&self.loading) = Some(error.clone());
         self.fail_saving(error);
-    }
-
-    /// From now on what is held cannot be read, until something else is saved.
-    pub fn damage(&self) {
-        *held(&self.loading) = Some(StoreError::Damaged);
     }
 
     /// From now on every change fails so.
@@ -72,19 +73,23 @@ fn failing(fault: &Mutex<Option<StoreError>>) -> Result<(), StoreError> {
 impl CredentialStore for MemoryStore {
     fn load(&self, domain: &Domain) -> Result<Option<Credentials>, StoreError> {
         failing(&self.loading)?;
+        if held(&self.damaged).contains(domain.as_str()) {
+            return Err(StoreError::Damaged);
+        }
         Ok(self.get(domain.as_str()))
     }
 
     fn save(&self, domain: &Domain, credentials: &Credentials) -> Result<(), StoreError> {
         failing(&self.saving)?;
-        *held(&self.loading) = None;
+        held(&self.damaged).remove(domain.as_str());
         self.put(domain.as_str(), credentials.clone());
         Ok(())
     }
 
     fn delete(&self, domain: &Domain) -> Result<bool, StoreError> {
         failing(&self.saving)?;
-        Ok(held(&self.entries).remove(domain.as_str()).is_some())
+        let was_damaged = held(&self.damaged).remove(domain.as_str());
+        Ok(held(&self.entries).remove(domain.as_str()).is_some() || was_damaged)
     }
 
     fn ready(&self) -> Result<(), StoreError> {

@@ -276,12 +276,18 @@ impl Service {
 
     /// An Astro API token: accepted by the API, signed by a key that is in no key set, and nobody's.
     pub fn api_token(&self) -> String {
+        self.api_token_with(&json!({}))
+    }
+
+    /// An Astro API token with its claims patched.
+    pub fn api_token_with(&self, patch: &Value) -> String {
         let mut state = self.shared.lock();
         let organization = format!("organizationId:{}", state.options.organizations[0].id);
-        let claims = json!({
+        let mut claims = json!({
             "isAstronomerGenerated": true, "apiTokenId": "cltoken1", "kid": "cltokenkey1", "iat": state.now(),
             "sub": "cltoken1", "permissions": ["apiTokenId:cltoken1", organization],
         });
+        merge(&mut claims, patch);
         let signing_key = std::mem::replace(&mut state.options.signing_key, 1);
         let token = state.sign(&json!({"kid": null}), &claims);
         state.options.signing_key = signing_key;
@@ -339,6 +345,7 @@ async fn handle(
         (state.fault(&request.path), state.options.delay)
     };
     tokio::time::sleep(delay).await;
+    let date = shared.lock().http_date();
     let answer = match fault {
         None => shared.lock().answer(&request),
         Some(Fault::Status(status, body)) => answer(status, "application/json", body),
@@ -353,6 +360,7 @@ async fn handle(
             return Ok(answer.map(|body| Either::Right(Torn::new(body))));
         }
     };
+    let answer = with_header(answer, "date", &date);
     Ok(answer.map(|body| Either::Left(Full::new(body.into()))))
 }
 
@@ -463,6 +471,12 @@ impl State {
     fn now(&self) -> i64 {
         let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().cast_signed();
         self.options.now.unwrap_or_else(clock)
+    }
+
+    /// This world's time as HTTP writes it (RFC 9110 section 5.6.7).
+    fn http_date(&self) -> String {
+        let now = jiff::Timestamp::from_second(self.now()).unwrap();
+        now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
     }
 
     fn next(&mut self, prefix: &str) -> String {

@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::session::{self, Session};
 use crate::system::System;
 
-use remember::Storage;
+use remember::{Replaced, Storage};
 use settle::Reach;
 
 /// What `astro login` was asked to do.
@@ -100,8 +100,7 @@ struct SignedIn {
 struct Remembered {
     user: User,
     reach: Result<Reach, ListError>,
-    /// What this login replaces, refresh tokens included.
-    superseded: Vec<Credentials>,
+    replaced: Replaced,
 }
 
 /// Signs a person in to Astro, and settles where they work.
@@ -109,8 +108,9 @@ pub async fn login(system: &System, login: &Login) -> Result<(), Error> {
     let attempt = Attempt::begin(system, login)?;
     let domain = &attempt.session.domain;
     let (signed_in, remembered) = attempt.sign_in().await.map_err(|error| error.during_sign_in(domain))?;
-    let revoked = attempt.revoke(&remembered.superseded);
-    let (settled, ()) = tokio::join!(attempt.settle(&signed_in, &remembered.user, remembered.reach), revoked);
+    let revoked = attempt.revoke(&remembered.replaced.unused);
+    let settled = attempt.settle(&signed_in, &remembered.user, &remembered.replaced, remembered.reach);
+    let (settled, ()) = tokio::join!(settled, revoked);
     settled.map_err(|error| error.during_settling(domain))
 }
 
@@ -169,8 +169,8 @@ impl<'a> Attempt<'a> {
             // An API token is nobody's. That it reaches something is what proves it.
             Kind::ApiToken => (User::default(), Ok(self.api_token_reach(signed_in).await?)),
         };
-        let superseded = self.remember(signed_in, &user).await?;
-        Ok(Remembered { user, reach, superseded })
+        let replaced = self.remember(signed_in, &user).await?;
+        Ok(Remembered { user, reach, replaced })
     }
 
     /// Holds the owner of a token to `--email`. A browser's account was compared when the issuer named it.

@@ -1,12 +1,13 @@
 //! The second write: the organization and the workspace, and the closing words.
 
-use super::remember::Storage;
+use super::remember::{Replaced, Storage};
 use super::{Attempt, Mode, SignedIn};
 use crate::api::{ApiClient, ListError, Organization, User, Workspace};
 use crate::commands::place;
 use crate::credentials::Kind;
 use crate::error::Error;
 use crate::session::Store;
+use crate::text::clean;
 use crate::when;
 
 /// What the API lets this person reach.
@@ -42,12 +43,13 @@ impl Attempt<'_> {
         &self,
         signed_in: &SignedIn,
         user: &User,
+        replaced: &Replaced,
         reach: Result<Reach, ListError>,
     ) -> Result<(), Error> {
         let mut place = None;
         let settled = self.choose(signed_in, user, reach, &mut place).await;
         // The login stands whatever became of the choice, and the person should know.
-        self.tell(signed_in, user, place.as_ref());
+        self.tell(signed_in, user, replaced, place.as_ref());
         settled
     }
 
@@ -99,7 +101,7 @@ impl Attempt<'_> {
     }
 
     /// Says who is signed in, where, and until when.
-    fn tell(&self, signed_in: &SignedIn, user: &User, place: Option<&Place>) {
+    fn tell(&self, signed_in: &SignedIn, user: &User, replaced: &Replaced, place: Option<&Place>) {
         let ui = &self.session.system.ui;
         let who = match (user.name.as_str(), user.email.as_str()) {
             ("", email) => email.to_owned(),
@@ -112,6 +114,17 @@ impl Attempt<'_> {
             Kind::ApiToken => ui.success(&format!(
                 "Signed in to {domain} with an API token, accepted by the server; its signature cannot be checked here"
             )),
+        }
+        if let Some(old) = &replaced.account {
+            let new = match signed_in.credentials.kind {
+                Kind::User => Some(user.email.as_str()).filter(|email| !email.is_empty()).unwrap_or(&who),
+                Kind::ApiToken => "an API token",
+            };
+            if old == new {
+                ui.say("  account       was another one with this address");
+            } else {
+                ui.say(&format!("  account       was {}, is now {new}", clean(old, 254)));
+            }
         }
         if let Some(place) = place {
             ui.say(&format!("  organization  {}", place.organization.name));

@@ -6,7 +6,9 @@ use zeroize::Zeroizing;
 
 use super::settle::Reach;
 use super::{Attempt, SignedIn, TokenArgument};
-use crate::api::ApiClient;
+use crate::api::{ApiClient, ListError};
+use crate::commands::grant::Grant;
+use crate::commands::place;
 use crate::credentials::{Credentials, Kind};
 use crate::error::Error;
 use crate::jwt::{ExpectedAccess, TokenKind, Unverified, verify_access_token};
@@ -44,10 +46,11 @@ impl Attempt<'_> {
     }
 
     /// An API token is not signed with the issuer's keys, so what can be checked here is its form and its end; whether
-    /// it is good, the API alone knows, and is asked before anything is stored.
+    /// it is good, the API alone knows, and is asked before anything is stored. The issuer has no part in it.
     async fn accept_api_token(&self, token: &AccessToken, claims: &Unverified<'_>) -> Result<SignedIn, Error> {
         claims.check_end(self.session.now())?;
-        if Grant::of(claims).is_nothing() {
+        // The Go CLI takes none without, either.
+        if claims.permissions().is_empty() {
             return Err(Error::NothingGranted);
         }
         let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
@@ -66,18 +69,46 @@ impl Attempt<'_> {
         Ok(SignedIn { credentials, storage: self.storage().await? })
     }
 
-    /// What an API token reaches: what its permissions name, as far as the API confirms it.
+    /// What an API token reaches: what its permissions name, as far as the API confirms it. One for a deployment alone
+    /// names no organization, and is tried on the list of them.
     pub(super) async fn api_token_reach(&self, signed_in: &SignedIn) -> Result<Reach, Error> {
         let token = &signed_in.credentials.access;
         let api = ApiClient::new(&self.session.system.http, self.session.domain.api_base(), token);
         let grant = Grant::of(&Unverified::parse(token.expose())?);
-        let Some(id) = &grant.organization else { return Ok(Reach::All(api.organizations().await?)) };
-        let organization = api.organization(id).await?.ok_or(Error::GrantNotConfirmed)?;
-        let mut workspaces = api.workspaces(&organization.id).await?;
+        let Some(id) = &grant.organization else {
+            return Ok(Reach::All(api.organizations().await.map_err(|failure| self.not_granted(failure))?));
+        };
+        let organization = api.granted_organization(id).await.map_err(|failure| self.not_granted(failure.into()))?;
+        let ui = &self.session.system.ui;
+        let wanted = self.login.organization.as_deref();
+        let settled = place::settle_organization(ui, vec![organization.clone()], wanted, Some(id), None).await?;
+        let organization = settled.unwrap_or(organization);
+        let mut workspaces = match api.workspaces(&organization.id).await {
+            Ok(workspaces) => workspaces,
+            // It is good for something else, a deployment for one.
+            Err(ListError::Http(refused)) if matches!(refused.status(), Some(403 | 404)) => {
+                ui.warn("the API does not show this API token any workspace");
+                return Ok(Reach::Granted(organization, Vec::new()));
+            }
+            Err(failure) => return Err(failure.into()),
+        };
         if let Some(id) = &grant.workspace {
             workspaces.retain(|workspace| workspace.id == *id);
+            if workspaces.is_empty() {
+                ui.warn("the API does not show the workspace that this API token names");
+            }
         }
         Ok(Reach::Granted(organization, workspaces))
+    }
+
+    /// The API's refusal of an API token; any other failure as it is.
+    fn not_granted(&self, failure: ListError) -> Error {
+        match failure {
+            ListError::Http(source) if matches!(source.status(), Some(401 | 403 | 404)) => {
+                Error::NotGranted { domain: self.session.domain.to_string(), source }
+            }
+            other => other.into(),
+        }
     }
 
     async fn read_token(&self, argument: &TokenArgument) -> Result<AccessToken, Error> {
@@ -106,33 +137,5 @@ impl Attempt<'_> {
 
     pub(super) async fn auth_config(&self) -> Result<AuthConfig, Error> {
         Ok(AuthConfig::fetch(&self.session.system.http, &self.session.domain).await?)
-    }
-}
-
-/// What the permissions of an API token name, besides the token itself.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Grant {
-    organization: Option<String>,
-    workspace: Option<String>,
-    deployment: Option<String>,
-}
-
-impl Grant {
-    fn of(claims: &Unverified<'_>) -> Self {
-        let mut grant = Self::default();
-        for permission in claims.permissions() {
-            let Some((kind, id)) = permission.split_once(':') else { continue };
-            match kind {
-                "organizationId" => grant.organization = Some(id.to_owned()),
-                "workspaceId" => grant.workspace = Some(id.to_owned()),
-                "deploymentId" => grant.deployment = Some(id.to_owned()),
-                _ => {}
-            }
-        }
-        grant
-    }
-
-    fn is_nothing(&self) -> bool {
-        *self == Self::default()
     }
 }
