@@ -26,7 +26,7 @@ use anstyle::{AnsiColor, Style};
 use astro_login::cli;
 use astro_login::credentials::{CredentialStore as _, Keychain};
 use astro_login::domain::Domain;
-use astro_login::system::Environment;
+use astro_login::environment::Environment;
 use ring::rand::SystemRandom;
 use serde_json::json;
 use service::{Options, Service};

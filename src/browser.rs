@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::aside::aside;
 use crate::domain::is_loopback;
-use crate::system::{Environment, aside};
+use crate::environment::Environment;
 
 const OPEN_BOUND: Duration = Duration::from_secs(5);
 

@@ -1,6 +1,7 @@
 //! The library behind `astro`, so that tests enter where `main` enters, with a different outside world.
 
 pub mod api;
+pub mod aside;
 pub mod browser;
 pub mod cli;
 pub mod commands;
@@ -8,6 +9,7 @@ pub mod config;
 pub mod credentials;
 pub mod domain;
 pub mod email;
+pub mod environment;
 pub mod error;
 pub mod http;
 pub mod jwt;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use astro_login::cli;
-use astro_login::system::Environment;
+use astro_login::environment::Environment;
 
 #[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
 fn main() -> ExitCode {

@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use astro_login::commands::login::{Login, Mode as LoginMode};
-use astro_login::system::Environment;
+use astro_login::environment::Environment;
 
 use support::{Mode, Options, Stage, callback_port};
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use astro_login::commands::status::{Status, status};
 use astro_login::credentials::StoreError;
-use astro_login::system::Environment;
+use astro_login::environment::Environment;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -282,7 +282,7 @@ async fn a_store_that_does_not_answer_is_never_shown_as_signed_out() {
         let outcome = ask(&stage, &["--json"]).await;
         let report = parsed(&outcome);
         assert_eq!((outcome.exit_code(), &report["state"], &report["source"]), (1, &json!("unknown"), &Value::Null));
-        assert_eq!(outcome.complaint(), format!("could not use the keychain: {error}\n{error}"));
+        assert_eq!(outcome.complaint(), format!("could not use the keychain\n{error}"));
         let people = ask(&stage, &[]).await;
         assert_eq!(people.exit_code(), 1);
         let said = "domain        localhost:PORT\norganization  clorg00000000000000000001\n\

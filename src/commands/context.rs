@@ -7,11 +7,12 @@ use serde::Serialize;
 
 use super::logout::sign_out;
 use super::table::{self, Row};
+use crate::aside::aside;
 use crate::config::{Config, Context};
 use crate::domain::Domain;
 use crate::error::Error;
 use crate::session::Session;
-use crate::system::{System, aside};
+use crate::system::System;
 
 /// What `astro context` was asked to do.
 #[derive(Debug)]

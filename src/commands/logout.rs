@@ -5,12 +5,13 @@
 
 use std::collections::HashSet;
 
+use crate::aside::aside;
 use crate::config::{Config, Context};
 use crate::credentials::{Credentials, Kind, StoreError};
 use crate::domain::{self, Domain};
 use crate::error::Error;
 use crate::session::{self, Session, Store};
-use crate::system::{System, aside};
+use crate::system::System;
 use crate::when;
 
 /// What `astro logout` was asked to do.

@@ -6,9 +6,9 @@
 use std::collections::HashMap;
 
 use crate::api::{Organization, Workspace};
+use crate::aside::aside;
 use crate::error::Error;
 use crate::session::Session;
-use crate::system::aside;
 use crate::ui::Ui;
 
 /// What stands behind a choice.

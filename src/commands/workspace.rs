@@ -5,9 +5,10 @@ use serde::Serialize;
 use super::organization::PlaceCommand;
 use super::place;
 use super::table::{self, Row};
+use crate::aside::aside;
 use crate::error::Error;
 use crate::session::Session;
-use crate::system::{System, aside};
+use crate::system::System;
 
 #[derive(Serialize)]
 struct Listing {

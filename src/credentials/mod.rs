@@ -4,11 +4,9 @@
 //! or for a service that never answers, so async code makes them through [`bounded`]. [`StoreError`] keeps apart the
 //! outcomes that are treated differently: only an absent keychain may be replaced by another store.
 
-use std::thread;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
+use crate::aside::aside;
 use crate::domain::Domain;
 use crate::text::clean;
 use crate::token::{AccessToken, RefreshToken};
@@ -126,14 +124,9 @@ where
     T: Send + 'static,
     F: FnOnce() -> Result<T, StoreError> + Send + 'static,
 {
-    let (answer, answered) = oneshot::channel();
-    thread::Builder::new()
-        .name("credentials".to_owned())
-        .spawn(move || drop(answer.send(call())))
-        .map_err(|error| StoreError::other(&error))?;
-    match tokio::time::timeout(bound, answered).await {
+    match tokio::time::timeout(bound, aside(call)).await {
         Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(StoreError::Other("the credential store's thread ended without an answer".to_owned())),
+        Ok(Err(error)) => Err(StoreError::other(&error)),
         Err(_) => Err(StoreError::TimedOut(bound)),
     }
 }

@@ -12,13 +12,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::{ApiClient, ListError};
+use crate::aside::aside;
 use crate::config::{Config, Context, Lock};
 use crate::credentials::{self, CredentialStore, Credentials, Kind, StoreError};
 use crate::domain::{self, Domain};
 use crate::error::Error;
 use crate::jwt::{TokenKind, Unverified};
 use crate::oauth::{AuthConfig, Issuer};
-use crate::system::{System, aside};
+use crate::system::System;
 use crate::text::clean;
 use crate::token::AccessToken;
 

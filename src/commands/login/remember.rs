@@ -2,11 +2,11 @@
 
 use super::{Attempt, SignedIn};
 use crate::api::User;
+use crate::aside::aside;
 use crate::config::{Context, is_yes};
 use crate::credentials::{Credentials, Kind, StoreError};
 use crate::error::Error;
 use crate::session::{self, Store};
-use crate::system::aside;
 
 /// Which store takes the credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
