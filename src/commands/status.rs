@@ -97,7 +97,7 @@ pub async fn status(system: &System, status: &Status) -> Result<(), Error> {
     }
     let domain = report.domain;
     match (report.state, report.check) {
-        (_, Some(Check { accepted: false, .. })) => Err(Error::TokenRefused { domain }),
+        (_, Some(Check { accepted: false, .. })) => Err(Error::TokenRefused { domain, answer: None }),
         (State::Valid | State::Refreshable, _) => Ok(()),
         (State::SignedOut, _) => Err(Error::SignedOut { domain }),
         (State::Expired, _) => {
