@@ -17,7 +17,7 @@ use crate::credentials::StoreError;
 use crate::domain::{Domain, DomainError};
 use crate::http::{Fault, HttpError};
 use crate::jwt::{JwksError, JwtError};
-use crate::oauth::{CallbackError, ErrorCode, IssuerError, ListenError, RandomError, TokenEndpointError, TokenError};
+use crate::oauth::{CallbackError, IssuerError, ListenError, RandomError, TokenEndpointError, TokenError};
 use crate::ui::UiError;
 use crate::when::relative;
 
@@ -119,6 +119,17 @@ pub enum Error {
     TokenRefused {
         /// Where.
         domain: String,
+        /// The API's word, where it is known.
+        #[source]
+        answer: Option<HttpError>,
+    },
+    /// A login that lies where another domain's belongs. Nobody gets to see it (RFC 9700 section 4.14).
+    #[error("the login stored for {domain} comes from {}, which does not belong there", .issuer.as_deref().unwrap_or("nowhere"))]
+    ForeignLogin {
+        /// Where it lies.
+        domain: String,
+        /// Its issuer, safe to print; nothing where it names none.
+        issuer: Option<String>,
     },
     /// The API refuses the token of the environment.
     #[error("the API does not accept the token in ASTRO_API_TOKEN")]
@@ -270,11 +281,12 @@ impl Error {
             | Self::LoginExpired { .. }
             | Self::LoginEnded { .. }
             | Self::TokenRefused { .. }
+            | Self::ForeignLogin { .. }
             | Self::ApiTokenRefused
             | Self::ApiTokenExpired { .. }
             | Self::NothingGranted
             | Self::NotGranted { .. } => 4,
-            Self::Token(TokenEndpointError::Refused(refused)) if refused.code != ErrorCode::TooManyRequests => 4,
+            Self::Token(TokenEndpointError::Refused(refused)) if !refused.may_pass() => 4,
             Self::Http(error) | Self::List(ListError::Http(error)) if error.status() == Some(401) => 4,
             Self::NoHome
             | Self::NoReply { .. }
@@ -296,18 +308,6 @@ impl Error {
             | Self::Ui(_)
             | Self::Random(_)
             | Self::Io(_) => 1,
-        }
-    }
-
-    /// Whether the same call may well succeed a little later, for reasons that have nothing to do with the login.
-    pub fn may_pass(&self) -> bool {
-        match self {
-            Self::Http(error)
-            | Self::List(ListError::Http(error))
-            | Self::Issuer(IssuerError::Http(error))
-            | Self::Token(TokenEndpointError::Http(error)) => error.may_pass(),
-            Self::Token(TokenEndpointError::Refused(refused)) => refused.code == ErrorCode::TooManyRequests,
-            _ => false,
         }
     }
 
@@ -349,7 +349,8 @@ impl Error {
             Self::SignedOut { .. }
             | Self::LoginExpired { .. }
             | Self::LoginEnded { .. }
-            | Self::TokenRefused { .. } => "run `astro login`",
+            | Self::TokenRefused { .. }
+            | Self::ForeignLogin { .. } => "run `astro login`",
             Self::ApiTokenRefused | Self::ApiTokenExpired { .. } => {
                 "unset it to use your login, or make another token in the Astro UI"
             }
@@ -369,6 +370,7 @@ impl Error {
             Self::Listen(_) => {
                 "end the program that has the port (`lsof -i :12345` tells which), or sign in from a terminal and paste the address"
             }
+            Self::Token(TokenEndpointError::Refused(refused)) if refused.may_pass() => "try again in a minute",
             Self::Callback(_) | Self::Token(TokenEndpointError::Refused(_)) => "run `astro login` to try again",
             Self::Issuer(error) => issuer_hint(error),
             Self::Token(TokenEndpointError::Http(error)) | Self::Http(error) | Self::List(ListError::Http(error)) => {

@@ -280,22 +280,6 @@ impl HttpError {
     }
 }
 
-impl HttpError {
-    /// Whether the network or the server may be better in a while.
-    pub fn may_pass(&self) -> bool {
-        match self.fault {
-            Fault::Dns | Fault::Connect(_) | Fault::Timeout(_) | Fault::Interrupted => true,
-            Fault::Status { status, .. } => status == 429 || status >= 500,
-            Fault::NotHttps
-            | Fault::Setup(_)
-            | Fault::Certificate(_)
-            | Fault::TooLarge { .. }
-            | Fault::Redirect { .. }
-            | Fault::NotUnderstood => false,
-        }
-    }
-}
-
 impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "could not {}: {}: {}", self.step, self.host, self.fault)

@@ -185,6 +185,25 @@ async fn a_refresh_token_spent_twice_revokes_its_family() {
     assert_eq!(client.refresh(&service, &stable["refresh_token"]).await.0, 403);
 }
 
+#[tokio::test]
+async fn within_the_overlap_the_token_before_the_last_is_good_for_another() {
+    let options = Options { now: Some(1_800_000_000), overlap: 30, ..Options::default() };
+    let (service, client) = (Service::start(options), Client::new());
+    let first = service.log_in("ada@example.com")["refresh_token"].clone();
+    let (_, lost) = client.refresh(&service, &first).await;
+    assert_eq!(service.live_refresh_tokens(), [lost["refresh_token"].as_str().unwrap()]);
+    let (status, second) = client.refresh(&service, &first).await;
+    assert_eq!((status, service.replays()), (200, 0));
+    // It is now the one before the one before the last.
+    assert_eq!((client.refresh(&service, &first).await.0, service.replays()), (403, 1));
+    assert_eq!(client.refresh(&service, &second["refresh_token"]).await.0, 403);
+
+    let first = service.log_in("ada@example.com")["refresh_token"].clone();
+    assert_eq!(client.refresh(&service, &first).await.0, 200);
+    service.set(|options| options.now = Some(1_800_000_030));
+    assert_eq!((client.refresh(&service, &first).await.0, service.replays()), (403, 2));
+}
+
 #[test]
 fn the_authorization_endpoint_sends_errors_back_but_only_to_a_registered_address() {
     let service = Service::start(Options { iss_in_callback: true, ..Options::default() });
@@ -278,12 +297,23 @@ async fn paths_can_be_broken_and_healed() {
     let torn = client.0.get(url.clone()).send().await.unwrap();
     assert_eq!(torn.status(), 200);
     assert!(torn.bytes().await.is_err());
+    service.fail(path, Fault::Hold);
+    let held = client.0.get(url.clone()).timeout(Duration::from_millis(50)).send().await;
+    assert!(held.unwrap_err().is_timeout());
+    let released = async {
+        while service.requests_to(path).len() < 7 {
+            tokio::task::yield_now().await;
+        }
+        service.heal(path);
+    };
+    let (held, ()) = tokio::join!(client.get(url.clone(), ""), released);
+    assert_eq!(held.1["issuer"], service.issuer());
     service.fail(path, Fault::Stall);
     let stalled = client.0.get(url.clone()).timeout(Duration::from_millis(50)).send().await;
     assert!(stalled.unwrap_err().is_timeout());
     service.heal(path);
     assert_eq!(client.get(url, "").await.0, 200);
-    assert_eq!(service.wait_for(path, 8).method, "GET");
+    assert_eq!(service.wait_for(path, 10).method, "GET");
 }
 
 #[tokio::test]

@@ -316,7 +316,7 @@ impl Report {
                 Ok(match self.source {
                     Some(Source::Environment) => Error::ApiTokenRefused,
                     Some(Source::Keychain | Source::Config) | None => {
-                        Error::TokenRefused { domain: session.domain.to_string() }
+                        Error::TokenRefused { domain: session.domain.to_string(), answer: Some(answer.clone()) }
                     }
                 })
             }

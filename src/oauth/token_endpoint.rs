@@ -58,6 +58,26 @@ pub struct TokenError {
     pub description: Option<String>,
     /// The HTTP status that came with it.
     pub status: u16,
+    /// How long the issuer asks us to wait.
+    pub retry_after: Option<Duration>,
+}
+
+impl TokenError {
+    /// Whether the issuer may answer otherwise in a while. Only of a code that means nothing to us the status decides:
+    /// outages and rate limits come with codes of their own, such as `Service Unavailable`.
+    pub fn may_pass(&self) -> bool {
+        match self.code {
+            ErrorCode::TooManyRequests => true,
+            ErrorCode::Other(_) => matches!(self.status, 429 | 500..=599),
+            ErrorCode::InvalidGrant
+            | ErrorCode::InvalidRequest
+            | ErrorCode::InvalidClient
+            | ErrorCode::UnauthorizedClient
+            | ErrorCode::UnsupportedGrantType
+            | ErrorCode::InvalidScope
+            | ErrorCode::AccessDenied => false,
+        }
+    }
 }
 
 /// The error codes that mean something to us.
@@ -208,6 +228,7 @@ fn understand(response: &Response) -> Result<TokenResponse, TokenEndpointError> 
             code: ErrorCode::parse(&error),
             description: description.filter(|text| !text.is_empty()),
             status: response.status(),
+            retry_after: response.header("retry-after").and_then(|text| text.parse().ok()).map(Duration::from_secs),
         }));
     }
     let granted: Granted = response.success_json()?;
@@ -391,14 +412,30 @@ mod tests {
             ),
         ];
         for (status, body, code, description) in table {
-            let expected = TokenError { code, description: description.map(str::to_owned), status };
+            let expected = TokenError { code, description: description.map(str::to_owned), status, retry_after: None };
             assert_eq!(refreshed(status, body).await.unwrap_err(), TokenEndpointError::Refused(expected), "{body}");
         }
     }
 
     #[test]
+    fn rf_7_a_status_tells_an_outage_only_where_the_code_says_nothing() {
+        let table = [
+            ("invalid_grant", 503, false),
+            ("access_denied", 429, false),
+            ("slow_down", 400, true),
+            ("Too Many Requests", 429, true),
+            ("Service Unavailable", 503, true),
+            ("mfa_required", 401, false),
+        ];
+        for (code, status, passes) in table {
+            let error = TokenError { code: ErrorCode::parse(code), description: None, status, retry_after: None };
+            assert_eq!(error.may_pass(), passes, "{code} {status}");
+        }
+    }
+
+    #[test]
     fn tk_9_the_code_is_shown_even_without_a_description() {
-        let mut error = TokenError { code: ErrorCode::InvalidGrant, description: None, status: 400 };
+        let mut error = TokenError { code: ErrorCode::InvalidGrant, description: None, status: 400, retry_after: None };
         assert_eq!(error.to_string(), "the issuer refused with `invalid_grant`");
         error.description = Some("Unknown or invalid refresh token.".to_owned());
         assert_eq!(error.to_string(), "the issuer refused with `invalid_grant`: Unknown or invalid refresh token.");

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use crate::api::{ApiClient, ListError};
 use crate::aside::aside;
-use crate::config::{Config, Context, Lock};
+use crate::config::{Config, ConfigError, Context, Lock};
 use crate::credentials::{self, CredentialStore, Credentials, Kind, StoreError};
 use crate::domain::{self, Domain};
 use crate::error::Error;
@@ -30,6 +30,7 @@ pub use refresh::{Access, earlier};
 const SILENT_BOUND: Duration = Duration::from_millis(500);
 /// How long the work of another process on the same login is waited for.
 const LOCK_BOUND: Duration = Duration::from_secs(30);
+const LOCK_RETRY: Duration = Duration::from_millis(50);
 
 /// The login of one domain.
 pub struct Session<'a> {
@@ -89,39 +90,51 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Calls the API with a token that is valid now. A token that it refuses all the same is renewed once.
+    /// Calls the API with a token that is valid now. A token that it refuses all the same is renewed once; a second
+    /// refusal is the end of it.
     pub async fn call<T>(&self, call: impl AsyncFn(&ApiClient<'_>) -> Result<T, ListError>) -> Result<T, Error> {
         let attempt = async |access: &Access| {
             call(&ApiClient::new(&self.system.http, self.domain.api_base(), access.token())).await
         };
         let access = self.access().await?;
-        match attempt(&access).await {
-            Err(ListError::Http(failure)) if failure.status() == Some(401) => {}
+        let refused = match attempt(&access).await {
+            Err(ListError::Http(failure)) if failure.status() == Some(401) => failure,
             outcome => return Ok(outcome?),
-        }
-        let access = self.access_instead_of(access).await?;
+        };
+        let access = self.access_instead_of(access, refused).await?;
         match attempt(&access).await {
             Err(ListError::Http(failure)) if failure.status() == Some(401) => {
-                Err(Error::TokenRefused { domain: self.domain.to_string() })
+                Err(Error::TokenRefused { domain: self.domain.to_string(), answer: Some(failure) })
             }
             outcome => Ok(outcome?),
         }
     }
 
-    /// Writes the credentials over those that were found, in the same store and in its format.
-    async fn replace(&self, stored: Stored) -> Result<(), Error> {
-        let Stored { store, credentials } = stored;
-        match store {
-            Store::Keychain => self.keychain(move |store, domain| store.save(domain, &credentials)).await?,
+    /// Writes `credentials` in the place of those that were found there, in the same store and in its format.
+    ///
+    /// Who changes config.yaml without our lock, as the Go CLI does, keeps what they wrote: then nothing is written, and
+    /// the answer is `false`. The keychain's entries are changed by nobody but us.
+    async fn replace(&self, found: &Stored, credentials: Credentials) -> Result<bool, Error> {
+        match found.store {
+            Store::Keychain => {
+                self.keychain(move |store, domain| store.save(domain, &credentials)).await?;
+                Ok(true)
+            }
             Store::Config => {
-                let (config, domain) = (self.config.clone(), self.domain.clone());
-                aside(move || {
-                    config.edit(|document| document.update_context(&domain, |context| put(context, credentials)))
-                })
-                .await??;
+                let (config, domain, refresh) =
+                    (self.config.clone(), self.domain.clone(), found.credentials.refresh.clone());
+                let replaced = aside(move || {
+                    config.edit(|document| {
+                        let is_there = document.context(&domain).is_some_and(|it| it.refresh_token == refresh);
+                        if is_there {
+                            document.update_context(&domain, |context| put(context, credentials))?;
+                        }
+                        Ok(is_there)
+                    })
+                });
+                Ok(replaced.await??)
             }
         }
-        Ok(())
     }
 
     /// Tells the issuer that the refresh token of these credentials is no longer in use (RFC 7009). Without one there is
@@ -146,8 +159,17 @@ impl<'a> Session<'a> {
 
     /// The lock under which the login of the domain is read, changed and written. Take it before any edit, never in one.
     pub async fn lock(&self) -> Result<Lock, Error> {
-        let (config, domain) = (self.config.clone(), self.domain.clone());
-        Ok(aside(move || config.lock_refresh(&domain, LOCK_BOUND)).await??)
+        let mut waited = Duration::ZERO;
+        loop {
+            match self.config.lock_refresh(&self.domain, Duration::ZERO) {
+                Err(ConfigError::Locked { path, .. }) if waited >= LOCK_BOUND => {
+                    return Err(ConfigError::Locked { path, waited }.into());
+                }
+                Err(ConfigError::Locked { .. }) => tokio::time::sleep(LOCK_RETRY).await,
+                outcome => return Ok(outcome?),
+            }
+            waited += LOCK_RETRY;
+        }
     }
 
     /// One call of the keychain, bounded, with a word to the person when it takes its time.

@@ -8,12 +8,12 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Keys, Session, Stored, environment_token};
-use crate::config::ConfigError;
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, Kind};
 use crate::error::Error;
 use crate::http::{Fault, HttpError};
 use crate::jwt::{ExpectedAccess, ExpectedId, verify_access_token, verify_id_token};
-use crate::oauth::{AuthConfig, ErrorCode, TokenEndpointError, TokenResponse};
+use crate::oauth::{AuthConfig, ErrorCode, Issuer, TokenEndpointError, TokenError, TokenResponse};
+use crate::text::clean;
 use crate::token::{AccessToken, RefreshToken};
 
 /// A token that ends sooner than this is refreshed before it is used.
@@ -45,12 +45,12 @@ impl Access {
 }
 
 /// Why a token is not good enough.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Reason {
     /// It ends soon, or has ended.
     Stale,
     /// The API has refused it.
-    Refused,
+    Refused(HttpError),
 }
 
 impl Session<'_> {
@@ -61,87 +61,137 @@ impl Session<'_> {
         if let Some(token) = environment_token(self.system) {
             return Ok(Access::Environment(token));
         }
-        let stored = self.stored().await?.ok_or_else(|| self.signed_out())?;
-        if ends_after(&stored.credentials, self.now() + STALE_WITHIN) {
+        let stored = self.login().await?;
+        if self.is_fresh(&stored) {
             return Ok(Access::Login(Box::new(stored)));
         }
-        Ok(Access::Login(Box::new(self.refresh(stored, Reason::Stale).await?)))
+        Ok(Access::Login(Box::new(self.refresh(stored, &Reason::Stale).await?)))
     }
 
     /// Another token, after the API has answered this one with 401. There is one only if the login can be refreshed.
-    pub async fn access_instead_of(&self, refused: Access) -> Result<Access, Error> {
-        match refused {
+    pub(super) async fn access_instead_of(&self, access: Access, refused: HttpError) -> Result<Access, Error> {
+        match access {
             Access::Environment(_) => Err(Error::ApiTokenRefused),
-            Access::Login(stored) => Ok(Access::Login(Box::new(self.refresh(*stored, Reason::Refused).await?))),
+            Access::Login(stored) => {
+                Ok(Access::Login(Box::new(self.refresh(*stored, &Reason::Refused(refused)).await?)))
+            }
         }
     }
 
-    fn signed_out(&self) -> Error {
-        Error::SignedOut { domain: self.domain.to_string() }
+    /// The login that is kept. One that another domain's issuer made is not used for anything: neither its refresh token
+    /// nor its access token is for the servers of this domain (RFC 9700 section 4.14).
+    async fn login(&self) -> Result<Stored, Error> {
+        let domain = self.domain.to_string();
+        let Some(stored) = self.stored().await? else { return Err(Error::SignedOut { domain }) };
+        let Credentials { kind, issuer, .. } = &stored.credentials;
+        match kind {
+            Kind::User if Issuer::parse(issuer, &self.domain).is_err() => {
+                let issuer = Some(clean(issuer, 100)).filter(|issuer| !issuer.is_empty());
+                Err(Error::ForeignLogin { domain, issuer })
+            }
+            // An API token names no issuer.
+            Kind::User | Kind::ApiToken => Ok(stored),
+        }
     }
 
-    async fn refresh(&self, seen: Stored, reason: Reason) -> Result<Stored, Error> {
-        let still_good = |stored: &Stored| reason == Reason::Stale && ends_after(&stored.credentials, self.now());
+    fn is_fresh(&self, stored: &Stored) -> bool {
+        ends_after(&stored.credentials, self.now() + STALE_WITHIN)
+    }
+
+    /// Whether `other` is what another process, or the person, has put in the place of `stored`, and need not be refreshed.
+    fn supersedes(&self, other: &Stored, stored: &Stored) -> bool {
+        other.credentials.access != stored.credentials.access && self.is_fresh(other)
+    }
+
+    async fn refresh(&self, seen: Stored, reason: &Reason) -> Result<Stored, Error> {
         if seen.credentials.refresh.is_none() {
-            return if still_good(&seen) { Ok(seen) } else { Err(self.ended(&seen, reason)) };
+            return self.as_it_is(seen, reason);
         }
         let _lock = match self.lock().await {
             Ok(lock) => lock,
-            Err(Error::Config(ConfigError::Locked { .. })) if still_good(&seen) => return Ok(seen),
-            Err(failure) => return Err(failure),
+            Err(failure) => return self.make_do_with(seen, reason, failure),
         };
-        // Another process may have done it, or the person may have signed in again, while the lock was waited for.
-        let stored = self.stored().await?.ok_or_else(|| self.signed_out())?;
-        if stored.credentials.access != seen.credentials.access
-            && ends_after(&stored.credentials, self.now() + STALE_WITHIN)
-        {
+        let stored = self.login().await?;
+        if self.supersedes(&stored, &seen) {
             return Ok(stored);
         }
+        let Some(refresh) = &stored.credentials.refresh else { return self.as_it_is(stored, reason) };
+        let auth = self.auth_of(&stored.credentials)?;
         let _storing = self.system.storing.lock().await;
-        match self.spend(&stored).await {
+        match self.exchange(&auth, refresh).await {
+            Ok((keys, response)) => self.keep(stored, reason, &auth, keys, response).await,
             Err(Error::Token(TokenEndpointError::Refused(refused))) if refused.code == ErrorCode::InvalidGrant => {
-                self.mark_as_spent(stored).await?;
-                Err(Error::LoginEnded { domain: self.domain.to_string(), refused })
+                self.end(stored, refused).await
             }
-            Err(failure) if failure.may_pass() && still_good(&stored) => {
+            Err(failure) => self.make_do_with(stored, reason, failure),
+        }
+    }
+
+    /// A login that cannot be renewed: good for as long as its token is.
+    fn as_it_is(&self, stored: Stored, reason: &Reason) -> Result<Stored, Error> {
+        let (domain, now) = (self.domain.to_string(), self.now());
+        match (reason, stored.credentials.expires_at) {
+            (Reason::Refused(answer), _) => Err(Error::TokenRefused { domain, answer: Some(answer.clone()) }),
+            (Reason::Stale, Some(at)) if at <= now => Err(Error::LoginExpired { domain, at, now }),
+            (Reason::Stale, _) => Ok(stored),
+        }
+    }
+
+    /// A login that could not be renewed this time: good for as long as its token is, unless somebody has said no.
+    fn make_do_with(&self, stored: Stored, reason: &Reason, failure: Error) -> Result<Stored, Error> {
+        match reason {
+            Reason::Stale if failure.exit_code() == 1 && ends_after(&stored.credentials, self.now()) => {
                 tracing::info!(%failure, "the token could not be refreshed, and is still valid");
                 Ok(stored)
             }
-            outcome => outcome,
+            Reason::Stale | Reason::Refused(_) => Err(failure),
         }
     }
 
-    fn ended(&self, stored: &Stored, reason: Reason) -> Error {
-        let domain = self.domain.to_string();
-        match (reason, stored.credentials.expires_at) {
-            (Reason::Stale, Some(at)) => Error::LoginExpired { domain, at, now: self.now() },
-            (Reason::Stale, None) | (Reason::Refused, _) => Error::TokenRefused { domain },
-        }
-    }
-
-    /// Spends the refresh token, and stores what came for it before anyone sees it.
-    async fn spend(&self, stored: &Stored) -> Result<Stored, Error> {
-        let old = &stored.credentials;
-        let refresh = old.refresh.as_ref().ok_or_else(|| self.signed_out())?;
-        let auth = self.auth_of(old)?;
+    /// Spends the refresh token.
+    async fn exchange(&self, auth: &AuthConfig, refresh: &RefreshToken) -> Result<(Keys<'_>, TokenResponse), Error> {
         let http = &self.system.http;
         // Without the keys nothing could be verified, and the refresh token would be spent for nothing.
-        let mut keys = Keys::fetch(http, &auth.issuer).await?;
-        let response = self.request(&auth, refresh).await?;
-        let renewed = response.refresh_token.clone().or_else(|| old.refresh.clone());
-        match self.verify(&auth, &mut keys, old, response).await {
-            Ok(credentials) => {
-                let fresh =
-                    Stored { store: stored.store, credentials: Credentials { refresh: renewed, ..credentials } };
-                self.replace(fresh.clone()).await?;
-                Ok(fresh)
+        let keys = self.persist(async || Keys::fetch(http, &auth.issuer).await).await?;
+        let response = self.persist(async || Ok(auth.refresh(http, refresh).await?)).await?;
+        Ok((keys, response))
+    }
+
+    /// Verifies and stores what came for the refresh token, before anyone sees it.
+    async fn keep(
+        &self,
+        stored: Stored,
+        reason: &Reason,
+        auth: &AuthConfig,
+        mut keys: Keys<'_>,
+        response: TokenResponse,
+    ) -> Result<Stored, Error> {
+        let refresh = response.refresh_token.clone().or_else(|| stored.credentials.refresh.clone());
+        match self.verify(auth, &mut keys, &stored.credentials, response).await {
+            Ok(verified) => {
+                let credentials = Credentials { refresh, ..verified };
+                if self.replace(&stored, credentials.clone()).await? {
+                    return Ok(Stored { store: stored.store, credentials });
+                }
+                // The person has signed in or out meanwhile, and means that.
+                self.as_it_is(self.login().await?, &Reason::Stale)
             }
             Err(refused) => {
                 // The old refresh token is spent: without the new one the login would be lost over a bad answer.
-                let kept = Credentials { refresh: renewed, ..old.clone() };
-                self.replace(Stored { store: stored.store, credentials: kept }).await?;
-                Err(refused)
+                let kept = Credentials { refresh, ..stored.credentials.clone() };
+                self.replace(&stored, kept).await?;
+                self.make_do_with(stored, reason, refused)
             }
+        }
+    }
+
+    /// Takes a refresh token that the issuer has called worthless out of the store, so that nobody tries it again. The rest
+    /// stays, to tell whose login it was and when it ended.
+    async fn end(&self, stored: Stored, refused: TokenError) -> Result<Stored, Error> {
+        self.replace(&stored, Credentials { refresh: None, ..stored.credentials.clone() }).await?;
+        match self.login().await {
+            Ok(other) if self.supersedes(&other, &stored) => Ok(other),
+            Ok(_) | Err(_) => Err(Error::LoginEnded { domain: self.domain.to_string(), refused }),
         }
     }
 
@@ -174,19 +224,19 @@ impl Session<'_> {
         })
     }
 
-    /// Asks for new tokens, again where the first request cannot have cost anything.
-    async fn request(&self, auth: &AuthConfig, refresh: &RefreshToken) -> Result<TokenResponse, Error> {
-        let mut lost_an_answer = false;
-        let mut attempt = 1;
+    /// Makes an attempt, and further ones where the failure may pass and a repetition does no harm.
+    async fn persist<T>(&self, attempt: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
+        let mut repeated = false;
+        let mut attempts = 1;
         loop {
-            let failure = match auth.refresh(&self.system.http, refresh).await {
-                Ok(response) => return Ok(response),
+            let failure = match attempt().await {
+                Ok(outcome) => return Ok(outcome),
                 Err(failure) => failure,
             };
-            let Some(pause) = pause(&failure, attempt, &mut lost_an_answer) else { return Err(failure.into()) };
-            attempt += 1;
+            let Some(pause) = pause(&failure, attempts, &mut repeated) else { return Err(failure) };
+            attempts += 1;
             let pause = pause + self.jitter(pause)?;
-            tracing::info!(%failure, ?pause, "the refresh is tried again");
+            tracing::info!(%failure, ?pause, "trying again");
             tokio::time::sleep(pause).await;
         }
     }
@@ -196,16 +246,6 @@ impl Session<'_> {
         let mut byte = [0];
         self.system.random.fill(&mut byte)?;
         Ok(pause * u32::from(byte[0]) / 512)
-    }
-
-    /// Takes a refresh token that the issuer has called worthless out of the store, so that nobody tries it again.
-    async fn mark_as_spent(&self, tried: Stored) -> Result<(), Error> {
-        // Whoever signed in meanwhile without our lock, as the Go CLI does, keeps what they have.
-        if self.stored().await?.as_ref() != Some(&tried) {
-            return Ok(());
-        }
-        let credentials = Credentials { refresh: None, ..tried.credentials };
-        self.replace(Stored { store: tried.store, credentials }).await
     }
 }
 
@@ -220,29 +260,35 @@ pub fn earlier(expires_at: Timestamp, issued_at: Option<Timestamp>, expires_in: 
     told.map_or(expires_at, |told| told.min(expires_at))
 }
 
-/// How long to wait before the next attempt; `None` if there must not be one. A request whose answer was lost may have
-/// spent the refresh token, and is repeated at most once, within the time that issuers allow for just that.
-fn pause(failure: &TokenEndpointError, attempt: u32, lost_an_answer: &mut bool) -> Option<Duration> {
-    let usual = PAUSE * 2_u32.pow(attempt - 1);
-    if attempt >= ATTEMPTS {
+/// How long to wait before the next attempt; `None` if there must not be one.
+///
+/// A request that may have been acted upon is repeated once, and soon. If it did spend the refresh token, the new one is
+/// lost with the answer, and only within the time that an issuer allows for just that is the old one still good for
+/// another. Where none is allowed the repetition costs nothing that was not lost already.
+fn pause(failure: &Error, attempts: u32, repeated: &mut bool) -> Option<Duration> {
+    let (may_have_acted, asked_for) = match failure {
+        Error::Token(TokenEndpointError::Refused(refused)) if refused.may_pass() => {
+            (refused.status >= 500, refused.retry_after)
+        }
+        Error::Http(HttpError { fault, .. }) | Error::Token(TokenEndpointError::Http(HttpError { fault, .. })) => {
+            match fault {
+                Fault::Dns | Fault::Connect(_) => (false, None),
+                Fault::Timeout(_) | Fault::Interrupted => (true, None),
+                Fault::Status { status: 429, retry_after, .. } => (false, *retry_after),
+                Fault::Status { status: 500..=599, retry_after, .. } => (true, *retry_after),
+                Fault::NotHttps
+                | Fault::Setup(_)
+                | Fault::Certificate(_)
+                | Fault::TooLarge { .. }
+                | Fault::Redirect { .. }
+                | Fault::Status { .. }
+                | Fault::NotUnderstood => return None,
+            }
+        }
+        _ => return None,
+    };
+    if attempts >= ATTEMPTS || (may_have_acted && std::mem::replace(repeated, true)) {
         return None;
     }
-    match failure {
-        TokenEndpointError::Http(HttpError { fault, .. }) => match fault {
-            Fault::Dns | Fault::Connect(_) => Some(usual),
-            Fault::Timeout(_) | Fault::Interrupted => (!std::mem::replace(lost_an_answer, true)).then_some(usual),
-            Fault::Status { status: 429 | 500..=599, retry_after, .. } => {
-                Some(retry_after.unwrap_or(usual)).filter(|pause| *pause <= LONGEST_PAUSE)
-            }
-            Fault::NotHttps
-            | Fault::Setup(_)
-            | Fault::Certificate(_)
-            | Fault::TooLarge { .. }
-            | Fault::Redirect { .. }
-            | Fault::Status { .. }
-            | Fault::NotUnderstood => None,
-        },
-        TokenEndpointError::Refused(refused) => (refused.code == ErrorCode::TooManyRequests).then_some(usual),
-        TokenEndpointError::TokenType(_) => None,
-    }
+    Some(asked_for.unwrap_or(PAUSE * 2_u32.pow(attempts - 1))).filter(|pause| *pause <= LONGEST_PAUSE)
 }

@@ -94,6 +94,14 @@ impl Ui {
 
     /// One bare line on stdout, for scripts. That nobody reads any more is no error; that it cannot be written is.
     pub fn data(&self, line: &str) -> Result<(), UiError> {
+        match self.hand_over(line) {
+            Err(UiError::Io(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// One bare line on stdout that was the whole point of the command: that nobody reads it is an error too.
+    pub fn hand_over(&self, line: &str) -> Result<(), UiError> {
         self.beside_progress(|| {
             let mut out = lock(&self.0.out);
             let written = writeln!(out, "{line}").and_then(|()| out.flush());
@@ -101,10 +109,7 @@ impl Ui {
                 // stdout may be the same terminal, where a line feed alone doesn't return to the first column.
                 let _ = write!(lock(&self.0.err), "\r");
             }
-            match written {
-                Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(UiError::Io(error)),
-                Ok(()) | Err(_) => Ok(()),
-            }
+            written.map_err(UiError::Io)
         })
     }
 
@@ -330,6 +335,7 @@ mod tests {
         let (ui, _) = Ui::captured(false, "");
         *lock(&ui.0.out) = Box::new(Failing(ErrorKind::BrokenPipe));
         assert!(ui.data("x").is_ok());
+        assert!(matches!(ui.hand_over("x"), Err(UiError::Io(error)) if error.kind() == ErrorKind::BrokenPipe));
         *lock(&ui.0.out) = Box::new(Failing(ErrorKind::StorageFull));
         assert!(matches!(ui.data("x"), Err(UiError::Io(error)) if error.kind() == ErrorKind::StorageFull));
     }

@@ -88,17 +88,24 @@ impl State {
         if !email.contains('@') || request.form("password").unwrap_or_default().is_empty() {
             return login_page(request, &email, "An e-mail address and a password are needed. Any will do.");
         }
+        let code = self.begin(request.clone(), &email);
+        self.call_back(redirect_uri, request, json!({"code": code}))
+    }
+
+    /// A login that has its code; the code.
+    pub(super) fn begin(&mut self, request: Request, email: &str) -> String {
         let code = self.next("code-");
         let login = Login {
-            request: request.clone(),
-            person: self.person(&email),
+            request,
+            person: self.person(email),
             code: code.clone(),
             code_spent: false,
             refresh_tokens: Vec::new(),
+            rotated_at: 0,
             revoked: false,
         };
         self.logins.push(login);
-        self.call_back(redirect_uri, request, json!({"code": code}))
+        code
     }
 
     fn call_back(&self, redirect_uri: &str, request: &Request, mut parameters: Value) -> Answer {
@@ -206,8 +213,11 @@ impl State {
         let Some(index) = self.logins.iter().position(|login| login.refresh_tokens.contains(&token)) else {
             return oauth_error(403, "invalid_grant", "unknown or invalid refresh token");
         };
+        let (now, overlap) = (self.now(), self.options.overlap);
         let login = &mut self.logins[index];
-        let replayed = login.refresh_tokens.last() != Some(&token);
+        let is_last = login.refresh_tokens.last() == Some(&token);
+        let is_before_last = login.refresh_tokens.iter().rev().nth(1) == Some(&token);
+        let replayed = !is_last && (!is_before_last || now >= login.rotated_at + overlap);
         self.replays += usize::from(replayed);
         login.revoked |= replayed;
         if login.revoked {
@@ -217,13 +227,14 @@ impl State {
     }
 
     /// Tokens for a login: the first, which come with its nonce, or renewed ones.
-    fn token_response(&mut self, index: usize, first: bool) -> Answer {
+    pub(super) fn token_response(&mut self, index: usize, first: bool) -> Answer {
         let Login { request, person, .. } = self.logins[index].clone();
         let scope = request.query("scope").unwrap_or_default();
         let organization = request.query("organization");
         let renewed = if first { has_scope(scope, "offline_access") } else { self.options.rotation };
         let refresh_token = renewed.then(|| self.next("v1.refresh-"));
         self.logins[index].refresh_tokens.extend(refresh_token.clone());
+        self.logins[index].rotated_at = self.now();
         let access = self.access_claims(&person, scope, organization);
         let access = self.patched(Part::AccessToken, access);
         let nonce = request.query("nonce").filter(|_| first);

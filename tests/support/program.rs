@@ -5,25 +5,28 @@ use std::collections::{HashMap, HashSet};
 use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::pin;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use astro_login::browser::Browser;
 use astro_login::commands::login::{Login, Mode as LoginMode, TokenArgument, login};
-use astro_login::credentials::{CredentialStore, Credentials, StoreError};
+use astro_login::credentials::{CredentialStore, Credentials, Kind, StoreError};
 use astro_login::domain::Domain;
 use astro_login::environment::Environment;
 use astro_login::error::Error;
 use astro_login::http::Http;
 use astro_login::system::{OsRandom, System};
+use astro_login::token::{AccessToken, RefreshToken};
 use astro_login::ui::{Captured, Ui};
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use ring::rand::SystemRandom;
+use serde_json::json;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{FakeBrowser, Mode, Options, Page, Service, TestHome};
+use super::{AUDIENCE, CLIENT_ID, FakeBrowser, Mode, Options, Page, Service, TestHome};
 
 /// The time in a world whose clocks stand still.
 pub const NOON: &str = "2026-11-24T12:00:00Z";
@@ -244,6 +247,82 @@ impl Stage {
         })
         .await;
         Outcome { result, stdout: captured.stdout(), stderr: captured.stderr() }
+    }
+
+    /// `astro` itself, as a process of its own in this home and with nothing of this process's environment. A browser that
+    /// it opens leaves a file called `opened` in the home.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let home = self.home.path();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_astro"));
+        command.args(arguments).env_clear().env("HOME", home).env("ASTRO_HOME", home).current_dir(home);
+        command.env("BROWSER", "touch opened").env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus");
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// A login that Ada made a day ago, of which the access token ends in so many seconds, or has ended. Nobody keeps it yet.
+    pub fn earlier_login(&self, seconds: i64) -> Credentials {
+        let tokens = self.service.log_in("ada@example.com");
+        let end = now() + SignedDuration::from_secs(seconds);
+        let end = Timestamp::from_second(end.as_second()).unwrap();
+        let start = end - SignedDuration::from_hours(24);
+        let claims = json!({"iat": start.as_second(), "exp": end.as_second()});
+        Credentials {
+            kind: Kind::User,
+            access: AccessToken::new(self.service.access_token(&claims)),
+            refresh: tokens["refresh_token"].as_str().map(RefreshToken::new),
+            issuer: self.service.issuer(),
+            client_id: CLIENT_ID.to_owned(),
+            audience: AUDIENCE.to_owned(),
+            sub: "auth0|ada@example.com".to_owned(),
+            email: Some("ada@example.com".to_owned()),
+            issued_at: Some(start),
+            expires_at: Some(end),
+        }
+    }
+
+    /// Leaves `credentials` in the keychain.
+    pub fn keep_in_keychain(&self, credentials: &Credentials) {
+        self.keychain.put(&self.service.domain(), credentials.clone());
+    }
+
+    /// Leaves `credentials` in config.yaml as the Go CLI does, among its other settings and a private cluster's context.
+    pub fn keep_in_config(&self, credentials: &Credentials) {
+        let domain = self.service.domain();
+        let refresh = credentials.refresh.as_ref().map_or("\"\"", |token| token.expose());
+        let end = credentials.expires_at.unwrap().display_with_offset(jiff::tz::offset(1));
+        self.home.write_config(&format!(
+            "\
+auto_select: \"false\"
+cloud:
+    api:
+        port: \"443\"
+        protocol: https
+        ws_protocol: wss
+context: {domain}
+contexts:
+    gcp0001_example_com:
+        domain: gcp0001.example.com
+        token: eyJPRIVATE
+        workspace: ck05r3bor07h40d02y2hw4n4v
+    {domain}:
+        domain: {domain}
+        expiresin: {end:.9}
+        last_used_workspace: cl0v1p6lc728255byzyfs7lw21
+        organization: clkvh3b46003m01kbalgwwdcy
+        organization_product: HOSTED
+        refreshtoken: {refresh}
+        token: Bearer {}
+        user_email: ada@example.com
+        workspace: cl0v1p6lc728255byzyfs7lw21
+page_size: \"20\"
+postgres:
+    port: \"5432\"
+    tag: \"12.6\"
+show_warnings: \"true\"
+",
+            credentials.access.expose()
+        ));
     }
 
     /// What the keychain holds for the service's domain.

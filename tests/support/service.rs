@@ -28,7 +28,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use url::{Url, form_urlencoded};
 
 // By path, because the demo includes this file from elsewhere.
@@ -87,6 +87,8 @@ pub enum Fault {
     Redirect(String),
     /// No answer at all, and the request is not acted upon.
     Stall,
+    /// The request is acted upon and answered once the path is healed.
+    Hold,
     /// The request is acted upon, but the connection ends in the middle of the answer.
     CloseMidBody,
 }
@@ -144,6 +146,7 @@ pub struct Service {
 struct Shared {
     state: Mutex<State>,
     arrived: Condvar,
+    healed: Notify,
 }
 
 impl Shared {
@@ -157,7 +160,11 @@ impl Service {
     pub fn start(options: Options) -> Self {
         let (port, listeners) = listen(options.port);
         let issuer = options.issuer.clone().unwrap_or_else(|| format!("http://localhost:{port}/"));
-        let shared = Arc::new(Shared { state: Mutex::new(State::new(options, issuer)), arrived: Condvar::new() });
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State::new(options, issuer)),
+            arrived: Condvar::new(),
+            healed: Notify::new(),
+        });
         let (stop, stopped) = oneshot::channel();
         let serving = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
@@ -216,6 +223,7 @@ impl Service {
     /// Ends what [`fail`](Self::fail) began, for requests that come from now on.
     pub fn heal(&self, path: &str) {
         self.shared.lock().faults.remove(path);
+        self.shared.healed.notify_waiters();
     }
 
     /// Every request so far, in the order of arrival.
@@ -258,6 +266,17 @@ impl Service {
     /// How often a code or a refresh token was spent that had been spent before.
     pub fn replays(&self) -> usize {
         self.shared.lock().replays
+    }
+
+    /// A login that was made elsewhere: what the token endpoint answered there.
+    pub fn log_in(&self, email: &str) -> Value {
+        let mut state = self.shared.lock();
+        let query = vec![("scope".to_owned(), "openid profile email offline_access".to_owned())];
+        let (method, path) = ("GET".to_owned(), "/authorize".to_owned());
+        state.begin(Request { method, path, query, headers: BTreeMap::new(), body: String::new() }, email);
+        let index = state.logins.len() - 1;
+        state.logins[index].code_spent = true;
+        serde_json::from_str(state.token_response(index, true).body()).unwrap()
     }
 
     /// An access token for the first person, as the website makes them, with its claims patched.
@@ -355,6 +374,16 @@ async fn handle(
         Some(Fault::Body(body)) => answer(200, "application/json", body),
         Some(Fault::Redirect(to)) => redirect(307, &to),
         Some(Fault::Stall) => future::pending().await,
+        Some(Fault::Hold) => {
+            loop {
+                let healed = shared.healed.notified();
+                if !shared.lock().faults.contains_key(&request.path) {
+                    break;
+                }
+                healed.await;
+            }
+            shared.lock().answer(&request)
+        }
         Some(Fault::CloseMidBody) => {
             let answer = shared.lock().answer(&request);
             return Ok(answer.map(|body| Either::Right(Torn::new(body))));
@@ -410,6 +439,8 @@ struct Login {
     code: String,
     code_spent: bool,
     refresh_tokens: Vec<String>,
+    /// When the last of them was made.
+    rotated_at: i64,
     revoked: bool,
 }
 

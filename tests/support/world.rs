@@ -17,6 +17,9 @@ pub struct Options {
     pub token_lifetime: i64,
     /// Whether a refresh token is good for one use only. Spending one twice then revokes its whole family.
     pub rotation: bool,
+    /// For how many seconds after a rotation the token before the last may be spent again, as when an answer was lost.
+    /// Auth0 allows none unless it is told to.
+    pub overlap: i64,
     /// Whether the callback carries `iss`, and the metadata say so (RFC 9207).
     pub iss_in_callback: bool,
     /// Which of the two keys signs: 0 or 1.
@@ -109,6 +112,7 @@ impl Default for Options {
             delay: Duration::ZERO,
             token_lifetime: 86_400,
             rotation: true,
+            overlap: 0,
             iss_in_callback: false,
             signing_key: 0,
             second_key_after: usize::MAX,
