@@ -372,6 +372,12 @@ proptest! {
         document.clear_context(&domain("astronomer.io")).unwrap();
         let gone = diff(&logged_in, document.as_str());
         prop_assert_eq!(gone.len(), 6, "{:?}", gone);
+        let cleared = document.as_str().to_owned();
+        document.delete_context(&domain("astronomer.io")).unwrap();
+        prop_assert!(document.contexts().iter().all(|context| context.domain == "x"));
+        let deleted = diff(&cleared, document.as_str());
+        prop_assert!(deleted.iter().all(|line| line.starts_with('-')), "{:?}", deleted);
+        prop_assert!(deleted.len() <= cleared.lines().count() - before.concat().lines().count() - after.concat().lines().count());
     }
 
     #[test]
