@@ -121,12 +121,9 @@ pub enum Error {
         /// The domains.
         domains: String,
     },
-    /// config.yaml has no such context.
-    #[error("there is no context `{domain}`")]
-    NoContext {
-        /// The domain, safe to print.
-        domain: String,
-    },
+    /// config.yaml has no context at all.
+    #[error("there is no context yet")]
+    NoContexts,
     /// Without a terminal to ask in, something has to be named.
     #[error("which {what}? There is no terminal to ask in")]
     NothingNamed {
@@ -259,7 +256,7 @@ impl Error {
             | Self::NoOrganization
             | Self::NoOrganizationChosen
             | Self::NoWorkspace
-            | Self::NoContext { .. }
+            | Self::NoContexts
             | Self::Remains { .. }
             | Self::NotFound(_)
             | Self::Config(_)
@@ -329,13 +326,13 @@ impl Error {
             Self::ApiTokenRefused => "unset it to use your login, or make another token in the Astro UI",
             Self::NothingGranted | Self::GrantNotConfirmed => "make another API token in the Astro UI",
             Self::Remains { .. } => "see above; run `astro logout` again once the cause is gone",
-            Self::NoContext { .. } => "`astro context list` shows those there are; `astro login DOMAIN` makes one",
+            Self::NoContexts => "`astro login` makes one",
             Self::NothingNamed { .. } => "name it on the command line",
             Self::NotForced => "use `--force` to delete it without being asked",
             Self::NoOrganizationChosen => "choose one with `astro organization switch`",
             Self::NoWorkspace => "ask the owner of your organization for access to one",
             Self::NoOrganization => "ask the owner of your organization to invite you, then run `astro login` again",
-            Self::NotFound(_) => "`astro organization list` and `astro workspace list` show those there are",
+            Self::NotFound(not_found) => return Some(not_found.hint()),
             Self::Config(error) => error.hint(),
             Self::Store(error) => store_hint(error),
             Self::Listen(_) => {

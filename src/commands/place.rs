@@ -22,15 +22,15 @@ enum Choice<'a, T> {
     Empty,
 }
 
-/// A flag named something that cannot be chosen.
+/// What was named cannot be chosen.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotFound {
     /// Nothing has this name or identifier.
     #[error("you have no {kind} `{wanted}`; there is {}", listing(.known))]
     Nothing {
-        /// `organization` or `workspace`.
+        /// `context`, `organization` or `workspace`.
         kind: &'static str,
-        /// What the flag said.
+        /// What was typed, safe to print.
         wanted: String,
         /// What there is instead.
         known: Vec<String>,
@@ -38,13 +38,21 @@ pub enum NotFound {
     /// Several have this name.
     #[error("several {kind}s are called `{wanted}`; name one by its ID: {}", listing(.ids))]
     Ambiguous {
-        /// `organization` or `workspace`.
+        /// `context`, `organization` or `workspace`.
         kind: &'static str,
-        /// What the flag said.
+        /// What was typed, safe to print.
         wanted: String,
         /// Their identifiers.
         ids: Vec<String>,
     },
+}
+
+impl NotFound {
+    /// What the person can do about it.
+    pub fn hint(&self) -> String {
+        let (Self::Nothing { kind, .. } | Self::Ambiguous { kind, .. }) = self;
+        format!("`astro {kind} list` shows those there are")
+    }
 }
 
 /// The first few of a list, in one line.
@@ -61,7 +69,6 @@ fn listing(names: &[String]) -> String {
 pub(super) trait Named {
     const KIND: &'static str;
     const QUESTION: &'static str;
-    const FLAG: &'static str;
     fn id(&self) -> &str;
     fn name(&self) -> &str;
 }
@@ -69,7 +76,6 @@ pub(super) trait Named {
 impl Named for Organization {
     const KIND: &'static str = "organization";
     const QUESTION: &'static str = "Organization:";
-    const FLAG: &'static str = "--organization";
     fn id(&self) -> &str {
         &self.id
     }
@@ -81,7 +87,6 @@ impl Named for Organization {
 impl Named for Workspace {
     const KIND: &'static str = "workspace";
     const QUESTION: &'static str = "Workspace:";
-    const FLAG: &'static str = "--workspace";
     fn id(&self) -> &str {
         &self.id
     }
@@ -90,23 +95,23 @@ impl Named for Workspace {
     }
 }
 
-/// The one that a flag names: by its identifier, else by its name in any case.
+/// The one that was named: by its identifier, by its very name, or by its name in any case.
 fn named<T: Named>(list: &[T], wanted: &str) -> Result<usize, NotFound> {
-    if let Some(found) = list.iter().position(|it| it.id() == wanted) {
-        return Ok(found);
-    }
-    let folded = wanted.trim().to_lowercase();
-    let matching: Vec<usize> = (0..list.len()).filter(|&it| list[it].name().to_lowercase() == folded).collect();
-    let wanted = crate::text::clean(wanted, 100);
-    match matching.as_slice() {
-        [one] => Ok(*one),
-        [] => {
-            let known = list.iter().map(|it| it.name().to_owned()).collect();
-            Err(NotFound::Nothing { kind: T::KIND, wanted, known })
-        }
-        several => {
+    let wanted = crate::text::clean(wanted, 200);
+    let folded = wanted.to_lowercase();
+    let all = |matches: &dyn Fn(&T) -> bool| (0..list.len()).filter(|&it| matches(&list[it])).collect::<Vec<_>>();
+    let by_id = all(&|it| it.id() == wanted);
+    let by_name = all(&|it| it.name() == wanted);
+    let by_any_case = all(&|it| it.name().to_lowercase() == folded);
+    match [by_id, by_name, by_any_case].into_iter().find(|found| !found.is_empty()).as_deref() {
+        Some([one]) => Ok(*one),
+        Some(several) => {
             let ids = several.iter().map(|&it| list[it].id().to_owned()).collect();
             Err(NotFound::Ambiguous { kind: T::KIND, wanted, ids })
+        }
+        None => {
+            let known = list.iter().map(|it| it.name().to_owned()).collect();
+            Err(NotFound::Nothing { kind: T::KIND, wanted, known })
         }
     }
 }
@@ -155,48 +160,57 @@ pub(super) async fn settle_organization(
     match organization(&all, wanted, current, email)? {
         Choice::One(organization) => Ok(Some(organization.clone())),
         Choice::Empty => Err(Error::NoOrganization),
-        Choice::Open => Ok(ask(ui, &all).await?.map(|it| all.swap_remove(it))),
+        Choice::Open => Ok(ask(ui, &all, "--organization").await?.map(|it| all.swap_remove(it))),
     }
 }
 
-/// Chooses a workspace likewise. None also where there is none.
+/// Chooses a workspace likewise. None also where there is none. `how` is what a person types to choose one.
 pub(super) async fn settle_workspace(
     ui: &Ui,
     mut all: Vec<Workspace>,
     wanted: Option<&str>,
     last_used: Option<&str>,
+    how: &str,
 ) -> Result<Option<Workspace>, Error> {
     match workspace(&all, wanted, last_used)? {
         Choice::One(workspace) => Ok(Some(workspace.clone())),
         Choice::Empty => Ok(None),
-        Choice::Open => Ok(ask(ui, &all).await?.map(|it| all.swap_remove(it))),
+        Choice::Open => Ok(ask(ui, &all, how).await?.map(|it| all.swap_remove(it))),
     }
 }
 
-/// The one that was named, else the one that the person chooses. None where there is none.
-pub(super) async fn pick<T: Named>(ui: &Ui, mut all: Vec<T>, wanted: Option<&str>) -> Result<Option<T>, Error> {
+/// The one that was named, else the one that the person chooses, beginning at the one in use. None where there is none.
+pub(super) async fn pick<T: Named>(
+    ui: &Ui,
+    mut all: Vec<T>,
+    wanted: Option<&str>,
+    current: Option<&str>,
+) -> Result<Option<T>, Error> {
     if all.is_empty() {
         return Ok(None);
     }
-    let chosen = match wanted {
-        Some(wanted) => named(&all, wanted)?,
-        None => ui.choose(T::QUESTION, labels(&all), 0).await?,
+    let chosen = if let Some(wanted) = wanted {
+        named(&all, wanted)?
+    } else {
+        let current = all.iter().position(|it| Some(it.id()) == current);
+        ui.choose(T::QUESTION, labels(&all), current.unwrap_or_default()).await?
     };
     Ok(Some(all.swap_remove(chosen)))
 }
 
 /// Lets the person choose. Where there is nobody to ask, says how a choice is made, and makes none.
-async fn ask<T: Named>(ui: &Ui, all: &[T]) -> Result<Option<usize>, Error> {
+async fn ask<T: Named>(ui: &Ui, all: &[T], how: &str) -> Result<Option<usize>, Error> {
     let labels = labels(all);
     if ui.can_ask() {
         return Ok(Some(ui.choose(T::QUESTION, labels, 0).await?));
     }
-    let (kind, flag, count) = (T::KIND, T::FLAG, all.len());
-    ui.warn(&format!("no {kind} is chosen: there are {count} ({}); name one with `{flag}`", listing(&labels)));
+    let (kind, count) = (T::KIND, all.len());
+    ui.warn(&format!("no {kind} is chosen: there are {count} ({}); name one with `{how}`", listing(&labels)));
     Ok(None)
 }
 
-/// Writes organization and workspace into the domain's context.
+/// Writes organization and workspace into the domain's context. The last used workspace outlives a choice of none: it is
+/// taken up again where its organization is.
 pub(super) async fn write(
     session: &Session<'_>,
     organization: &Organization,
@@ -209,8 +223,10 @@ pub(super) async fn write(
             document.update_context(&domain, |context| {
                 context.organization = Some(organization.id);
                 context.organization_product = Some(organization.product);
-                context.workspace.clone_from(&workspace);
-                context.last_used_workspace = workspace;
+                if workspace.is_some() {
+                    context.last_used_workspace.clone_from(&workspace);
+                }
+                context.workspace = workspace;
             })
         })
     })
@@ -294,8 +310,9 @@ mod tests {
         let list = organizations();
         let nothing = named(&list, "gamma").unwrap_err();
         assert_eq!(nothing.to_string(), "you have no organization `gamma`; there is Acme, Beta, beta");
-        let several = named(&list, "beta").unwrap_err();
-        assert_eq!(several.to_string(), "several organizations are called `beta`; name one by its ID: o2, o3");
+        assert_eq!(named(&list, "beta"), Ok(2), "the very name wins");
+        let several = named(&list, "BETA").unwrap_err();
+        assert_eq!(several.to_string(), "several organizations are called `BETA`; name one by its ID: o2, o3");
     }
 
     #[test]

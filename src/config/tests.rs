@@ -165,7 +165,10 @@ fn a_deleted_context_goes_whole() {
     let table = [
         ("contexts:\n  localhost:\n    domain: localhost\n    x: {y: [1]}\nz: 1\n", "contexts: {}\nz: 1\n"),
         ("contexts: # all\n  # ours\n  localhost: {token: x}", "contexts: {} # all\n  # ours\n"),
-        ("contexts:\n  a:\n    b: c\n  LOCALHOST: # old\n    # note\n    t: |\n      x\n\nz: 1\n", "contexts:\n  a:\n    b: c\n\nz: 1\n"),
+        (
+            "contexts:\n  a:\n    b: c\n  LOCALHOST: # old\n    # note\n    t: |\n      x\n\nz: 1\n",
+            "contexts:\n  a:\n    b: c\n\nz: 1\n",
+        ),
         ("contexts:\n  localhost:\n    b: c\n  # of a\n  a: {}\n", "contexts:\n  # of a\n  a: {}\n"),
         ("contexts: {localhost: {token: x}}\n", "contexts: {}\n"),
         ("contexts: {localhost: {token: x}, a: {b: c}}\n", "contexts: {a: {b: c}}\n"),

@@ -80,7 +80,7 @@ impl Attempt<'_> {
         };
         let last_used = current.workspace.or(current.last_used_workspace);
         let wanted = self.login.workspace.as_deref();
-        let workspace = place::settle_workspace(ui, workspaces, wanted, last_used.as_deref()).await;
+        let workspace = place::settle_workspace(ui, workspaces, wanted, last_used.as_deref(), "--workspace").await;
         // An organization is worth keeping even if the choice of a workspace is broken off.
         place::write(&self.session, &organization, workspace.as_ref().ok().and_then(Option::as_ref)).await?;
         Ok(Some(Place { organization, workspace: workspace? }))
