@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 
 use crate::api::ListError;
 use crate::browser::NoBrowser;
-use crate::commands::place::NotFound;
+use crate::choice::NotFound;
 use crate::config::ConfigError;
 use crate::credentials::StoreError;
 use crate::domain::{Domain, DomainError};
@@ -148,12 +148,9 @@ pub enum Error {
         /// The domains.
         domains: String,
     },
-    /// config.yaml has no such context.
-    #[error("there is no context `{domain}`")]
-    NoContext {
-        /// The domain, safe to print.
-        domain: String,
-    },
+    /// config.yaml has no context at all.
+    #[error("there is no context yet")]
+    NoContexts,
     /// Without a terminal to ask in, something has to be named.
     #[error("which {what}? There is no terminal to ask in")]
     NothingNamed {
@@ -294,7 +291,7 @@ impl Error {
             | Self::NoOrganization
             | Self::NoOrganizationChosen
             | Self::NoWorkspace
-            | Self::NoContext { .. }
+            | Self::NoContexts
             | Self::Remains { .. }
             | Self::NotFound(_)
             | Self::Config(_)
@@ -358,13 +355,13 @@ impl Error {
             Self::Remains { .. } => {
                 "the warnings say what remains; where it is on this machine, run `astro logout` again once the cause is gone"
             }
-            Self::NoContext { .. } => "`astro context list` shows those there are; `astro login DOMAIN` makes one",
+            Self::NoContexts => "`astro login` makes one",
             Self::NothingNamed { .. } => "name it on the command line",
             Self::NotForced => "use `--force` to delete it without being asked",
             Self::NoOrganizationChosen => "choose one with `astro organization switch`",
             Self::NoWorkspace => "ask the owner of your organization for access to one",
             Self::NoOrganization => "ask the owner of your organization to invite you, then run `astro login` again",
-            Self::NotFound(_) => "`astro organization list` and `astro workspace list` show those there are",
+            Self::NotFound(not_found) => return Some(not_found.hint()),
             Self::Config(error) => error.hint(),
             Self::Store(error) => store_hint(error),
             Self::Listen(_) => {

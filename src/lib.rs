@@ -3,6 +3,7 @@
 pub mod api;
 pub mod aside;
 pub mod browser;
+pub mod choice;
 pub mod cli;
 pub mod commands;
 pub mod config;

@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails so")]
 
+#[path = "support/diff.rs"]
+mod diff;
+
 use std::fs;
 use std::path::Path;
 
 use astro_login::config::{Config, Document, DocumentError};
 use astro_login::domain::Domain;
 use astro_login::token::{AccessToken, RefreshToken};
+use diff::diff;
 use proptest::prelude::*;
 
 /// As the Go CLI writes it, with two contexts that are none of our business.
@@ -139,34 +143,6 @@ fn write(home: &Path, text: &str) -> Config {
 
 fn text(config: &Config) -> String {
     fs::read_to_string(config.path()).unwrap()
-}
-
-/// Lines that went, marked `-`, and lines that came, marked `+`, in the order of the longest common subsequence.
-fn diff(before: &str, after: &str) -> Vec<String> {
-    let (before, after): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
-    let mut common = vec![vec![0; after.len() + 1]; before.len() + 1];
-    for one in (0..before.len()).rev() {
-        for other in (0..after.len()).rev() {
-            common[one][other] = if before[one] == after[other] {
-                common[one + 1][other + 1] + 1
-            } else {
-                common[one + 1][other].max(common[one][other + 1])
-            };
-        }
-    }
-    let (mut one, mut other, mut lines) = (0, 0, Vec::new());
-    while one < before.len() || other < after.len() {
-        if one < before.len() && other < after.len() && before[one] == after[other] {
-            (one, other) = (one + 1, other + 1);
-        } else if other == after.len() || (one < before.len() && common[one + 1][other] >= common[one][other + 1]) {
-            lines.push(format!("-{}", before[one]));
-            one += 1;
-        } else {
-            lines.push(format!("+{}", after[other]));
-            other += 1;
-        }
-    }
-    lines
 }
 
 fn log_in(document: &mut Document, name: &str) -> Result<(), DocumentError> {
@@ -372,6 +348,17 @@ proptest! {
         document.clear_context(&domain("astronomer.io")).unwrap();
         let gone = diff(&logged_in, document.as_str());
         prop_assert_eq!(gone.len(), 6, "{:?}", gone);
+        let cleared = document.as_str().to_owned();
+        // Anchors behind a deleted one would be others than before; then the whole deletion is refused.
+        if let Err(refused) = document.delete_context(&domain("astronomer.io")) {
+            prop_assert!(ours.concat().contains('&'), "{refused} in {start}");
+            prop_assert_eq!(document.as_str(), cleared);
+            return Ok(());
+        }
+        prop_assert!(document.contexts().iter().all(|context| context.domain == "x"));
+        let deleted = diff(&cleared, document.as_str());
+        prop_assert!(deleted.iter().all(|line| line.starts_with('-')), "{:?}", deleted);
+        prop_assert!(deleted.len() <= cleared.lines().count() - before.concat().lines().count() - after.concat().lines().count());
     }
 
     #[test]

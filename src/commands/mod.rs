@@ -5,7 +5,7 @@ mod grant;
 pub mod login;
 pub mod logout;
 pub mod organization;
-pub mod place;
+mod place;
 pub mod status;
 mod table;
 pub mod token;

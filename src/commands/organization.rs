@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::place::{self, Named};
+use super::place;
 use super::table::{self, Row};
+use crate::choice::Named;
 use crate::error::Error;
 use crate::session::Session;
 use crate::system::System;
@@ -65,22 +66,30 @@ async fn list(session: &Session<'_>, json: bool) -> Result<(), Error> {
     table::show(session.system, &["NAME", "ID", "PRODUCT"], &rows)
 }
 
-/// Uses another organization, and in it the only workspace, or the one that the person chooses.
+/// Uses another organization, and in it the workspace last used, the only one, or the one that the person chooses. A
+/// choice that is broken off changes nothing.
 async fn switch(session: &Session<'_>, wanted: Option<&str>) -> Result<(), Error> {
     let ui = &session.system.ui;
     if wanted.is_none() && !ui.can_ask() {
         return Err(Error::NothingNamed { what: "organization" });
     }
     let all = session.call(async |api| api.organizations().await).await?;
-    let Some(organization) = place::pick(ui, all, wanted).await? else { return Err(Error::NoOrganization) };
-    let workspaces = session.call(async |api| api.workspaces(&organization.id).await).await?;
     let before = session.context()?;
-    let last_used = before.workspace.filter(|_| before.organization.as_ref() == Some(&organization.id));
-    let workspace = place::settle_workspace(ui, workspaces, None, last_used.as_deref()).await;
-    place::write(session, &organization, workspace.as_ref().ok().and_then(Option::as_ref)).await?;
+    let Some(organization) = place::pick(ui, all, wanted, before.organization.as_deref()).await? else {
+        return Err(Error::NoOrganization);
+    };
+    let workspaces = session.call(async |api| api.workspaces(&organization.id).await).await?;
+    let none = workspaces.is_empty();
+    let last_used = before.workspace.or(before.last_used_workspace);
+    let workspace =
+        place::settle_workspace(ui, workspaces, None, last_used.as_deref(), "astro workspace switch").await?;
+    place::write(session, &organization, workspace.as_ref()).await?;
     ui.success(&format!("The organization is {}", organization.name()));
-    if let Some(workspace) = workspace? {
-        ui.success(&format!("The workspace is {}", workspace.name()));
+    match workspace {
+        Some(workspace) => ui.success(&format!("The workspace is {}", workspace.name())),
+        None if none => ui.say("It has no workspace that you may see"),
+        // Said already.
+        None => {}
     }
     Ok(())
 }

@@ -1,148 +1,12 @@
-//! Where in Astro the person works: one organization, and in it perhaps one workspace.
-//!
-//! A choice is taken from what was asked for, from what was used before, or because there is no other. The first of
-//! several is never taken in silence.
-
-use std::collections::HashMap;
+//! Where in Astro the person works: one organization, and in it perhaps one workspace. Asks where the choice is open,
+//! and writes it down.
 
 use crate::api::{Organization, Workspace};
 use crate::aside::aside;
+use crate::choice::{self, Choice, Named, labels, listing, named};
 use crate::error::Error;
 use crate::session::Session;
 use crate::ui::Ui;
-
-/// What stands behind a choice.
-#[derive(Debug, PartialEq, Eq)]
-enum Choice<'a, T> {
-    /// This one.
-    One(&'a T),
-    /// Only the person can tell.
-    Open,
-    /// There is nothing to choose from.
-    Empty,
-}
-
-/// A flag named something that cannot be chosen.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotFound {
-    /// Nothing has this name or identifier.
-    #[error("you have no {kind} `{wanted}`; there is {}", listing(.known))]
-    Nothing {
-        /// `organization` or `workspace`.
-        kind: &'static str,
-        /// What the flag said.
-        wanted: String,
-        /// What there is instead.
-        known: Vec<String>,
-    },
-    /// Several have this name.
-    #[error("several {kind}s are called `{wanted}`; name one by its ID: {}", listing(.ids))]
-    Ambiguous {
-        /// `organization` or `workspace`.
-        kind: &'static str,
-        /// What the flag said.
-        wanted: String,
-        /// Their identifiers.
-        ids: Vec<String>,
-    },
-}
-
-/// The first few of a list, in one line.
-fn listing(names: &[String]) -> String {
-    const SHOWN: usize = 5;
-    match names.len() {
-        0 => "none".to_owned(),
-        count if count <= SHOWN => names.join(", "),
-        count => format!("{} and {} more", names[..SHOWN].join(", "), count - SHOWN),
-    }
-}
-
-/// What can be named by a flag.
-pub(super) trait Named {
-    const KIND: &'static str;
-    const QUESTION: &'static str;
-    const FLAG: &'static str;
-    fn id(&self) -> &str;
-    fn name(&self) -> &str;
-}
-
-impl Named for Organization {
-    const KIND: &'static str = "organization";
-    const QUESTION: &'static str = "Organization:";
-    const FLAG: &'static str = "--organization";
-    fn id(&self) -> &str {
-        &self.id
-    }
-    fn name(&self) -> &str {
-        &self.name
-    }
-}
-
-impl Named for Workspace {
-    const KIND: &'static str = "workspace";
-    const QUESTION: &'static str = "Workspace:";
-    const FLAG: &'static str = "--workspace";
-    fn id(&self) -> &str {
-        &self.id
-    }
-    fn name(&self) -> &str {
-        &self.name
-    }
-}
-
-/// The one that a flag names: by its identifier, else by its name in any case.
-fn named<T: Named>(list: &[T], wanted: &str) -> Result<usize, NotFound> {
-    if let Some(found) = list.iter().position(|it| it.id() == wanted) {
-        return Ok(found);
-    }
-    let folded = wanted.trim().to_lowercase();
-    let matching: Vec<usize> = (0..list.len()).filter(|&it| list[it].name().to_lowercase() == folded).collect();
-    let wanted = crate::text::clean(wanted, 100);
-    match matching.as_slice() {
-        [one] => Ok(*one),
-        [] => {
-            let known = list.iter().map(|it| it.name().to_owned()).collect();
-            Err(NotFound::Nothing { kind: T::KIND, wanted, known })
-        }
-        several => {
-            let ids = several.iter().map(|&it| list[it].id().to_owned()).collect();
-            Err(NotFound::Ambiguous { kind: T::KIND, wanted, ids })
-        }
-    }
-}
-
-/// The organization: the flag's, the context's, the only one, the one that owns the e-mail's domain.
-fn organization<'a>(
-    list: &'a [Organization],
-    wanted: Option<&str>,
-    current: Option<&str>,
-    email: Option<&str>,
-) -> Result<Choice<'a, Organization>, NotFound> {
-    if let Some(wanted) = wanted {
-        return named(list, wanted).map(|it| Choice::One(&list[it]));
-    }
-    if let Some(known) = known(list, current) {
-        return Ok(known);
-    }
-    let domain = email.and_then(|email| email.rsplit_once('@')).map(|(_, domain)| domain.to_lowercase());
-    let owners: Vec<&Organization> = match domain {
-        Some(domain) => list.iter().filter(|it| it.email_domains.contains(&domain)).collect(),
-        None => Vec::new(),
-    };
-    Ok(if let [owner] = owners.as_slice() { Choice::One(owner) } else { Choice::Open })
-}
-
-/// The workspace: the flag's, the one last used, the only one.
-fn workspace<'a>(
-    list: &'a [Workspace],
-    wanted: Option<&str>,
-    last_used: Option<&str>,
-) -> Result<Choice<'a, Workspace>, NotFound> {
-    match wanted {
-        Some(wanted) => named(list, wanted).map(|it| Choice::One(&list[it])),
-        None => Ok(known(list, last_used).unwrap_or(Choice::Open)),
-    }
-}
 
 /// Chooses an organization, and asks where nothing else decides. None where nobody can be asked.
 pub(super) async fn settle_organization(
@@ -152,51 +16,60 @@ pub(super) async fn settle_organization(
     current: Option<&str>,
     email: Option<&str>,
 ) -> Result<Option<Organization>, Error> {
-    match organization(&all, wanted, current, email)? {
+    match choice::organization(&all, wanted, current, email)? {
         Choice::One(organization) => Ok(Some(organization.clone())),
         Choice::Empty => Err(Error::NoOrganization),
-        Choice::Open => Ok(ask(ui, &all).await?.map(|it| all.swap_remove(it))),
+        Choice::Open => Ok(ask(ui, &all, "--organization").await?.map(|it| all.swap_remove(it))),
     }
 }
 
-/// Chooses a workspace likewise. None also where there is none.
+/// Chooses a workspace likewise. None also where there is none. `how` is what a person types to choose one.
 pub(super) async fn settle_workspace(
     ui: &Ui,
     mut all: Vec<Workspace>,
     wanted: Option<&str>,
     last_used: Option<&str>,
+    how: &str,
 ) -> Result<Option<Workspace>, Error> {
-    match workspace(&all, wanted, last_used)? {
+    match choice::workspace(&all, wanted, last_used)? {
         Choice::One(workspace) => Ok(Some(workspace.clone())),
         Choice::Empty => Ok(None),
-        Choice::Open => Ok(ask(ui, &all).await?.map(|it| all.swap_remove(it))),
+        Choice::Open => Ok(ask(ui, &all, how).await?.map(|it| all.swap_remove(it))),
     }
 }
 
-/// The one that was named, else the one that the person chooses. None where there is none.
-pub(super) async fn pick<T: Named>(ui: &Ui, mut all: Vec<T>, wanted: Option<&str>) -> Result<Option<T>, Error> {
+/// The one that was named, else the one that the person chooses, beginning at the one in use. None where there is none.
+pub(super) async fn pick<T: Named>(
+    ui: &Ui,
+    mut all: Vec<T>,
+    wanted: Option<&str>,
+    current: Option<&str>,
+) -> Result<Option<T>, Error> {
     if all.is_empty() {
         return Ok(None);
     }
-    let chosen = match wanted {
-        Some(wanted) => named(&all, wanted)?,
-        None => ui.choose(T::QUESTION, labels(&all), 0).await?,
+    let chosen = if let Some(wanted) = wanted {
+        named(&all, wanted)?
+    } else {
+        let current = all.iter().position(|it| Some(it.id()) == current);
+        ui.choose(T::QUESTION, labels(&all), current.unwrap_or_default()).await?
     };
     Ok(Some(all.swap_remove(chosen)))
 }
 
 /// Lets the person choose. Where there is nobody to ask, says how a choice is made, and makes none.
-async fn ask<T: Named>(ui: &Ui, all: &[T]) -> Result<Option<usize>, Error> {
+async fn ask<T: Named>(ui: &Ui, all: &[T], how: &str) -> Result<Option<usize>, Error> {
     let labels = labels(all);
     if ui.can_ask() {
         return Ok(Some(ui.choose(T::QUESTION, labels, 0).await?));
     }
-    let (kind, flag, count) = (T::KIND, T::FLAG, all.len());
-    ui.warn(&format!("no {kind} is chosen: there are {count} ({}); name one with `{flag}`", listing(&labels)));
+    let (kind, count) = (T::KIND, all.len());
+    ui.warn(&format!("no {kind} is chosen: there are {count} ({}); name one with `{how}`", listing(&labels)));
     Ok(None)
 }
 
-/// Writes organization and workspace into the domain's context.
+/// Writes organization and workspace into the domain's context. The last used workspace outlives a choice of none: it is
+/// taken up again where its organization is.
 pub(super) async fn write(
     session: &Session<'_>,
     organization: &Organization,
@@ -209,103 +82,13 @@ pub(super) async fn write(
             document.update_context(&domain, |context| {
                 context.organization = Some(organization.id);
                 context.organization_product = Some(organization.product);
-                context.workspace.clone_from(&workspace);
-                context.last_used_workspace = workspace;
+                if workspace.is_some() {
+                    context.last_used_workspace.clone_from(&workspace);
+                }
+                context.workspace = workspace;
             })
         })
     })
     .await??;
     Ok(())
-}
-
-/// The names, with the identifier where two are called the same.
-pub(super) fn labels<T: Named>(list: &[T]) -> Vec<String> {
-    let mut count: HashMap<&str, usize> = HashMap::new();
-    for it in list {
-        *count.entry(it.name()).or_default() += 1;
-    }
-    let label = |it: &T| match count.get(it.name()) {
-        Some(1) if !it.name().is_empty() => it.name().to_owned(),
-        _ => format!("{} ({})", it.name(), it.id()).trim_start().to_owned(),
-    };
-    list.iter().map(label).collect()
-}
-
-/// What is chosen without any preference: what is in use already, or the only one.
-fn known<'a, T: Named>(list: &'a [T], current: Option<&str>) -> Option<Choice<'a, T>> {
-    if let Some(found) = list.iter().find(|it| Some(it.id()) == current) {
-        return Some(Choice::One(found));
-    }
-    match list {
-        [] => Some(Choice::Empty),
-        [only] => Some(Choice::One(only)),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn organizations() -> Vec<Organization> {
-        let make = |id: &str, name: &str, domains: &[&str]| Organization {
-            id: id.to_owned(),
-            name: name.to_owned(),
-            product: "HOSTED".to_owned(),
-            email_domains: domains.iter().map(|it| (*it).to_owned()).collect(),
-        };
-        vec![
-            make("o1", "Acme", &["acme.com"]),
-            make("o2", "Beta", &["beta.io", "shared.org"]),
-            make("o3", "beta", &["shared.org"]),
-        ]
-    }
-
-    fn chosen(wanted: Option<&str>, current: Option<&str>, email: Option<&str>) -> Option<String> {
-        let list = organizations();
-        match organization(&list, wanted, current, email).unwrap() {
-            Choice::One(it) => Some(it.id.clone()),
-            Choice::Open => None,
-            Choice::Empty => panic!("the list is not empty"),
-        }
-    }
-
-    #[test]
-    fn the_organization_is_settled_in_this_order() {
-        let some = |id: &str| Some(id.to_owned());
-        assert_eq!(chosen(Some("o2"), Some("o1"), Some("x@acme.com")), some("o2"), "the flag wins");
-        assert_eq!(chosen(Some(" ACME "), None, None), some("o1"), "names in any case");
-        assert_eq!(chosen(None, Some("o3"), Some("x@acme.com")), some("o3"), "then what was used before");
-        assert_eq!(chosen(None, Some("gone"), Some("x@ACME.com")), some("o1"), "then the e-mail's owner");
-        assert_eq!(chosen(None, None, Some("x@shared.org")), None, "two owners decide nothing");
-        assert_eq!(chosen(None, None, Some("x@notacme.com")), None);
-        assert_eq!(chosen(None, None, None), None, "never the first of several");
-    }
-
-    #[test]
-    fn the_only_one_is_taken_and_none_is_told() {
-        let list = organizations();
-        assert_eq!(organization(&list[..1], None, None, None), Ok(Choice::One(&list[0])));
-        assert_eq!(organization(&[], None, Some("o1"), None), Ok(Choice::Empty));
-    }
-
-    #[test]
-    fn a_flag_that_names_nothing_or_several_says_what_there_is() {
-        let list = organizations();
-        let nothing = named(&list, "gamma").unwrap_err();
-        assert_eq!(nothing.to_string(), "you have no organization `gamma`; there is Acme, Beta, beta");
-        let several = named(&list, "beta").unwrap_err();
-        assert_eq!(several.to_string(), "several organizations are called `beta`; name one by its ID: o2, o3");
-    }
-
-    #[test]
-    fn the_last_used_workspace_is_kept() {
-        let list: Vec<Workspace> =
-            ["w1", "w2"].map(|id| Workspace { id: id.to_owned(), name: id.to_uppercase() }).into();
-        assert_eq!(workspace(&list, None, Some("w2")), Ok(Choice::One(&list[1])));
-        assert_eq!(workspace(&list, None, Some("gone")), Ok(Choice::Open));
-        assert_eq!(workspace(&list, Some("w1"), Some("w2")), Ok(Choice::One(&list[0])));
-        assert_eq!(workspace(&list[..1], None, None), Ok(Choice::One(&list[0])));
-        assert_eq!(workspace(&[], None, Some("w1")), Ok(Choice::Empty));
-    }
 }

@@ -1,6 +1,7 @@
 //! Lists for people and for scripts: columns on stdout, or JSON.
 
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
 
 use crate::error::Error;
 use crate::system::System;
@@ -19,20 +20,24 @@ pub(super) fn show(system: &System, head: &[&str], rows: &[Row]) -> Result<(), E
         system.ui.say("There are none.");
         return Ok(());
     }
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.cells.get(column)).map(|cell| cell.chars().count());
-        cells.chain([head[column].len()]).max().unwrap_or_default()
+    let widest = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.cells.get(column));
+        cells.map(|cell| cell.width()).chain([head[column].width()]).max().unwrap_or_default()
     };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let widths: Vec<usize> = (0..head.len()).map(widest).collect();
     let line = |mark: char, cells: &[&str]| {
-        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        // A wide character takes two columns, so the padding is not `format!`'s, which counts characters.
+        let padded =
+            cells.iter().zip(&widths).map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.width())));
         format!("{mark} {}", padded.collect::<Vec<_>>().join("  ")).trim_end().to_owned()
     };
-    system.ui.data(&line(' ', head))?;
-    for row in rows {
+    let mut lines = vec![line(' ', head)];
+    lines.extend(rows.iter().map(|row| {
         let cells: Vec<&str> = row.cells.iter().map(String::as_str).collect();
-        system.ui.data(&line(if row.current { '*' } else { ' ' }, &cells))?;
-    }
+        line(if row.current { '*' } else { ' ' }, &cells)
+    }));
+    // At once: a list may be long, and every write is flushed.
+    system.ui.data(&lines.join("\n"))?;
     Ok(())
 }
 

@@ -30,7 +30,9 @@ pub async fn workspace(system: &System, command: PlaceCommand) -> Result<(), Err
     let organization = context.organization.ok_or(Error::NoOrganizationChosen)?;
     match command {
         PlaceCommand::List { json } => list(&session, &organization, context.workspace.as_deref(), json).await,
-        PlaceCommand::Switch { wanted } => switch(&session, &organization, wanted.as_deref()).await,
+        PlaceCommand::Switch { wanted } => {
+            switch(&session, &organization, context.workspace.as_deref(), wanted.as_deref()).await
+        }
     }
 }
 
@@ -46,13 +48,18 @@ async fn list(session: &Session<'_>, organization: &str, current: Option<&str>, 
     table::show(session.system, &["NAME", "ID"], &rows)
 }
 
-async fn switch(session: &Session<'_>, organization: &str, wanted: Option<&str>) -> Result<(), Error> {
+async fn switch(
+    session: &Session<'_>,
+    organization: &str,
+    current: Option<&str>,
+    wanted: Option<&str>,
+) -> Result<(), Error> {
     let ui = &session.system.ui;
     if wanted.is_none() && !ui.can_ask() {
         return Err(Error::NothingNamed { what: "workspace" });
     }
     let all = session.call(async |api| api.workspaces(organization).await).await?;
-    let Some(workspace) = place::pick(ui, all, wanted).await? else { return Err(Error::NoWorkspace) };
+    let Some(workspace) = place::pick(ui, all, wanted, current).await? else { return Err(Error::NoWorkspace) };
     let (config, domain, id) = (session.config.clone(), session.domain.clone(), workspace.id);
     aside(move || {
         config.edit(|document| {

@@ -322,7 +322,7 @@ impl Document {
                 _ => vec![(end..end, format!("{eol}{block}"))],
             });
         };
-        let mut node = root;
+        let (mut holder, mut node) = (None, root);
         let mut indent = self.indent(root).ok_or_else(|| refused(0))?;
         for (depth, name) in edit.path.iter().enumerate() {
             let Kind::Mapping { entries, flow } = &node.kind else { return Err(refused(depth)) };
@@ -331,9 +331,8 @@ impl Document {
                 return Err(refused(depth));
             }
             let Some((key, value)) = node.get(name) else {
-                return self
-                    .insertion(node, &edit.flow(depth), &edit.block(depth, &indent, eol))
-                    .ok_or_else(|| refused(depth));
+                let last = entries.last().ok_or_else(|| refused(depth))?;
+                return Ok(vec![self.insertion(*flow, last, &edit.flow(depth), &edit.block(depth, &indent, eol))]);
             };
             if value.is_vacant() {
                 let below = if *flow {
@@ -343,16 +342,16 @@ impl Document {
                 };
                 return Ok(vec![(key.span.end..self.value_end(key, value), below)]);
             }
-            node = value;
+            (holder, node) = (Some(key), value);
             if !flow {
                 indent = self.indent(node).ok_or_else(|| refused(depth + 1))?;
             }
         }
-        self.field_splices(edit, node, &indent).ok_or_else(|| refused(edit.path.len()))
+        self.field_splices(edit, holder, node, &indent).ok_or_else(|| refused(edit.path.len()))
     }
 
-    /// The splices within the mapping that holds the fields.
-    fn field_splices(&self, edit: &Edit, node: &Node, indent: &str) -> Option<Vec<Splice>> {
+    /// The splices within the mapping that holds the fields, itself held by `holder`.
+    fn field_splices(&self, edit: &Edit, holder: Option<&Node>, node: &Node, indent: &str) -> Option<Vec<Splice>> {
         let Kind::Mapping { entries, flow } = &node.kind else { return None };
         if entries.iter().any(|(key, _)| key.is_key("<<")) {
             return None;
@@ -360,54 +359,85 @@ impl Document {
         let mut splices = Vec::new();
         let mut missing = Edit { path: &[], fields: Vec::new(), keep_empty: edit.keep_empty };
         for (name, value) in &edit.fields {
-            let remove = edit.removes(value);
             match node.get(name) {
-                // Commas make removal from a flow mapping delicate, and an empty text says the same.
-                Some((key, old)) if !remove || *flow => {
+                Some((key, old)) if !edit.removes(value) => {
                     splices.push((key.span.end..self.value_end(key, old), format!(": {}", value.yaml())));
                 }
-                Some((key, old)) => {
-                    let start = self.line_start(key.span.start);
-                    self.text[start..key.span.start].trim_start_matches('\u{feff}').trim().is_empty().then_some(())?;
-                    splices.push((start..self.line_end(self.value_end(key, old)), String::new()));
-                }
-                None if remove => {}
-                None => missing.fields.push((name, value.clone())),
+                None if !edit.removes(value) => missing.fields.push((name, value.clone())),
+                Some(_) | None => {}
             }
         }
+        let goes =
+            |(key, _): &(Node, Node)| edit.fields.iter().any(|(name, new)| edit.removes(new) && key.is_key(name));
+        let stays = entries.iter().rposition(|entry| !goes(entry));
+        if stays.is_none() && *flow {
+            let all = format!(": {{{}}}", missing.flow(0).join(", "));
+            return holder.map(|key| vec![(key.span.end..self.value_end(key, node), all)]);
+        }
+        if stays.is_none() && missing.fields.is_empty() {
+            // A key with nothing below it would be null.
+            let colon = self.behind_colon(holder?);
+            splices.push((colon..colon, " {}".to_owned()));
+        }
+        for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| goes(entry)) {
+            // Each takes a comma with it: the one behind it, or the one before it where no other entry follows.
+            let range = match stays {
+                Some(last) if *flow && index > last => self.entry_end(&entries[index - 1])..self.entry_end(entry),
+                Some(_) if *flow => entry.0.span.start..entries[index + 1].0.span.start,
+                Some(_) | None => self.lines_of(entry)?,
+            };
+            splices.push((range, String::new()));
+        }
         if !missing.fields.is_empty() {
-            splices.extend(self.insertion(node, &missing.flow(0), &missing.block(0, indent, self.eol()))?);
+            let behind = if *flow { &entries[stays?] } else { entries.last()? };
+            splices.push(self.insertion(*flow, behind, &missing.flow(0), &missing.block(0, indent, self.eol())));
         }
         Some(splices)
     }
 
-    /// Puts new entries behind the last one of a mapping: `flow` or `block`, as the mapping is written.
-    fn insertion(&self, node: &Node, flow: &[String], block: &str) -> Option<Vec<Splice>> {
-        let (key, value) = node.entries()?.last()?;
-        if matches!(node.kind, Kind::Mapping { flow: true, .. }) {
-            let end = self.value_end(key, value);
-            return Some(vec![(end..end, format!(", {}", flow.join(", ")))]);
+    /// The whole lines on which a block mapping's entry stands, if nothing else stands there.
+    fn lines_of(&self, entry: &(Node, Node)) -> Option<Range<usize>> {
+        let first = entry.0.span.start;
+        let start = self.line_start(first);
+        let alone = self.text[start..first].trim_start_matches('\u{feff}').trim().is_empty();
+        alone.then(|| start..self.line_end(self.entry_end(entry)))
+    }
+
+    /// Puts new entries behind one of a mapping's: `flow` or `block`, as the mapping is written.
+    fn insertion(&self, is_flow: bool, behind: &(Node, Node), flow: &[String], block: &str) -> Splice {
+        if is_flow {
+            let end = self.entry_end(behind);
+            return (end..end, format!(", {}", flow.join(", ")));
         }
-        let end = value.span.end;
+        let end = behind.1.span.end;
         let place = if self.text[..end].ends_with('\n') { end } else { self.line_end(end) };
         let text = if self.text[..place].ends_with('\n') {
             block.to_owned()
         } else {
             format!("{}{}", self.eol(), block.trim_end())
         };
-        Some(vec![(place..place, text)])
+        (place..place, text)
+    }
+
+    fn entry_end(&self, (key, value): &(Node, Node)) -> usize {
+        self.value_end(key, value)
     }
 
     /// Where an entry ends: behind its value, or behind the colon if there is none.
     fn value_end(&self, key: &Node, value: &Node) -> usize {
-        let behind = key.span.end;
         if value.span.is_empty() {
-            let rest = &self.text[behind..];
-            let colon = rest.trim_start_matches([' ', '\t']);
-            return behind + if colon.starts_with(':') { rest.len() - colon.len() + 1 } else { 0 };
+            return self.behind_colon(key);
         }
         // A block scalar's range holds its last line break.
+        let behind = key.span.end;
         behind + self.text[behind..value.span.end].trim_end().len()
+    }
+
+    /// Behind the colon that follows a key, or behind the key if there is none.
+    fn behind_colon(&self, key: &Node) -> usize {
+        let rest = &self.text[key.span.end..];
+        let colon = rest.trim_start_matches([' ', '\t']);
+        key.span.end + if colon.starts_with(':') { rest.len() - colon.len() + 1 } else { 0 }
     }
 
     /// The white space before the entries of a block mapping. Nothing for a flow mapping.
@@ -452,7 +482,7 @@ impl Document {
             let written = after.and_then(|node| node.get(name)).map(|(_, value)| value.scalar());
             match written {
                 None => !edit.removes(value),
-                Some(written) => written != Some(&value.text()),
+                Some(written) => edit.removes(value) || written != Some(&value.text()),
             }
         });
         wrong.map(|(name, _)| join(&path, name))
@@ -466,10 +496,14 @@ impl Document {
         edited: &Document,
         after: Option<&Node>,
     ) -> Option<String> {
-        let before = before.filter(|node| !node.is_vacant());
-        if let (Some(before), Some(after)) = (before, after)
-            && !before.same_frame(after)
-        {
+        let [before, after] = [before, after].map(|node| node.filter(|node| !node.is_vacant()));
+        let same_frame = match (before, after) {
+            (Some(before), Some(after)) => before.same_frame(after),
+            // Whatever it held was to go; what it was called must not.
+            (Some(before), None) => before.is_bare(),
+            (None, _) => true,
+        };
+        if !same_frame {
             return Some(String::new());
         }
         let before = others(before, names);

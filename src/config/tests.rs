@@ -60,6 +60,7 @@ fn finds_its_place_in_every_layout() {
     let table = [
         ("contexts:\n", "contexts:\n    localhost:\n        domain: localhost\n"),
         ("contexts: ~ # c\n", "contexts:\n    localhost:\n        domain: localhost # c\n"),
+        ("contexts: {} # c\nx: 1\n", "contexts:\n    localhost:\n        domain: localhost # c\nx: 1\n"),
         ("contexts: {}\nx: 1\n", "contexts:\n    localhost:\n        domain: localhost\nx: 1\n"),
         ("contexts: {a: {b: c}}\n", "contexts: {a: {b: c}, localhost: {domain: localhost}}\n"),
         ("{contexts: {}, x: 1}", "{contexts: {localhost: {domain: localhost}}, x: 1}"),
@@ -157,6 +158,55 @@ fn nothing_changes_where_nothing_is_new() {
     assert_eq!(edited("x: 1", |document| document.clear_context(&domain("localhost"))), "x: 1");
     assert_eq!(edited("x: 1", |document| document.set_current_context(None)), "x: 1");
     assert_eq!(edited("context: a # c\n", |document| document.set_current_context(None)), "context: \"\" # c\n");
+}
+
+#[test]
+fn a_deleted_context_goes_whole() {
+    let table = [
+        ("contexts:\n  localhost:\n    domain: localhost\n    x: {y: [1]}\nz: 1\n", "contexts: {}\nz: 1\n"),
+        ("contexts: # all\n  # ours\n  localhost: {token: x}", "contexts: {} # all\n  # ours\n"),
+        (
+            "contexts:\n  a:\n    b: c\n  LOCALHOST: # old\n    # note\n    t: |\n      x\n\nz: 1\n",
+            "contexts:\n  a:\n    b: c\n\nz: 1\n",
+        ),
+        ("contexts:\n  localhost:\n    b: c\n  # of a\n  a: {}\n", "contexts:\n  # of a\n  a: {}\n"),
+        ("contexts: {localhost: {token: x}}\n", "contexts: {}\n"),
+        ("contexts: {localhost: {token: x}, a: {b: c}}\n", "contexts: {a: {b: c}}\n"),
+        ("contexts: {a: {b: c}, localhost: {token: x} }\n", "contexts: {a: {b: c} }\n"),
+        ("contexts: {a: 1, \"localhost\" : {}, c: 2}\n", "contexts: {a: 1, c: 2}\n"),
+        ("{x: 1, contexts: {\n  a: {},\n  localhost: {},\n}}\n", "{x: 1, contexts: {\n  a: {},\n}}\n"),
+        ("contexts:\r\n  localhost:\r\n    b: c\r\n", "contexts: {}\r\n"),
+        ("contexts:\n  localhost: {}\n", "contexts: {}\n"),
+        ("contexts:\n  a: {}\n", "contexts:\n  a: {}\n"),
+        ("contexts: {}\n", "contexts: {}\n"),
+    ];
+    for (before, after) in table {
+        let text = edited(before, |document| document.delete_context(&domain("localhost")));
+        assert_eq!(text, after, "{before:?}");
+        let again = edited(&text, |document| document.update_context(&domain("localhost"), |_| ()));
+        assert!(Document::parse(again).unwrap().context(&domain("localhost")).is_some(), "{before:?}");
+    }
+    for kept in ["contexts: &c\n  localhost: {}\n", "contexts: !c {localhost: {}}\n"] {
+        let mut document = Document::parse(kept).unwrap();
+        document.delete_context(&domain("localhost")).unwrap_err();
+        assert_eq!(document.as_str(), kept);
+    }
+}
+
+#[test]
+fn a_context_in_flow_style_is_cleared_without_leaving_empty_words() {
+    let table = [
+        ("{domain: localhost, token: x, mine: 1, workspace: w}", "{domain: localhost, mine: 1}"),
+        ("{token: x, expiresin: 2026-11-24, refreshtoken: y}", "{domain: localhost}"),
+        ("{token: x, mine: 1, workspace: w, organization: o}", "{mine: 1, domain: localhost}"),
+        ("{token: x, mine: 1, }", "{mine: 1, domain: localhost, }"),
+        ("{token}", "{domain: localhost}"),
+    ];
+    for (before, after) in table {
+        let at = |context: &str| format!("contexts:\n  localhost: {context} # c\nz: 1\n");
+        let text = edited(&at(before), |document| document.clear_context(&domain("localhost")));
+        assert_eq!(text, at(after), "{before}");
+    }
 }
 
 #[test]

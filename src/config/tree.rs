@@ -59,11 +59,16 @@ impl Node {
     pub(super) fn is_vacant(&self) -> bool {
         match &self.kind {
             Kind::Scalar { value, style: ScalarStyle::Plain } => {
-                self.tag.is_none() && self.anchor == 0 && matches!(value.as_str(), "" | "~" | "null" | "Null" | "NULL")
+                self.is_bare() && matches!(value.as_str(), "" | "~" | "null" | "Null" | "NULL")
             }
-            Kind::Mapping { entries, .. } => self.tag.is_none() && self.anchor == 0 && entries.is_empty(),
+            Kind::Mapping { entries, .. } => self.is_bare() && entries.is_empty(),
             Kind::Scalar { .. } | Kind::Alias(_) | Kind::Sequence { .. } => false,
         }
+    }
+
+    /// True without a tag and without an anchor.
+    pub(super) fn is_bare(&self) -> bool {
+        self.tag.is_none() && self.anchor == 0
     }
 
     /// Whether the two are written alike as far as that can be said without looking at what they hold.
@@ -211,10 +216,11 @@ impl Open {
     }
 
     fn close(self, end: Span, byte: &impl Fn(Marker) -> usize) -> Result<Node, DocumentError> {
-        // Only a bracket has a width of its own; a block ends where something else begins.
+        // Only a bracket has a width of its own, which may run into a comment behind it; a block ends where something else
+        // begins.
         let flow = end.end.index() > end.start.index();
         let last = self.children.last().map_or(self.start, |child| child.span.end);
-        let span = self.start..if flow { byte(end.end) } else { last };
+        let span = self.start..if flow { byte(end.start) + 1 } else { last };
         let kind = if self.mapping {
             let mut entries = Vec::with_capacity(self.children.len() / 2);
             let mut children = self.children.into_iter();

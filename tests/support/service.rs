@@ -14,6 +14,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
@@ -147,6 +148,9 @@ struct Shared {
     state: Mutex<State>,
     arrived: Condvar,
     healed: Notify,
+    /// How many requests are being answered, and how many there were at most.
+    in_hand: AtomicUsize,
+    most_in_hand: AtomicUsize,
 }
 
 impl Shared {
@@ -164,6 +168,8 @@ impl Service {
             state: Mutex::new(State::new(options, issuer)),
             arrived: Condvar::new(),
             healed: Notify::new(),
+            in_hand: AtomicUsize::new(0),
+            most_in_hand: AtomicUsize::new(0),
         });
         let (stop, stopped) = oneshot::channel();
         let serving = Arc::clone(&shared);
@@ -224,6 +230,11 @@ impl Service {
     pub fn heal(&self, path: &str) {
         self.shared.lock().faults.remove(path);
         self.shared.healed.notify_waiters();
+    }
+
+    /// How many requests were being answered at the same time, at most.
+    pub fn most_at_once(&self) -> usize {
+        self.shared.most_in_hand.load(Ordering::SeqCst)
     }
 
     /// Every request so far, in the order of arrival.
@@ -363,7 +374,10 @@ async fn handle(
         shared.arrived.notify_all();
         (state.fault(&request.path), state.options.delay)
     };
+    let in_hand = shared.in_hand.fetch_add(1, Ordering::SeqCst) + 1;
+    shared.most_in_hand.fetch_max(in_hand, Ordering::SeqCst);
     tokio::time::sleep(delay).await;
+    shared.in_hand.fetch_sub(1, Ordering::SeqCst);
     let date = shared.lock().http_date();
     let answer = match fault {
         None => shared.lock().answer(&request),

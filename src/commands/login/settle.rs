@@ -86,7 +86,7 @@ impl Attempt<'_> {
         let is_new = current.organization.as_ref() != Some(&organization.id);
         let last_used = current.workspace.or(current.last_used_workspace);
         let wanted = self.login.workspace.as_deref();
-        let settled = place::settle_workspace(ui, workspaces, wanted, last_used.as_deref()).await;
+        let settled = place::settle_workspace(ui, workspaces, wanted, last_used.as_deref(), "--workspace").await;
         let (workspace, outcome) = match settled {
             Ok(workspace) => (workspace, Ok(())),
             Err(failure) => (None, Err(failure)),
