@@ -439,7 +439,9 @@ fn jwt_hint(error: &JwtError) -> Option<&'static str> {
         | JwtError::NotAJwt
         | JwtError::IdTokenGiven
         | JwtError::UnknownKey
-        | JwtError::SignatureInvalid => Some("get a fresh token at https://cloud.astronomer.io/token"),
+        | JwtError::SignatureInvalid => {
+            Some("sign in again, or get a fresh token at https://cloud.astronomer.io/token")
+        }
         _ => None,
     }
 }

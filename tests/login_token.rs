@@ -271,7 +271,7 @@ async fn the_documented_token_has_expired() {
     assert!(years.is_some_and(|years| years.parse::<u32>().is_ok_and(|years| years >= 3)), "{cause}");
     assert_eq!((code, requested), (4, Vec::new()));
     let outcome = stage.login(&request).await;
-    assert_eq!(hint(&outcome), "get a fresh token at https://cloud.astronomer.io/token");
+    assert_eq!(hint(&outcome), "sign in again, or get a fresh token at https://cloud.astronomer.io/token");
 }
 
 #[tokio::test]
