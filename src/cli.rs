@@ -43,6 +43,9 @@ macro_rules! exit_codes {
     };
 }
 
+/// What is over within this time needs no announcement.
+const SILENT_BOUND: Duration = Duration::from_millis(300);
+
 /// Few words that make sense here are longer, in bytes; every token is.
 const LONGEST_SHOWN: usize = 40;
 
@@ -338,9 +341,15 @@ fn finish(system: &System, command: Command) -> Result<(), Error> {
         }
         // Between the keychain and config.yaml, or between a spent refresh token and its successor, is no place to stop.
         // Whoever insists presses Ctrl-C again.
+        let stored = async {
+            if tokio::time::timeout(SILENT_BOUND, system.storing.lock()).await.is_err() {
+                system.ui.warn("one moment: the login is being stored; Ctrl-C again stops at once");
+                drop(system.storing.lock().await);
+            }
+        };
         tokio::select! {
             biased;
-            _ = system.storing.lock() => Err(Error::Cancelled),
+            () = stored => Err(Error::Cancelled),
             outcome = &mut running => outcome,
             () = interrupted() => Err(Error::Cancelled),
         }

@@ -14,7 +14,7 @@ use crate::browser::NoBrowser;
 use crate::choice::NotFound;
 use crate::config::ConfigError;
 use crate::credentials::StoreError;
-use crate::domain::{Domain, DomainError};
+use crate::domain::{Domain, DomainError, is_loopback};
 use crate::http::{Fault, HttpError};
 use crate::jwt::{JwksError, JwtError};
 use crate::oauth::{CallbackError, IssuerError, ListenError, RandomError, TokenEndpointError, TokenError};
@@ -341,7 +341,7 @@ impl Error {
             Self::OtherOwner { .. } => "use a token of that account, or leave out `--email`",
             Self::FallbackForbidden { .. } => {
                 "start a keychain such as gnome-keyring, or unset `no_insecure_fallback` and \
-                 ASTRO_NO_INSECURE_FALLBACK, or choose plain text with `--insecure-storage`"
+                 ASTRO_NO_INSECURE_FALLBACK, or choose plain text with `astro login --insecure-storage`"
             }
             Self::SignedOut { .. }
             | Self::LoginExpired { .. }
@@ -389,15 +389,19 @@ impl Error {
 
 fn store_hint(error: &StoreError) -> &'static str {
     match error {
-        StoreError::Absent { .. } => "start a keychain, or choose plain text with `--insecure-storage`",
-        StoreError::Locked => "unlock the keychain and try again, or choose plain text with `--insecure-storage`",
-        StoreError::Refused => "allow access when the keychain asks, or choose plain text with `--insecure-storage`",
+        StoreError::Absent { .. } => "start a keychain, or choose plain text with `astro login --insecure-storage`",
+        StoreError::Locked => {
+            "unlock the keychain and try again, or choose plain text with `astro login --insecure-storage`"
+        }
+        StoreError::Refused => {
+            "allow access when the keychain asks, or choose plain text with `astro login --insecure-storage`"
+        }
         StoreError::TimedOut(_) => {
-            "answer the keychain's dialog if there is one; `--insecure-storage` does without the keychain"
+            "answer the keychain's dialog if there is one; `astro login --insecure-storage` does without the keychain"
         }
         StoreError::Damaged => "run `astro login` to write them anew",
         StoreError::NewerFormat => "use the newer version, or remove the entry of service `astro-login`",
-        StoreError::Other(_) => "`--insecure-storage` does without the keychain",
+        StoreError::Other(_) => "`astro login --insecure-storage` does without the keychain",
     }
 }
 
@@ -411,7 +415,11 @@ fn issuer_hint(error: &IssuerError) -> &'static str {
 }
 
 fn http_hint(error: &HttpError) -> &'static str {
+    let host = error.host.rsplit_once(':').map_or(error.host.as_str(), |(host, _)| host);
     match &error.fault {
+        Fault::Connect(_) | Fault::Timeout(_) | Fault::Interrupted if is_loopback(host) => {
+            "see that the server on this machine is running"
+        }
         Fault::Dns | Fault::Connect(_) | Fault::Timeout(_) | Fault::Interrupted => {
             "check the network and, behind a proxy, HTTPS_PROXY; then try again"
         }

@@ -182,6 +182,21 @@ fn borrowed(arguments: &[String]) -> Vec<&str> {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn without_a_keychain_the_program_falls_back_aloud() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let service = Service::start(Options::default());
+    let home = TestHome::new();
+    let token = service.access_token(&json!({}));
+    // The bus of these tests leads nowhere.
+    let outcome = Astro::at(&home).stdin(&token).run(&["login", &service.domain(), "-t", "-"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("warning: there is no keychain here ("), "{}", outcome.stderr);
+    assert!(home.config().unwrap().contains(&format!("token: Bearer {token}\n")));
+    assert_eq!(std::fs::metadata(home.config_path()).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
 fn a_token_signs_in_and_is_shared_with_the_go_cli() {
     let service = Service::start(Options::default());
     let home = TestHome::new();

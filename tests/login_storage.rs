@@ -115,8 +115,8 @@ async fn rf_10_without_a_keychain_the_go_clis_fields_are_used_aloud() {
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
     assert_eq!(config(&stage), PLAINTEXT);
     let said = stage.plain(&outcome.stderr);
-    let warning = "warning: there is no keychain here (no D-Bus session bus); \
-                   the credentials will be stored as plain text in CONFIG\n";
+    let warning = "warning: there is no keychain here (no D-Bus session bus): \
+                   after the sign-in, the credentials will be stored as plain text in CONFIG\n";
     assert!(said.find(warning) < said.find("LINK") && said.contains(warning), "{said}");
     assert!(said.contains("\n  credentials   in CONFIG, as plain text\n"), "{said}");
     assert!(!outcome.all_text().contains("eyJ"), "{}", outcome.all_text());
@@ -185,7 +185,7 @@ async fn a_fallback_that_is_forbidden_ends_the_login_before_a_browser_opens() {
         assert!(outcome.result.is_err(), "{variable:?} {settings}");
         assert_eq!((outcome.exit_code(), stage.plain(&outcome.complaint()).as_str()), (1, complaint));
         assert_eq!((stage.browser.opened(), stage.home.config().as_deref()), (vec![], Some(settings)));
-        assert!(outcome.result.unwrap_err().hint().unwrap().contains("`--insecure-storage`"));
+        assert!(outcome.result.unwrap_err().hint().unwrap().contains("`astro login --insecure-storage`"));
     }
 }
 
@@ -255,7 +255,7 @@ async fn what_cannot_be_saved_after_the_sign_in_is_given_back() {
         assert_eq!((stage.stored(), stage.home.config().as_deref()), (before, Some(GO)));
         assert_eq!((revoked(&stage).len(), stage.service.live_refresh_tokens()), (1, vec![]));
         let hint = outcome.result.unwrap_err().hint().unwrap();
-        assert!(hint.contains("`--insecure-storage`"), "{hint}");
+        assert!(hint.contains("`astro login --insecure-storage`"), "{hint}");
     }
 }
 

@@ -65,6 +65,29 @@ fn a_fresh_token_is_printed_bare_without_a_request() {
 }
 
 #[test]
+fn control_c_ends_a_refresh_that_has_spent_nothing_yet() {
+    let (stage, _) = signed_in(ENDED);
+    let keys = "/.well-known/jwks.json";
+    stage.service.fail(keys, Fault::Stall);
+    let mut running = auth_token(&stage).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    stage.service.wait_for(keys, 1);
+    let kill = format!("kill -INT {}", running.id());
+    assert!(Command::new("/bin/sh").args(["-c", &kill]).status().unwrap().success());
+    assert_eq!(running.wait().unwrap().code(), Some(130));
+    assert_eq!(stage.service.token_requests(), []);
+}
+
+#[test]
+fn astro_api_token_that_is_over_is_not_handed_out() {
+    let (stage, _) = signed_in(FRESH);
+    let over = stage.service.access_token(&serde_json::json!({"exp": 1_679_474_140}));
+    let (code, stdout, stderr) = run(auth_token(&stage).env("ASTRO_API_TOKEN", &over));
+    assert_eq!((code, stdout.as_str()), (4, ""));
+    assert!(stderr.contains("expired on 2023-03-22"), "{stderr}");
+    assert_eq!(stage.service.requests(), vec![]);
+}
+
+#[test]
 fn rf_11_astro_api_token_wins_and_is_written_nowhere() {
     let (stage, _) = signed_in(ENDED);
     let before = stage.home.config();

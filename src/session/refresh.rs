@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::MutexGuard;
 
 use super::{Keys, Session, Stored, environment_token};
 use crate::credentials::{Credentials, Kind};
@@ -117,9 +118,8 @@ impl Session<'_> {
         }
         let Some(refresh) = &stored.credentials.refresh else { return self.as_it_is(stored, reason) };
         let auth = self.auth_of(&stored.credentials)?;
-        let _storing = self.system.storing.lock().await;
         match self.exchange(&auth, refresh).await {
-            Ok((keys, response)) => self.keep(stored, reason, &auth, keys, response).await,
+            Ok((_storing, keys, response)) => self.keep(stored, reason, &auth, keys, response).await,
             Err(Error::Token(TokenEndpointError::Refused(refused))) if refused.code == ErrorCode::InvalidGrant => {
                 self.end(stored, refused).await
             }
@@ -148,13 +148,18 @@ impl Session<'_> {
         }
     }
 
-    /// Spends the refresh token.
-    async fn exchange(&self, auth: &AuthConfig, refresh: &RefreshToken) -> Result<(Keys<'_>, TokenResponse), Error> {
+    /// Spends the refresh token. From then on until what came for it is stored, Ctrl-C has to wait.
+    async fn exchange(
+        &self,
+        auth: &AuthConfig,
+        refresh: &RefreshToken,
+    ) -> Result<(MutexGuard<'_, ()>, Keys<'_>, TokenResponse), Error> {
         let http = &self.system.http;
         // Without the keys nothing could be verified, and the refresh token would be spent for nothing.
         let keys = self.persist(async || Keys::fetch(http, &auth.issuer).await).await?;
+        let storing = self.system.storing.lock().await;
         let response = self.persist(async || Ok(auth.refresh(http, refresh).await?)).await?;
-        Ok((keys, response))
+        Ok((storing, keys, response))
     }
 
     /// Verifies and stores what came for the refresh token, before anyone sees it.

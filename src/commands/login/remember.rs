@@ -42,7 +42,7 @@ impl Attempt<'_> {
                 }
                 let path = self.session.config.path().display();
                 self.session.system.ui.warn(&format!(
-                    "there is no keychain here ({reason}); the credentials will be stored as plain text in {path}"
+                    "there is no keychain here ({reason}): after the sign-in, the credentials will be stored as plain text in {path}"
                 ));
                 Ok(Storage::Fallback)
             }
@@ -68,7 +68,14 @@ impl Attempt<'_> {
                     outcome => outcome?,
                 };
                 let credentials = signed_in.credentials.clone();
-                self.session.keychain(move |store, domain| store.save(domain, &credentials)).await?;
+                if let Err(failure) = self.session.keychain(move |store, domain| store.save(domain, &credentials)).await
+                {
+                    // A write that was given up may still arrive, and must not be what stays.
+                    if matches!(failure, StoreError::TimedOut(_)) {
+                        self.restore(in_keychain).await;
+                    }
+                    return Err(failure.into());
+                }
                 match self.write_identity(signed_in, user, in_keychain.as_ref()).await {
                     Ok(before) => (session::plaintext(&before), before, in_keychain),
                     Err(failure) => {
