@@ -181,9 +181,7 @@ impl Report {
                 self.warn(WarningCode::ConfigReadableByOthers, message);
             }
         }
-        if session.config.writable_by_others() {
-            let folder = session.config.path().parent().unwrap_or(session.config.path()).display();
-            let message = format!("others may write in {folder}; `chmod go-w {folder}` ends that");
+        if let Some(message) = session.config.writable_by_others() {
             self.warn(WarningCode::FolderWritableByOthers, message);
         }
     }

@@ -149,17 +149,20 @@ impl Config {
         self.lock(self.folder.join(format!("{key}.refresh.lock")), wait)
     }
 
-    /// Whether others than the owner may write in the folder of the settings, and so replace them.
+    /// Whether others than the owner may write in the folder of the settings, and so replace them: what to tell the
+    /// person, and how it ends.
     #[cfg(unix)]
-    pub fn writable_by_others(&self) -> bool {
+    pub fn writable_by_others(&self) -> Option<String> {
         use std::os::unix::fs::PermissionsExt;
-        fs::metadata(&self.folder).is_ok_and(|folder| folder.permissions().mode() & 0o022 != 0)
+        let others_may = fs::metadata(&self.folder).is_ok_and(|folder| folder.permissions().mode() & 0o022 != 0);
+        let folder = self.folder.display();
+        others_may.then(|| format!("others may write in {folder}; `chmod go-w {folder}` ends that"))
     }
 
     /// Whether others than the owner may write in the folder of the settings: here the profile's inherited rules decide.
     #[cfg(not(unix))]
-    pub fn writable_by_others(&self) -> bool {
-        false
+    pub fn writable_by_others(&self) -> Option<String> {
+        None
     }
 
     /// Whether others than the owner may read the settings, and so the tokens in them.

@@ -90,12 +90,15 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// The domain's API, called with this very token.
+    pub fn api<'b>(&'b self, token: &'b AccessToken) -> ApiClient<'b> {
+        ApiClient::new(&self.system.http, self.domain.api_base(), token)
+    }
+
     /// Calls the API with a token that is valid now. A token that it refuses all the same is renewed once; a second
     /// refusal is the end of it.
     pub async fn call<T>(&self, call: impl AsyncFn(&ApiClient<'_>) -> Result<T, ListError>) -> Result<T, Error> {
-        let attempt = async |access: &Access| {
-            call(&ApiClient::new(&self.system.http, self.domain.api_base(), access.token())).await
-        };
+        let attempt = async |access: &Access| call(&self.api(access.token())).await;
         let access = self.access().await?;
         let refused = match attempt(&access).await {
             Err(ListError::Http(failure)) if failure.status() == Some(401) => failure,

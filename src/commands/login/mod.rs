@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::api::{ApiClient, ListError, User};
+use crate::api::{ListError, User};
 use crate::config::Context;
 use crate::credentials::{Credentials, Kind};
 use crate::email::EmailAddress;
@@ -118,9 +118,8 @@ impl<'a> Attempt<'a> {
     fn begin(system: &'a System, login: &'a Login) -> Result<Self, Error> {
         let session = Session::open(system, login.domain.as_deref())?;
         let before = session.context()?;
-        if session.config.writable_by_others() {
-            let folder = session.config.path().parent().unwrap_or(session.config.path()).display();
-            system.ui.warn(&format!("others may write in {folder}; `chmod go-w {folder}` ends that"));
+        if let Some(warning) = session.config.writable_by_others() {
+            system.ui.warn(&warning);
         }
         if session::environment_token(system).is_some() {
             system.ui.warn("ASTRO_API_TOKEN is set, and wins over any login; unset it to use this one");
@@ -157,8 +156,7 @@ impl<'a> Attempt<'a> {
 
     /// Asks the API who this is and, at the same time, where they may work; then keeps the credentials.
     async fn identify_and_remember(&self, signed_in: &SignedIn) -> Result<Remembered, Error> {
-        let api =
-            ApiClient::new(&self.session.system.http, self.session.domain.api_base(), &signed_in.credentials.access);
+        let api = self.session.api(&signed_in.credentials.access);
         let (user, reach) = match signed_in.credentials.kind {
             Kind::User => {
                 let (user, reach) = tokio::join!(api.user(), self.reach(&api));

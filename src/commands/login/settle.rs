@@ -61,8 +61,7 @@ impl Attempt<'_> {
         reach: Result<Reach, ListError>,
         settled_place: &mut Option<Place>,
     ) -> Result<(), Error> {
-        let api =
-            ApiClient::new(&self.session.system.http, self.session.domain.api_base(), &signed_in.credentials.access);
+        let api = self.session.api(&signed_in.credentials.access);
         let ui = &self.session.system.ui;
         let current = self.session.context()?;
         let (organization, workspaces) = match reach? {

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::settle::Reach;
 use super::{Attempt, SignedIn, TokenArgument};
-use crate::api::{ApiClient, ListError};
+use crate::api::ListError;
 use crate::commands::grant::Grant;
 use crate::commands::place;
 use crate::credentials::{Credentials, Kind};
@@ -73,7 +73,7 @@ impl Attempt<'_> {
     /// names no organization, and is tried on the list of them.
     pub(super) async fn api_token_reach(&self, signed_in: &SignedIn) -> Result<Reach, Error> {
         let token = &signed_in.credentials.access;
-        let api = ApiClient::new(&self.session.system.http, self.session.domain.api_base(), token);
+        let api = self.session.api(token);
         let grant = Grant::of(&Unverified::parse(token.expose())?);
         let Some(id) = &grant.organization else {
             return Ok(Reach::All(api.organizations().await.map_err(|failure| self.not_granted(failure))?));
