@@ -80,7 +80,7 @@ impl<'a> ApiClient<'a> {
         let answer = self.get("check the login", &self.url(path))?.at_most(PAGE_BYTES).send().await?;
         // RFC 9110 section 5.6.7 writes dates as RFC 2822 does.
         let date = answer.header("date").and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
-        answer.success_body()?;
+        answer.success()?;
         Ok(date.map(|date| date.timestamp()))
     }
 

@@ -16,6 +16,7 @@ use ring::rand::SystemRandom;
 use tokio::sync::Mutex;
 
 use crate::browser::{SystemBrowser, decide};
+use crate::cache::Cache;
 use crate::commands::context::{self, ContextCommand};
 use crate::commands::login::{self, Login, Mode, TokenArgument};
 use crate::commands::logout::{self, Logout};
@@ -402,13 +403,13 @@ fn system(environment: Environment, ui: Ui) -> Result<System, Error> {
     let browser = SystemBrowser::new(decide(&environment, std::env::consts::OS));
     Ok(System {
         environment,
+        http: Http::caching(Cache::new(&home, now)),
         home,
-        http: Http::default(),
         browser: Arc::new(browser),
         keychain: Arc::new(Keychain::new(SystemRandom::new())),
         ui,
         now,
-        time_zone: TimeZone::system(),
+        time_zone: TimeZone::system,
         storing: Mutex::new(()),
         random: Arc::new(OsRandom(SystemRandom::new())),
     })

@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use crate::cache::Cache;
 use crate::domain::is_loopback;
 use crate::text::clean;
 use crate::token::AccessToken;
@@ -24,14 +25,38 @@ const REQUEST_BOUND: Duration = Duration::from_secs(15);
 /// The largest answer that is read, in bytes, unless a request says otherwise.
 const BODY_LIMIT: usize = 1024 * 1024;
 
-/// The HTTP clients of this process.
+/// The HTTP clients of this process, and what they may remember.
 #[derive(Default)]
 pub struct Http {
     remote: OnceLock<Client>,
     local: OnceLock<Client>,
+    cache: Option<Cache>,
+}
+
+/// Whether an answer that was kept will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// One that is still good will.
+    Kept,
+    /// The server is to be asked.
+    New,
 }
 
 impl Http {
+    /// Clients that keep the answers that may be kept, in `cache`.
+    pub fn caching(cache: Cache) -> Self {
+        Self { cache: Some(cache), ..Self::default() }
+    }
+
+    /// A GET of something public that seldom changes. The answer is kept when the caller, who has found it good, says
+    /// [`Response::keep`].
+    pub fn get_public(&self, step: &'static str, url: &Url, freshness: Freshness) -> Result<Request, HttpError> {
+        let mut request = self.get(step, url)?;
+        request.public =
+            self.cache.as_ref().map(|cache| (Keeper { cache: cache.clone(), url: url.clone() }, freshness));
+        Ok(request)
+    }
+
     /// A GET. `step` completes the sentence "could not …", as in "fetch the login configuration".
     pub fn get(&self, step: &'static str, url: &Url) -> Result<Request, HttpError> {
         self.request(Method::GET, step, url)
@@ -56,7 +81,8 @@ impl Http {
             cell.get_or_init(|| built)
         };
         let builder = client.request(method.clone(), url.clone());
-        Ok(Request { builder, method, path: url.path().to_owned(), origin, bound: REQUEST_BOUND, limit: BODY_LIMIT })
+        let path = url.path().to_owned();
+        Ok(Request { builder, method, path, origin, bound: REQUEST_BOUND, limit: BODY_LIMIT, public: None })
     }
 }
 
@@ -80,6 +106,13 @@ pub struct Request {
     origin: Origin,
     bound: Duration,
     limit: usize,
+    public: Option<(Keeper, Freshness)>,
+}
+
+/// Where an answer may be kept.
+struct Keeper {
+    cache: Cache,
+    url: Url,
 }
 
 impl Request {
@@ -121,9 +154,18 @@ impl Request {
 
     /// Sends the request and reads the whole answer, whatever its status.
     pub async fn send(self) -> Result<Response, HttpError> {
-        let Self { builder, method, path, origin, bound, limit } = self;
+        let Self { builder, method, path, origin, bound, limit, public } = self;
+        if let Some((keeper, Freshness::Kept)) = &public
+            && let Some(body) = keeper.cache.find(&keeper.url)
+        {
+            tracing::debug!(host = origin.host, path, "no request: the last answer is still good");
+            return Ok(Response { status: 200, headers: HeaderMap::new(), body, origin, keeper: None });
+        }
         let started = Instant::now();
-        let outcome = exchange(builder.timeout(bound), &origin, bound, limit).await;
+        let mut outcome = exchange(builder.timeout(bound), &origin, bound, limit).await;
+        if let (Ok(response), Some((keeper, _))) = (&mut outcome, public) {
+            response.keeper = Some(keeper);
+        }
         let status = outcome.as_ref().map_or(0, |response| response.status);
         let ms = started.elapsed().as_millis();
         tracing::debug!(%method, host = origin.host, path, status, ms, "request");
@@ -150,7 +192,8 @@ async fn exchange(
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Response { status: status.as_u16(), headers: answer.headers().clone(), body, origin: origin.clone() })
+    let headers = answer.headers().clone();
+    Ok(Response { status: status.as_u16(), headers, body, origin: origin.clone(), keeper: None })
 }
 
 /// An answer, read to its end.
@@ -159,6 +202,7 @@ pub struct Response {
     headers: HeaderMap,
     body: Vec<u8>,
     origin: Origin,
+    keeper: Option<Keeper>,
 }
 
 impl Response {
@@ -179,12 +223,25 @@ impl Response {
 
     /// The body of a 2xx answer as JSON; any other status becomes [`Fault::Status`] with what the server said of it.
     pub fn success_json<T: DeserializeOwned>(&self) -> Result<T, HttpError> {
-        if (200..300).contains(&self.status) { self.json() } else { Err(self.status_error()) }
+        self.success().and_then(|()| self.json())
     }
 
-    /// The body of a 2xx answer as it came; any other status becomes [`Fault::Status`].
-    pub fn success_body(self) -> Result<Vec<u8>, HttpError> {
-        if (200..300).contains(&self.status) { Ok(self.body) } else { Err(self.status_error()) }
+    /// The body as it came, whatever the status.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Keeps this answer for the next time, for as long as the server allows: the answer to [`Http::get_public`], once it
+    /// has been found good.
+    pub fn keep(&self) {
+        if let Some(keeper) = self.keeper.as_ref().filter(|_| self.status == 200) {
+            keeper.cache.keep(&keeper.url, &self.headers, &self.body);
+        }
+    }
+
+    /// Nothing for a 2xx answer; any other status becomes [`Fault::Status`].
+    pub fn success(&self) -> Result<(), HttpError> {
+        if (200..300).contains(&self.status) { Ok(()) } else { Err(self.status_error()) }
     }
 
     /// This answer as an error: its status and the `message` that Astro's API puts beside it.

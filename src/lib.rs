@@ -18,6 +18,7 @@
 pub mod api;
 pub mod aside;
 pub mod browser;
+pub mod cache;
 pub mod choice;
 pub mod cli;
 pub mod commands;

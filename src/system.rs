@@ -35,7 +35,7 @@ pub struct System {
     /// The clock.
     pub now: fn() -> Timestamp,
     /// The time zone in which people are told times.
-    pub time_zone: TimeZone,
+    pub time_zone: fn() -> TimeZone,
     /// Held while something is being stored that must not be left half done; Ctrl-C waits for it.
     pub storing: Mutex<()>,
     /// Where secrets come from.

@@ -209,7 +209,7 @@ fn tell_of_the_access_token(session: &Session<'_>, credentials: &Credentials) {
         (Some(end), _) if end <= now => {}
         (Some(end), _) => session.system.ui.say(&format!(
             "A copy of the access token, if there is one, works until {}",
-            when::dated(end, now, &session.system.time_zone)
+            when::dated(end, now, &(session.system.time_zone)())
         )),
         (None, Kind::ApiToken) => {
             session.system.ui.say("A copy of the API token works until it is deleted in the Astro UI");

@@ -340,7 +340,7 @@ fn in_snake_case<S: Serializer>(kind: &Option<Kind>, serializer: S) -> Result<S:
 fn show(session: &Session<'_>, report: &Report) -> Result<(), Error> {
     let ui = &session.system.ui;
     let now = session.now();
-    let dated = |at: Timestamp| when::dated(at, now, &session.system.time_zone);
+    let dated = |at: Timestamp| when::dated(at, now, &(session.system.time_zone)());
     let location = |place: &String| match report.source {
         Some(Source::Environment) => format!("in the environment variable {place}, which wins over any login"),
         Some(Source::Keychain | Source::Config) | None => format!("in {place}"),

@@ -5,6 +5,7 @@
 //! what was asked for must read back. Else the edit is refused and the text stays.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -137,10 +138,13 @@ fn timestamp(text: &str) -> Option<Timestamp> {
 type Splice = (Range<usize>, String);
 
 /// The settings file's text, with a typed view on the part that is ours.
+///
+/// Clones share what was parsed.
+#[derive(Clone)]
 pub struct Document {
-    text: String,
+    text: Arc<str>,
     /// `None`: nothing but comments.
-    root: Option<Node>,
+    root: Option<Arc<Node>>,
 }
 
 /// What one edit does to the mapping at a path.
@@ -162,7 +166,7 @@ impl Document {
         {
             return Err(at(&text, root.span.start, "settings expected, as `key: value`"));
         }
-        let document = Self { text, root };
+        let document = Self { text: text.into(), root: root.map(Arc::new) };
         document.refuse_ambiguity()?;
         Ok(document)
     }
@@ -206,7 +210,7 @@ impl Document {
 
     /// All contexts in the file's order, those of other programs among them.
     pub fn contexts(&self) -> Vec<Context> {
-        let contexts = self.root.as_ref().and_then(|root| root.get("contexts"));
+        let contexts = self.root.as_deref().and_then(|root| root.get("contexts"));
         let entries = contexts.and_then(|(_, contexts)| contexts.entries()).unwrap_or_default();
         let mapping = |(key, node): &(Node, Node)| Some(Context::read(key.scalar()?, node.entries().map(|_| node)?));
         entries.iter().filter_map(mapping).collect()
@@ -259,7 +263,7 @@ impl Document {
 
     /// Whether the person forbade a plaintext store.
     pub fn no_insecure_fallback(&self) -> bool {
-        let value = self.root.as_ref().and_then(|root| root.get("no_insecure_fallback"));
+        let value = self.root.as_deref().and_then(|root| root.get("no_insecure_fallback"));
         value.and_then(|(_, value)| value.scalar()).is_some_and(is_yes)
     }
 
@@ -297,7 +301,7 @@ impl Document {
     fn apply(&mut self, edit: &Edit) -> Result<(), DocumentError> {
         let mut splices = self.splices(edit)?;
         splices.sort_by_key(|(range, _)| (range.start, range.end));
-        let mut text = self.text.clone();
+        let mut text = String::from(&*self.text);
         for (range, with) in splices.into_iter().rev() {
             text.replace_range(range, &with);
         }
@@ -313,7 +317,7 @@ impl Document {
     fn splices(&self, edit: &Edit) -> Result<Vec<Splice>, DocumentError> {
         let eol = self.eol();
         let refused = |depth: usize| DocumentError::WouldChange { key: clean(&edit.path[..depth].join("."), 200) };
-        let Some(root) = self.root.as_ref().filter(|root| !root.is_vacant()) else {
+        let Some(root) = self.root.as_deref().filter(|root| !root.is_vacant()) else {
             let block = edit.block(0, "", eol);
             let end = self.text.len();
             return Ok(match &self.root {
@@ -464,8 +468,8 @@ impl Document {
     /// The path of the first thing that is not as `edit` meant it to be.
     fn difference(&self, edit: &Edit, edited: &Document) -> Option<String> {
         let mut path = String::new();
-        let mut before = self.root.as_ref();
-        let mut after = edited.root.as_ref();
+        let mut before = self.root.as_deref();
+        let mut after = edited.root.as_deref();
         for name in edit.path {
             if let Some(key) = self.others_difference(&[*name], before, edited, after) {
                 return Some(join(&path, &key));

@@ -6,6 +6,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -90,10 +91,12 @@ impl ConfigError {
 }
 
 /// Where the settings are kept.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     folder: PathBuf,
     path: PathBuf,
+    /// The settings as they were last seen; clones share them.
+    seen: Arc<Mutex<Option<Document>>>,
 }
 
 /// A lock between processes, held until it is dropped.
@@ -106,7 +109,7 @@ impl Config {
     pub fn new(home: &Path) -> Self {
         let folder = home.join(".astro");
         let path = folder.join("config.yaml");
-        Self { folder, path }
+        Self { folder, path, seen: Arc::default() }
     }
 
     /// The settings file; it need not exist.
@@ -126,7 +129,13 @@ impl Config {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(source) => return Err(ConfigError::Read { path: self.path.clone(), source }),
         };
-        Document::from_bytes(bytes).map_err(|source| self.document_error(source))
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        // A command looks at the settings several times, and reading a large file costs less than parsing it.
+        if let Some(document) = seen.as_ref().filter(|document| document.as_str().as_bytes() == bytes) {
+            return Ok(document.clone());
+        }
+        let document = Document::from_bytes(bytes).map_err(|source| self.document_error(source))?;
+        Ok(seen.insert(document).clone())
     }
 
     /// Reads the settings under the lock, lets `change` edit them, and replaces the file if anything changed. Waits at
@@ -135,10 +144,11 @@ impl Config {
         let _lock = self.lock(self.folder.join("config.yaml.lock"), EDIT_WAIT)?;
         self.remove_leftovers();
         let mut document = self.read()?;
-        let before = document.as_str().to_owned();
+        let before = document.clone();
         let result = change(&mut document).map_err(|source| self.document_error(source))?;
-        if document.as_str() != before {
+        if document.as_str() != before.as_str() {
             self.replace(document.as_str())?;
+            *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(document);
         }
         Ok(result)
     }

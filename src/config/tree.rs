@@ -14,6 +14,9 @@ use crate::text::clean;
 /// Deeper than any settings file; bounds every recursion over a tree.
 const MAX_DEPTH: usize = 64;
 
+/// Up to how many keys of a mapping are compared one by one.
+const FEW_KEYS: usize = 16;
+
 pub(super) struct Node {
     /// Where the node stands, from its tag or anchor on. A block collection ends where its last child does.
     pub(super) span: Range<usize>,
@@ -134,8 +137,6 @@ struct Open {
     tag: Option<String>,
     mapping: bool,
     children: Vec<Node>,
-    /// The keys so far, to find duplicates.
-    keys: HashSet<String>,
 }
 
 /// The root of the only document in `text`; `None` if there is nothing but comments.
@@ -178,7 +179,7 @@ pub(super) fn parse(text: &str) -> Result<Option<Node>, DocumentError> {
                 continue;
             }
             Event::SequenceEnd | Event::MappingEnd => match open.pop() {
-                Some(done) => done.close(span, &byte)?,
+                Some(done) => done.close(span, text, &byte)?,
                 None => return Err(refused(span.start, "an end without a start")),
             },
             Event::Alias(anchor) => {
@@ -192,7 +193,7 @@ pub(super) fn parse(text: &str) -> Result<Option<Node>, DocumentError> {
             },
         };
         match open.last_mut() {
-            Some(parent) => parent.take(node, span.start)?,
+            Some(parent) => parent.children.push(node),
             None => root = Some(node),
         }
     }
@@ -201,21 +202,10 @@ pub(super) fn parse(text: &str) -> Result<Option<Node>, DocumentError> {
 
 impl Open {
     fn new(start: usize, anchor: usize, tag: Option<String>, mapping: bool) -> Self {
-        Self { start, anchor, tag, mapping, children: Vec::new(), keys: HashSet::new() }
+        Self { start, anchor, tag, mapping, children: Vec::new() }
     }
 
-    fn take(&mut self, node: Node, place: Marker) -> Result<(), DocumentError> {
-        let is_key = self.mapping && self.children.len().is_multiple_of(2);
-        if let (true, Some(key)) = (is_key, node.scalar())
-            && !self.keys.insert(key.to_owned())
-        {
-            return Err(refused(place, &format!("`{}` for the second time", clean(key, 60))));
-        }
-        self.children.push(node);
-        Ok(())
-    }
-
-    fn close(self, end: Span, byte: &impl Fn(Marker) -> usize) -> Result<Node, DocumentError> {
+    fn close(self, end: Span, text: &str, byte: &impl Fn(Marker) -> usize) -> Result<Node, DocumentError> {
         // Only a bracket has a width of its own, which may run into a comment behind it; a block ends where something else
         // begins.
         let flow = end.end.index() > end.start.index();
@@ -228,12 +218,28 @@ impl Open {
                 let value = children.next().ok_or_else(|| refused(end.start, "a key without a value"))?;
                 entries.push((key, value));
             }
+            if let Some(second) = duplicate(&entries) {
+                let name = clean(second.scalar().unwrap_or_default(), 60);
+                return Err(at(text, second.span.start, &format!("`{name}` for the second time")));
+            }
             Kind::Mapping { entries, flow }
         } else {
             Kind::Sequence { items: self.children, flow }
         };
         Ok(Node { span, kind, anchor: self.anchor, tag: self.tag })
     }
+}
+
+/// The second of two keys that are one.
+fn duplicate(entries: &[(Node, Node)]) -> Option<&Node> {
+    let mut keys = entries.iter().map(|(key, _)| key).filter(|key| key.scalar().is_some()).enumerate();
+    // A handful of short keys is compared faster than hashed, and there may be a thousand such mappings.
+    if entries.len() <= FEW_KEYS {
+        let earlier = |count: usize| entries.iter().filter_map(|(key, _)| key.scalar()).take(count);
+        return keys.find(|(index, key)| earlier(*index).any(|name| Some(name) == key.scalar())).map(|(_, key)| key);
+    }
+    let mut seen = HashSet::with_capacity(entries.len());
+    keys.find(|(_, key)| !seen.insert(key.scalar())).map(|(_, key)| key)
 }
 
 fn refused(marker: Marker, reason: &str) -> DocumentError {

@@ -12,7 +12,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::domain::Domain;
-use crate::http::{Http, HttpError};
+use crate::http::{Freshness, Http, HttpError, Response};
 use crate::text::clean;
 use crate::token::AccessToken;
 
@@ -132,13 +132,15 @@ impl Issuer {
         Ok(Some(Metadata { iss_parameter_supported: wire.authorization_response_iss_parameter_supported }))
     }
 
-    /// The key set (RFC 7517 section 5) as it was sent: JSON, and not yet more than that.
-    pub async fn fetch_keys(&self, http: &Http) -> Result<Vec<u8>, HttpError> {
+    /// The key set (RFC 7517 section 5) as it was sent: JSON, and not yet more than that. Whoever finds it good may say
+    /// [`Response::keep`].
+    pub async fn fetch_keys(&self, http: &Http, freshness: Freshness) -> Result<Response, HttpError> {
         let url = self.at("/.well-known/jwks.json");
-        let response = http.get("fetch the issuer's keys", &url)?.within(KEYS_BOUND).send().await?;
+        let request = http.get_public("fetch the issuer's keys", &url, freshness)?;
+        let response = request.within(KEYS_BOUND).send().await?;
         // A login page of some proxy in the place of the keys is told with the host that sent it.
         let _: IgnoredAny = response.success_json()?;
-        response.success_body()
+        Ok(response)
     }
 
     /// What the issuer knows of the person (OpenID Connect Core section 5.3). It speaks of the token's owner only if `sub`
@@ -224,8 +226,8 @@ impl AuthConfig {
         }
         let mut url = domain.api_base().clone();
         url.set_path("/private/v1alpha1/cli/auth-config");
-        let request = http.get("fetch the login configuration", &url)?.header("X-Astro-Client-Identifier", "cli");
-        let response = request.send().await?;
+        let request = http.get_public("fetch the login configuration", &url, Freshness::Kept)?;
+        let response = request.header("X-Astro-Client-Identifier", "cli").send().await?;
         let Wire { client_id, audience, domain_url, auth_flow } = response.success_json()?;
         if client_id.is_empty() || audience.is_empty() {
             return Err(response.not_understood().into());
@@ -235,7 +237,9 @@ impl AuthConfig {
             Some("ORG_FIRST") => Some(AuthFlow::OrganizationFirst),
             _ => None,
         };
-        Ok(Self { client_id, audience, issuer: Issuer::parse(&domain_url, domain)?, auth_flow })
+        let issuer = Issuer::parse(&domain_url, domain)?;
+        response.keep();
+        Ok(Self { client_id, audience, issuer, auth_flow })
     }
 }
 
@@ -462,11 +466,12 @@ pub(super) mod tests {
     #[tokio::test]
     async fn cl_2_keys_come_from_the_issuers_well_known_path_as_they_were_sent() {
         let (port, request) = canned(200, r#" {"keys": [], "keys": 1} "#).await;
-        let keys = local_issuer(port).fetch_keys(&http()).await.unwrap();
-        assert_eq!(keys, br#" {"keys": [], "keys": 1} "#);
+        let keys = local_issuer(port).fetch_keys(&http(), Freshness::New).await.unwrap();
+        assert_eq!(keys.body(), br#" {"keys": [], "keys": 1} "#);
         assert!(request.await.unwrap().starts_with("GET /.well-known/jwks.json HTTP/1.1\r\n"));
         let (port, _request) = canned(503, "{}").await;
-        assert_eq!(local_issuer(port).fetch_keys(&http()).await.unwrap_err().status(), Some(503));
+        let refused = local_issuer(port).fetch_keys(&http(), Freshness::New).await.map(drop);
+        assert_eq!(refused.unwrap_err().status(), Some(503));
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! The issuer's keys, fetched once, and once more if a token names a key that is not among them.
 
 use crate::error::Error;
-use crate::http::Http;
+use crate::http::{Freshness, Http};
 use crate::jwt::{Claims, Jwks, JwtError};
 use crate::oauth::Issuer;
 
@@ -16,7 +16,7 @@ pub struct Keys<'a> {
 impl<'a> Keys<'a> {
     /// Fetches the key set.
     pub async fn fetch(http: &'a Http, issuer: &Issuer) -> Result<Self, Error> {
-        let jwks = Jwks::parse(&issuer.fetch_keys(http).await?)?;
+        let jwks = read(http, issuer, Freshness::Kept).await?;
         Ok(Self { http, issuer: issuer.clone(), jwks, fetched_again: false })
     }
 
@@ -26,10 +26,17 @@ impl<'a> Keys<'a> {
             Err(JwtError::UnknownKey) if !self.fetched_again => {
                 tracing::info!("the token names an unknown key; fetching the keys again");
                 self.fetched_again = true;
-                self.jwks = Jwks::parse(&self.issuer.fetch_keys(self.http).await?)?;
+                self.jwks = read(self.http, &self.issuer, Freshness::New).await?;
                 Ok(check(&self.jwks)?)
             }
             outcome => Ok(outcome?),
         }
     }
+}
+
+async fn read(http: &Http, issuer: &Issuer, freshness: Freshness) -> Result<Jwks, Error> {
+    let answer = issuer.fetch_keys(http, freshness).await?;
+    let jwks = Jwks::parse(answer.body())?;
+    answer.keep();
+    Ok(jwks)
 }

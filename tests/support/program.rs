@@ -235,7 +235,7 @@ impl Stage {
             keychain: Arc::clone(&self.keychain) as Arc<dyn CredentialStore>,
             ui,
             now: self.clock,
-            time_zone: TimeZone::UTC,
+            time_zone: || TimeZone::UTC,
             storing: tokio::sync::Mutex::new(()),
             random: Arc::new(OsRandom(SystemRandom::new())),
         };

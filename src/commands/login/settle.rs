@@ -137,7 +137,7 @@ impl Attempt<'_> {
         };
         ui.say(&format!("  credentials   in {store}"));
         let Some(expires_at) = signed_in.credentials.expires_at else { return };
-        let until = when::dated(expires_at, self.session.now(), &self.session.system.time_zone);
+        let until = when::dated(expires_at, self.session.now(), &(self.session.system.time_zone)());
         let then = match (&self.login.mode, &signed_in.credentials.refresh) {
             (_, Some(_)) => "renewed when needed",
             (Mode::Token(_), None) => "it will not be renewed: sign in again then",
