@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use astro_login::commands::token::token;
 use astro_login::config::Config;
-use astro_login::credentials::{Credentials, StoreError};
+use astro_login::credentials::{CredentialStore as _, Credentials, StoreError};
 use astro_login::domain::Domain;
+use astro_login::error::Error;
 use astro_login::jwt::Unverified;
 use astro_login::session::{self, Session};
 use astro_login::token::{AccessToken, RefreshToken};
@@ -247,11 +248,30 @@ async fn rf_6_invalid_grant_ends_the_login_and_is_not_tried_again() {
 
 #[tokio::test]
 async fn rf_6_invalid_grant_is_terminal_even_if_the_token_lasts_a_little() {
-    let (stage, old) = with_config(ENDS_SOON);
-    stage.keep_in_config(&Credentials { refresh: Some(RefreshToken::new("v1.revoked")), ..old.clone() });
-    let outcome = print(&stage).await;
-    assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (4, ""));
-    assert_eq!(config_of(&stage), Some(Credentials { refresh: None, ..old }));
+    for (seconds, in_config) in [(ENDS_SOON, true), (ENDS_SOON, false), (FRESH, true), (FRESH, false)] {
+        let (stage, old) = with_keychain(seconds, Options::default());
+        let dead = Credentials { refresh: Some(RefreshToken::new("v1.revoked")), ..old.clone() };
+        stage.keep_in_keychain(&dead);
+        if in_config {
+            stage.keep_in_config(&dead);
+        }
+        // Only the API can call a fresh token into question.
+        stage.service.fail(ORGANIZATIONS, no());
+        let first = if seconds == FRESH { call(&stage).await } else { print(&stage).await };
+        assert_eq!((first.exit_code(), first.stdout.as_str()), (4, ""));
+        assert!(matches!(first.result, Err(Error::LoginEnded { .. })), "{:?}", first.result);
+
+        // Whoever comes later is told the same, and asks nobody.
+        let kept = if in_config { config_of(&stage) } else { stage.stored() };
+        assert_eq!(kept, None);
+        if in_config {
+            assert!(stage.home.config().unwrap().contains("user_email: ada@example.com"), "whose login it was");
+            stage.keychain.delete(&stage.service.domain().parse().unwrap()).unwrap();
+        }
+        let second = print(&stage).await;
+        assert_eq!((second.exit_code(), second.stdout.as_str()), (4, ""));
+        assert_eq!(stage.service.token_requests().len(), 1);
+    }
 }
 
 #[tokio::test]

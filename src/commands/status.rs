@@ -269,11 +269,13 @@ impl Report {
             .await;
         // The call may have renewed the login, or found that it cannot be renewed any more.
         if self.source != Some(Source::Environment)
-            && let Ok(Some(Stored { credentials, .. })) = session.stored().await
+            && let Ok(found) = session.stored().await
         {
-            self.issued_at = credentials.issued_at;
-            self.expires_at = credentials.expires_at;
-            self.refreshable = credentials.refresh.is_some();
+            self.refreshable = found.as_ref().is_some_and(|it| it.credentials.refresh.is_some());
+            if let Some(Stored { credentials, .. }) = found {
+                self.issued_at = credentials.issued_at;
+                self.expires_at = credentials.expires_at;
+            }
         }
         self.state = self.state_by_time(session.now());
         let (outcome, answered_at, result) = match answer {

@@ -113,14 +113,19 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Writes `credentials` in the place of those that were found there, in the same store and in its format.
+    /// Writes `credentials` in the place of those that were found there, in the same store and in its format; with none,
+    /// the place is empty afterwards.
     ///
     /// Who changes config.yaml without our lock, as the Go CLI does, keeps what they wrote: then nothing is written, and
     /// the answer is `false`. The keychain's entries are changed by nobody but us.
-    async fn replace(&self, found: &Stored, credentials: Credentials) -> Result<bool, Error> {
+    async fn replace(&self, found: &Stored, credentials: Option<Credentials>) -> Result<bool, Error> {
         match found.store {
             Store::Keychain => {
-                self.keychain(move |store, domain| store.save(domain, &credentials)).await?;
+                let replaced = self.keychain(move |store, domain| match &credentials {
+                    Some(credentials) => store.save(domain, credentials),
+                    None => store.delete(domain).map(drop),
+                });
+                replaced.await?;
                 Ok(true)
             }
             Store::Config => {
@@ -130,7 +135,10 @@ impl<'a> Session<'a> {
                     config.edit(|document| {
                         let is_there = document.context(&domain).is_some_and(|it| it.refresh_token == refresh);
                         if is_there {
-                            document.update_context(&domain, |context| put(context, credentials))?;
+                            document.update_context(&domain, |context| match credentials {
+                                Some(credentials) => put(context, credentials),
+                                None => empty(context),
+                            })?;
                         }
                         Ok(is_there)
                     })

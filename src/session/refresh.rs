@@ -175,7 +175,7 @@ impl Session<'_> {
         match self.verify(auth, &mut keys, &stored.credentials, response).await {
             Ok(verified) => {
                 let credentials = Credentials { refresh, ..verified };
-                if self.replace(&stored, credentials.clone()).await? {
+                if self.replace(&stored, Some(credentials.clone())).await? {
                     return Ok(Stored { store: stored.store, credentials });
                 }
                 // The person has signed in or out meanwhile, and means that.
@@ -184,16 +184,18 @@ impl Session<'_> {
             Err(refused) => {
                 // The old refresh token is spent: without the new one the login would be lost over a bad answer.
                 let kept = Credentials { refresh, ..stored.credentials.clone() };
-                self.replace(&stored, kept).await?;
+                self.replace(&stored, Some(kept)).await?;
                 self.make_do_with(stored, reason, refused)
             }
         }
     }
 
     /// Takes a refresh token that the issuer has called worthless out of the store, so that nobody tries it again. The rest
-    /// stays, to tell whose login it was and when it ended.
+    /// stays, to tell whose login it was and when it ended; but not an access token that would outlive the login.
     async fn end(&self, stored: Stored, refused: TokenError) -> Result<Stored, Error> {
-        self.replace(&stored, Credentials { refresh: None, ..stored.credentials.clone() }).await?;
+        let rest = Credentials { refresh: None, ..stored.credentials.clone() };
+        let rest = Some(rest).filter(|rest| !ends_after(rest, self.now()));
+        self.replace(&stored, rest).await?;
         match self.login().await {
             Ok(other) if self.supersedes(&other, &stored) => Ok(other),
             Ok(_) | Err(_) => Err(Error::LoginEnded { domain: self.domain.to_string(), refused }),
