@@ -339,17 +339,18 @@ fn finish(system: &System, command: Command) -> Result<(), Error> {
             outcome = &mut running => return outcome,
             () = interrupted() => {}
         }
-        // Between the keychain and config.yaml, or between a spent refresh token and its successor, is no place to stop.
-        // Whoever insists presses Ctrl-C again.
-        let stored = async {
-            if tokio::time::timeout(SILENT_BOUND, system.storing.lock()).await.is_err() {
-                system.ui.warn("one moment: the login is being stored; Ctrl-C again stops at once");
-                drop(system.storing.lock().await);
+        // Between the keychain and config.yaml, or between a spent refresh token and its successor, is no place to stop;
+        // and what was granted and is not kept goes back. Whoever insists presses Ctrl-C again.
+        let wound_up = async {
+            let mut given_back = std::pin::pin!(system.give_back());
+            if tokio::time::timeout(SILENT_BOUND, &mut given_back).await.is_err() {
+                system.ui.warn("one moment: the login is being stored or given back; Ctrl-C again stops at once");
+                given_back.await;
             }
         };
         tokio::select! {
             biased;
-            () = stored => Err(Error::Cancelled),
+            () = wound_up => Err(Error::Cancelled),
             outcome = &mut running => outcome,
             () = interrupted() => Err(Error::Cancelled),
         }
@@ -409,7 +410,7 @@ fn system(environment: Environment, ui: Ui) -> Result<System, Error> {
         ui,
         now,
         time_zone: TimeZone::system(),
-        storing: Mutex::new(()),
+        storing: Mutex::new(None),
         random: Arc::new(OsRandom(SystemRandom::new())),
     })
 }

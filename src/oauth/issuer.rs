@@ -148,12 +148,10 @@ impl Issuer {
         struct Wire {
             sub: String,
             email: Option<String>,
-            email_verified: Option<Value>,
-            name: Option<String>,
         }
         let response = http.get("ask who has signed in", &self.at("/userinfo"))?.bearer(token).send().await?;
-        let Wire { sub, email, email_verified, name } = response.success_json()?;
-        Ok(UserInfo { sub, email, email_verified: email_verified.and_then(|value| value.as_bool()), name })
+        let Wire { sub, email } = response.success_json()?;
+        Ok(UserInfo { sub, email })
     }
 }
 
@@ -176,17 +174,13 @@ pub struct Metadata {
     pub iss_parameter_supported: bool,
 }
 
-/// What `userinfo` says. Everything but `sub` is for display, and all of it is someone else's text.
+/// What `userinfo` says. The address is for display, and all of it is someone else's text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserInfo {
     /// The subject: with the issuer, the one name of the account.
     pub sub: String,
     /// The e-mail address.
     pub email: Option<String>,
-    /// Whether the issuer has seen that mail arrives there.
-    pub email_verified: Option<bool>,
-    /// The full name.
-    pub name: Option<String>,
 }
 
 /// How to sign in to a domain.
@@ -473,10 +467,9 @@ pub(super) mod tests {
     async fn cl_14_userinfo_needs_a_subject_and_nothing_more() {
         let http = http();
         let token = AccessToken::new("secret");
-        let (port, request) = canned(200, r#"{"sub":"s","email":"e@x","email_verified":"true","name":null}"#).await;
+        let (port, request) = canned(200, r#"{"sub":"s","email":"e@x","email_verified":"true"}"#).await;
         let user = local_issuer(port).userinfo(&http, &token).await.unwrap();
-        let expected =
-            UserInfo { sub: "s".to_owned(), email: Some("e@x".to_owned()), email_verified: None, name: None };
+        let expected = UserInfo { sub: "s".to_owned(), email: Some("e@x".to_owned()) };
         assert_eq!(user, expected);
         let request = request.await.unwrap();
         assert!(request.starts_with("GET /userinfo HTTP/1.1\r\n"), "{request}");

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::http::{Fault, HttpError};
 use crate::jwt::{ExpectedAccess, ExpectedId, verify_access_token, verify_id_token};
 use crate::oauth::{AuthConfig, ErrorCode, Issuer, TokenEndpointError, TokenError, TokenResponse};
+use crate::system::Granted;
 use crate::text::clean;
 use crate::token::{AccessToken, RefreshToken};
 
@@ -153,7 +154,7 @@ impl Session<'_> {
         &self,
         auth: &AuthConfig,
         refresh: &RefreshToken,
-    ) -> Result<(MutexGuard<'_, ()>, Keys<'_>, TokenResponse), Error> {
+    ) -> Result<(MutexGuard<'_, Option<Granted>>, Keys<'_>, TokenResponse), Error> {
         let http = &self.system.http;
         // Without the keys nothing could be verified, and the refresh token would be spent for nothing.
         let keys = self.persist(async || Keys::fetch(http, &auth.issuer).await).await?;

@@ -236,7 +236,7 @@ impl Stage {
             ui,
             now: self.clock,
             time_zone: TimeZone::UTC,
-            storing: tokio::sync::Mutex::new(()),
+            storing: tokio::sync::Mutex::new(None),
             random: Arc::new(OsRandom(SystemRandom::new())),
         };
         let mut running = pin!(command(&system));

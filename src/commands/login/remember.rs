@@ -58,7 +58,7 @@ impl Attempt<'_> {
     /// Writes the credentials and whose they are. Returns what they replace.
     pub(super) async fn remember(&self, signed_in: &SignedIn, user: &User) -> Result<Replaced, Error> {
         let _lock = self.session.lock().await?;
-        let _storing = self.session.system.storing.lock().await;
+        let mut storing = self.session.system.storing.lock().await;
         tracing::info!("storing the login");
         let in_keychain = self.session.keychain(|store, domain| store.load(domain)).await;
         let (in_config, before, in_keychain) = match signed_in.storage {
@@ -91,6 +91,7 @@ impl Attempt<'_> {
                 (session::plaintext(&before), before, in_keychain)
             }
         };
+        *storing = None;
         // A token in config.yaml is the one that was in use.
         let in_use = in_config.as_ref().or(in_keychain.as_ref());
         let other = in_use.is_some() || before.user_email.is_some();
