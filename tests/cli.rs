@@ -384,7 +384,13 @@ mod unix {
     use std::net::{Ipv4Addr, TcpStream};
     use std::process::Command;
 
+    use super::binary::Running;
     use super::*;
+
+    fn send(signal: &str, running: &Running) {
+        let kill = format!("kill -{signal} {}", running.id());
+        assert!(Command::new("/bin/sh").args(["-c", &kill]).status().unwrap().success());
+    }
 
     /// Ends a wait by a signal, and shows that nothing of it is left.
     fn interrupted_by(signal: &str) {
@@ -395,8 +401,7 @@ mod unix {
         let redirect_uri = link.query_pairs().find(|(name, _)| name == "redirect_uri").unwrap().1.into_owned();
         let port = Url::parse(&redirect_uri).unwrap().port().unwrap();
         assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok(), "the callback port is open while it waits");
-        let kill = format!("kill -{signal} {}", running.id());
-        assert!(Command::new("/bin/sh").args(["-c", &kill]).status().unwrap().success());
+        send(signal, &running);
         assert_eq!(running.finish(), output(130, &format!("{link}\n"), "warning: cancelled\n"));
         let refused = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused, "lb_5: the port is closed");
@@ -414,6 +419,43 @@ mod unix {
         interrupted_by("TERM");
     }
 
+    /// A login by link that has been granted and is not stored yet, because the API takes its time.
+    fn granted(service: &Service, home: &TestHome) -> Running {
+        service.fail("/v1/users/self", Fault::Stall);
+        let mut running = Astro::at(home).start(&["login", &service.domain(), "-l", "--insecure-storage"]);
+        let browser = FakeBrowser::new(Mode::LogIn("ada@example.com".to_owned()));
+        browser.visit(&running.line().parse().unwrap());
+        service.wait_for("/v1/users/self", 1);
+        assert_eq!(service.live_refresh_tokens().len(), 1);
+        running
+    }
+
+    #[test]
+    fn lb_25_what_was_granted_and_is_not_stored_goes_back() {
+        for signal in ["INT", "TERM"] {
+            let (service, home) = (Service::start(Options::default()), TestHome::new());
+            let running = granted(&service, &home);
+            send(signal, &running);
+            let Output { stderr, code, .. } = running.finish();
+            assert_eq!(code, Some(130), "{stderr}");
+            assert!(stderr.ends_with("\nwarning: cancelled\n"), "{stderr}");
+            let revoked = service.requests_to("/oauth/revoke").len();
+            assert_eq!((service.live_refresh_tokens(), revoked, home.config()), (Vec::new(), 1, None));
+        }
+    }
+
+    #[test]
+    fn lb_25_who_insists_does_not_wait_for_an_issuer_that_is_silent() {
+        let (service, home) = (Service::start(Options::default()), TestHome::new());
+        service.fail("/oauth/revoke", Fault::Stall);
+        let mut running = granted(&service, &home);
+        send("INT", &running);
+        running.wait_for("Ctrl-C again stops at once");
+        send("INT", &running);
+        assert_eq!(running.finish().code, Some(130));
+        assert_eq!(service.requests_to("/oauth/revoke").len(), 1);
+    }
+
     #[test]
     fn control_c_does_not_tear_what_is_being_stored() {
         let home = TestHome::new();
@@ -424,8 +466,7 @@ mod unix {
         let arguments = [borrowed(&arguments), vec!["-v"]].concat();
         let mut running = Astro::at(&home).stdin(&token).start(&arguments);
         running.wait_for("storing the login");
-        let kill = format!("kill -INT {}", running.id());
-        assert!(Command::new("/bin/sh").args(["-c", &kill]).status().unwrap().success());
+        send("INT", &running);
         drop(lock);
         let Output { stderr, code, .. } = running.finish();
         assert_eq!(code, Some(130), "{stderr}");
