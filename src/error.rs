@@ -14,7 +14,7 @@ use crate::browser::NoBrowser;
 use crate::choice::NotFound;
 use crate::config::ConfigError;
 use crate::credentials::StoreError;
-use crate::domain::{Domain, DomainError, is_loopback};
+use crate::domain::{DEFAULT, Domain, DomainError, is_loopback};
 use crate::http::{Fault, HttpError};
 use crate::jwt::{JwksError, JwtError};
 use crate::oauth::{CallbackError, IssuerError, ListenError, RandomError, TokenEndpointError, TokenError};
@@ -321,8 +321,13 @@ impl Error {
 
     /// What the person can do about it, where there is something.
     pub fn hint(&self) -> Option<String> {
+        self.hint_for(DEFAULT)
+    }
+
+    /// The same, for what was about this domain.
+    fn hint_for(&self, domain: &str) -> Option<String> {
         let hint = match self {
-            Self::SignIn { source, .. } | Self::Settle { source, .. } => return source.hint(),
+            Self::SignIn { source, domain } | Self::Settle { source, domain } => return source.hint_for(domain),
             Self::Domain(_) => {
                 "Astro's domains are astronomer.io, previews of it, and localhost[:PORT]; \
                  for Astro Private Cloud use the Go CLI"
@@ -340,14 +345,17 @@ impl Error {
             Self::OtherAccount { .. } => "sign in with the other account, or leave out `--email`",
             Self::OtherOwner { .. } => "use a token of that account, or leave out `--email`",
             Self::FallbackForbidden { .. } => {
-                "start a keychain such as gnome-keyring, or unset `no_insecure_fallback` and \
-                 ASTRO_NO_INSECURE_FALLBACK, or choose plain text with `astro login --insecure-storage`"
+                return Some(format!(
+                    "start a keychain such as gnome-keyring, or unset `no_insecure_fallback` and \
+                     ASTRO_NO_INSECURE_FALLBACK, or choose plain text with `{} --insecure-storage`",
+                    login(domain)
+                ));
             }
-            Self::SignedOut { .. }
-            | Self::LoginExpired { .. }
-            | Self::LoginEnded { .. }
-            | Self::TokenRefused { .. }
-            | Self::ForeignLogin { .. } => "run `astro login`",
+            Self::SignedOut { domain }
+            | Self::LoginExpired { domain, .. }
+            | Self::LoginEnded { domain, .. }
+            | Self::TokenRefused { domain, .. }
+            | Self::ForeignLogin { domain, .. } => return Some(format!("run `{}`", login(domain))),
             Self::ApiTokenRefused | Self::ApiTokenExpired { .. } => {
                 "unset it to use your login, or make another token in the Astro UI"
             }
@@ -360,15 +368,20 @@ impl Error {
             Self::NotForced => "use `--force` to delete it without being asked",
             Self::NoOrganizationChosen => "choose one with `astro organization switch`",
             Self::NoWorkspace => "ask the owner of your organization for access to one",
-            Self::NoOrganization => "ask the owner of your organization to invite you, then run `astro login` again",
+            Self::NoOrganization => {
+                let login = login(domain);
+                return Some(format!("ask the owner of your organization to invite you, then run `{login}` again"));
+            }
             Self::NotFound(not_found) => return Some(not_found.hint()),
             Self::Config(error) => error.hint(),
-            Self::Store(error) => store_hint(error),
+            Self::Store(error) => return Some(store_hint(error, &login(domain))),
             Self::Listen(_) => {
                 "end the program that has the port (`lsof -i :12345` tells which), or sign in from a terminal and paste the address"
             }
             Self::Token(TokenEndpointError::Refused(refused)) if refused.may_pass() => "try again in a minute",
-            Self::Callback(_) | Self::Token(TokenEndpointError::Refused(_)) => "run `astro login` to try again",
+            Self::Callback(_) | Self::Token(TokenEndpointError::Refused(_)) => {
+                return Some(format!("run `{}` to try again", login(domain)));
+            }
             Self::Issuer(error) => issuer_hint(error),
             Self::Token(TokenEndpointError::Http(error)) | Self::Http(error) | Self::List(ListError::Http(error)) => {
                 http_hint(error)
@@ -387,21 +400,23 @@ impl Error {
     }
 }
 
-fn store_hint(error: &StoreError) -> &'static str {
+/// The command that signs in to this domain, whatever the current one is.
+fn login(domain: &str) -> String {
+    if domain == DEFAULT { "astro login".to_owned() } else { format!("astro login {domain}") }
+}
+
+fn store_hint(error: &StoreError, login: &str) -> String {
+    let plain = format!("`{login} --insecure-storage`");
     match error {
-        StoreError::Absent { .. } => "start a keychain, or choose plain text with `astro login --insecure-storage`",
-        StoreError::Locked => {
-            "unlock the keychain and try again, or choose plain text with `astro login --insecure-storage`"
-        }
-        StoreError::Refused => {
-            "allow access when the keychain asks, or choose plain text with `astro login --insecure-storage`"
-        }
+        StoreError::Absent { .. } => format!("start a keychain, or choose plain text with {plain}"),
+        StoreError::Locked => format!("unlock the keychain and try again, or choose plain text with {plain}"),
+        StoreError::Refused => format!("allow access when the keychain asks, or choose plain text with {plain}"),
         StoreError::TimedOut(_) => {
-            "answer the keychain's dialog if there is one; `astro login --insecure-storage` does without the keychain"
+            format!("answer the keychain's dialog if there is one; {plain} does without the keychain")
         }
-        StoreError::Damaged => "run `astro login` to write them anew",
-        StoreError::NewerFormat => "use the newer version, or remove the entry of service `astro-login`",
-        StoreError::Other(_) => "`astro login --insecure-storage` does without the keychain",
+        StoreError::Damaged => format!("run `{login}` to write them anew"),
+        StoreError::NewerFormat => "use the newer version, or remove the entry of service `astro-login`".to_owned(),
+        StoreError::Other(_) => format!("{plain} does without the keychain"),
     }
 }
 
@@ -460,5 +475,24 @@ fn minutes(duration: Duration) -> String {
         seconds if seconds % 60 == 0 && seconds > 0 => format!("{} minutes", seconds / 60),
         1 => "1 second".to_owned(),
         seconds => format!("{seconds} seconds"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_name_the_domain_that_the_command_was_about() {
+        let damaged = |domain: &str| Error::from(StoreError::Damaged).during_sign_in(&domain.parse().unwrap());
+        let table = [
+            (Error::SignedOut { domain: "astronomer.io".to_owned() }, "run `astro login`"),
+            (Error::SignedOut { domain: "astronomer-stage.io".to_owned() }, "run `astro login astronomer-stage.io`"),
+            (damaged("astronomer.io"), "run `astro login` to write them anew"),
+            (damaged("localhost:8889"), "run `astro login localhost:8889` to write them anew"),
+        ];
+        for (error, hint) in table {
+            assert_eq!(error.hint().as_deref(), Some(hint), "{error:?}");
+        }
     }
 }

@@ -237,12 +237,13 @@ async fn rf_6_invalid_grant_ends_the_login_and_is_not_tried_again() {
         stage.service.domain()
     );
     assert_eq!(first.complaint(), complaint);
-    assert_eq!(first.result.unwrap_err().hint().as_deref(), Some("run `astro login`"));
+    let hint = format!("run `astro login {}`", stage.service.domain());
+    assert_eq!(first.result.unwrap_err().hint().as_ref(), Some(&hint));
     assert_eq!(stage.stored(), Some(Credentials { refresh: None, ..old.clone() }));
 
     let second = print(&stage).await;
     assert_eq!((second.exit_code(), second.stdout.as_str()), (4, ""));
-    assert_eq!(second.result.unwrap_err().hint().as_deref(), Some("run `astro login`"));
+    assert_eq!(second.result.unwrap_err().hint(), Some(hint));
     assert_eq!(stage.service.token_requests().len(), 1);
 }
 
