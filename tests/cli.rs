@@ -6,11 +6,13 @@
 mod binary;
 mod support;
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
 use binary::{Astro, Output, leaked};
 use serde_json::json;
-use support::{FakeBrowser, Fault, Mode, Options, Service, TestHome};
+use support::{FakeBrowser, Fault, Mode, Options, Request, Service, TestHome};
 use url::Url;
 
 fn run(arguments: &[&str]) -> Output {
@@ -327,6 +329,62 @@ fn a_link_signs_in_with_stdin_closed() {
     assert!(home.config().unwrap().contains("user_email: ada@example.com"));
 }
 
+/// Where the redirect of a login goes, and the state that it has to bring.
+fn redirect_and_state(link: &Url) -> (Url, String) {
+    let value = |wanted: &str| link.query_pairs().find(|(name, _)| name == wanted).unwrap().1.into_owned();
+    (value("redirect_uri").parse().unwrap(), value("state"))
+}
+
+#[test]
+fn lb_16_two_logins_at_once_keep_to_themselves() {
+    let service = Service::start(Options::default());
+    let logins = [TestHome::new(), TestHome::new()].map(|home| {
+        let mut running = Astro::at(&home).start(&["login", &service.domain(), "-l", "--insecure-storage"]);
+        let link: Url = running.line().parse().unwrap();
+        (home, running, link)
+    });
+    let [first, second] = logins.each_ref().map(|(_, _, link)| redirect_and_state(link));
+    assert!(first.0.port() != second.0.port() && first.1 != second.1);
+
+    // The second's answer is a stranger's to the first.
+    let sign_in = |mode: fn(String) -> Mode, link: &Url| {
+        let browser = FakeBrowser::new(mode("ada@example.com".to_owned()));
+        browser.visit(link);
+        browser
+    };
+    let mut astray = sign_in(Mode::StopAtRedirect, &logins[1].2).redirect().unwrap();
+    astray.set_port(first.0.port()).unwrap();
+    assert_eq!(answer(&astray), "HTTP/1.1 400 Bad Request");
+    assert_eq!(service.token_requests(), []);
+
+    for (_, _, link) in &logins {
+        sign_in(Mode::LogIn, link);
+    }
+    let mut tokens = Vec::new();
+    for (home, running, _) in logins {
+        let Output { stderr, code, .. } = running.finish();
+        assert_eq!(code, Some(0), "{stderr}");
+        let config = home.config().unwrap();
+        tokens.extend(config.lines().find(|line| line.contains("refreshtoken: ")).map(str::to_owned));
+    }
+    assert!(tokens.len() == 2 && tokens[0] != tokens[1], "each has its own");
+    let port = |request: &Request| request.form("redirect_uri").unwrap().parse::<Url>().unwrap().port();
+    let mut ports: Vec<_> = service.token_requests().iter().map(port).collect();
+    ports.sort_unstable();
+    let mut expected = [first.0.port(), second.0.port()];
+    expected.sort_unstable();
+    assert_eq!(ports, expected);
+}
+
+/// The first line of what a callback answers.
+fn answer(callback: &Url) -> String {
+    let address = (Ipv4Addr::LOCALHOST, callback.port().unwrap());
+    let mut stream = TcpStream::connect(address).unwrap();
+    let target = &callback[url::Position::BeforePath..];
+    write!(stream, "GET {target} HTTP/1.1\r\nHost: localhost:{}\r\n\r\n", address.1).unwrap();
+    BufReader::new(stream).lines().next().unwrap().unwrap()
+}
+
 #[test]
 fn colour_is_for_those_who_want_it() {
     let escape = '\u{1b}';
@@ -381,7 +439,6 @@ fn a_failure_of_the_service_is_told_with_its_cause_and_what_to_do() {
 mod unix {
     use std::fs::File;
     use std::io::ErrorKind;
-    use std::net::{Ipv4Addr, TcpStream};
     use std::process::Command;
 
     use super::binary::Running;
@@ -398,8 +455,7 @@ mod unix {
         let home = TestHome::new();
         let mut running = Astro::at(&home).start(&["login", &service.domain(), "-l", "--insecure-storage", "-q"]);
         let link = Url::parse(&running.line()).unwrap();
-        let redirect_uri = link.query_pairs().find(|(name, _)| name == "redirect_uri").unwrap().1.into_owned();
-        let port = Url::parse(&redirect_uri).unwrap().port().unwrap();
+        let port = redirect_and_state(&link).0.port().unwrap();
         assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok(), "the callback port is open while it waits");
         send(signal, &running);
         assert_eq!(running.finish(), output(130, &format!("{link}\n"), "warning: cancelled\n"));

@@ -12,7 +12,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's world that breaks should stop the test")]
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -160,7 +160,7 @@ impl Shared {
 }
 
 impl Service {
-    /// Starts the service on 127.0.0.1 and, where there is one, `[::1]`. It accepts connections when this returns.
+    /// Starts the service on 127.0.0.1 and `[::1]`, as far as they are there. It accepts connections when this returns.
     pub fn start(options: Options) -> Self {
         let (port, listeners) = listen(options.port);
         let issuer = options.issuer.clone().unwrap_or_else(|| format!("http://localhost:{port}/"));
@@ -335,15 +335,28 @@ impl Drop for Service {
 }
 
 /// Binds both loopback addresses to one port.
+/// Both loopback addresses at one port, or the one of them that this machine has.
 fn listen(wanted: u16) -> (u16, Vec<TcpListener>) {
     loop {
-        let first = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted));
-        let first = first.unwrap_or_else(|error| panic!("port {wanted} on 127.0.0.1: {error}"));
-        let port = first.local_addr().unwrap().port();
-        match TcpListener::bind((Ipv6Addr::LOCALHOST, port)) {
-            Ok(second) => return (port, vec![first, second]),
-            Err(error) if error.kind() != io::ErrorKind::AddrInUse => return (port, vec![first]),
-            Err(error) => assert!(wanted == 0, "port {wanted} on [::1]: {error}"),
+        let mut listeners = Vec::new();
+        let mut port = wanted;
+        let mut taken = None;
+        for address in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
+            match TcpListener::bind((address, port)) {
+                Ok(listener) => {
+                    port = listener.local_addr().unwrap().port();
+                    listeners.push(listener);
+                }
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => taken = Some(address),
+                Err(_) => {}
+            }
+        }
+        match taken {
+            None => {
+                assert!(!listeners.is_empty(), "no loopback address here");
+                return (port, listeners);
+            }
+            Some(address) => assert!(wanted == 0, "port {wanted} on {address} is taken"),
         }
     }
 }
