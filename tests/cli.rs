@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use binary::{Astro, Output, leaked};
 use serde_json::json;
-use support::{FakeBrowser, Fault, Mode, Options, Request, Service, TestHome};
+use support::{FakeBrowser, Fault, Mode, Options, Part, Request, Service, TestHome};
 use url::Url;
 
 fn run(arguments: &[&str]) -> Output {
@@ -374,6 +374,22 @@ fn lb_16_two_logins_at_once_keep_to_themselves() {
     let mut expected = [first.0.port(), second.0.port()];
     expected.sort_unstable();
     assert_eq!(ports, expected);
+}
+
+#[test]
+fn tk_7_a_scope_that_is_withheld_is_noticed() {
+    let withheld = |scope: &str| {
+        let (service, home) = (Service::start(Options::default()), TestHome::new());
+        service.patch(Part::Token, json!({"scope": scope}));
+        let mut running = Astro::at(&home).start(&["login", &service.domain(), "-l", "--insecure-storage", "-v"]);
+        FakeBrowser::new(Mode::LogIn("ada@example.com".to_owned())).visit(&running.line().parse().unwrap());
+        let Output { stderr, code, .. } = running.finish();
+        assert_eq!(code, Some(0), "{stderr}");
+        stderr.lines().find(|line| line.contains("granted less than was asked for")).map(str::to_owned)
+    };
+    let line = withheld("openid profile").unwrap();
+    assert!(line.contains(r#"withheld=["email", "offline_access"]"#), "{line}");
+    assert_eq!(withheld("offline_access email openid profile more"), None);
 }
 
 /// The first line of what a callback answers.

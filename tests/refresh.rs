@@ -5,6 +5,7 @@
 mod support;
 
 use std::fs::{self, File};
+use std::sync::Arc;
 use std::time::Duration;
 
 use astro_login::commands::token::token;
@@ -13,6 +14,7 @@ use astro_login::credentials::{CredentialStore as _, Credentials, StoreError};
 use astro_login::domain::Domain;
 use astro_login::error::Error;
 use astro_login::jwt::Unverified;
+use astro_login::oauth::{Random, RandomError};
 use astro_login::session::{self, Session};
 use astro_login::token::{AccessToken, RefreshToken};
 use serde_json::{Value, json};
@@ -136,6 +138,8 @@ async fn rf_2_rf_5_a_refreshed_token_passes_the_checks_of_a_login_or_is_refused_
         (Part::IdToken, json!({"aud": "another-client"})),
         (Part::IdToken, json!({"sub": "auth0|grace@example.org"})),
         (Part::IdToken, past),
+        // One of before the login that it is to renew, and still valid.
+        (Part::IdToken, json!({"iat": 1_700_000_000})),
         (Part::IdToken, foreign),
         (Part::Token, json!({"access_token": "no.jwt.atall"})),
         // Signed with the key that the issuer does not publish.
@@ -349,6 +353,27 @@ async fn rf_7_a_refused_connection_is_tried_again_and_touches_nothing() {
         // The pauses before the second and the third attempt.
         assert!(started.elapsed() >= Duration::from_millis(400 + 800));
     }
+}
+
+/// Dice that always show their highest.
+struct Highest;
+
+impl Random for Highest {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
+        bytes.fill(u8::MAX);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn rf_7_pauses_are_stretched_by_chance() {
+    let (mut stage, _) = with_keychain(ENDED, Options::default());
+    stage.random = Arc::new(Highest);
+    stage.service.fail_times(TOKEN, 2, Fault::Status(429, String::new()));
+    let started = tokio::time::Instant::now();
+    assert_eq!(print(&stage).await.exit_code(), 0);
+    // By almost half.
+    assert!(started.elapsed() >= Duration::from_millis((400 + 800) * 149 / 100));
 }
 
 #[tokio::test]

@@ -98,6 +98,23 @@ valid until   2026-11-25 10:00 UTC (in 23 hours); renewed when needed
 }
 
 #[tokio::test]
+async fn cl_17_a_token_that_nobody_has_checked_here_is_said_to_be_unchecked() {
+    let unchecked = "checked       not here; `--check` asks the API\n";
+    // Verified before it was stored.
+    assert!(!ask(&signed_in(false).await, &[]).await.stdout.contains("checked "));
+    // Whatever is in the file, or in the environment.
+    let mut stage = signed_in(true).await;
+    let outcome = ask(&stage, &[]).await;
+    assert!(outcome.stdout.ends_with(unchecked), "{}", outcome.stdout);
+    stage.service.set(|options| options.signing_key = 1);
+    let forged = stage.service.access_token(&json!({}));
+    stage.environment = Environment::from_pairs(&[("ASTRO_API_TOKEN", &forged)]);
+    let outcome = ask(&stage, &[]).await;
+    assert!(outcome.stdout.ends_with(unchecked), "{}", outcome.stdout);
+    assert_eq!(parsed(&ask(&stage, &["--json"]).await)["check"], Value::Null);
+}
+
+#[tokio::test]
 async fn the_json_of_a_person_is_frozen() {
     let stage = signed_in(false).await;
     let outcome = ask(&stage, &["--json"]).await;

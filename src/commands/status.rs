@@ -352,11 +352,16 @@ fn show(session: &Session<'_>, report: &Report) -> Result<(), Error> {
         (Some(end), false) => format!("{}; not renewed", dated(end)),
         (None, _) => "without an end".to_owned(),
     };
-    let checked = report.check.as_ref().map(|check| match check.outcome {
-        CheckOutcome::Accepted => "the API accepts it",
-        CheckOutcome::Refused => "it is not accepted any more",
-        CheckOutcome::Failed => "the question was not answered",
-    });
+    let checked = match (report.check.as_ref().map(|check| check.outcome), report.source, report.kind) {
+        (Some(CheckOutcome::Accepted), ..) => Some("the API accepts it"),
+        (Some(CheckOutcome::Refused), ..) => Some("it is not accepted any more"),
+        (Some(CheckOutcome::Failed), ..) => Some("the question was not answered"),
+        // What is in the keychain was verified before it was put there. This may be anyone's.
+        (None, Some(Source::Environment | Source::Config), Some(Kind::User)) => {
+            Some("not here; `--check` asks the API")
+        }
+        (None, ..) => None,
+    };
     let accepted = match (report.source, &report.check) {
         // It was accepted when it was stored.
         (Some(Source::Keychain | Source::Config), None) | (_, Some(Check { outcome: CheckOutcome::Accepted, .. })) => {

@@ -242,7 +242,7 @@ fn understand(response: &Response) -> Result<TokenResponse, TokenEndpointError> 
     if let Some(scope) = &granted.scope {
         let withheld: Vec<_> = SCOPES.split(' ').filter(|asked| !scope.split(' ').any(|got| got == *asked)).collect();
         if !withheld.is_empty() {
-            tracing::debug!(?withheld, "the issuer granted less than was asked for");
+            tracing::info!(?withheld, "the issuer granted less than was asked for");
         }
     }
     Ok(TokenResponse {

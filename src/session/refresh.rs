@@ -12,7 +12,7 @@ use super::{Keys, Session, Stored, environment_token};
 use crate::credentials::{Credentials, Kind};
 use crate::error::Error;
 use crate::http::{Fault, HttpError};
-use crate::jwt::{ExpectedAccess, ExpectedId, verify_access_token, verify_id_token};
+use crate::jwt::{ExpectedAccess, ExpectedId, JwtError, verify_access_token, verify_id_token};
 use crate::oauth::{AuthConfig, ErrorCode, Issuer, TokenEndpointError, TokenError, TokenResponse};
 use crate::system::Granted;
 use crate::text::clean;
@@ -20,6 +20,8 @@ use crate::token::{AccessToken, RefreshToken};
 
 /// A token that ends sooner than this is refreshed before it is used.
 const STALE_WITHIN: SignedDuration = SignedDuration::from_mins(5);
+/// The clocks of an issuer's own servers differ by no more.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(60);
 /// How often a refresh is tried in all.
 const ATTEMPTS: u32 = 3;
 /// The first pause between two attempts; each further one is twice as long.
@@ -219,7 +221,13 @@ impl Session<'_> {
         if let Some(id_token) = &response.id_token {
             let access_token = &response.access_token;
             let expected = ExpectedId { issuer, client_id, nonce: None, organization: None, access_token };
-            subjects.push(keys.verify(|jwks| verify_id_token(id_token, jwks, &expected, now)).await?.subject);
+            let identity = keys.verify(|jwks| verify_id_token(id_token, jwks, &expected, now)).await?;
+            // It is to be a new one (the same section); an old one is older than what it would renew.
+            let renewed = old.issued_at.zip(identity.issued_at);
+            if renewed.is_some_and(|(old, new)| old.duration_since(new) > CLOCKS_DIFFER) {
+                return Err(JwtError::Nonce.into());
+            }
+            subjects.push(identity.subject);
         }
         if subjects.iter().any(|subject| *subject != old.sub) {
             return Err(Error::OtherSubject);

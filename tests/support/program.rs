@@ -16,6 +16,7 @@ use astro_login::domain::Domain;
 use astro_login::environment::Environment;
 use astro_login::error::Error;
 use astro_login::http::Http;
+use astro_login::oauth::Random;
 use astro_login::system::{OsRandom, System};
 use astro_login::token::{AccessToken, RefreshToken};
 use astro_login::ui::{Captured, Ui};
@@ -143,6 +144,7 @@ pub struct Stage {
     pub environment: Environment,
     pub stdin: String,
     pub clock: fn() -> Timestamp,
+    pub random: Arc<dyn Random>,
     /// What happens while the person is in the browser.
     pub meanwhile: Arc<dyn Fn() + Send + Sync>,
 }
@@ -163,6 +165,7 @@ impl Stage {
             environment: Environment::from_pairs(&[("DISPLAY", ":0")]),
             stdin: String::new(),
             clock: now,
+            random: Arc::new(OsRandom(SystemRandom::new())),
             meanwhile: Arc::new(|| ()),
         }
     }
@@ -237,7 +240,7 @@ impl Stage {
             now: self.clock,
             time_zone: TimeZone::UTC,
             storing: tokio::sync::Mutex::new(None),
-            random: Arc::new(OsRandom(SystemRandom::new())),
+            random: Arc::clone(&self.random),
         };
         let mut running = pin!(command(&system));
         let result = poll_fn(|context| {
