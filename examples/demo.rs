@@ -1,11 +1,11 @@
 //! The whole `astro login`, for someone without an account and without a network.
 //!
 //! ```text
-//! cargo run --release --example demo                       in the browser
-//! cargo run --release --example demo -- --login-link       by a link
-//! cargo run --release --example demo -- --token-login -    with a token
-//! cargo run --release --example demo -- --keychain         with the real keychain, which forgets it at the end
-//! cargo run --release --example demo -- --serve            only the service, for `astro login localhost`
+//! cargo run --locked --release --example demo                       in the browser
+//! cargo run --locked --release --example demo -- --login-link       by a link
+//! cargo run --locked --release --example demo -- --token-login -    with a token
+//! cargo run --locked --release --example demo -- --keychain         with the real keychain, which forgets it at the end
+//! cargo run --locked --release --example demo -- --serve            only the service, for `astro login localhost`
 //! ```
 //!
 //! The program is the one that ships, entered where `main` enters it; whatever else follows the `--` goes to it. The
