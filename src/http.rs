@@ -365,3 +365,31 @@ fn cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Opti
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tk_10_without_tls_only_this_machine_is_spoken_to() {
+        let table = [
+            ("http://localhost:8888/v1", true),
+            ("http://127.0.0.1/", true),
+            ("http://[::1]:1/", true),
+            ("http://api.astronomer.io/v1", false),
+            ("http://localhost.evil.example/", false),
+            ("http://192.0.2.1/", false),
+            ("ftp://api.astronomer.io/", false),
+        ];
+        let _: Result<_, _> = rustls::crypto::ring::default_provider().install_default();
+        for (url, allowed) in table {
+            let url = Url::parse(url).unwrap();
+            for request in [Http::default().get("ask", &url), Http::default().post("tell", &url)] {
+                assert_eq!(
+                    request.map(drop).map_err(|error| error.fault),
+                    if allowed { Ok(()) } else { Err(Fault::NotHttps) }
+                );
+            }
+        }
+    }
+}

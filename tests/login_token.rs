@@ -401,6 +401,10 @@ async fn jw_18_keys_out_of_reach_are_no_fault_of_the_token() {
             Fault::Redirect("https://evil.example/keys".to_owned()),
             "could not fetch the issuer's keys: @: it redirects to evil.example, which is not followed",
         ),
+        (
+            Fault::Body("x".repeat(1024 * 1024 + 1)),
+            "could not fetch the issuer's keys: @: the answer is larger than 1048576 bytes",
+        ),
         (Fault::Body("{}".to_owned()), "the issuer's key set could not be understood"),
         (
             Fault::Body(r#"{"keys": []}"#.to_owned()),
