@@ -1,36 +1,14 @@
-//! The command line: what can be typed, turned into one typed request per command, run, and reported.
+//! What can be typed, and the typed request that it makes.
 
-use std::ffi::OsString;
-use std::io::IsTerminal;
-use std::path::PathBuf;
-use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand};
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use ring::rand::SystemRandom;
-use tokio::sync::Mutex;
 
-use crate::browser::{SystemBrowser, decide};
-use crate::commands::context::{self, ContextCommand};
-use crate::commands::login::{self, Login, Mode, TokenArgument};
-use crate::commands::logout::{self, Logout};
-use crate::commands::organization::{self, PlaceCommand};
-use crate::commands::status::{self, Status};
-use crate::commands::{token, workspace};
-use crate::credentials::Keychain;
+use crate::commands::context::ContextCommand;
+use crate::commands::login::{Login, Mode, TokenArgument};
+use crate::commands::organization::PlaceCommand;
 use crate::email::EmailAddress;
-use crate::environment::Environment;
-use crate::error::Error;
-use crate::http::Http;
-use crate::system::{OsRandom, System};
-use crate::text::clean;
-use crate::ui::{self, Ui};
-use crate::{jwt, log};
 
 macro_rules! exit_codes {
     () => {
@@ -42,12 +20,6 @@ macro_rules! exit_codes {
   130  cancelled"
     };
 }
-
-/// What is over within this time needs no announcement.
-const SILENT_BOUND: Duration = Duration::from_millis(300);
-
-/// Few words that make sense here are longer, in bytes; every token is.
-const LONGEST_SHOWN: usize = 40;
 
 const LOGIN_HELP: &str = concat!(
     "Examples:
@@ -90,29 +62,29 @@ const LOGOUT_HELP: &str = concat!(
 #[derive(Debug, Parser)]
 #[command(name = "astro", version, styles = styles(), after_help = exit_codes!(), max_term_width = 100)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
-struct Cli {
+pub(super) struct Cli {
     #[command(flatten)]
-    global: GlobalArgs,
+    pub(super) global: GlobalArgs,
     #[command(subcommand)]
-    command: Command,
+    pub(super) command: Command,
 }
 
 #[derive(Debug, Args)]
-struct GlobalArgs {
+pub(super) struct GlobalArgs {
     /// Tell more: -v the steps, -vv each request (never a secret)
     #[arg(short, long, global = true, action = ArgAction::Count)]
-    verbose: u8,
+    pub(super) verbose: u8,
     /// Tell only warnings and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
-    quiet: bool,
+    pub(super) quiet: bool,
     /// When to use colour; `NO_COLOR` is respected
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
-    color: ColorChoice,
+    pub(super) color: ColorChoice,
 }
 
 // Login and logout bring their own description along, which a comment here would replace.
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(super) enum Command {
     Login(LoginArgs),
     Logout(LogoutArgs),
     /// Sign in and out, show the login, print a token
@@ -142,7 +114,7 @@ enum Command {
 }
 
 #[derive(Debug, Subcommand)]
-enum AuthCommand {
+pub(super) enum AuthCommand {
     Login(LoginArgs),
     Logout(LogoutArgs),
     /// Show who is signed in, where, and until when
@@ -168,7 +140,7 @@ enum AuthCommand {
 }
 
 #[derive(Debug, Subcommand)]
-enum ContextArgs {
+pub(super) enum ContextArgs {
     /// Show all contexts
     #[command(visible_alias = "ls")]
     List {
@@ -194,7 +166,7 @@ enum ContextArgs {
 }
 
 #[derive(Debug, Subcommand)]
-enum PlaceArgs {
+pub(super) enum PlaceArgs {
     /// Show all there are
     #[command(visible_alias = "ls")]
     List {
@@ -218,13 +190,13 @@ enum PlaceArgs {
 /// no issuer takes one back.
 #[derive(Debug, Args)]
 #[command(after_help = LOGOUT_HELP)]
-struct LogoutArgs {
+pub(super) struct LogoutArgs {
     /// Where to sign out; the current domain if left out
     #[arg(conflicts_with = "all")]
-    domain: Option<String>,
+    pub(super) domain: Option<String>,
     /// Sign out of every domain of Astro's in config.yaml
     #[arg(long)]
-    all: bool,
+    pub(super) all: bool,
 }
 
 /// Sign in to Astro
@@ -233,7 +205,7 @@ struct LogoutArgs {
 /// in. The credentials go into the keychain of the operating system.
 #[derive(Debug, Args)]
 #[command(after_help = LOGIN_HELP)]
-struct LoginArgs {
+pub(super) struct LoginArgs {
     /// Where to sign in: astronomer.io, a preview, or localhost[:PORT]
     domain: Option<String>,
     /// The e-mail address to sign in with; any other account is refused
@@ -303,147 +275,4 @@ fn styles() -> Styles {
         .usage(AnsiColor::Green.on_default().bold())
         .literal(AnsiColor::Cyan.on_default().bold())
         .placeholder(AnsiColor::Cyan.on_default())
-}
-
-/// Runs one command line to its end: reads it, does what it says, reports a failure and names the exit code.
-pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environment) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
-        Ok(cli) => cli,
-        Err(refused) => return refuse(refused),
-    };
-    ui::restore_terminal_on_panic();
-    jwt::provider::install();
-    let color = match cli.global.color {
-        ColorChoice::Auto => anstream::ColorChoice::Auto,
-        ColorChoice::Always => anstream::ColorChoice::Always,
-        ColorChoice::Never => anstream::ColorChoice::Never,
-    };
-    let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    let ui = Ui::new(ui::Options { quiet: cli.global.quiet, color, terminal });
-    log::start(cli.global.verbose, &ui);
-    match system(environment, ui.clone()).and_then(|system| finish(&system, cli.command)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            report(&ui, &error);
-            ExitCode::from(error.exit_code())
-        }
-    }
-}
-
-/// Runs one command on a runtime of its own, until it ends or the person ends it.
-fn finish(system: &System, command: Command) -> Result<(), Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(async {
-        let mut running = std::pin::pin!(execute(system, command));
-        tokio::select! {
-            outcome = &mut running => return outcome,
-            () = interrupted() => {}
-        }
-        // Between the keychain and config.yaml, or between a spent refresh token and its successor, is no place to stop;
-        // and what was granted and is not kept goes back. Whoever insists presses Ctrl-C again.
-        let wound_up = async {
-            let mut given_back = std::pin::pin!(system.give_back());
-            if tokio::time::timeout(SILENT_BOUND, &mut given_back).await.is_err() {
-                system.ui.warn("one moment: the login is being stored or given back; Ctrl-C again stops at once");
-                given_back.await;
-            }
-        };
-        tokio::select! {
-            biased;
-            () = wound_up => Err(Error::Cancelled),
-            outcome = &mut running => outcome,
-            () = interrupted() => Err(Error::Cancelled),
-        }
-    });
-    // A name that is being resolved, or a keychain that does not answer, must not hold the process.
-    runtime.shutdown_background();
-    outcome
-}
-
-async fn execute(system: &System, command: Command) -> Result<(), Error> {
-    match command {
-        Command::Login(args) | Command::Auth { command: AuthCommand::Login(args) } => {
-            login::login(system, &args.into()).await
-        }
-        Command::Logout(args) | Command::Auth { command: AuthCommand::Logout(args) } => {
-            logout::logout(system, &Logout { domain: args.domain, all: args.all }).await
-        }
-        Command::Auth { command: AuthCommand::Status { json, check, domain } } => {
-            status::status(system, &Status { domain, json, check }).await
-        }
-        Command::Auth { command: AuthCommand::Token { domain } } => token::token(system, domain.as_deref()).await,
-        Command::Context { command } => context::context(system, command.into()).await,
-        Command::Organization { command } => organization::organization(system, command.into()).await,
-        Command::Workspace { command } => workspace::workspace(system, command.into()).await,
-    }
-}
-
-/// Ends with Ctrl-C, or with the signal by which a session is ended.
-async fn interrupted() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminated.recv() => {}
-            }
-            return;
-        }
-    }
-    // Where no handler can be installed, the signal ends the process by itself.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
-/// The real outside world.
-fn system(environment: Environment, ui: Ui) -> Result<System, Error> {
-    let home = environment.get("ASTRO_HOME").map(PathBuf::from).or_else(dirs::home_dir).ok_or(Error::NoHome)?;
-    let browser = SystemBrowser::new(decide(&environment, std::env::consts::OS));
-    Ok(System {
-        environment,
-        home,
-        http: Http::default(),
-        browser: Arc::new(browser),
-        keychain: Arc::new(Keychain::new(SystemRandom::new())),
-        ui,
-        now,
-        time_zone: TimeZone::system(),
-        storing: Mutex::new(None),
-        random: Arc::new(OsRandom(SystemRandom::new())),
-    })
-}
-
-#[expect(clippy::disallowed_methods, reason = "the one place where the clock is read")]
-fn now() -> Timestamp {
-    Timestamp::now()
-}
-
-fn report(ui: &Ui, error: &Error) {
-    match error {
-        // What the person has just done needs no explanation.
-        Error::Cancelled => ui.warn("cancelled"),
-        _ => ui.error(&error.to_string(), &error.causes(), error.hint().as_deref()),
-    }
-}
-
-/// Shows help, or what is wrong with the command line.
-fn refuse(mut refused: clap::Error) -> ExitCode {
-    if refused.kind() == ErrorKind::InvalidSubcommand
-        && let Some(ContextValue::String(name)) = refused.get(ContextKind::InvalidSubcommand)
-        && name.len() <= LONGEST_SHOWN
-    {
-        let advice = format!("this program only signs in; for `{}` use the Go CLI", clean(name, LONGEST_SHOWN));
-        refused.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![advice.into()]));
-    }
-    // Whatever is in a wrong place may be a token.
-    for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::InvalidValue] {
-        if matches!(refused.get(kind), Some(ContextValue::String(value)) if value.len() > LONGEST_SHOWN) {
-            refused.insert(kind, ContextValue::String("(too long to be shown)".to_owned()));
-        }
-    }
-    // That help cannot be printed is nothing anyone could be told.
-    let _ = refused.print();
-    ExitCode::from(u8::try_from(refused.exit_code()).unwrap_or(2))
 }
