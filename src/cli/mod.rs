@@ -31,6 +31,7 @@ use crate::system::{OsRandom, System};
 use crate::text::clean;
 use crate::ui::{self, Ui};
 use crate::{jwt, log};
+
 use arguments::{AuthCommand, Cli, Command};
 
 /// What is over within this time needs no announcement.
