@@ -3,7 +3,7 @@
 /// Asks for no core dumps of this process. Where that is refused, it goes on as before.
 ///
 /// Only the soft limit is lowered. What this process starts inherits it, and a browser that wants dumps can raise it again.
-/// `PR_SET_DUMPABLE` would go further, but it also hides `/proc/self/exe`, by which a keychain knows who is asking.
+/// `PR_SET_DUMPABLE` would go further, but it hides `/proc/<pid>/exe` too, which a keychain may look at to say who asks.
 #[cfg(unix)]
 pub fn forbid() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
