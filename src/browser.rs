@@ -13,14 +13,12 @@ use url::Url;
 
 use crate::aside::aside;
 use crate::domain::is_loopback;
-use crate::environment::Environment;
+use crate::environment::{API_TOKEN, Environment};
 
 const OPEN_BOUND: Duration = Duration::from_secs(5);
 /// A launcher that fails at all fails within this time.
 const LAUNCHER_BOUND: Duration = Duration::from_millis(250);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// The variable that may hold a token. A browser has no use for it, and hands it on to whatever it starts.
-const API_TOKEN: &str = "ASTRO_API_TOKEN";
 
 /// Opens a page for the person.
 pub trait Browser: Send + Sync {
@@ -113,7 +111,7 @@ fn start_first(commands: impl IntoIterator<Item = Command>, watch: Duration) -> 
     Err(failure.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
 }
 
-/// Starts one, without our terminal and our token.
+/// Starts one, without our terminal, and without our token: it has no use for it, and hands it on to whatever it starts.
 fn start(command: &mut Command, watch: Duration) -> io::Result<()> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).env_remove(API_TOKEN);
     // In a group of its own, or Ctrl-C in the terminal would close the browser with us.

@@ -68,7 +68,7 @@ fn run(stage: &Stage, way: &Way) -> Output {
 /// A stage where everything has a name of the hostile kind, and somebody has signed in with the Go CLI.
 fn named() -> Stage {
     let mut options = Options::default();
-    options.people[0].name = HOSTILE.to_owned();
+    HOSTILE.clone_into(&mut options.people[0].name);
     for organization in &mut options.organizations {
         organization.name = format!("{HOSTILE}{}", organization.id);
         organization.product = Some(HOSTILE);
@@ -143,7 +143,7 @@ fn lb_21_cl_16_what_servers_answer_is_text() {
         (
             "the callback's error",
             |it| {
-                it.service.patch(Part::Callback, json!({"code": null, "error": HOSTILE, "error_description": HOSTILE}))
+                it.service.patch(Part::Callback, json!({"code": null, "error": HOSTILE, "error_description": HOSTILE}));
             },
             Way::Link,
         ),
