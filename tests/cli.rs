@@ -261,60 +261,6 @@ fn quiet_says_nothing_but_what_is_wrong() {
 }
 
 #[test]
-fn tk_11_verbose_lists_steps_and_requests_without_a_secret() {
-    let service = Service::start(Options::default());
-    let home = TestHome::new();
-    let (token, arguments) = token_login(&service);
-    let mut before = 0;
-    for flag in ["-v", "-vv", "-vvvv"] {
-        let arguments: Vec<&str> = borrowed(&arguments).into_iter().chain([flag]).collect();
-        let Output { stdout, stderr, code } = Astro::at(&home).stdin(&token).run(&arguments);
-        assert_eq!((stdout.as_str(), code), ("", Some(0)), "{stderr}");
-        assert_eq!(leaked(&stderr, &token), None, "{stderr}");
-        let domain = service.domain();
-        let first = format!(" INFO signing in domain={domain} config={}", config_path(&home));
-        assert_eq!(stderr.lines().next(), Some(first.as_str()));
-        let mut listed: Vec<&str> = stderr.lines().filter(|line| line.starts_with("DEBUG request ")).collect();
-        let sent = service.requests().split_off(before);
-        before += sent.len();
-        let line = |path: &str| format!("DEBUG request method=GET host=\"{domain}\" path=\"{path}\" status=200 ms=");
-        let mut expected: Vec<String> = sent.iter().map(|request| line(&request.path)).collect();
-        if flag == "-v" {
-            expected.clear();
-        }
-        // They run side by side, and end in any order.
-        listed.sort_unstable();
-        expected.sort_unstable();
-        assert_eq!(listed.len(), expected.len(), "{stderr}");
-        assert!(listed.iter().zip(&expected).all(|(listed, expected)| listed.starts_with(expected)), "{stderr}");
-    }
-}
-
-#[test]
-fn tk_11_verbose_shows_no_secret_of_a_link_login() {
-    let service = Service::start(Options::default());
-    let home = TestHome::new();
-    let domain = service.domain();
-    let mut running = Astro::at(&home).start(&["login", &domain, "-l", "--insecure-storage", "-vv"]);
-    let link = Url::parse(&running.line()).unwrap();
-    let browser = FakeBrowser::new(Mode::LogIn("ada@example.com".to_owned()));
-    browser.visit(&link);
-    let Output { stdout, stderr, code } = running.finish();
-    assert_eq!((stdout, code), (format!("{link}\n"), Some(0)), "{stderr}");
-    let exchange = service.token_requests().remove(0);
-    let asked = service.authorization_request();
-    let config = home.config().unwrap();
-    let token = config.split_once("token: Bearer ").unwrap().1.lines().next().unwrap();
-    for secret in [token, &exchange.form("code_verifier").unwrap(), &asked["nonce"], &asked["state"]] {
-        let without_link = stderr.replace(link.as_str(), "");
-        assert_eq!(leaked(&without_link, secret), None, "{stderr}");
-    }
-    for secret in service.live_refresh_tokens().into_iter().chain(exchange.form("code")) {
-        assert!(!stderr.contains(&secret), "{secret} in {stderr}");
-    }
-}
-
-#[test]
 fn a_link_signs_in_with_stdin_closed() {
     let service = Service::start(Options::default());
     let home = TestHome::new();

@@ -30,7 +30,7 @@ use crate::http::Http;
 use crate::system::{OsRandom, System};
 use crate::text::clean;
 use crate::ui::{self, Ui};
-use crate::{jwt, log};
+use crate::{core_dumps, jwt, log};
 
 use arguments::{AuthCommand, Cli, Command};
 
@@ -42,6 +42,7 @@ const LONGEST_SHOWN: usize = 40;
 
 /// Runs one command line to its end: reads it, does what it says, reports a failure and names the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environment) -> ExitCode {
+    core_dumps::forbid();
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(refused) => return refuse(refused),

@@ -163,8 +163,8 @@ impl Report {
             }
             (Err(failure), None) => return Err(failure),
         };
-        self.organization.clone_from(&context.organization);
-        self.workspace.clone_from(&context.workspace);
+        self.organization = context.organization.as_deref().map(shown);
+        self.workspace = context.workspace.as_deref().map(shown);
         self.warn_of_files(session, &context);
         match environment {
             Some(token) => self.look_at_environment(session, &context, &token),
@@ -234,7 +234,7 @@ impl Report {
         });
         self.location = Some(session.store_name(store));
         self.kind = Some(credentials.kind);
-        self.account = credentials.email.or(context.user_email);
+        self.account = credentials.email.or(context.user_email).as_deref().map(shown);
         self.issued_at = credentials.issued_at;
         self.expires_at = credentials.expires_at;
         self.refreshable = credentials.refresh.is_some();
@@ -328,6 +328,11 @@ impl Report {
     fn warn(&mut self, code: WarningCode, message: String) {
         self.warnings.push(Warning { code, message });
     }
+}
+
+/// What stands in a store came from elsewhere, and JSON leaves some of what a terminal obeys as it is.
+fn shown(text: &str) -> String {
+    clean(text, 254)
 }
 
 #[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference to the field")]

@@ -20,6 +20,11 @@ use crate::domain::Domain;
 const EDIT_WAIT: Duration = Duration::from_secs(10);
 const RETRY_EVERY: Duration = Duration::from_millis(100);
 
+/// No symbolic link is followed.
+#[cfg(unix)]
+#[expect(clippy::cast_possible_wrap, reason = "the flags of open are a C int")]
+const NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+
 /// Names of temporary files start and end so. One that is left over holds what the settings held.
 const TEMPORARY: (&str, &str) = (".config.yaml.", ".tmp");
 
@@ -149,17 +154,22 @@ impl Config {
         self.lock(self.folder.join(format!("{key}.refresh.lock")), wait)
     }
 
-    /// Whether others than the owner may write in the folder of the settings, and so replace them: what to tell the
-    /// person, and how it ends.
+    /// Whether others than the owner may write in the folder of the settings, or in the home around it, and so replace
+    /// them: what to tell the person, and how it ends.
     #[cfg(unix)]
     pub fn writable_by_others(&self) -> Option<String> {
         use std::os::unix::fs::PermissionsExt;
-        let others_may = fs::metadata(&self.folder).is_ok_and(|folder| folder.permissions().mode() & 0o022 != 0);
-        let folder = self.folder.display();
-        others_may.then(|| format!("others may write in {folder}; `chmod go-w {folder}` ends that"))
+        const OTHERS_WRITE: u32 = 0o022;
+        /// Where it is set, everybody may rename and remove what is theirs, and nothing else.
+        const STICKY: u32 = 0o1000;
+        let mode = |folder: &Path| fs::metadata(folder).map_or(0, |folder| folder.permissions().mode());
+        let home = self.folder.parent().filter(|home| mode(home) & STICKY == 0);
+        let open = [Some(self.folder.as_path()), home].into_iter().flatten().find(|it| mode(it) & OTHERS_WRITE != 0)?;
+        let open = open.display();
+        Some(format!("others may write in {open}; `chmod go-w {open}` ends that"))
     }
 
-    /// Whether others than the owner may write in the folder of the settings: here the profile's inherited rules decide.
+    /// Whether others than the owner may write there: here the profile's inherited rules decide.
     #[cfg(not(unix))]
     pub fn writable_by_others(&self) -> Option<String> {
         None
@@ -183,7 +193,11 @@ impl Config {
         let mut options = File::options();
         options.write(true).create(true).truncate(false);
         #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            // Through a link that somebody has put there, a file would come to be wherever it points.
+            options.mode(0o600).custom_flags(NOFOLLOW);
+        }
         let file = options.open(&path).map_err(|source| ConfigError::Write { path: path.clone(), source })?;
         let mut waited = Duration::ZERO;
         loop {

@@ -16,6 +16,7 @@ use crate::aside::aside;
 use crate::config::{Config, ConfigError, Context, Lock};
 use crate::credentials::{self, CredentialStore, Credentials, Kind, StoreError};
 use crate::domain::{self, Domain};
+use crate::environment::API_TOKEN;
 use crate::error::Error;
 use crate::jwt::{TokenKind, Unverified};
 use crate::oauth::{AuthConfig, Issuer};
@@ -251,7 +252,7 @@ pub fn empty(context: &mut Context) {
 
 /// The Astro API token of the environment, which wins over any login and is never kept.
 pub fn environment_token(system: &System) -> Option<AccessToken> {
-    let text = system.environment.get("ASTRO_API_TOKEN")?;
+    let text = system.environment.get(API_TOKEN)?;
     Some(AccessToken::new(bare(text))).filter(|token| !token.expose().is_empty())
 }
 

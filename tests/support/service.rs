@@ -274,6 +274,18 @@ impl Service {
         live.filter_map(|login| login.refresh_tokens.last().cloned()).collect()
     }
 
+    /// Whatever is nobody's business but the program's and the service's: each token that was made here, each code and each
+    /// verifier, `state` and `nonce`.
+    pub fn secrets(&self) -> Vec<String> {
+        let state = self.shared.lock();
+        let made = state.logins.iter().flat_map(|login| login.refresh_tokens.iter().chain([&login.code])).cloned();
+        let asked = state.requests.iter().flat_map(|request| {
+            let query = ["state", "nonce"].map(|name| request.query(name).map(str::to_owned));
+            query.into_iter().chain([request.form("code_verifier")]).flatten()
+        });
+        state.issued.keys().cloned().chain(made).chain(asked).chain(state.options.cookie.clone()).collect()
+    }
+
     /// How often a code or a refresh token was spent that had been spent before.
     pub fn replays(&self) -> usize {
         self.shared.lock().replays
@@ -417,6 +429,10 @@ async fn handle(
         }
     };
     let answer = with_header(answer, "date", &date);
+    let answer = match &shared.lock().options.cookie {
+        Some(cookie) => with_header(answer, "set-cookie", &format!("session={cookie}; Path=/")),
+        None => answer,
+    };
     Ok(answer.map(|body| Either::Left(Full::new(body.into()))))
 }
 
@@ -538,8 +554,10 @@ impl State {
     }
 
     fn next(&mut self, prefix: &str) -> String {
+        // As hard to guess as the real ones, so that no piece of it stands anywhere by chance.
         self.serial += 1;
-        format!("{prefix}{:08}", self.serial)
+        let hash = ring::digest::digest(&ring::digest::SHA256, &self.serial.to_be_bytes());
+        format!("{prefix}{}", BASE64_URL_SAFE_NO_PAD.encode(hash))
     }
 
     fn sign(&mut self, header: &Value, claims: &Value) -> String {
