@@ -301,7 +301,7 @@ impl Origin {
 }
 
 /// The host of a URL as people write it, safe to print.
-fn host_of(url: &Url) -> String {
+pub fn host_of(url: &Url) -> String {
     let host = clean(url.host_str().unwrap_or_default(), 255);
     url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"))
 }
