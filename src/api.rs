@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use url::Url;
@@ -83,7 +83,8 @@ impl<'a> ApiClient<'a> {
         let answer = self.get("check the login", &self.url(path))?.at_most(PAGE_BYTES).send().await?;
         // RFC 9110 section 5.6.7 writes dates as RFC 2822 does.
         let date = answer.header("date").and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
-        answer.success_body()?;
+        // The page of some portal is not the API's consent.
+        let _: IgnoredAny = answer.success_json()?;
         Ok(date.map(|date| date.timestamp()))
     }
 
@@ -118,7 +119,6 @@ impl<'a> ApiClient<'a> {
 
     async fn list<P, T>(&self, step: &'static str, url: Url, limit: usize) -> Result<Vec<T>, ListError>
     where
-    where
         P: Page + DeserializeOwned + Send + 'static,
         T: TryFrom<P::Item, Error = Unusable>,
     {
@@ -127,6 +127,7 @@ impl<'a> ApiClient<'a> {
     }
 
     async fn every_page<P, T>(&self, step: &'static str, url: &Url, limit: usize) -> Result<Vec<T>, ListError>
+    where
         P: Page + DeserializeOwned + Send + 'static,
         T: TryFrom<P::Item, Error = Unusable>,
     {
@@ -248,7 +249,6 @@ pub enum ListError {
         /// The number that came.
         listed: usize,
     },
-    /// The list does not come to an end.
     /// The list takes too long as a whole, though each of its pages came in time.
     #[error("could not {step}: {host}: the list was not complete after {} seconds", .bound.as_secs())]
     Late {
@@ -259,6 +259,7 @@ pub enum ListError {
         /// The bound.
         bound: Duration,
     },
+    /// The list does not come to an end.
     #[error("could not {step}: the list does not end within {pages} pages")]
     Endless {
         /// What was attempted.
