@@ -168,6 +168,8 @@ struct Shared {
     most_in_hand: AtomicUsize,
     /// How many bytes of endless bodies were handed to the network.
     poured: AtomicUsize,
+    /// How many answers stopped half-way or never began.
+    stalled: AtomicUsize,
 }
 
 impl Shared {
@@ -188,6 +190,7 @@ impl Service {
             in_hand: AtomicUsize::new(0),
             most_in_hand: AtomicUsize::new(0),
             poured: AtomicUsize::new(0),
+            stalled: AtomicUsize::new(0),
         });
         let (stop, stopped) = oneshot::channel();
         let serving = Arc::clone(&shared);
@@ -258,6 +261,11 @@ impl Service {
     /// How many bytes of [endless bodies](Fault::Endless) were handed to the network so far.
     pub fn poured(&self) -> usize {
         self.shared.poured.load(Ordering::SeqCst)
+    }
+
+    /// How many answers have stopped half-way, or before they began.
+    pub fn stalled(&self) -> usize {
+        self.shared.stalled.load(Ordering::SeqCst)
     }
 
     /// Every request so far, in the order of arrival.
@@ -424,7 +432,10 @@ async fn handle(
         Some(Fault::Body(body)) => answer(200, "application/json", body),
         Some(Fault::Page(status)) => answer(status, "text/html", "<!doctype html><title>Sorry</title>".to_owned()),
         Some(Fault::Redirect(to)) => redirect(307, &to),
-        Some(Fault::Stall) => future::pending().await,
+        Some(Fault::Stall) => {
+            shared.stalled.fetch_add(1, Ordering::SeqCst);
+            future::pending().await
+        }
         Some(Fault::Hold) => {
             loop {
                 let healed = shared.healed.notified();
@@ -438,7 +449,7 @@ async fn handle(
         Some(Fault::CloseMidBody) => return torn(Rest::Error(io::ErrorKind::ConnectionAborted)),
         Some(Fault::Reset) => return Err(RESET.into()),
         Some(Fault::ResetMidBody) => return torn(Rest::Error(RESET)),
-        Some(Fault::StallMidBody) => return torn(Rest::Silence),
+        Some(Fault::StallMidBody) => return torn(Rest::Silence(Some(Arc::clone(&shared)))),
         Some(Fault::Endless) => {
             let endless = Broken { half: None, length: GIB, flushed: true, rest: Rest::Flood(Arc::clone(&shared)) };
             return Ok(answer(200, "application/json", String::new()).map(|_| Either::Right(endless)));
@@ -468,7 +479,8 @@ struct Broken {
 /// What comes in the place of the second half.
 enum Rest {
     Error(io::ErrorKind),
-    Silence,
+    /// Nothing, which is counted once.
+    Silence(Option<Arc<Shared>>),
     /// Blanks without number.
     Flood(Arc<Shared>),
 }
@@ -494,9 +506,14 @@ impl Body for Broken {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        match &self.rest {
+        match &mut self.rest {
             Rest::Error(kind) => Poll::Ready(Some(Err((*kind).into()))),
-            Rest::Silence => Poll::Pending,
+            Rest::Silence(uncounted) => {
+                if let Some(shared) = uncounted.take() {
+                    shared.stalled.fetch_add(1, Ordering::SeqCst);
+                }
+                Poll::Pending
+            }
             Rest::Flood(shared) => {
                 const BLANKS: &[u8] = &[b' '; 64 * 1024];
                 shared.poured.fetch_add(BLANKS.len(), Ordering::SeqCst);
