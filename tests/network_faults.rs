@@ -2,7 +2,7 @@
 //! step and with which host, the exit code is right, it takes no longer than the program's own bound, nothing of a login
 //! that failed is left behind, and nothing is sent twice that must not be.
 //!
-//! Certificates, proxies and names that do not resolve are in `network_faults_tls.rs`.
+//! Certificates, proxies and names that do not resolve are in `tls.rs`.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests, their functions outside of `#[test]` too")]
 

@@ -28,6 +28,7 @@ pub struct Output {
 
 /// The binary with no more environment than it is given.
 pub struct Astro {
+    wrapper: Vec<String>,
     environment: Vec<(OsString, OsString)>,
     stdin: Option<String>,
     stdout: Option<Stdio>,
@@ -36,7 +37,7 @@ pub struct Astro {
 impl Astro {
     /// With `home` as its home directory, 80 columns, universal time, no keychain, and no way to anything of this machine.
     pub fn at(home: &TestHome) -> Self {
-        let astro = Self { environment: Vec::new(), stdin: None, stdout: None };
+        let astro = Self { wrapper: Vec::new(), environment: Vec::new(), stdin: None, stdout: None };
         let no_bus = format!("unix:path={}", home.path().join("no-bus").display());
         let home = home.path().to_str().unwrap();
         astro
@@ -61,6 +62,12 @@ impl Astro {
         self
     }
 
+    /// Starts it through another program, such as `unshare`, found on the usual path.
+    pub fn within(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
     /// Gives it this on stdin; without, stdin is empty.
     pub fn stdin(mut self, text: &str) -> Self {
         self.stdin = Some(text.to_owned());
@@ -80,8 +87,9 @@ impl Astro {
 
     /// Starts it.
     pub fn start(self, arguments: &[&str]) -> Running {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_astro"));
-        command.args(arguments).env_clear().envs(self.environment);
+        let mut words = self.wrapper.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_astro")]);
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words).args(arguments).env_clear().envs(self.environment);
         command.stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
         command.stdout(self.stdout.unwrap_or_else(Stdio::piped)).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
