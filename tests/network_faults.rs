@@ -17,6 +17,7 @@ use astro_login::commands::status::{Status, status};
 use astro_login::commands::token::token;
 use astro_login::commands::workspace::workspace;
 use astro_login::credentials::Credentials;
+use astro_login::error::Error;
 use astro_login::token::RefreshToken;
 use serde_json::json;
 use tokio::task::{JoinSet, LocalSet};
@@ -386,24 +387,15 @@ struct Told {
 impl Told {
     fn of(stage: &Stage, outcome: &Outcome) -> Self {
         let complaint = if outcome.result.is_err() { stage.plain(&outcome.complaint()) } else { String::new() };
-        Self {
-            exit: outcome.exit_code(),
-            complaint,
-            hint: outcome.result.as_ref().err().and_then(|error| error.hint()),
-        }
+        Self { exit: outcome.exit_code(), complaint, hint: outcome.result.as_ref().err().and_then(Error::hint) }
     }
 }
 
-/// Where a refusal means that there is another way; None where the failure is one.
+/// Where a refusal means that there is another way: the person has left the organization, and it is chosen anew; the API
+/// token is for a deployment alone, and sees no workspace.
 fn detour(row: &Row, column: Column) -> bool {
-    let left = matches!(column.status(), Some(403 | 404));
-    match (row.flow, row.path) {
-        // The person has left the organization: it is chosen anew.
-        (Flow::TokenAgain, ORGANIZATION) => left,
-        // The API token is for a deployment alone.
-        (Flow::ApiToken, WORKSPACES) => left,
-        _ => false,
-    }
+    matches!((row.flow, row.path), (Flow::TokenAgain, ORGANIZATION) | (Flow::ApiToken, WORKSPACES))
+        && matches!(column, Column::Forbidden | Column::NotFound)
 }
 
 fn expected(row: &Row, column: Column) -> Told {
@@ -682,8 +674,8 @@ async fn a_connection_that_is_refused_is_told() {
 
 async fn refused(row: &Row) {
     let (stage, domain) = row.flow.stage(true).await;
-    let state = || (stage.home.config(), stage.keychain.get(&domain), stage.service.requests().len());
-    let before = state();
+    let all = || (stage.home.config(), stage.keychain.get(&domain), stage.service.requests().len());
+    let before = all();
     let outcome = row.flow.run(&stage, &domain).await;
     let (what, told) = (row.flow, Told::of(&stage, &outcome));
     let Told { exit, complaint, hint } = expected(row, Column::Refused);
@@ -695,7 +687,7 @@ async fn refused(row: &Row) {
         assert!(outcome.stderr.contains(&warning), "{what:?}: {}", outcome.stderr);
         assert_eq!((stage.keychain.get(&domain), stage.service.requests().len()), (None, before.2));
     } else {
-        assert_eq!(state(), before, "{what:?}");
+        assert_eq!(all(), before, "{what:?}");
     }
 }
 
