@@ -232,7 +232,7 @@ pub enum Fault {
     #[error("the host name could not be resolved")]
     Dns,
     /// No connection was made.
-    #[error("could not connect: {0}")]
+    #[error("no connection: {0}")]
     Connect(String),
     /// The server's certificate was not accepted.
     #[error("its certificate was not accepted: {0}")]

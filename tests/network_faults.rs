@@ -258,7 +258,7 @@ impl Column {
     fn words(self, row: &Row) -> String {
         match self {
             // What follows are the operating system's words.
-            Self::Refused => "could not connect: ".to_owned(),
+            Self::Refused => "no connection: ".to_owned(),
             Self::Reset | Self::ResetMidBody | Self::EndMidBody => {
                 "the connection ended in the middle of the answer".to_owned()
             }
@@ -567,7 +567,7 @@ fn left(
         }
         Weight::AtLogout => {
             assert_eq!(stored, None, "{what}");
-            let warning = "warning: the refresh token could not be revoked, and stays good until it ends by itself: could \
+            let warning = "warning: the refresh token stays good until it ends by itself: could \
                            not revoke the refresh token: localhost:PORT: ";
             assert!(stderr.contains(&format!("{warning}{}\n", column.words(row))), "{what}: {stderr}");
             assert!(stderr.contains("The credentials are removed from the test's keychain\n"), "{what}: {stderr}");
@@ -704,8 +704,8 @@ async fn an_issuer_that_refuses_the_connection_is_told() {
             _ => row.flow.run(&stage, &domain).await,
         };
         let Told { exit, complaint, hint } = Told::of(&stage, &outcome);
-        let words = "could not sign in to localhost:PORT\ncould not fetch the issuer's keys: localhost:1: could not \
-                     connect: ";
+        let words = "could not sign in to localhost:PORT\ncould not fetch the issuer's keys: localhost:1: no \
+                     connection: ";
         assert!(complaint.starts_with(words), "{complaint}");
         assert_eq!((exit, hint.as_deref()), (1, Some(Column::Refused.hint(false))));
         assert_eq!((stage.stored(), stage.home.config().as_deref()), (None, Some(OTHERS)));
