@@ -170,11 +170,17 @@ struct Shared {
     poured: AtomicUsize,
     /// How many answers stopped half-way or never began.
     stalled: AtomicUsize,
+    stalling: Notify,
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
+    }
+
+    fn stall(&self) {
+        self.stalled.fetch_add(1, Ordering::SeqCst);
+        self.stalling.notify_waiters();
     }
 }
 
@@ -191,6 +197,7 @@ impl Service {
             most_in_hand: AtomicUsize::new(0),
             poured: AtomicUsize::new(0),
             stalled: AtomicUsize::new(0),
+            stalling: Notify::new(),
         });
         let (stop, stopped) = oneshot::channel();
         let serving = Arc::clone(&shared);
@@ -263,9 +270,15 @@ impl Service {
         self.shared.poured.load(Ordering::SeqCst)
     }
 
-    /// How many answers have stopped half-way, or before they began.
-    pub fn stalled(&self) -> usize {
-        self.shared.stalled.load(Ordering::SeqCst)
+    /// Waits until so many answers have stopped half-way, or before they began.
+    pub async fn until_stalled(&self, count: usize) {
+        loop {
+            let stalling = self.shared.stalling.notified();
+            if self.shared.stalled.load(Ordering::SeqCst) >= count {
+                return;
+            }
+            stalling.await;
+        }
     }
 
     /// Every request so far, in the order of arrival.
@@ -433,7 +446,7 @@ async fn handle(
         Some(Fault::Page(status)) => answer(status, "text/html", "<!doctype html><title>Sorry</title>".to_owned()),
         Some(Fault::Redirect(to)) => redirect(307, &to),
         Some(Fault::Stall) => {
-            shared.stalled.fetch_add(1, Ordering::SeqCst);
+            shared.stall();
             future::pending().await
         }
         Some(Fault::Hold) => {
@@ -510,7 +523,7 @@ impl Body for Broken {
             Rest::Error(kind) => Poll::Ready(Some(Err((*kind).into()))),
             Rest::Silence(uncounted) => {
                 if let Some(shared) = uncounted.take() {
-                    shared.stalled.fetch_add(1, Ordering::SeqCst);
+                    shared.stall();
                 }
                 Poll::Pending
             }
