@@ -232,7 +232,7 @@ pub enum Fault {
     #[error("the host name could not be resolved")]
     Dns,
     /// No connection was made.
-    #[error("could not connect: {0}")]
+    #[error("no connection: {0}")]
     Connect(String),
     /// The server's certificate was not accepted.
     #[error("its certificate was not accepted: {0}")]
@@ -301,7 +301,7 @@ impl Origin {
 }
 
 /// The host of a URL as people write it, safe to print.
-fn host_of(url: &Url) -> String {
+pub fn host_of(url: &Url) -> String {
     let host = clean(url.host_str().unwrap_or_default(), 255);
     url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"))
 }

@@ -465,7 +465,7 @@ async fn nobody_there_is_told_with_host_and_reason() {
     let Refusal { cause, code, requested } = refused(&stage, &request, &token).await;
     let lines: Vec<&str> = cause.lines().collect();
     assert_eq!(lines[0], "could not sign in to localhost:1");
-    let words = "could not fetch the login configuration: localhost:1: could not connect: ";
+    let words = "could not fetch the login configuration: localhost:1: no connection: ";
     assert!(lines.len() == 2 && lines[1].starts_with(words), "{cause}");
     assert_eq!((code, requested), (1, Vec::new()));
 }

@@ -153,7 +153,7 @@ async fn rf_12_what_is_here_goes_whatever_the_issuer_says() {
         stage.service.fail("/oauth/revoke", fault);
         let outcome = sign_out(&stage).await;
         assert_eq!(outcome.exit_code(), 1);
-        let warning = "warning: the refresh token could not be revoked, and stays good until it ends by itself: ";
+        let warning = "warning: the refresh token stays good until it ends by itself: ";
         assert!(outcome.stderr.contains(warning) && outcome.stderr.contains(said), "{}", outcome.stderr);
         assert_eq!(plain(&stage, &outcome.complaint()), "not signed out of localhost:PORT completely");
         assert_eq!(stage.stored(), None);
@@ -190,7 +190,7 @@ async fn a_logout_works_offline() {
     let request = Logout { domain: Some(domain), all: false };
     let outcome = stage.run(async |system| logout(system, &request).await).await;
     assert_eq!(outcome.exit_code(), 1);
-    assert!(outcome.stderr.contains("could not connect"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("no connection: "), "{}", outcome.stderr);
     let config = stage.home.config().unwrap();
     assert!(!config.contains("eyJ") && !config.contains("refreshtoken"), "{config}");
 }

@@ -297,6 +297,8 @@ async fn rf_7_what_may_pass_is_tried_again_within_bounds_and_touches_nothing() {
         // Without keys nothing could be verified: the refresh token is not spent.
         transient(KEYS, Fault::Status(502, String::new()), 2),
         transient(KEYS, Fault::Body("<html>".to_owned()), 1),
+        // No token was shown, so none was refused.
+        transient(KEYS, Fault::Status(401, String::new()), 1),
         transient(KEYS, Fault::CloseMidBody, 2),
     );
 }

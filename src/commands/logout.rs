@@ -112,9 +112,7 @@ async fn revoke(session: &Session<'_>, credentials: Option<&Credentials>) -> boo
             true
         }
         Err(failure) => {
-            ui.warn(&format!(
-                "the refresh token could not be revoked, and stays good until it ends by itself: {failure}"
-            ));
+            ui.warn(&format!("the refresh token stays good until it ends by itself: {failure}"));
             false
         }
     }

@@ -1,6 +1,8 @@
 //! What a person can do about an error.
 
-use super::Error;
+use std::time::Duration;
+
+use super::{Error, minutes};
 use crate::api::ListError;
 use crate::credentials::StoreError;
 use crate::domain::{DEFAULT, is_loopback};
@@ -68,14 +70,29 @@ impl Error {
             Self::Listen(_) => {
                 "end the program that has the port (`lsof -i :12345` tells which), or sign in from a terminal and paste the address"
             }
-            Self::Token(TokenEndpointError::Refused(refused)) if refused.may_pass() => "try again in a minute",
+            Self::Token(TokenEndpointError::Refused(refused)) | Self::NotRenewed { refused, .. }
+                if refused.may_pass() =>
+            {
+                return Some(try_again(refused.retry_after));
+            }
+            Self::NotRenewed { domain, .. } => return Some(format!("run `{}` to try again", login(domain))),
             Self::Callback(_) | Self::Token(TokenEndpointError::Refused(_)) => {
                 return Some(format!("run `{}` to try again", login(domain)));
             }
-            Self::Issuer(error) => issuer_hint(error),
-            Self::Token(TokenEndpointError::Http(error)) | Self::Http(error) | Self::List(ListError::Http(error)) => {
-                http_hint(error)
+            Self::Issuer(IssuerError::Refused { .. } | IssuerError::OtherIssuer { .. }) => {
+                "nothing was sent there; if it happens again, tell Astronomer's support"
             }
+            // No access token is shown there, so somebody in between refuses the machine and not the person.
+            Self::Issuer(IssuerError::Http(error)) | Self::Token(TokenEndpointError::Http(error))
+                if matches!(error.status(), Some(401 | 403)) =>
+            {
+                IN_BETWEEN
+            }
+            Self::Issuer(IssuerError::Http(error))
+            | Self::Token(TokenEndpointError::Http(error))
+            | Self::Http(error)
+            | Self::List(ListError::Http(error)) => return Some(http_hint(error)),
+            Self::List(ListError::Late { .. }) => "the network or the API is slow now; try again later",
             Self::OtherSubject | Self::NoIdToken | Self::Keys(_) | Self::List(_) => {
                 "try again; if it happens again, tell Astronomer's support"
             }
@@ -110,18 +127,11 @@ fn store_hint(error: &StoreError, login: &str) -> String {
     }
 }
 
-fn issuer_hint(error: &IssuerError) -> &'static str {
-    match error {
-        IssuerError::Http(error) => http_hint(error),
-        IssuerError::Refused { .. } | IssuerError::OtherIssuer { .. } => {
-            "nothing was sent there; if it happens again, tell Astronomer's support"
-        }
-    }
-}
+const IN_BETWEEN: &str = "a proxy or captive portal may be in between; try again from another network";
 
-fn http_hint(error: &HttpError) -> &'static str {
+fn http_hint(error: &HttpError) -> String {
     let host = error.host.rsplit_once(':').map_or(error.host.as_str(), |(host, _)| host);
-    match &error.fault {
+    let hint = match &error.fault {
         Fault::Connect(_) | Fault::Timeout(_) | Fault::Interrupted if is_loopback(host) => {
             "see that the server on this machine is running"
         }
@@ -132,13 +142,21 @@ fn http_hint(error: &HttpError) -> &'static str {
         Fault::Setup(_) => "install the system's CA certificates, or name a file of them in SSL_CERT_FILE",
         Fault::Status { status: 401, .. } => "sign in again, or get a fresh token at https://cloud.astronomer.io/token",
         Fault::Status { status: 403, .. } => "ask the owner of your organization for access",
-        Fault::Status { status: 429 | 500..=599, .. } => "try again in a minute",
+        Fault::Status { status: 429 | 500..=599, retry_after, .. } => return try_again(*retry_after),
         Fault::NotHttps
         | Fault::TooLarge { .. }
         | Fault::Redirect { .. }
         | Fault::Status { .. }
-        | Fault::NotUnderstood => "a proxy or captive portal may be in between; try again from another network",
-    }
+        | Fault::NotUnderstood => IN_BETWEEN,
+    };
+    hint.to_owned()
+}
+
+/// When to try again: after the time that the server asks for, where that is one to wait for.
+fn try_again(retry_after: Option<Duration>) -> String {
+    let sensible = |wait: &Duration| (1..=24 * 60 * 60).contains(&wait.as_secs());
+    let wait = retry_after.filter(sensible).map_or_else(|| "a minute".to_owned(), minutes);
+    format!("try again in {wait}")
 }
 
 fn jwt_hint(error: &JwtError) -> Option<&'static str> {

@@ -116,6 +116,15 @@ pub enum Error {
         #[source]
         refused: TokenError,
     },
+    /// The issuer does not renew the login this time, or not for this client.
+    #[error("could not renew the login to {domain}")]
+    NotRenewed {
+        /// Where.
+        domain: String,
+        /// The issuer's word.
+        #[source]
+        refused: TokenError,
+    },
     /// The API refuses a token that looked good, and there is nothing to renew it with.
     #[error("the API of {domain} does not accept the login any more")]
     TokenRefused {
@@ -285,7 +294,11 @@ impl Error {
             | Self::ApiTokenExpired { .. }
             | Self::NothingGranted
             | Self::NotGranted { .. } => 4,
-            Self::Token(TokenEndpointError::Refused(refused)) if !refused.may_pass() => 4,
+            Self::Token(TokenEndpointError::Refused(refused)) | Self::NotRenewed { refused, .. }
+                if !refused.may_pass() =>
+            {
+                4
+            }
             Self::Http(error) | Self::List(ListError::Http(error)) if error.status() == Some(401) => 4,
             Self::NoHome
             | Self::NoReply { .. }
@@ -301,6 +314,7 @@ impl Error {
             | Self::Listen(_)
             | Self::Issuer(_)
             | Self::Token(_)
+            | Self::NotRenewed { .. }
             | Self::Keys(_)
             | Self::Http(_)
             | Self::List(_)

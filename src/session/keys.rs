@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::http::Http;
 use crate::jwt::{Claims, Jwks, JwtError};
-use crate::oauth::Issuer;
+use crate::oauth::{Issuer, IssuerError};
 
 /// The key set of this login's issuer.
 pub struct Keys<'a> {
@@ -16,7 +16,7 @@ pub struct Keys<'a> {
 impl<'a> Keys<'a> {
     /// Fetches the key set.
     pub async fn fetch(http: &'a Http, issuer: &Issuer) -> Result<Self, Error> {
-        let jwks = Jwks::parse(&issuer.fetch_keys(http).await?)?;
+        let jwks = fetch(http, issuer).await?;
         Ok(Self { http, issuer: issuer.clone(), jwks, fetched_again: false })
     }
 
@@ -26,10 +26,15 @@ impl<'a> Keys<'a> {
             Err(JwtError::UnknownKey) if !self.fetched_again => {
                 tracing::info!("the token names an unknown key; fetching the keys again");
                 self.fetched_again = true;
-                self.jwks = Jwks::parse(&self.issuer.fetch_keys(self.http).await?)?;
+                self.jwks = fetch(self.http, &self.issuer).await?;
                 Ok(check(&self.jwks)?)
             }
             outcome => Ok(outcome?),
         }
     }
+}
+
+/// What goes wrong here is the issuer's: no credentials are shown, so even a 401 refuses nobody.
+async fn fetch(http: &Http, issuer: &Issuer) -> Result<Jwks, Error> {
+    Ok(Jwks::parse(&issuer.fetch_keys(http).await.map_err(IssuerError::from)?)?)
 }

@@ -13,7 +13,7 @@ use crate::credentials::{Credentials, Kind};
 use crate::error::Error;
 use crate::http::{Fault, HttpError};
 use crate::jwt::{ExpectedAccess, ExpectedId, JwtError, verify_access_token, verify_id_token};
-use crate::oauth::{AuthConfig, ErrorCode, Issuer, TokenEndpointError, TokenError, TokenResponse};
+use crate::oauth::{AuthConfig, ErrorCode, Issuer, IssuerError, TokenEndpointError, TokenError, TokenResponse};
 use crate::system::Granted;
 use crate::text::clean;
 use crate::token::{AccessToken, RefreshToken};
@@ -125,6 +125,10 @@ impl Session<'_> {
             Ok((_storing, keys, response)) => self.keep(stored, reason, &auth, keys, response).await,
             Err(Error::Token(TokenEndpointError::Refused(refused))) if refused.code == ErrorCode::InvalidGrant => {
                 self.end(stored, refused).await
+            }
+            // The issuer's word alone would not say what it was about.
+            Err(Error::Token(TokenEndpointError::Refused(refused))) => {
+                self.make_do_with(stored, reason, Error::NotRenewed { domain: self.domain.to_string(), refused })
             }
             Err(failure) => self.make_do_with(stored, reason, failure),
         }
@@ -286,21 +290,20 @@ fn pause(failure: &Error, attempts: u32, repeated: &mut bool) -> Option<Duration
         Error::Token(TokenEndpointError::Refused(refused)) if refused.may_pass() => {
             (refused.status >= 500, refused.retry_after)
         }
-        Error::Http(HttpError { fault, .. }) | Error::Token(TokenEndpointError::Http(HttpError { fault, .. })) => {
-            match fault {
-                Fault::Dns | Fault::Connect(_) => (false, None),
-                Fault::Timeout(_) | Fault::Interrupted => (true, None),
-                Fault::Status { status: 429, retry_after, .. } => (false, *retry_after),
-                Fault::Status { status: 500..=599, retry_after, .. } => (true, *retry_after),
-                Fault::NotHttps
-                | Fault::Setup(_)
-                | Fault::Certificate(_)
-                | Fault::TooLarge { .. }
-                | Fault::Redirect { .. }
-                | Fault::Status { .. }
-                | Fault::NotUnderstood => return None,
-            }
-        }
+        Error::Issuer(IssuerError::Http(HttpError { fault, .. }))
+        | Error::Token(TokenEndpointError::Http(HttpError { fault, .. })) => match fault {
+            Fault::Dns | Fault::Connect(_) => (false, None),
+            Fault::Timeout(_) | Fault::Interrupted => (true, None),
+            Fault::Status { status: 429, retry_after, .. } => (false, *retry_after),
+            Fault::Status { status: 500..=599, retry_after, .. } => (true, *retry_after),
+            Fault::NotHttps
+            | Fault::Setup(_)
+            | Fault::Certificate(_)
+            | Fault::TooLarge { .. }
+            | Fault::Redirect { .. }
+            | Fault::Status { .. }
+            | Fault::NotUnderstood => return None,
+        },
         _ => return None,
     };
     if attempts >= ATTEMPTS || (may_have_acted && std::mem::replace(repeated, true)) {

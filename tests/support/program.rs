@@ -266,7 +266,7 @@ impl Stage {
     /// A login that Ada made a day ago, of which the access token ends in so many seconds, or has ended. Nobody keeps it yet.
     pub fn earlier_login(&self, seconds: i64) -> Credentials {
         let tokens = self.service.log_in("ada@example.com");
-        let end = now() + SignedDuration::from_secs(seconds);
+        let end = (self.clock)() + SignedDuration::from_secs(seconds);
         let end = Timestamp::from_second(end.as_second()).unwrap();
         let start = end - SignedDuration::from_hours(24);
         let claims = json!({"iat": start.as_second(), "exp": end.as_second()});
