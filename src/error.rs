@@ -399,6 +399,9 @@ fn store_hint(error: &StoreError) -> &'static str {
         StoreError::TimedOut(_) => {
             "answer the keychain's dialog if there is one; `astro login --insecure-storage` does without the keychain"
         }
+        StoreError::WentAway => {
+            "try again; if it happens again, `astro login --insecure-storage` does without the keychain"
+        }
         StoreError::Damaged => "run `astro login` to write them anew",
         StoreError::NewerFormat => "use the newer version, or remove the entry of service `astro-login`",
         StoreError::Other(_) => "`astro login --insecure-storage` does without the keychain",
