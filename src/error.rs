@@ -352,8 +352,13 @@ impl Error {
                 "unset it to use your login, or make another token in the Astro UI"
             }
             Self::NothingGranted | Self::NotGranted { .. } => "make another API token in the Astro UI",
-            Self::Remains { .. } => {
-                "the warnings say what remains; where it is on this machine, run `astro logout` again once the cause is gone"
+            // The context is not the current one any more, so the domain has to be named.
+            Self::Remains { domains } => {
+                let again = if domains.contains(", ") { "--all" } else { domains };
+                return Some(format!(
+                    "the warnings say what remains; where it is on this machine, run `astro logout {again}` again once \
+                     the cause is gone"
+                ));
             }
             Self::NoContexts => "`astro login` makes one",
             Self::NothingNamed { .. } => "name it on the command line",
