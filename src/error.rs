@@ -89,11 +89,14 @@ pub enum Error {
     /// The issuer did not say who signed in.
     #[error("the issuer sent no ID token")]
     NoIdToken,
-    /// Nobody is signed in.
+    /// Nobody is signed in, as far as can be seen.
     #[error("nobody is signed in to {domain}")]
     SignedOut {
         /// Where.
         domain: String,
+        /// Why there was no keychain to look into, if there was none.
+        #[source]
+        unseen: Option<StoreError>,
     },
     /// The token has expired, and there is nothing to renew it with.
     #[error("the login to {domain} expired on {} ({})", TimeZone::UTC.to_datetime(*.at).date(), relative(*.at, *.now))]
@@ -343,7 +346,10 @@ impl Error {
                 "start a keychain such as gnome-keyring, or unset `no_insecure_fallback` and \
                  ASTRO_NO_INSECURE_FALLBACK, or choose plain text with `astro login --insecure-storage`"
             }
-            Self::SignedOut { .. }
+            Self::SignedOut { unseen: Some(_), .. } => {
+                "run `astro login`; a login that was made in a desktop session is in its keychain, out of reach from here"
+            }
+            Self::SignedOut { unseen: None, .. }
             | Self::LoginExpired { .. }
             | Self::LoginEnded { .. }
             | Self::TokenRefused { .. }
