@@ -17,7 +17,7 @@ use crate::credentials::StoreError;
 use crate::domain::{Domain, DomainError, is_loopback};
 use crate::http::{Fault, HttpError};
 use crate::jwt::{JwksError, JwtError};
-use crate::oauth::{CallbackError, IssuerError, ListenError, RandomError, TokenEndpointError, TokenError};
+use crate::oauth::{CallbackError, IssuerError, ListenError, RandomError, TokenEndpointError, TokenError, who_has};
 use crate::ui::UiError;
 use crate::when::relative;
 
@@ -375,8 +375,11 @@ impl Error {
             Self::NotFound(not_found) => return Some(not_found.hint()),
             Self::Config(error) => error.hint(),
             Self::Store(error) => store_hint(error),
-            Self::Listen(_) => {
-                "end the program that has the port (`lsof -i :12345` tells which), or sign in from a terminal and paste the address"
+            Self::Listen(ListenError::PortTaken(port) | ListenError::Bind { port, .. }) => {
+                return Some(format!(
+                    "end the program that has the port (`{}` tells which), or sign in from a terminal and paste the address",
+                    who_has(*port)
+                ));
             }
             Self::Token(TokenEndpointError::Refused(refused)) if refused.may_pass() => "try again in a minute",
             Self::Callback(_) | Self::Token(TokenEndpointError::Refused(_)) => "run `astro login` to try again",
