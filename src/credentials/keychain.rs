@@ -272,15 +272,7 @@ mod platform {
     }
 
     pub(super) fn classify(cause: &(dyn StdError + 'static)) -> Option<StoreError> {
-        match cause.downcast_ref::<Error>()?.code() {
-            // errSecNoSuchKeychain
-            -25294 => Some(StoreError::Absent { reason: "no login keychain" }),
-            // errSecInteractionNotAllowed
-            -25308 => Some(StoreError::Locked),
-            // errSecUserCanceled, errSecAuthFailed
-            -128 | -25293 => Some(StoreError::Refused),
-            _ => None,
-        }
+        super::by_os_status(cause.downcast_ref::<Error>()?.code())
     }
 
     #[cfg(test)]
@@ -289,18 +281,24 @@ mod platform {
         use super::*;
 
         #[test]
-        fn the_keychains_errors_are_known_by_code() {
-            let table = [
-                (-25294, StoreError::Absent { reason: "no login keychain" }),
-                (-25308, StoreError::Locked),
-                (-128, StoreError::Refused),
-                (-25293, StoreError::Refused),
-            ];
-            for (code, expected) in table {
-                assert_eq!(failure(Error::from_code(code)), expected, "{code}");
-            }
+        fn the_keychains_errors_are_known_by_type() {
+            assert_eq!(failure(Error::from_code(-25308)), StoreError::Locked);
             assert!(matches!(failure(Error::from_code(-25291)), StoreError::Other(_)));
         }
+    }
+}
+
+/// What a status of macOS's Security framework means here.
+#[cfg(any(target_os = "macos", test))]
+fn by_os_status(code: i32) -> Option<StoreError> {
+    match code {
+        // errSecNoSuchKeychain
+        -25294 => Some(StoreError::Absent { reason: "no login keychain" }),
+        // errSecInteractionNotAllowed
+        -25308 => Some(StoreError::Locked),
+        // errSecUserCanceled, errSecAuthFailed
+        -128 | -25293 => Some(StoreError::Refused),
+        _ => None,
     }
 }
 
@@ -342,6 +340,23 @@ mod tests {
     fn an_error_of_unknown_type_is_told_in_its_own_words_cleaned() {
         let unknown = std::io::Error::other("out of\u{1b}[31m order");
         assert_eq!(failure(unknown), StoreError::Other("out of[31m order".to_owned()));
+    }
+
+    #[test]
+    fn macos_statuses_are_known_by_number() {
+        let table = [
+            (-25294, Some(StoreError::Absent { reason: "no login keychain" })),
+            (-25308, Some(StoreError::Locked)),
+            (-128, Some(StoreError::Refused)),
+            (-25293, Some(StoreError::Refused)),
+            // Not available, no entry, and success, which is none of an error's numbers.
+            (-25291, None),
+            (-25300, None),
+            (0, None),
+        ];
+        for (code, expected) in table {
+            assert_eq!(by_os_status(code), expected, "{code}");
+        }
     }
 
     #[test]

@@ -272,6 +272,18 @@ mod tests {
         assert_eq!(entries.names(), ["astronomer.io"]);
     }
 
+    /// Windows' limit, and tokens as long as Astro's with many permissions in them.
+    #[test]
+    fn a_login_of_three_pieces_comes_back_as_it_was() {
+        use super::super::record::{decode, encode, tests::credentials};
+        use crate::token::AccessToken;
+        let long = super::super::Credentials { access: AccessToken::new("x".repeat(5000)), ..credentials() };
+        let entries = Memory::with_limit(2560);
+        write(&entries, ACCOUNT, &encode(&long).unwrap(), "g1").unwrap();
+        assert_eq!(entries.names().len(), 1 + 3);
+        assert_eq!(decode(&held(&entries).unwrap().unwrap()).unwrap(), long);
+    }
+
     #[test]
     fn a_missing_or_altered_piece_is_damage_that_can_be_erased() {
         let spoils: [fn(&Memory); 4] = [
