@@ -224,12 +224,20 @@ async fn a_damaged_entry_is_removed_and_its_refresh_token_told_as_not_revoked() 
 }
 
 #[tokio::test]
-async fn where_there_is_no_keychain_there_is_nothing_to_remove_from_it() {
+async fn where_there_is_no_keychain_there_is_nothing_to_remove_from_it_and_that_is_told() {
     let stage = signed_in(true).await;
     stage.keychain.fail(StoreError::Absent { reason: "no session bus" });
+    let unseen =
+        "there is no keychain here (no session bus); a login that a desktop session keeps in one stays there\n";
     let outcome = sign_out(&stage).await;
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains(unseen) && !outcome.stderr.contains("warning: "), "{}", outcome.stderr);
     same_settings(&stage);
+
+    let outcome = sign_out(&stage).await;
+    assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+    let told = format!("warning: {unseen}No login to localhost:PORT was found here\n");
+    assert_eq!(plain(&stage, &outcome.stderr), told);
 }
 
 #[tokio::test]

@@ -489,7 +489,9 @@ async fn a_store_that_does_not_answer_is_not_being_signed_out() {
     assert_eq!(print(&stage).await.complaint(), format!("nobody is signed in to {}", stage.service.domain()));
     assert_eq!(print(&stage).await.exit_code(), 4);
     stage.keychain.fail(StoreError::Absent { reason: "no bus" });
-    assert_eq!(print(&stage).await.exit_code(), 4);
+    let outcome = print(&stage).await;
+    let told = format!("nobody is signed in to {}\nthere is no keychain here: no bus", stage.service.domain());
+    assert_eq!((outcome.exit_code(), outcome.complaint()), (4, told));
 
     for error in
         [StoreError::Locked, StoreError::Refused, StoreError::TimedOut(Duration::from_secs(3)), StoreError::Damaged]

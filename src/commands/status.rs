@@ -223,11 +223,12 @@ impl Report {
     }
 
     async fn look_at_store(&mut self, session: &Session<'_>, context: Context) -> Result<(), Error> {
-        let domain = || session.domain.to_string();
-        let Some(Stored { store, credentials }) = session.stored().await? else {
-            self.state = State::SignedOut;
-            return Err(Error::SignedOut { domain: domain() });
-        };
+        let stored = session.stored().await.inspect_err(|failure| {
+            if matches!(failure, Error::SignedOut { .. }) {
+                self.state = State::SignedOut;
+            }
+        });
+        let Stored { store, credentials } = stored?;
         self.source = Some(match store {
             Store::Keychain => Source::Keychain,
             Store::Config => Source::Config,
@@ -240,7 +241,9 @@ impl Report {
         self.refreshable = credentials.refresh.is_some();
         self.state = self.state_by_time(session.now());
         match (self.state, self.expires_at) {
-            (State::Expired, Some(at)) => Err(Error::LoginExpired { domain: domain(), at, now: session.now() }),
+            (State::Expired, Some(at)) => {
+                Err(Error::LoginExpired { domain: session.domain.to_string(), at, now: session.now() })
+            }
             _ => Ok(()),
         }
     }
@@ -268,13 +271,16 @@ impl Report {
             })
             .await;
         // The call may have renewed the login, or found that it cannot be renewed any more.
-        if self.source != Some(Source::Environment)
-            && let Ok(found) = session.stored().await
-        {
-            self.refreshable = found.as_ref().is_some_and(|it| it.credentials.refresh.is_some());
-            if let Some(Stored { credentials, .. }) = found {
-                self.issued_at = credentials.issued_at;
-                self.expires_at = credentials.expires_at;
+        if self.source != Some(Source::Environment) {
+            match session.stored().await {
+                Ok(Stored { credentials, .. }) => {
+                    self.issued_at = credentials.issued_at;
+                    self.expires_at = credentials.expires_at;
+                    self.refreshable = credentials.refresh.is_some();
+                }
+                Err(Error::SignedOut { .. }) => self.refreshable = false,
+                // What was known stays the best that is known.
+                Err(_) => {}
             }
         }
         self.state = self.state_by_time(session.now());
@@ -302,7 +308,7 @@ impl Report {
     async fn granted_organization(&self, session: &Session<'_>) -> Option<String> {
         let token = match self.source {
             Some(Source::Environment) => environment_token(session.system)?,
-            Some(Source::Keychain | Source::Config) => session.stored().await.ok()??.credentials.access,
+            Some(Source::Keychain | Source::Config) => session.stored().await.ok()?.credentials.access,
             None => return None,
         };
         Grant::of(&Unverified::parse(token.expose()).ok()?).organization

@@ -19,6 +19,8 @@ use crate::domain::Domain;
 /// How long an edit waits for the file, as the Go CLI does.
 const EDIT_WAIT: Duration = Duration::from_secs(10);
 const RETRY_EVERY: Duration = Duration::from_millis(100);
+/// How often a file is put in place, where that may fail for a moment.
+const ATTEMPTS: u32 = 10;
 
 /// No symbolic link is followed.
 #[cfg(unix)]
@@ -255,7 +257,14 @@ impl Config {
             return Err(ConfigError::ForeignOwner(target));
         }
         file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-        file.persist(&target).map_err(|error| failed(error.error))?;
+        for attempt in 1.. {
+            match file.persist(&target) {
+                Ok(_) => break,
+                Err(refused) if attempt < ATTEMPTS && may_pass(&refused.error, cfg!(windows)) => file = refused.file,
+                Err(refused) => return Err(failed(refused.error)),
+            }
+            sleep(RETRY_EVERY);
+        }
         // The new name is in place already; some file systems can't sync a folder.
         #[cfg(unix)]
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
@@ -265,6 +274,12 @@ impl Config {
     fn document_error(&self, source: DocumentError) -> ConfigError {
         ConfigError::Document { path: self.path.clone(), source }
     }
+}
+
+/// Whether a file may be put in another's place a moment later. On Windows that is refused (`ERROR_ACCESS_DENIED`,
+/// `ERROR_SHARING_VIOLATION`) while somebody reads the other, be it the Go CLI or one of us.
+fn may_pass(error: &io::Error, windows: bool) -> bool {
+    windows && matches!(error.raw_os_error(), Some(5 | 32))
 }
 
 /// Whether a file that we just created has the owner of `target`, if that exists.

@@ -8,7 +8,7 @@ use crate::credentials::StoreError;
 use crate::domain::{DEFAULT, is_loopback};
 use crate::http::{Fault, HttpError};
 use crate::jwt::JwtError;
-use crate::oauth::{IssuerError, TokenEndpointError};
+use crate::oauth::{IssuerError, ListenError, TokenEndpointError, who_has};
 
 impl Error {
     /// What the person can do about it, where there is something.
@@ -43,7 +43,13 @@ impl Error {
                     login(domain)
                 ));
             }
-            Self::SignedOut { domain }
+            Self::SignedOut { domain, unseen: Some(_) } => {
+                let login = login(domain);
+                return Some(format!(
+                    "run `{login}`; a login that was made in a desktop session is in its keychain, out of reach from here"
+                ));
+            }
+            Self::SignedOut { domain, unseen: None }
             | Self::LoginExpired { domain, .. }
             | Self::LoginEnded { domain, .. }
             | Self::TokenRefused { domain, .. }
@@ -52,8 +58,13 @@ impl Error {
                 "unset it to use your login, or make another token in the Astro UI"
             }
             Self::NothingGranted | Self::NotGranted { .. } => "make another API token in the Astro UI",
-            Self::Remains { .. } => {
-                "the warnings say what remains; where it is on this machine, run `astro logout` again once the cause is gone"
+            // The context is not the current one any more, so the domain has to be named.
+            Self::Remains { domains } => {
+                let again = if domains.contains(", ") { "--all" } else { domains };
+                return Some(format!(
+                    "the warnings say what remains; where it is on this machine, run `astro logout {again}` again once \
+                     the cause is gone"
+                ));
             }
             Self::NoContexts => "`astro login` makes one",
             Self::NothingNamed { .. } => "name it on the command line",
@@ -67,8 +78,11 @@ impl Error {
             Self::NotFound(not_found) => return Some(not_found.hint()),
             Self::Config(error) => error.hint(),
             Self::Store(error) => return Some(store_hint(error, &login(domain))),
-            Self::Listen(_) => {
-                "end the program that has the port (`lsof -i :12345` tells which), or sign in from a terminal and paste the address"
+            Self::Listen(ListenError::PortTaken(port) | ListenError::Bind { port, .. }) => {
+                return Some(format!(
+                    "end the program that has the port (`{}` tells which), or sign in from a terminal and paste the address",
+                    who_has(*port)
+                ));
             }
             Self::Token(TokenEndpointError::Refused(refused)) | Self::NotRenewed { refused, .. }
                 if refused.may_pass() =>
@@ -121,6 +135,7 @@ fn store_hint(error: &StoreError, login: &str) -> String {
         StoreError::TimedOut(_) => {
             format!("answer the keychain's dialog if there is one; {plain} does without the keychain")
         }
+        StoreError::WentAway => format!("try again; if it happens again, {plain} does without the keychain"),
         StoreError::Damaged => format!("run `{login}` to write them anew"),
         StoreError::NewerFormat => "use the newer version, or remove the entry of service `astro-login`".to_owned(),
         StoreError::Other(_) => format!("{plain} does without the keychain"),
@@ -185,8 +200,11 @@ mod tests {
     fn hints_name_the_domain_that_the_command_was_about() {
         let damaged = |domain: &str| Error::from(StoreError::Damaged).during_sign_in(&domain.parse().unwrap());
         let table = [
-            (Error::SignedOut { domain: "astronomer.io".to_owned() }, "run `astro login`"),
-            (Error::SignedOut { domain: "astronomer-stage.io".to_owned() }, "run `astro login astronomer-stage.io`"),
+            (Error::SignedOut { domain: "astronomer.io".to_owned(), unseen: None }, "run `astro login`"),
+            (
+                Error::SignedOut { domain: "astronomer-stage.io".to_owned(), unseen: None },
+                "run `astro login astronomer-stage.io`",
+            ),
             (damaged("astronomer.io"), "run `astro login` to write them anew"),
             (damaged("localhost:8889"), "run `astro login localhost:8889` to write them anew"),
         ];

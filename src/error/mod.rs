@@ -91,11 +91,14 @@ pub enum Error {
     /// The issuer did not say who signed in.
     #[error("the issuer sent no ID token")]
     NoIdToken,
-    /// Nobody is signed in.
+    /// Nobody is signed in, as far as can be seen.
     #[error("nobody is signed in to {domain}")]
     SignedOut {
         /// Where.
         domain: String,
+        /// Why there was no keychain to look into, if there was none.
+        #[source]
+        unseen: Option<StoreError>,
     },
     /// The token has expired, and there is nothing to renew it with.
     #[error("the login to {domain} expired on {} ({})", TimeZone::UTC.to_datetime(*.at).date(), relative(*.at, *.now))]

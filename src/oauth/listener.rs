@@ -122,14 +122,39 @@ impl CallbackListener {
 async fn bind_one(address: IpAddr, port: u16) -> Result<Option<TcpListener>, ListenError> {
     match TcpListener::bind((address, port)).await {
         Ok(listener) => Ok(Some(listener)),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(ListenError::PortTaken(port)),
-        // On Windows also the answer where another program holds the port exclusively.
-        Err(source) if source.kind() == io::ErrorKind::PermissionDenied => Err(ListenError::Bind { port, source }),
-        Err(error) => {
-            tracing::debug!(%address, %error, "no such address family");
-            Ok(None)
-        }
+        Err(error) => match refusal(error.kind(), cfg!(windows)) {
+            Refusal::Taken => Err(ListenError::PortTaken(port)),
+            Refusal::Forbidden => Err(ListenError::Bind { port, source: error }),
+            Refusal::NoFamily => {
+                tracing::debug!(%address, %error, "no such address family");
+                Ok(None)
+            }
+        },
     }
+}
+
+/// Why an address could not be bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    Taken,
+    Forbidden,
+    NoFamily,
+}
+
+/// Windows has two answers for a port that somebody else has: the usual one, and that of missing rights (`WSAEACCES`)
+/// where it is held exclusively, or kept for somebody.
+fn refusal(kind: io::ErrorKind, windows: bool) -> Refusal {
+    match kind {
+        io::ErrorKind::AddrInUse => Refusal::Taken,
+        io::ErrorKind::PermissionDenied if windows => Refusal::Taken,
+        io::ErrorKind::PermissionDenied => Refusal::Forbidden,
+        _ => Refusal::NoFamily,
+    }
+}
+
+/// The command that tells which program has a port.
+pub fn who_has(port: u16) -> String {
+    if cfg!(windows) { format!("netstat -ano | findstr :{port}") } else { format!("lsof -i :{port}") }
 }
 
 fn local_port(listener: &TcpListener) -> Result<u16, ListenError> {
@@ -397,5 +422,31 @@ impl From<Page> for Response<Full<Bytes>> {
             response.headers_mut().insert(name, header::HeaderValue::from_static(value));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lb_3_a_port_that_another_has_is_known_in_the_words_of_each_system() {
+        let table = [
+            (io::ErrorKind::AddrInUse, Refusal::Taken, Refusal::Taken),
+            (io::ErrorKind::PermissionDenied, Refusal::Forbidden, Refusal::Taken),
+            (io::ErrorKind::AddrNotAvailable, Refusal::NoFamily, Refusal::NoFamily),
+            (io::ErrorKind::Unsupported, Refusal::NoFamily, Refusal::NoFamily),
+        ];
+        for (kind, elsewhere, on_windows) in table {
+            assert_eq!((refusal(kind, false), refusal(kind, true)), (elsewhere, on_windows), "{kind}");
+        }
+    }
+
+    /// The numbers are Windows' own, and what the standard library makes of them is what the table above goes by.
+    #[cfg(windows)]
+    #[test]
+    fn lb_3_windows_numbers_are_of_these_kinds() {
+        assert_eq!(io::Error::from_raw_os_error(10048).kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(io::Error::from_raw_os_error(10013).kind(), io::ErrorKind::PermissionDenied);
     }
 }

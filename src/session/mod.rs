@@ -79,14 +79,17 @@ impl<'a> Session<'a> {
         Ok(self.config.read()?.context(&self.domain).unwrap_or_default())
     }
 
-    /// The login that is kept for the domain, wherever it is.
-    pub async fn stored(&self) -> Result<Option<Stored>, Error> {
+    /// The login that is kept for the domain, wherever it is. Where there is none, [`Error::SignedOut`] tells, and with it
+    /// that there was no keychain to look into: another session of the same person, at the desktop, may have one.
+    pub async fn stored(&self) -> Result<Stored, Error> {
         if let Some(credentials) = plaintext(&self.context()?) {
-            return Ok(Some(Stored { store: Store::Config, credentials }));
+            return Ok(Stored { store: Store::Config, credentials });
         }
+        let signed_out = |unseen| Error::SignedOut { domain: self.domain.to_string(), unseen };
         match self.keychain(|store, domain| store.load(domain)).await {
-            Ok(found) => Ok(found.map(|credentials| Stored { store: Store::Keychain, credentials })),
-            Err(StoreError::Absent { .. }) => Ok(None),
+            Ok(Some(credentials)) => Ok(Stored { store: Store::Keychain, credentials }),
+            Ok(None) => Err(signed_out(None)),
+            Err(absent @ StoreError::Absent { .. }) => Err(signed_out(Some(absent))),
             Err(failure) => Err(failure.into()),
         }
     }

@@ -85,8 +85,7 @@ impl Session<'_> {
     /// The login that is kept. One that another domain's issuer made is not used for anything: neither its refresh token
     /// nor its access token is for the servers of this domain (RFC 9700 section 4.14).
     async fn login(&self) -> Result<Stored, Error> {
-        let domain = self.domain.to_string();
-        let Some(stored) = self.stored().await? else { return Err(Error::SignedOut { domain }) };
+        let (stored, domain) = (self.stored().await?, self.domain.to_string());
         let Credentials { kind, issuer, .. } = &stored.credentials;
         match kind {
             Kind::User if Issuer::parse(issuer, &self.domain).is_err() => {

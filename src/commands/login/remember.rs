@@ -71,7 +71,7 @@ impl Attempt<'_> {
                 if let Err(failure) = self.session.keychain(move |store, domain| store.save(domain, &credentials)).await
                 {
                     // A write that was given up may still arrive, and must not be what stays.
-                    if matches!(failure, StoreError::TimedOut(_)) {
+                    if matches!(failure, StoreError::TimedOut(_) | StoreError::WentAway) {
                         self.restore(in_keychain).await;
                     }
                     return Err(failure.into());

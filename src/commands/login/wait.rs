@@ -15,7 +15,7 @@ use crate::browser;
 use crate::error::Error;
 use crate::oauth::{
     AuthorizationCode, CallbackError, CallbackListener, Callbacks, Event, ExpectedResponse, ListenError, RedirectUri,
-    Reply, Stranger, Verdict, parse_pasted,
+    Reply, Stranger, Verdict, parse_pasted, who_has,
 };
 use crate::ui::{Line, Lines, UiError};
 
@@ -63,8 +63,9 @@ impl Attempt<'_> {
             Ok(listener) => Ok((listener.redirect_uri(), Some(listener))),
             Err(ListenError::PortTaken(port)) if self.session.system.ui.can_ask() => {
                 self.session.system.ui.warn(&format!(
-                    "another program has port {port}, so the browser cannot report back; `lsof -i :{port}` tells which. \
-                     You can still paste the address that the browser ends on"
+                    "another program has port {port}, so the browser cannot report back; `{}` tells which. \
+                     You can still paste the address that the browser ends on",
+                    who_has(port)
                 ));
                 Ok((RedirectUri::new(port), None))
             }
