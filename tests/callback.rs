@@ -2,92 +2,22 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+#[path = "support/door.rs"]
+mod door;
+
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use astro_login::oauth::page::{CONTENT_SECURITY_POLICY, Outcome};
-use astro_login::oauth::{
-    Callback, CallbackError, CallbackListener, Callbacks, ErrorResponse, Event, ExpectedResponse, Issuer, ListenError,
-    Random, RandomError, State,
-};
+use astro_login::oauth::{CallbackError, CallbackListener, ErrorResponse, Event, ListenError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-/// The state of every login here: 32 zeros in base64url.
-const STATE: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-
-/// Nothing here takes long; a test that hangs fails instead.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-const CONFIRMED: Outcome<'static> = Outcome::Confirmed { account: "ada@example.com", question: false };
-
-struct Zeros;
-
-impl Random for Zeros {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
-        bytes.fill(0);
-        Ok(())
-    }
-}
-
-async fn door() -> (Callbacks, u16) {
-    let listener = CallbackListener::bind(0).await.unwrap();
-    let port = listener.redirect_uri().port();
-    let expected = ExpectedResponse {
-        state: State::random(&Zeros).unwrap(),
-        issuer: Issuer::parse("https://auth.astronomer.io/", &"astronomer.io".parse().unwrap()).unwrap(),
-        iss_required: false,
-    };
-    (listener.serve(expected), port)
-}
-
-/// Connects to `port` on 127.0.0.1 and sends `request`, in which `PORT` stands for the port and `=S` for our state.
-async fn send(port: u16, request: &str) -> TcpStream {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
-    let request = request.replace("PORT", &port.to_string()).replace("=S", &format!("={STATE}"));
-    stream.write_all(request.as_bytes()).await.unwrap();
-    stream
-}
-
-/// Everything up to the end of the connection.
-async fn answer(mut stream: TcpStream) -> String {
-    let mut text = String::new();
-    timeout(PATIENCE, stream.read_to_string(&mut text)).await.expect("an answer in time").unwrap();
-    text
-}
-
-fn get(target: &str) -> String {
-    format!("GET {target} HTTP/1.1\r\nHost: localhost:PORT\r\n\r\n")
-}
-
-fn status(answer: &str) -> &str {
-    answer.split(' ').nth(1).unwrap_or_default()
-}
-
-async fn callback(door: &mut Callbacks) -> Callback {
-    match timeout(PATIENCE, door.next()).await.expect("an event in time") {
-        Event::Callback(callback) => callback,
-        Event::TlsAttempt => panic!("nobody spoke TLS"),
-    }
-}
-
-async fn nothing_has_happened(door: &mut Callbacks) {
-    if let Ok(event) = timeout(Duration::ZERO, door.next()).await {
-        panic!("{event:?}");
-    }
-}
-
-/// The right answer comes at last, and is served.
-async fn the_login_goes_on(mut door: Callbacks, port: u16) {
-    nothing_has_happened(&mut door).await;
-    let browser = send(port, &get("/callback?code=abc&state=S")).await;
-    let callback = callback(&mut door).await;
-    assert!(callback.result.is_ok(), "{:?}", callback.result);
-    let (answer, ()) = tokio::join!(answer(browser), callback.reply.send(&CONFIRMED));
-    assert_eq!(status(&answer), "200");
-}
+use door::{
+    CONFIRMED, PATIENCE, STATE, answer, callback, door, get, nothing_has_happened, send, status, the_login_goes_on,
+};
 
 #[tokio::test]
 async fn lb_19_lb_24_lb_26_the_right_answer_is_answered_when_the_outcome_is_known() {
@@ -252,13 +182,13 @@ async fn a_pipelined_request_is_not_served() {
 async fn lb_24_silent_connections_do_not_stand_in_the_way() {
     let (mut door, port) = door().await;
     let mut silent = Vec::new();
-    for number in 0..40 {
+    for number in 0..140 {
         // Half of them say nothing at all, half begin and do not end.
         silent.push(send(port, if number % 2 == 0 { "" } else { "GET /callback?code=" }).await);
     }
     let browser = send(port, &get("/callback?code=abc&state=S")).await;
     let callback = callback(&mut door).await;
-    for _ in 0..40 {
+    for _ in 0..140 {
         silent.push(send(port, "").await);
     }
     // A request behind them has been served, so all of them have been seen; the one that waits is still there.
@@ -272,7 +202,7 @@ async fn lb_24_the_oldest_connection_gives_way() {
     let (door, port) = door().await;
     let oldest = send(port, "GET /callback").await;
     let mut others = Vec::new();
-    for _ in 0..32 {
+    for _ in 0..128 {
         others.push(send(port, "").await);
     }
     // Well before the ten seconds that it had to finish asking.
@@ -342,7 +272,7 @@ async fn lb_3_a_stranger_on_either_address_has_the_port() {
             continue;
         };
         let port = stranger.local_addr().unwrap().port();
-        match CallbackListener::bind(port).await {
+        match CallbackListener::bind(port) {
             Err(ListenError::PortTaken(taken)) => assert_eq!(taken, port),
             other => panic!("{address}: {other:?}"),
         }
@@ -351,9 +281,9 @@ async fn lb_3_a_stranger_on_either_address_has_the_port() {
 
 #[tokio::test]
 async fn lb_6_nobody_shares_the_port() {
-    let listener = CallbackListener::bind(0).await.unwrap();
+    let listener = CallbackListener::bind(0).unwrap();
     let port = listener.redirect_uri().port();
-    let second = CallbackListener::bind(port).await.unwrap_err();
+    let second = CallbackListener::bind(port).unwrap_err();
     assert!(matches!(second, ListenError::PortTaken(taken) if taken == port), "{second:?}");
     assert_eq!(second.to_string(), format!("port {port} is taken by another program"));
 }
@@ -364,7 +294,7 @@ async fn lb_5_the_port_is_free_when_the_listener_is_gone() {
     let silent = send(port, "GET /").await;
     drop(door);
     assert_eq!(answer_or_reset(silent).await, "");
-    CallbackListener::bind(port).await.expect("a free port");
+    CallbackListener::bind(port).expect("a free port");
 }
 
 #[tokio::test]
@@ -375,7 +305,7 @@ async fn lb_5_a_browser_that_waits_gets_its_page_even_then() {
     let callback = callback(&mut door).await;
     drop(door);
     assert_eq!(answer_or_reset(silent).await, "");
-    CallbackListener::bind(port).await.expect("a free port");
+    CallbackListener::bind(port).expect("a free port");
     let (answer, ()) = tokio::join!(answer(browser), callback.reply.send(&CONFIRMED));
     assert!(answer.contains("ada@example.com"), "{answer}");
 }
