@@ -31,7 +31,7 @@ use support::{Mode, Options, Stage};
 async fn lb_24_a_callback_is_answered_while_an_attack_lasts() {
     for (name, attack) in attacks() {
         println!("{name}");
-        let (mut door, port) = door().await;
+        let (mut door, port) = door();
         let siege = Siege::lay(attack, port);
         let siege = spawn_blocking(move || {
             siege.until_begun();
@@ -69,7 +69,7 @@ fn into_tokio(stream: TcpStream) -> tokio::net::TcpStream {
 
 #[tokio::test]
 async fn lb_24_a_crowd_between_connecting_and_asking_pushes_nobody_out() {
-    let (mut door, port) = door().await;
+    let (mut door, port) = door();
     pause();
     let browser = connect(port);
     let mut crowd = Vec::new();
@@ -87,7 +87,7 @@ async fn lb_24_a_crowd_between_connecting_and_asking_pushes_nobody_out() {
 
 #[tokio::test]
 async fn lb_24_what_has_been_said_is_looked_at_before_anyone_gives_way() {
-    let (mut door, port) = door().await;
+    let (mut door, port) = door();
     let browser = connect(port);
     let first: Vec<_> = (0..100).map(|_| connect(port)).collect();
     // They are let in; then, long after their grace, a crowd comes, and the browser speaks before anyone has seen it.
@@ -105,9 +105,11 @@ async fn lb_24_what_has_been_said_is_looked_at_before_anyone_gives_way() {
 #[tokio::test]
 async fn lb_17_two_right_callbacks_at_once_are_one() {
     for _ in 0..10 {
-        let (mut door, port) = door().await;
+        let (mut door, port) = door();
         let both = [connect(port), connect(port)];
-        both.iter().for_each(|browser| say(browser, &right(), port));
+        for browser in &both {
+            say(browser, &right(), port);
+        }
         let [first, second] = both.map(into_tokio);
         let served = async {
             let callback = callback(&mut door).await;
@@ -153,18 +155,18 @@ async fn lb_25_lb_26_a_callback_that_is_there_when_the_time_is_over_counts_wholl
     // Which of two things that are ready is taken is chance where nobody has chosen, so once is not enough.
     for _ in 0..5 {
         let stage = stage();
-        let (outcome, page) = login_with(&stage, HOUR, async |port, request| {
+        let (outcome, browser) = login_with(&stage, HOUR, async |port, request| {
             let browser = send(port, &request).await;
             // A request behind it shows that it has been seen.
             assert!(answer(send(port, &request).await).await.contains("answered already"));
             pause();
             advance(HOUR).await;
             resume();
-            tokio::spawn(answer(browser))
+            browser
         })
         .await;
         assert_eq!(outcome.exit_code(), 0, "{outcome:?}");
-        let page = page.await.unwrap();
+        let page = answer(browser).await;
         assert!(page.contains("Astro confirmed you as"), "{page}");
         assert_eq!(stage.service.token_requests().len(), 1);
     }
@@ -206,7 +208,7 @@ async fn lb_17_a_browser_that_goes_before_its_page_is_written_has_signed_in_all_
 
 #[tokio::test]
 async fn a_tls_handshake_in_a_crowd_of_them_is_told_once() {
-    let (mut door, port) = door().await;
+    let (mut door, port) = door();
     let crowd: Vec<_> = (0..100).map(|_| connect(port)).collect();
     for stream in &crowd {
         let mut stream = stream;

@@ -331,6 +331,8 @@ async fn serve(stream: TcpStream, attempt: Arc<Attempt>) {
         .header_read_timeout(REQUEST_BOUND)
         .max_buf_size(REQUEST_LIMIT)
         .keep_alive(false)
+        // A browser that has gone has still brought what it sent; else it would be chance whether that counts.
+        .half_close(true)
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
         tracing::debug!(%error, "a connection to the callback port failed");

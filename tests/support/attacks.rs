@@ -193,14 +193,10 @@ fn connect(port: u16) -> TcpStream {
     stream
 }
 
+/// The request [`filled`], byte by byte, since not all of them are UTF-8.
 fn with_port(request: &[u8], port: u16) -> Vec<u8> {
-    match std::str::from_utf8(request) {
-        Ok(text) => filled(text, port).into_bytes(),
-        Err(_) => {
-            let text: String = request.iter().map(|byte| char::from(*byte)).collect();
-            filled(&text, port).chars().map(|c| u8::try_from(c).unwrap()).collect()
-        }
-    }
+    let text: String = request.iter().map(|byte| char::from(*byte)).collect();
+    filled(&text, port).chars().map(|byte| u8::try_from(byte).unwrap()).collect()
 }
 
 /// What comes back, up to the end of the connection or a reset of it.
@@ -209,9 +205,9 @@ fn ask(port: u16, request: &[u8]) -> String {
     // The other side may have answered and gone before it has seen all of a large request.
     drop(stream.write_all(&with_port(request, port)));
     let mut answer = Vec::new();
-    let mut part = [0; 4096];
-    while let Ok(length @ 1..) = stream.read(&mut part) {
-        answer.extend_from_slice(&part[..length]);
+    let mut some = [0; 4096];
+    while let Ok(length @ 1..) = stream.read(&mut some) {
+        answer.extend_from_slice(&some[..length]);
     }
     String::from_utf8_lossy(&answer).into_owned()
 }

@@ -40,7 +40,7 @@ pub fn expected() -> ExpectedResponse {
     }
 }
 
-pub async fn door() -> (Callbacks, u16) {
+pub fn door() -> (Callbacks, u16) {
     let listener = CallbackListener::bind(0).unwrap();
     let port = listener.redirect_uri().port();
     (listener.serve(expected()), port)
