@@ -361,12 +361,12 @@ fn foreign(text: &str, domain: &Domain, whole: bool) -> Vec<String> {
     let mut open: Vec<Open> = Vec::new();
     let mut found = Vec::new();
     let key = domain.context_key().to_ascii_lowercase();
+    // Whatever stands below a key of ours is ours too, also where only a text makes sense.
     let is_ours = |path: &[String]| match path {
-        [only] => only == "context",
-        [contexts, context, field] => {
+        [top, ..] if top == "context" => true,
+        [contexts, context, field, ..] => {
             contexts == "contexts" && *context == key && (whole || OURS.contains(&field.as_str()))
         }
-        [contexts, context, _, ..] => contexts == "contexts" && *context == key && whole,
         _ => false,
     };
     for event in Parser::new_from_str(text) {
