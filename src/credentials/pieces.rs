@@ -337,16 +337,18 @@ mod tests {
         fn rf_2_an_interrupted_write_leaves_the_old_or_the_new_value(
             limit in 200_usize..400,
             sizes in prop::array::uniform4(prop::option::of(0_usize..1500)),
-            lives in prop::array::uniform2(0_usize..24),
+            lives in prop::array::uniform2(0_usize..32),
         ) {
             let entries = Memory::with_limit(limit);
             let [first, second, third, last] = sizes;
-            // `None` erases, anything else writes that many bytes of its own kind.
-            let apply = |size: Option<usize>, kind: u8| match size {
-                Some(size) => write(&entries, ACCOUNT, &vec![kind; size], &format!("g{kind}")),
+            // `None` erases, anything else writes that many bytes of its own kind, no two neighbours the same.
+            let value = |size: Option<usize>, kind: u8| {
+                size.map(|size| (0..=u8::MAX).cycle().take(size).map(|byte| byte ^ kind).collect::<Vec<u8>>())
+            };
+            let apply = |size: Option<usize>, kind: u8| match value(size, kind) {
+                Some(value) => write(&entries, ACCOUNT, &value, &format!("g{kind}")),
                 None => erase(&entries, ACCOUNT).map(drop),
             };
-            let value = |size: Option<usize>, kind: u8| size.map(|size| vec![kind; size]);
             prop_assert!(apply(first, 1).is_ok());
             let mut possible = vec![value(first, 1)];
             for (size, kind, life) in [(second, 2, lives[0]), (third, 3, lives[1])] {

@@ -340,6 +340,21 @@ show_warnings: \"true\"
         tokio::task::spawn_blocking(move || browser.answers()).await.unwrap()
     }
 
+    /// The callback's address, once the browser has it. What serves the browser goes on meanwhile.
+    pub async fn redirect(&self) -> Url {
+        let browser = Arc::clone(&self.browser);
+        let redirect = move || {
+            loop {
+                // Nothing is opened yet, or nobody was sent on.
+                if let Some(redirect) = browser.redirect() {
+                    return redirect;
+                }
+                std::thread::yield_now();
+            }
+        };
+        tokio::task::spawn_blocking(redirect).await.unwrap()
+    }
+
     /// Every request that the service got, as method and path, sorted.
     pub fn traffic(&self) -> Vec<String> {
         let line = |request: super::Request| format!("{} {}", request.method, request.path);

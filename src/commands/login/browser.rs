@@ -76,7 +76,7 @@ struct Sent {
 impl Attempt<'_> {
     pub(super) async fn sign_in_with_browser(&self) -> Result<SignedIn, Error> {
         let way = self.way()?;
-        let (redirect_uri, listener) = self.bind().await?;
+        let (redirect_uri, listener) = self.bind()?;
         let spinner = self.session.system.ui.spinner(&format!("Preparing to sign in to {}…", self.session.domain));
         let (mut prepared, storage) = tokio::try_join!(self.prepare(), self.storage())?;
         drop(spinner);
