@@ -227,6 +227,17 @@ pub fn plaintext(context: &Context) -> Option<Credentials> {
     Some(credentials)
 }
 
+/// Whether the person and the place in `context` are those of this login. Where they aren't, somebody else's login was
+/// being replaced in the keychain, and the program was ended before it came to config.yaml.
+pub fn is_context_of(context: &Context, login: &Credentials) -> bool {
+    match (&context.user_email, &login.email) {
+        (Some(context), Some(login)) => context.trim().to_lowercase() == login.trim().to_lowercase(),
+        // An API token is nobody's, so it is not that person's.
+        (Some(_), None) => login.kind == Kind::User,
+        (None, _) => true,
+    }
+}
+
 /// Puts credentials into the Go CLI's fields; the other fields stay.
 pub fn put(context: &mut Context, credentials: Credentials) {
     context.token = Some(credentials.access);
