@@ -31,12 +31,13 @@ pub struct Astro {
     environment: Vec<(OsString, OsString)>,
     stdin: Option<String>,
     stdout: Option<Stdio>,
+    through: Vec<String>,
 }
 
 impl Astro {
     /// With `home` as its home directory, 80 columns, universal time, no keychain, and no way to anything of this machine.
     pub fn at(home: &TestHome) -> Self {
-        let astro = Self { environment: Vec::new(), stdin: None, stdout: None };
+        let astro = Self { environment: Vec::new(), stdin: None, stdout: None, through: Vec::new() };
         let no_bus = format!("unix:path={}", home.path().join("no-bus").display());
         let home = home.path().to_str().unwrap();
         astro
@@ -73,6 +74,12 @@ impl Astro {
         self
     }
 
+    /// Lets another program start it: `strace` with its arguments, for one.
+    pub fn through(mut self, command: &[&str]) -> Self {
+        self.through = command.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
     /// Runs it to its end.
     pub fn run(self, arguments: &[&str]) -> Output {
         self.start(arguments).finish()
@@ -80,8 +87,15 @@ impl Astro {
 
     /// Starts it.
     pub fn start(self, arguments: &[&str]) -> Running {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_astro"));
-        command.args(arguments).env_clear().envs(self.environment);
+        let words = self
+            .through
+            .iter()
+            .map(String::as_str)
+            .chain([env!("CARGO_BIN_EXE_astro")])
+            .chain(arguments.iter().copied());
+        let words: Vec<&str> = words.collect();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).env_clear().envs(self.environment);
         command.stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
         command.stdout(self.stdout.unwrap_or_else(Stdio::piped)).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
