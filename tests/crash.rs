@@ -8,6 +8,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::expect_used,
+    clippy::print_stdout,
     reason = "these are tests, their functions outside of `#[test]` too"
 )]
 
@@ -25,6 +26,7 @@ use std::process::{Command, Stdio};
 use astro_login::config::Config;
 use astro_login::credentials::Credentials;
 use astro_login::domain::Domain;
+use astro_login::token::RefreshToken;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -177,7 +179,7 @@ fn foreign(text: &str, domain: &str) -> Vec<String> {
 fn put(session: &Session, domain: &str, login: &Credentials) {
     let record = json!({
         "v": 1, "kind": "user", "access": login.access.expose(),
-        "refresh": login.refresh.as_ref().map(|token| token.expose()), "issuer": login.issuer,
+        "refresh": login.refresh.as_ref().map(RefreshToken::expose), "issuer": login.issuer,
         "client_id": login.client_id, "audience": login.audience, "sub": login.sub, "email": login.email,
         "issued_at": login.issued_at.map(|time| time.to_string()),
         "expires_at": login.expires_at.map(|time| time.to_string()),
@@ -226,7 +228,8 @@ fn kill_after(nth: usize, astro: Astro, home: &support::TestHome, arguments: &[&
         }
     }
     let output = running.finish();
-    assert_eq!(output.code, if killed.is_some() { None } else { Some(0) }, "{output:?}");
+    // `strace` may fail over a program that dies in its hands. It is dead: its end of the output is closed.
+    assert_eq!(output.code == Some(0), killed.is_none(), "{output:?}");
     killed
 }
 
@@ -392,15 +395,12 @@ fn logout_from(place: Place, keyring: Option<&Session>) {
         |_| String::new(),
         |world, call, again| {
             let (seen, token) = (world.seen(), world.token());
-            match seen.state.as_str() {
-                "valid" => {
-                    assert_eq!(seen, ada(), "{call}");
-                    assert_eq!(token.stdout.trim_end(), world.old.access.expose(), "{call}");
-                }
-                _ => {
-                    assert_eq!((seen.state.as_str(), seen.account.as_str()), ("signed_out", ""), "{call}");
-                    assert_eq!((token.code, token.stdout.as_str()), (Some(4), ""), "{call}");
-                }
+            if seen.state == "valid" {
+                assert_eq!(seen, ada(), "{call}");
+                assert_eq!(token.stdout.trim_end(), world.old.access.expose(), "{call}");
+            } else {
+                assert_eq!((seen.state.as_str(), seen.account.as_str()), ("signed_out", ""), "{call}");
+                assert_eq!((token.code, token.stdout.as_str()), (Some(4), ""), "{call}");
             }
             let output = again();
             assert_eq!(output.code, Some(0), "{output:?} {call}");
