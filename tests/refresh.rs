@@ -230,6 +230,21 @@ async fn rf_3_without_a_lock_nothing_is_spent() {
 }
 
 #[tokio::test]
+async fn rf_2_what_could_not_be_stored_is_not_asked_for() {
+    for (seconds, exit_code) in [(ENDS_SOON, 0), (ENDED, 1)] {
+        let (stage, old) = with_config(seconds);
+        // A person's own shorthand, which an edit might change the meaning of.
+        let text = stage.home.config().unwrap();
+        let text = text.replace("        user_email:", "        <<: {}\n        user_email:");
+        stage.home.write_config(&text);
+        let outcome = print(&stage).await;
+        let expected = if exit_code == 0 { printed(&old) } else { String::new() };
+        assert_eq!((outcome.exit_code(), &outcome.stdout), (exit_code, &expected));
+        assert_eq!((stage.service.token_requests(), stage.home.config()), (vec![], Some(text)));
+    }
+}
+
+#[tokio::test]
 async fn rf_6_invalid_grant_ends_the_login_and_is_not_tried_again() {
     let (stage, old) = with_keychain(ENDED, Options::default());
     let old = Credentials { refresh: Some(RefreshToken::new("v1.revoked")), ..old };

@@ -14,7 +14,7 @@ use crate::config::Context;
 use crate::credentials::Kind;
 use crate::error::Error;
 use crate::jwt::{JwtError, TokenKind, Unverified};
-use crate::session::{Session, Store, Stored, environment_token};
+use crate::session::{Session, Store, Stored, environment_token, is_context_of};
 use crate::system::System;
 use crate::text::clean;
 use crate::token::AccessToken;
@@ -235,6 +235,12 @@ impl Report {
         });
         self.location = Some(session.store_name(store));
         self.kind = Some(credentials.kind);
+        let context = if is_context_of(&context, &credentials) {
+            context
+        } else {
+            (self.organization, self.workspace) = (None, None);
+            Context::default()
+        };
         self.account = credentials.email.or(context.user_email).as_deref().map(shown);
         self.issued_at = credentials.issued_at;
         self.expires_at = credentials.expires_at;

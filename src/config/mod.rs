@@ -4,10 +4,12 @@
 //! new settings and never a half. What can't be read, or can't be kept as it is, is left alone.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
+
+use tempfile::NamedTempFile;
 
 mod document;
 mod tree;
@@ -27,6 +29,9 @@ const ATTEMPTS: u32 = 10;
 #[expect(clippy::cast_possible_wrap, reason = "the flags of open are a C int")]
 const NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
 
+/// More than any settings are; the file is shared, and may be anything.
+const LARGEST: u64 = 16 * 1024 * 1024;
+
 /// Names of temporary files start and end so. One that is left over holds what the settings held.
 const TEMPORARY: (&str, &str) = (".config.yaml.", ".tmp");
 
@@ -36,6 +41,12 @@ pub enum ConfigError {
     /// It is a folder, a pipe or the like.
     #[error("{} is not a file", .0.display())]
     NotAFile(PathBuf),
+    /// The folder of the settings, or one above it, is a file.
+    #[error("{} is not a folder", .0.display())]
+    NotAFolder(PathBuf),
+    /// No settings are that large.
+    #[error("{} is larger than {} MiB", .0.display(), LARGEST / 1024 / 1024)]
+    TooLarge(PathBuf),
     /// A symbolic link to nothing; where the settings are to go is not ours to guess.
     #[error("{} is a link to a file that does not exist", .0.display())]
     DanglingLink(PathBuf),
@@ -80,7 +91,8 @@ impl ConfigError {
     /// What a person can do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::NotAFile(_) => "move it away and try again",
+            Self::NotAFile(_) | Self::TooLarge(_) => "move it away and try again",
+            Self::NotAFolder(_) => "move it away, or set ASTRO_HOME to a folder of your own",
             Self::DanglingLink(_) => "create the file that it points to, or remove the link",
             Self::ForeignOwner(_) => "run the command as its owner, or set ASTRO_HOME to a folder of your own",
             Self::Read { .. } => "check that you may read it",
@@ -125,12 +137,17 @@ impl Config {
     pub fn read(&self) -> Result<Document, ConfigError> {
         let bytes = match fs::metadata(&self.path) {
             Ok(metadata) if !metadata.is_file() => return Err(ConfigError::NotAFile(self.path.clone())),
-            Ok(_) => fs::read(&self.path),
+            Ok(_) => File::open(&self.path).and_then(|file| {
+                let mut bytes = Vec::new();
+                file.take(LARGEST + 1).read_to_end(&mut bytes).map(|_| bytes)
+            }),
             Err(error) => Err(error),
         };
         let bytes = match bytes {
+            Ok(bytes) if bytes.len() as u64 > LARGEST => return Err(ConfigError::TooLarge(self.path.clone())),
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Err(self.folder_error(error)),
             Err(source) => return Err(ConfigError::Read { path: self.path.clone(), source }),
         };
         Document::from_bytes(bytes).map_err(|source| self.document_error(source))
@@ -139,13 +156,28 @@ impl Config {
     /// Reads the settings under the lock, lets `change` edit them, and replaces the file if anything changed. Waits at
     /// most 10 seconds for the lock.
     pub fn edit<T>(&self, change: impl FnOnce(&mut Document) -> Result<T, DocumentError>) -> Result<T, ConfigError> {
+        self.edit_and(change, put_in_place)
+    }
+
+    /// Does all of an edit but its last step: afterwards it is known that the settings can be edited so, and that there is
+    /// room for it. They stay as they are.
+    pub fn rehearse(&self, change: impl FnOnce(&mut Document) -> Result<(), DocumentError>) -> Result<(), ConfigError> {
+        self.edit_and(change, |edited, _| edited.close())
+    }
+
+    fn edit_and<T>(
+        &self,
+        change: impl FnOnce(&mut Document) -> Result<T, DocumentError>,
+        finish: impl FnOnce(NamedTempFile, &Path) -> io::Result<()>,
+    ) -> Result<T, ConfigError> {
         let _lock = self.lock(self.folder.join("config.yaml.lock"), EDIT_WAIT)?;
-        self.remove_leftovers();
+        let target = self.target();
+        self.remove_leftovers(target.as_deref().ok());
         let mut document = self.read()?;
         let before = document.as_str().to_owned();
         let result = change(&mut document).map_err(|source| self.document_error(source))?;
         if document.as_str() != before {
-            self.replace(document.as_str())?;
+            self.write(document.as_str(), &target?, finish)?;
         }
         Ok(result)
     }
@@ -191,7 +223,11 @@ impl Config {
     }
 
     fn lock(&self, path: PathBuf, wait: Duration) -> Result<Lock, ConfigError> {
-        self.create_folder().map_err(|source| ConfigError::Write { path: self.folder.clone(), source })?;
+        self.create_folder().map_err(|source| self.folder_error(source))?;
+        // Opening a pipe would wait for somebody at its other end.
+        if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(ConfigError::NotAFile(path));
+        }
         let mut options = File::options();
         options.write(true).create(true).truncate(false);
         #[cfg(unix)]
@@ -222,9 +258,9 @@ impl Config {
     }
 
     /// Removes what a program that was killed while it wrote has left. Under the lock no such file is in use.
-    fn remove_leftovers(&self) {
-        let Ok(entries) = fs::read_dir(&self.folder) else { return };
-        for entry in entries.flatten() {
+    fn remove_leftovers(&self, target: Option<&Path>) {
+        let folders = [Some(self.folder.as_path()), target.and_then(Path::parent)];
+        for entry in folders.into_iter().flatten().flat_map(fs::read_dir).flatten().flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
             if name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1) {
@@ -245,35 +281,54 @@ impl Config {
         })
     }
 
-    fn replace(&self, text: &str) -> Result<(), ConfigError> {
-        let target = self.target()?;
+    /// Writes a new file beside `target`, and lets `finish` put it in its place.
+    fn write(
+        &self,
+        text: &str,
+        target: &Path,
+        finish: impl FnOnce(NamedTempFile, &Path) -> io::Result<()>,
+    ) -> Result<(), ConfigError> {
         let folder = target.parent().unwrap_or(&self.folder);
-        let failed = |source| ConfigError::Write { path: target.clone(), source };
+        let failed = |source| ConfigError::Write { path: target.to_owned(), source };
         // Created exclusively, for its owner alone, and removed when dropped.
         let mut file =
             tempfile::Builder::new().prefix(TEMPORARY.0).suffix(TEMPORARY.1).tempfile_in(folder).map_err(failed)?;
         #[cfg(unix)]
-        if !same_owner(file.as_file(), &target).map_err(failed)? {
-            return Err(ConfigError::ForeignOwner(target));
+        if !same_owner(file.as_file(), target).map_err(failed)? {
+            return Err(ConfigError::ForeignOwner(target.to_owned()));
         }
         file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-        for attempt in 1.. {
-            match file.persist(&target) {
-                Ok(_) => break,
-                Err(refused) if attempt < ATTEMPTS && may_pass(&refused.error, cfg!(windows)) => file = refused.file,
-                Err(refused) => return Err(failed(refused.error)),
-            }
-            sleep(RETRY_EVERY);
-        }
+        finish(file, target).map_err(failed)?;
         // The new name is in place already; some file systems can't sync a folder.
         #[cfg(unix)]
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
         Ok(())
     }
 
+    /// Why there is no folder: in its place, or above it, there may be a file.
+    fn folder_error(&self, source: io::Error) -> ConfigError {
+        match self.folder.ancestors().find(|path| path.is_file()) {
+            Some(file) => ConfigError::NotAFolder(file.to_owned()),
+            None => ConfigError::Write { path: self.folder.clone(), source },
+        }
+    }
+
     fn document_error(&self, source: DocumentError) -> ConfigError {
         ConfigError::Document { path: self.path.clone(), source }
     }
+}
+
+/// Puts a whole new file in the place of `target`.
+fn put_in_place(mut file: NamedTempFile, target: &Path) -> io::Result<()> {
+    for attempt in 1.. {
+        match file.persist(target) {
+            Ok(_) => break,
+            Err(refused) if attempt < ATTEMPTS && may_pass(&refused.error, cfg!(windows)) => file = refused.file,
+            Err(refused) => return Err(refused.error),
+        }
+        sleep(RETRY_EVERY);
+    }
+    Ok(())
 }
 
 /// Whether a file may be put in another's place a moment later. On Windows that is refused (`ERROR_ACCESS_DENIED`,

@@ -459,11 +459,12 @@ mod unix {
         fs::create_dir(home.path().join("dotfiles")).unwrap();
         let target = home.path().join("dotfiles/astro.yaml");
         fs::write(&target, "x: 1\n").unwrap();
+        fs::write(home.path().join("dotfiles/.config.yaml.abc.tmp"), "token: Bearer eyJ").unwrap();
         symlink("../dotfiles/astro.yaml", config.path()).unwrap();
         config.edit(log_in).unwrap();
         assert!(config.path().is_symlink());
         assert_eq!(fs::read_to_string(&target).unwrap(), format!("x: 1\n{LOGGED_IN}"));
-        assert_eq!(fs::read_dir(home.path().join("dotfiles")).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(home.path().join("dotfiles")).unwrap().count(), 1, "the leftover is gone, too");
         assert_eq!(mode(&target), 0o600);
     }
 

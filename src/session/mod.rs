@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use crate::api::{ApiClient, ListError};
 use crate::aside::aside;
-use crate::config::{Config, ConfigError, Context, Lock};
+use crate::config::{Config, ConfigError, Context, Document, Lock};
 use crate::credentials::{self, CredentialStore, Credentials, Kind, StoreError};
 use crate::domain::{self, Domain};
 use crate::environment::API_TOKEN;
@@ -22,7 +22,7 @@ use crate::jwt::{TokenKind, Unverified};
 use crate::oauth::{AuthConfig, Issuer};
 use crate::system::System;
 use crate::text::clean;
-use crate::token::AccessToken;
+use crate::token::{AccessToken, RefreshToken};
 
 pub use keys::Keys;
 pub use refresh::{Access, earlier};
@@ -152,6 +152,22 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Sees that what comes in the place of `found` can be written there, before anything is spent for it. A keychain that
+    /// has just been read is open.
+    async fn rehearse(&self, found: &Stored) -> Result<(), Error> {
+        if found.store == Store::Config {
+            let (config, domain, old) = (self.config.clone(), self.domain.clone(), found.credentials.clone());
+            // Somewhat longer than what is there, and no secret.
+            let like = |text: &str| "x".repeat(text.len() + 1024);
+            let (access, refresh) = (like(old.access.expose()), old.refresh.as_ref().map(|it| like(it.expose())));
+            let sample =
+                Credentials { access: AccessToken::new(access), refresh: refresh.map(RefreshToken::new), ..old };
+            let edit = move |document: &mut Document| document.update_context(&domain, |context| put(context, sample));
+            aside(move || config.rehearse(edit)).await??;
+        }
+        Ok(())
+    }
+
     /// Tells the issuer that the refresh token of these credentials is no longer in use (RFC 7009). Without one there is
     /// nothing to tell.
     pub async fn revoke(&self, credentials: &Credentials) -> Result<(), Error> {
@@ -237,6 +253,17 @@ pub fn plaintext(context: &Context) -> Option<Credentials> {
         access: access.clone(),
     };
     Some(credentials)
+}
+
+/// Whether the person and the place in `context` are those of this login. Where they aren't, somebody else's login was
+/// being replaced in the keychain, and the program was ended before it came to config.yaml.
+pub fn is_context_of(context: &Context, login: &Credentials) -> bool {
+    match (&context.user_email, &login.email) {
+        (Some(context), Some(login)) => context.trim().to_lowercase() == login.trim().to_lowercase(),
+        // An API token is nobody's, so it is not that person's.
+        (Some(_), None) => login.kind == Kind::User,
+        (None, _) => true,
+    }
 }
 
 /// Puts credentials into the Go CLI's fields; the other fields stay.

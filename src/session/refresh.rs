@@ -1,7 +1,7 @@
 //! A token that is valid now, refreshed if need be: once, whoever else asks for it at the same time.
 //!
 //! A refresh token may be worth one use only, and a second use may cost the person the login (RFC 9700 section 4.14.2).
-//! So the order is: lock, read again, spend only if still needed, verify, store, and hand out last.
+//! So the order is: lock, read again, see that there is room, spend only if still needed, verify, store, and hand out last.
 
 use std::time::Duration;
 
@@ -120,6 +120,9 @@ impl Session<'_> {
         }
         let Some(refresh) = &stored.credentials.refresh else { return self.as_it_is(stored, reason) };
         let auth = self.auth_of(&stored.credentials)?;
+        if let Err(failure) = self.rehearse(&stored).await {
+            return self.make_do_with(stored, reason, failure);
+        }
         match self.exchange(&auth, refresh).await {
             Ok((_storing, keys, response)) => self.keep(stored, reason, &auth, keys, response).await,
             Err(Error::Token(TokenEndpointError::Refused(refused))) if refused.code == ErrorCode::InvalidGrant => {

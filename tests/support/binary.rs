@@ -17,7 +17,7 @@ use crate::support::TestHome;
 pub const BINARY: &str = env!("CARGO_BIN_EXE_astro");
 
 /// What a run takes at most.
-const BOUND: Duration = Duration::from_secs(30);
+const BOUND: Duration = Duration::from_secs(60);
 
 /// How a run ended.
 #[must_use]
