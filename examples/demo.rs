@@ -1,11 +1,11 @@
 //! The whole `astro login`, for someone without an account and without a network.
 //!
 //! ```text
-//! cargo run --release --example demo                       in the browser
-//! cargo run --release --example demo -- --login-link       by a link
-//! cargo run --release --example demo -- --token-login -    with a token
-//! cargo run --release --example demo -- --keychain         with the real keychain, which forgets it at the end
-//! cargo run --release --example demo -- --serve            only the service, for `astro login localhost`
+//! cargo run --locked --release --example demo                       in the browser
+//! cargo run --locked --release --example demo -- --login-link       by a link
+//! cargo run --locked --release --example demo -- --token-login -    with a token
+//! cargo run --locked --release --example demo -- --keychain         with the real keychain, which forgets it at the end
+//! cargo run --locked --release --example demo -- --serve            only the service, for `astro login localhost`
 //! ```
 //!
 //! The program is the one that ships, entered where `main` enters it; whatever else follows the `--` goes to it. The
@@ -16,7 +16,7 @@ mod service;
 
 use std::error::Error;
 use std::ffi::OsString;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::ExitCode;
@@ -30,6 +30,8 @@ use astro_login::environment::Environment;
 use ring::rand::SystemRandom;
 use serde_json::json;
 use service::{Options, Service};
+#[cfg(unix)]
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Where `astro login localhost` goes.
 const PORT: u16 = 8888;
@@ -44,6 +46,8 @@ fn main() -> ExitCode {
     let asked = |flag: &str| own.iter().any(|argument| argument == flag);
     // What the person has set up for the real Astro has no place here.
     let variables = std::env::vars_os().filter(|(name, _)| !name.to_string_lossy().starts_with("ASTRO_"));
+    #[cfg(unix)]
+    let _ = end_with_the_terminal();
     let outcome =
         if asked("--serve") { serve() } else { login(asked("--keychain"), further, Environment::new(variables)) };
     outcome.unwrap_or_else(|failure| {
@@ -63,14 +67,14 @@ fn login(keychain: bool, further: Vec<OsString>, environment: Environment) -> Re
     welcome(&service.domain());
     if by_token {
         tell("Use this token, such as cloud.astronomer.io/token makes:");
-        anstream::eprintln!("{}\n", service.access_token(&json!({})));
+        say(&format!("{}\n", service.access_token(&json!({}))));
     }
     let words: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
     tell(&format!("$ {}", words.join(" ")));
 
     let code = cli::run(arguments, environment.with("ASTRO_HOME", &home.path().to_string_lossy()));
 
-    anstream::eprintln!();
+    say("");
     farewell(&home.path().join(".astro").join("config.yaml"));
     if keychain {
         forget(&service.domain().parse()?)?;
@@ -144,16 +148,48 @@ fn farewell(config: &Path) {
     tell(&format!("This was written, tokens cut short here; it is removed when the demo ends:\n{path}\n\n{text}"));
 }
 
+/// Waits for Ctrl-C, or for the signal by which a session is ended.
 fn until_ctrl_c() -> io::Result<()> {
-    // The program has taken the signal for itself, so a question that is read from stdin could not be broken off.
+    // The program has taken the signals for itself, so a question that is read from stdin could not be broken off.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(tokio::signal::ctrl_c())
+    runtime.block_on(async {
+        #[cfg(unix)]
+        {
+            let mut terminated = signal(SignalKind::terminate())?;
+            tokio::select! {
+                outcome = tokio::signal::ctrl_c() => outcome,
+                _ = terminated.recv() => Ok(()),
+            }
+        }
+        #[cfg(not(unix))]
+        tokio::signal::ctrl_c().await
+    })
+}
+
+/// A terminal that is closed ends the demo as any other end does: the temporary home goes.
+#[cfg(unix)]
+fn end_with_the_terminal() -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut closed = {
+        let _context = runtime.enter();
+        signal(SignalKind::hangup())?
+    };
+    std::thread::spawn(move || {
+        runtime.block_on(closed.recv());
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM)
+    });
+    Ok(())
 }
 
 /// The demo's own words, marked, so that they are not taken for the program's.
 fn tell(text: &str) {
     for line in text.lines() {
-        anstream::eprintln!("{MARGIN}demo │{MARGIN:#} {line}");
+        say(&format!("{MARGIN}demo │{MARGIN:#} {line}"));
     }
-    anstream::eprintln!();
+    say("");
+}
+
+/// A line on stderr. That nobody reads it any more is no reason to leave anything behind.
+fn say(line: &str) {
+    let _ = writeln!(anstream::stderr(), "{line}");
 }

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use url::Url;
 
-use crate::http::{Http, HttpError, Request};
+use crate::http::{Http, HttpError, Request, host_of};
 use crate::text::clean;
 use crate::token::AccessToken;
 
@@ -19,6 +20,8 @@ const LOOKUP_BOUND: Duration = Duration::from_millis(1500);
 /// The largest page of a list that is read, in bytes.
 const PAGE_BYTES: usize = 10 * 1024 * 1024;
 const MOST_PAGES: usize = 1000;
+/// The time that a whole list may take: its pages have a bound each, and there may be many.
+const LIST_BOUND: Duration = Duration::from_secs(60);
 /// How many pages of one list are asked for at the same time.
 const PAGES_AT_ONCE: usize = 8;
 
@@ -80,7 +83,8 @@ impl<'a> ApiClient<'a> {
         let answer = self.get("check the login", &self.url(path))?.at_most(PAGE_BYTES).send().await?;
         // RFC 9110 section 5.6.7 writes dates as RFC 2822 does.
         let date = answer.header("date").and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
-        answer.success()?;
+        // The page of some portal is not the API's consent.
+        let _: IgnoredAny = answer.success_json()?;
         Ok(date.map(|date| date.timestamp()))
     }
 
@@ -114,6 +118,15 @@ impl<'a> ApiClient<'a> {
     }
 
     async fn list<P, T>(&self, step: &'static str, url: Url, limit: usize) -> Result<Vec<T>, ListError>
+    where
+        P: Page + DeserializeOwned + Send + 'static,
+        T: TryFrom<P::Item, Error = Unusable>,
+    {
+        let late = || ListError::Late { step, host: host_of(&url), bound: LIST_BOUND };
+        timeout(LIST_BOUND, self.every_page::<P, T>(step, &url, limit)).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    async fn every_page<P, T>(&self, step: &'static str, url: &Url, limit: usize) -> Result<Vec<T>, ListError>
     where
         P: Page + DeserializeOwned + Send + 'static,
         T: TryFrom<P::Item, Error = Unusable>,
@@ -235,6 +248,16 @@ pub enum ListError {
         said: usize,
         /// The number that came.
         listed: usize,
+    },
+    /// The list takes too long as a whole, though each of its pages came in time.
+    #[error("could not {step}: {host}: the list was not complete after {} seconds", .bound.as_secs())]
+    Late {
+        /// What was attempted.
+        step: &'static str,
+        /// The host, with its port where that is not the usual one.
+        host: String,
+        /// The bound.
+        bound: Duration,
     },
     /// The list does not come to an end.
     #[error("could not {step}: the list does not end within {pages} pages")]

@@ -1,20 +1,24 @@
 //! Whether a browser can be opened here, which one, and why not.
 //!
 //! [`decide`] looks at nothing but the environment it is given; [`SystemBrowser`] carries the decision out. A browser is
-//! started without a shell, gets the address as one argument, and is not waited for.
+//! started without a shell and without our token, gets the address as one argument, and is not waited for.
 
 use std::io;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use url::Url;
 
 use crate::aside::aside;
 use crate::domain::is_loopback;
-use crate::environment::Environment;
+use crate::environment::{API_TOKEN, Environment};
 
 const OPEN_BOUND: Duration = Duration::from_secs(5);
+/// A launcher that fails at all fails within this time.
+const LAUNCHER_BOUND: Duration = Duration::from_millis(250);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Opens a page for the person.
 pub trait Browser: Send + Sync {
@@ -85,36 +89,53 @@ impl Browser for SystemBrowser {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "only https addresses are opened"));
         }
         match &self.opening {
-            Opening::Platform => open::that_detached(url.as_str()),
-            Opening::Chosen(alternatives) => open_first(alternatives, url.as_str()),
+            Opening::Platform => start_first(open::commands(url.as_str()), LAUNCHER_BOUND),
+            // What the person has chosen may well be the browser itself, and what its end means is theirs to know.
+            Opening::Chosen(alternatives) => {
+                let commands = alternatives.iter().filter_map(|words| command(words, url.as_str()));
+                start_first(commands, Duration::ZERO)
+            }
             Opening::None(reason) => Err(io::Error::new(io::ErrorKind::Unsupported, reason.to_string())),
         }
     }
 }
 
-fn open_first(alternatives: &[Vec<String>], url: &str) -> io::Result<()> {
-    let mut failure = io::Error::from(io::ErrorKind::NotFound);
-    for words in alternatives {
-        match command(words, url).map(|mut command| command.spawn()) {
-            Some(Ok(_running)) => return Ok(()),
-            Some(Err(error)) => failure = io::Error::new(error.kind(), format!("{}: {error}", words[0])),
-            None => {}
+/// Starts the first that can be started and does not fail while it is watched; the first failure, where none can.
+fn start_first(commands: impl IntoIterator<Item = Command>, watch: Duration) -> io::Result<()> {
+    let mut failure = None;
+    for mut command in commands {
+        let Err(error) = start(&mut command, watch) else { return Ok(()) };
+        let program = command.get_program().display();
+        failure.get_or_insert_with(|| io::Error::new(error.kind(), format!("{program}: {error}")));
+    }
+    Err(failure.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
+}
+
+/// Starts one, without our terminal, and without our token: it has no use for it, and hands it on to whatever it starts.
+fn start(command: &mut Command, watch: Duration) -> io::Result<()> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).env_remove(API_TOKEN);
+    // In a group of its own, or Ctrl-C in the terminal would close the browser with us.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
+    let mut running = command.spawn()?;
+    let end = Instant::now() + watch;
+    while Instant::now() < end {
+        match running.try_wait()? {
+            Some(status) if status.success() => return Ok(()),
+            Some(status) => return Err(io::Error::other(status.to_string())),
+            None => sleep(LOOK_EVERY),
         }
     }
-    Err(failure)
+    Ok(())
 }
 
 fn command(words: &[String], url: &str) -> Option<Command> {
     let (program, arguments) = words.split_first()?;
     let mut command = Command::new(program);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.args(arguments.iter().map(|word| word.replace("%s", url)));
     if !arguments.iter().any(|word| word.contains("%s")) {
         command.arg(url);
     }
-    // In a group of its own, or Ctrl-C in the terminal would close the browser with us.
-    #[cfg(unix)]
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
     Some(command)
 }
 
@@ -178,8 +199,20 @@ mod tests {
     #[test]
     fn the_next_alternative_is_tried() {
         let missing = vec!["/nonexistent/browser".to_owned()];
-        let present = vec![std::env::current_exe().unwrap().to_str().unwrap().to_owned(), "--help".to_owned()];
-        assert!(open_first(&[missing.clone(), present], "--help").is_ok());
-        assert_eq!(open_first(&[missing], "x").unwrap_err().kind(), io::ErrorKind::NotFound);
+        let present = vec![std::env::current_exe().unwrap().to_str().unwrap().to_owned()];
+        let commands = |alternatives: &[&Vec<String>], url: &str| {
+            alternatives.iter().filter_map(|words| command(words, url)).collect::<Vec<_>>()
+        };
+        assert!(start_first(commands(&[&missing, &present], "--help"), Duration::ZERO).is_ok());
+        assert_eq!(
+            start_first(commands(&[&missing], "x"), Duration::ZERO).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
+        // No test has this name, and no flag that one: the first succeeds, the second fails.
+        let failing = || commands(&[&present], "--no-such-flag");
+        assert!(start_first(failing(), Duration::ZERO).is_ok(), "nobody looks");
+        let long = Duration::from_secs(30);
+        assert!(start_first(failing(), long).unwrap_err().to_string().contains("exit"));
+        assert!(start_first(failing().into_iter().chain(commands(&[&present], "--help")), long).is_ok());
     }
 }

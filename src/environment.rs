@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
+/// The variable that holds an Astro API token.
+pub const API_TOKEN: &str = "ASTRO_API_TOKEN";
+
 /// The environment variables as they were when the process started. An empty variable counts as unset.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<String, String>);

@@ -223,7 +223,7 @@ impl Response {
 
     /// The body of a 2xx answer as JSON; any other status becomes [`Fault::Status`] with what the server said of it.
     pub fn success_json<T: DeserializeOwned>(&self) -> Result<T, HttpError> {
-        self.success().and_then(|()| self.json())
+        if (200..300).contains(&self.status) { self.json() } else { Err(self.status_error()) }
     }
 
     /// The body as it came, whatever the status.
@@ -237,11 +237,6 @@ impl Response {
         if let Some(keeper) = self.keeper.as_ref().filter(|_| self.status == 200) {
             keeper.cache.keep(&keeper.url, &self.headers, &self.body);
         }
-    }
-
-    /// Nothing for a 2xx answer; any other status becomes [`Fault::Status`].
-    pub fn success(&self) -> Result<(), HttpError> {
-        if (200..300).contains(&self.status) { Ok(()) } else { Err(self.status_error()) }
     }
 
     /// This answer as an error: its status and the `message` that Astro's API puts beside it.
@@ -289,7 +284,7 @@ pub enum Fault {
     #[error("the host name could not be resolved")]
     Dns,
     /// No connection was made.
-    #[error("could not connect: {0}")]
+    #[error("no connection: {0}")]
     Connect(String),
     /// The server's certificate was not accepted.
     #[error("its certificate was not accepted: {0}")]
@@ -358,7 +353,7 @@ impl Origin {
 }
 
 /// The host of a URL as people write it, safe to print.
-fn host_of(url: &Url) -> String {
+pub fn host_of(url: &Url) -> String {
     let host = clean(url.host_str().unwrap_or_default(), 255);
     url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"))
 }
@@ -421,4 +416,32 @@ fn cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Opti
         };
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tk_10_without_tls_only_this_machine_is_spoken_to() {
+        let table = [
+            ("http://localhost:8888/v1", true),
+            ("http://127.0.0.1/", true),
+            ("http://[::1]:1/", true),
+            ("http://api.astronomer.io/v1", false),
+            ("http://localhost.evil.example/", false),
+            ("http://192.0.2.1/", false),
+            ("ftp://api.astronomer.io/", false),
+        ];
+        let _: Result<_, _> = rustls::crypto::ring::default_provider().install_default();
+        for (url, allowed) in table {
+            let url = Url::parse(url).unwrap();
+            for request in [Http::default().get("ask", &url), Http::default().post("tell", &url)] {
+                assert_eq!(
+                    request.map(drop).map_err(|error| error.fault),
+                    if allowed { Ok(()) } else { Err(Fault::NotHttps) }
+                );
+            }
+        }
+    }
 }

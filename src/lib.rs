@@ -23,6 +23,7 @@ pub mod choice;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod core_dumps;
 pub mod credentials;
 pub mod domain;
 pub mod email;

@@ -15,7 +15,8 @@ use crate::browser::Browser;
 use crate::credentials::CredentialStore;
 use crate::environment::Environment;
 use crate::http::Http;
-use crate::oauth::{Random, RandomError};
+use crate::oauth::{AuthConfig, Random, RandomError};
+use crate::token::RefreshToken;
 use crate::ui::Ui;
 
 /// Everything that a command may touch.
@@ -36,10 +37,33 @@ pub struct System {
     pub now: fn() -> Timestamp,
     /// The time zone in which people are told times.
     pub time_zone: fn() -> TimeZone,
-    /// Held while something is being stored that must not be left half done; Ctrl-C waits for it.
-    pub storing: Mutex<()>,
+    /// Held while something is being stored that must not be left half done; Ctrl-C waits for it. In it, what nothing
+    /// keeps yet.
+    pub storing: Mutex<Option<Granted>>,
     /// Where secrets come from.
     pub random: Arc<dyn Random>,
+}
+
+/// A refresh token that an issuer has granted, and that is not stored.
+pub struct Granted {
+    /// The issuer, and to whom.
+    pub auth: AuthConfig,
+    /// The token.
+    pub refresh: RefreshToken,
+}
+
+impl System {
+    /// Once nothing is being stored any more, gives back what was granted and is not kept (RFC 7009): nobody will ever use
+    /// it, and an account may hold only so many. It loses its worth in time even if this fails.
+    pub async fn give_back(&self) {
+        let mut storing = self.storing.lock().await;
+        if let Some(Granted { auth, refresh }) = &*storing
+            && let Err(failure) = auth.revoke(&self.http, refresh).await
+        {
+            tracing::info!(%failure, "an unused refresh token could not be revoked");
+        }
+        *storing = None;
+    }
 }
 
 /// The operating system's randomness.

@@ -2,96 +2,26 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+#[path = "support/door.rs"]
+mod door;
+
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use astro_login::oauth::page::{CONTENT_SECURITY_POLICY, Outcome};
-use astro_login::oauth::{
-    Callback, CallbackError, CallbackListener, Callbacks, ErrorResponse, Event, ExpectedResponse, Issuer, ListenError,
-    Random, RandomError, State,
-};
+use astro_login::oauth::{CallbackError, CallbackListener, ErrorResponse, Event, ListenError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-/// The state of every login here: 32 zeros in base64url.
-const STATE: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-
-/// Nothing here takes long; a test that hangs fails instead.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-const CONFIRMED: Outcome<'static> = Outcome::Confirmed { account: "ada@example.com", question: false };
-
-struct Zeros;
-
-impl Random for Zeros {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
-        bytes.fill(0);
-        Ok(())
-    }
-}
-
-async fn door() -> (Callbacks, u16) {
-    let listener = CallbackListener::bind(0).await.unwrap();
-    let port = listener.redirect_uri().port();
-    let expected = ExpectedResponse {
-        state: State::random(&Zeros).unwrap(),
-        issuer: Issuer::parse("https://auth.astronomer.io/", &"astronomer.io".parse().unwrap()).unwrap(),
-        iss_required: false,
-    };
-    (listener.serve(expected), port)
-}
-
-/// Connects to `port` on 127.0.0.1 and sends `request`, in which `PORT` stands for the port and `=S` for our state.
-async fn send(port: u16, request: &str) -> TcpStream {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
-    let request = request.replace("PORT", &port.to_string()).replace("=S", &format!("={STATE}"));
-    stream.write_all(request.as_bytes()).await.unwrap();
-    stream
-}
-
-/// Everything up to the end of the connection.
-async fn answer(mut stream: TcpStream) -> String {
-    let mut text = String::new();
-    timeout(PATIENCE, stream.read_to_string(&mut text)).await.expect("an answer in time").unwrap();
-    text
-}
-
-fn get(target: &str) -> String {
-    format!("GET {target} HTTP/1.1\r\nHost: localhost:PORT\r\n\r\n")
-}
-
-fn status(answer: &str) -> &str {
-    answer.split(' ').nth(1).unwrap_or_default()
-}
-
-async fn callback(door: &mut Callbacks) -> Callback {
-    match timeout(PATIENCE, door.next()).await.expect("an event in time") {
-        Event::Callback(callback) => callback,
-        Event::TlsAttempt => panic!("nobody spoke TLS"),
-    }
-}
-
-async fn nothing_has_happened(door: &mut Callbacks) {
-    if let Ok(event) = timeout(Duration::ZERO, door.next()).await {
-        panic!("{event:?}");
-    }
-}
-
-/// The right answer comes at last, and is served.
-async fn the_login_goes_on(mut door: Callbacks, port: u16) {
-    nothing_has_happened(&mut door).await;
-    let browser = send(port, &get("/callback?code=abc&state=S")).await;
-    let callback = callback(&mut door).await;
-    assert!(callback.result.is_ok(), "{:?}", callback.result);
-    let (answer, ()) = tokio::join!(answer(browser), callback.reply.send(&CONFIRMED));
-    assert_eq!(status(&answer), "200");
-}
+use door::{
+    CONFIRMED, PATIENCE, STATE, answer, callback, door, get, nothing_has_happened, send, status, the_login_goes_on,
+};
 
 #[tokio::test]
 async fn lb_19_lb_24_lb_26_the_right_answer_is_answered_when_the_outcome_is_known() {
-    let (mut door, port) = door().await;
+    let (mut door, port) = door();
     let browser = send(port, &get("/callback?code=abc&state=S")).await;
     let callback = callback(&mut door).await;
     assert!(callback.result.is_ok());
@@ -124,7 +54,7 @@ async fn lb_19_lb_24_lb_26_the_right_answer_is_answered_when_the_outcome_is_know
 
 #[tokio::test]
 async fn lb_8_lb_9_lb_10_lb_23_what_does_not_belong_is_answered_and_the_wait_goes_on() {
-    let (door, port) = door().await;
+    let (door, port) = door();
     let right = "/callback?code=abc&state=S";
     let host = "Host: localhost:PORT\r\n";
     let table = [
@@ -170,7 +100,7 @@ async fn lb_8_lb_9_lb_10_lb_23_what_does_not_belong_is_answered_and_the_wait_goe
 
 #[tokio::test]
 async fn lb_8_head_has_no_body_and_405_names_what_is_allowed() {
-    let (_door, port) = door().await;
+    let (_door, port) = door();
     let head = answer(send(port, &get("/callback?code=abc&state=S").replace("GET", "HEAD")).await).await;
     assert!(head.ends_with("\r\n\r\n"), "{head}");
     let put = answer(send(port, &get("/callback").replace("GET", "PUT")).await).await;
@@ -180,7 +110,7 @@ async fn lb_8_head_has_no_body_and_405_names_what_is_allowed() {
 #[tokio::test]
 async fn lb_9_every_name_of_this_machine_is_right() {
     for host in ["localhost:PORT", "LOCALHOST:PORT", "127.0.0.1:PORT", "[::1]:PORT"] {
-        let (mut door, port) = door().await;
+        let (mut door, port) = door();
         let _browser = send(port, &get("/callback?code=abc&state=S").replace("localhost:PORT", host)).await;
         assert!(callback(&mut door).await.result.is_ok(), "{host}");
     }
@@ -198,7 +128,7 @@ async fn lb_11_lb_12_lb_18_our_state_with_a_bad_rest_ends_the_login() {
         ("error=access_denied&error_description=%3Cb%3ENo%3C/b%3E&state=S", CallbackError::Refused(denied)),
     ];
     for (query, expected) in table {
-        let (mut door, port) = door().await;
+        let (mut door, port) = door();
         let browser = send(port, &get(&format!("/callback?{query}"))).await;
         let callback = callback(&mut door).await;
         let error = callback.result.unwrap_err();
@@ -211,7 +141,7 @@ async fn lb_11_lb_12_lb_18_our_state_with_a_bad_rest_ends_the_login() {
 
 #[tokio::test]
 async fn lb_17_a_second_delivery_is_harmless() {
-    let (mut door, port) = door().await;
+    let (mut door, port) = door();
     let first = send(port, &get("/callback?code=abc&state=S")).await;
     let pending = callback(&mut door).await;
     for query in ["code=abc&state=S", "code=other&state=S", "error=access_denied&state=S", "state=S"] {
@@ -229,7 +159,7 @@ async fn lb_17_a_second_delivery_is_harmless() {
 
 #[tokio::test]
 async fn lb_17_a_browser_that_reloads_gives_its_code_once() {
-    let (mut door, port) = door().await;
+    let (mut door, port) = door();
     drop(send(port, &get("/callback?code=abc&state=S")).await);
     let pending = callback(&mut door).await;
     assert!(pending.result.is_ok());
@@ -241,7 +171,7 @@ async fn lb_17_a_browser_that_reloads_gives_its_code_once() {
 
 #[tokio::test]
 async fn a_pipelined_request_is_not_served() {
-    let (mut door, port) = door().await;
+    let (mut door, port) = door();
     let both = get("/callback?code=abc&state=other") + &get("/callback?code=abc&state=S");
     let answer = answer(send(port, &both).await).await;
     assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
@@ -250,15 +180,15 @@ async fn a_pipelined_request_is_not_served() {
 
 #[tokio::test]
 async fn lb_24_silent_connections_do_not_stand_in_the_way() {
-    let (mut door, port) = door().await;
+    let (mut door, port) = door();
     let mut silent = Vec::new();
-    for number in 0..40 {
+    for number in 0..140 {
         // Half of them say nothing at all, half begin and do not end.
         silent.push(send(port, if number % 2 == 0 { "" } else { "GET /callback?code=" }).await);
     }
     let browser = send(port, &get("/callback?code=abc&state=S")).await;
     let callback = callback(&mut door).await;
-    for _ in 0..40 {
+    for _ in 0..140 {
         silent.push(send(port, "").await);
     }
     // A request behind them has been served, so all of them have been seen; the one that waits is still there.
@@ -269,10 +199,10 @@ async fn lb_24_silent_connections_do_not_stand_in_the_way() {
 
 #[tokio::test]
 async fn lb_24_the_oldest_connection_gives_way() {
-    let (door, port) = door().await;
+    let (door, port) = door();
     let oldest = send(port, "GET /callback").await;
     let mut others = Vec::new();
-    for _ in 0..32 {
+    for _ in 0..128 {
         others.push(send(port, "").await);
     }
     // Well before the ten seconds that it had to finish asking.
@@ -290,7 +220,7 @@ async fn answer_or_reset(mut stream: TcpStream) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn lb_24_whoever_does_not_finish_asking_is_cut_off() {
-    let (_door, port) = door().await;
+    let (_door, port) = door();
     for beginning in ["", "GET /callback?code=abc HTTP/1.1\r\nHost: "] {
         let mut stream = send(port, beginning).await;
         let mut text = String::new();
@@ -306,7 +236,7 @@ async fn lb_2_the_callback_comes_in_over_ipv6_too() {
         eprintln!("ignored: no IPv6 here");
         return;
     }
-    let (mut door, port) = door().await;
+    let (mut door, port) = door();
     let mut browser = TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await.unwrap();
     let request = format!("GET /callback?code=abc&state={STATE} HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n");
     browser.write_all(request.as_bytes()).await.unwrap();
@@ -324,7 +254,7 @@ async fn lb_1_nobody_gets_in_from_outside() {
         eprintln!("ignored: this machine has no address but loopback");
         return;
     };
-    let (door, port) = door().await;
+    let (door, port) = door();
     let refused = TcpStream::connect((address, port)).await.unwrap_err();
     assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     the_login_goes_on(door, port).await;
@@ -342,7 +272,7 @@ async fn lb_3_a_stranger_on_either_address_has_the_port() {
             continue;
         };
         let port = stranger.local_addr().unwrap().port();
-        match CallbackListener::bind(port).await {
+        match CallbackListener::bind(port) {
             Err(ListenError::PortTaken(taken)) => assert_eq!(taken, port),
             other => panic!("{address}: {other:?}"),
         }
@@ -351,38 +281,38 @@ async fn lb_3_a_stranger_on_either_address_has_the_port() {
 
 #[tokio::test]
 async fn lb_6_nobody_shares_the_port() {
-    let listener = CallbackListener::bind(0).await.unwrap();
+    let listener = CallbackListener::bind(0).unwrap();
     let port = listener.redirect_uri().port();
-    let second = CallbackListener::bind(port).await.unwrap_err();
+    let second = CallbackListener::bind(port).unwrap_err();
     assert!(matches!(second, ListenError::PortTaken(taken) if taken == port), "{second:?}");
     assert_eq!(second.to_string(), format!("port {port} is taken by another program"));
 }
 
 #[tokio::test]
 async fn lb_5_the_port_is_free_when_the_listener_is_gone() {
-    let (door, port) = door().await;
+    let (door, port) = door();
     let silent = send(port, "GET /").await;
     drop(door);
     assert_eq!(answer_or_reset(silent).await, "");
-    CallbackListener::bind(port).await.expect("a free port");
+    CallbackListener::bind(port).expect("a free port");
 }
 
 #[tokio::test]
 async fn lb_5_a_browser_that_waits_gets_its_page_even_then() {
-    let (mut door, port) = door().await;
+    let (mut door, port) = door();
     let browser = send(port, &get("/callback?code=abc&state=S")).await;
     let silent = send(port, "GET /").await;
     let callback = callback(&mut door).await;
     drop(door);
     assert_eq!(answer_or_reset(silent).await, "");
-    CallbackListener::bind(port).await.expect("a free port");
+    CallbackListener::bind(port).expect("a free port");
     let (answer, ()) = tokio::join!(answer(browser), callback.reply.send(&CONFIRMED));
     assert!(answer.contains("ada@example.com"), "{answer}");
 }
 
 #[tokio::test]
 async fn lb_26_a_reply_that_is_forgotten_tells_of_failure() {
-    let (mut door, port) = door().await;
+    let (mut door, port) = door();
     let browser = send(port, &get("/callback?code=abc&state=S")).await;
     drop(callback(&mut door).await);
     let answer = answer(browser).await;
@@ -392,7 +322,7 @@ async fn lb_26_a_reply_that_is_forgotten_tells_of_failure() {
 
 #[tokio::test]
 async fn lb_26_so_does_an_answer_that_nobody_takes() {
-    let (door, port) = door().await;
+    let (door, port) = door();
     let browser = send(port, &get("/callback?code=abc&state=S")).await;
     // The wait is over, through the other door, when the browser comes. A request behind it shows that it has been seen.
     assert_eq!(status(&answer(send(port, &get("/callback?state=S")).await).await), "200");
@@ -403,7 +333,7 @@ async fn lb_26_so_does_an_answer_that_nobody_takes() {
 
 #[tokio::test]
 async fn tls_is_told_once_and_the_wait_goes_on() {
-    let (mut door, port) = door().await;
+    let (mut door, port) = door();
     for _ in 0..2 {
         let mut browser = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
         browser.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").await.unwrap();
@@ -415,7 +345,7 @@ async fn tls_is_told_once_and_the_wait_goes_on() {
 
 #[tokio::test]
 async fn a_wait_that_is_given_up_loses_nothing() {
-    let (mut door, port) = door().await;
+    let (mut door, port) = door();
     nothing_has_happened(&mut door).await;
     let _browser = send(port, &get("/callback?code=abc&state=S")).await;
     // A request behind it shows that the callback has come in while nobody waited.

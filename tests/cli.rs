@@ -6,11 +6,13 @@
 mod binary;
 mod support;
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
 use binary::{Astro, Output, leaked};
 use serde_json::json;
-use support::{FakeBrowser, Fault, Mode, Options, Service, TestHome};
+use support::{FakeBrowser, Fault, Mode, Options, Part, Request, Service, TestHome};
 use url::Url;
 
 fn run(arguments: &[&str]) -> Output {
@@ -259,60 +261,6 @@ fn quiet_says_nothing_but_what_is_wrong() {
 }
 
 #[test]
-fn tk_11_verbose_lists_steps_and_requests_without_a_secret() {
-    let service = Service::start(Options::default());
-    let home = TestHome::new();
-    let (token, arguments) = token_login(&service);
-    let mut before = 0;
-    for flag in ["-v", "-vv", "-vvvv"] {
-        let arguments: Vec<&str> = borrowed(&arguments).into_iter().chain([flag]).collect();
-        let Output { stdout, stderr, code } = Astro::at(&home).stdin(&token).run(&arguments);
-        assert_eq!((stdout.as_str(), code), ("", Some(0)), "{stderr}");
-        assert_eq!(leaked(&stderr, &token), None, "{stderr}");
-        let domain = service.domain();
-        let first = format!(" INFO signing in domain={domain} config={}", config_path(&home));
-        assert_eq!(stderr.lines().next(), Some(first.as_str()));
-        let mut listed: Vec<&str> = stderr.lines().filter(|line| line.starts_with("DEBUG request ")).collect();
-        let sent = service.requests().split_off(before);
-        before += sent.len();
-        let line = |path: &str| format!("DEBUG request method=GET host=\"{domain}\" path=\"{path}\" status=200 ms=");
-        let mut expected: Vec<String> = sent.iter().map(|request| line(&request.path)).collect();
-        if flag == "-v" {
-            expected.clear();
-        }
-        // They run side by side, and end in any order.
-        listed.sort_unstable();
-        expected.sort_unstable();
-        assert_eq!(listed.len(), expected.len(), "{stderr}");
-        assert!(listed.iter().zip(&expected).all(|(listed, expected)| listed.starts_with(expected)), "{stderr}");
-    }
-}
-
-#[test]
-fn tk_11_verbose_shows_no_secret_of_a_link_login() {
-    let service = Service::start(Options::default());
-    let home = TestHome::new();
-    let domain = service.domain();
-    let mut running = Astro::at(&home).start(&["login", &domain, "-l", "--insecure-storage", "-vv"]);
-    let link = Url::parse(&running.line()).unwrap();
-    let browser = FakeBrowser::new(Mode::LogIn("ada@example.com".to_owned()));
-    browser.visit(&link);
-    let Output { stdout, stderr, code } = running.finish();
-    assert_eq!((stdout, code), (format!("{link}\n"), Some(0)), "{stderr}");
-    let exchange = service.token_requests().remove(0);
-    let asked = service.authorization_request();
-    let config = home.config().unwrap();
-    let token = config.split_once("token: Bearer ").unwrap().1.lines().next().unwrap();
-    for secret in [token, &exchange.form("code_verifier").unwrap(), &asked["nonce"], &asked["state"]] {
-        let without_link = stderr.replace(link.as_str(), "");
-        assert_eq!(leaked(&without_link, secret), None, "{stderr}");
-    }
-    for secret in service.live_refresh_tokens().into_iter().chain(exchange.form("code")) {
-        assert!(!stderr.contains(&secret), "{secret} in {stderr}");
-    }
-}
-
-#[test]
 fn a_link_signs_in_with_stdin_closed() {
     let service = Service::start(Options::default());
     let home = TestHome::new();
@@ -325,6 +273,78 @@ fn a_link_signs_in_with_stdin_closed() {
     let answers = browser.answers();
     assert!(answers[0].as_ref().is_ok_and(|page| page.status == 200), "{answers:?}");
     assert!(home.config().unwrap().contains("user_email: ada@example.com"));
+}
+
+/// Where the redirect of a login goes, and the state that it has to bring.
+fn redirect_and_state(link: &Url) -> (Url, String) {
+    let value = |wanted: &str| link.query_pairs().find(|(name, _)| name == wanted).unwrap().1.into_owned();
+    (value("redirect_uri").parse().unwrap(), value("state"))
+}
+
+#[test]
+fn lb_16_two_logins_at_once_keep_to_themselves() {
+    let service = Service::start(Options::default());
+    let logins = [TestHome::new(), TestHome::new()].map(|home| {
+        let mut running = Astro::at(&home).start(&["login", &service.domain(), "-l", "--insecure-storage"]);
+        let link: Url = running.line().parse().unwrap();
+        (home, running, link)
+    });
+    let [first, second] = logins.each_ref().map(|(_, _, link)| redirect_and_state(link));
+    assert!(first.0.port() != second.0.port() && first.1 != second.1);
+
+    // The second's answer is a stranger's to the first.
+    let sign_in = |mode: fn(String) -> Mode, link: &Url| {
+        let browser = FakeBrowser::new(mode("ada@example.com".to_owned()));
+        browser.visit(link);
+        browser
+    };
+    let mut astray = sign_in(Mode::StopAtRedirect, &logins[1].2).redirect().unwrap();
+    astray.set_port(first.0.port()).unwrap();
+    assert_eq!(answer(&astray), "HTTP/1.1 400 Bad Request");
+    assert_eq!(service.token_requests(), []);
+
+    for (_, _, link) in &logins {
+        sign_in(Mode::LogIn, link);
+    }
+    let mut tokens = Vec::new();
+    for (home, running, _) in logins {
+        let Output { stderr, code, .. } = running.finish();
+        assert_eq!(code, Some(0), "{stderr}");
+        let config = home.config().unwrap();
+        tokens.extend(config.lines().find(|line| line.contains("refreshtoken: ")).map(str::to_owned));
+    }
+    assert!(tokens.len() == 2 && tokens[0] != tokens[1], "each has its own");
+    let port = |request: &Request| request.form("redirect_uri").unwrap().parse::<Url>().unwrap().port();
+    let mut ports: Vec<_> = service.token_requests().iter().map(port).collect();
+    ports.sort_unstable();
+    let mut expected = [first.0.port(), second.0.port()];
+    expected.sort_unstable();
+    assert_eq!(ports, expected);
+}
+
+#[test]
+fn tk_7_a_scope_that_is_withheld_is_noticed() {
+    let withheld = |scope: &str| {
+        let (service, home) = (Service::start(Options::default()), TestHome::new());
+        service.patch(Part::Token, json!({"scope": scope}));
+        let mut running = Astro::at(&home).start(&["login", &service.domain(), "-l", "--insecure-storage", "-v"]);
+        FakeBrowser::new(Mode::LogIn("ada@example.com".to_owned())).visit(&running.line().parse().unwrap());
+        let Output { stderr, code, .. } = running.finish();
+        assert_eq!(code, Some(0), "{stderr}");
+        stderr.lines().find(|line| line.contains("granted less than was asked for")).map(str::to_owned)
+    };
+    let line = withheld("openid profile").unwrap();
+    assert!(line.contains(r#"withheld=["email", "offline_access"]"#), "{line}");
+    assert_eq!(withheld("offline_access email openid profile more"), None);
+}
+
+/// The first line of what a callback answers.
+fn answer(callback: &Url) -> String {
+    let address = (Ipv4Addr::LOCALHOST, callback.port().unwrap());
+    let mut stream = TcpStream::connect(address).unwrap();
+    let target = &callback[url::Position::BeforePath..];
+    write!(stream, "GET {target} HTTP/1.1\r\nHost: localhost:{}\r\n\r\n", address.1).unwrap();
+    BufReader::new(stream).lines().next().unwrap().unwrap()
 }
 
 #[test]
@@ -381,10 +401,15 @@ fn a_failure_of_the_service_is_told_with_its_cause_and_what_to_do() {
 mod unix {
     use std::fs::File;
     use std::io::ErrorKind;
-    use std::net::{Ipv4Addr, TcpStream};
     use std::process::Command;
 
+    use super::binary::Running;
     use super::*;
+
+    fn send(signal: &str, running: &Running) {
+        let kill = format!("kill -{signal} {}", running.id());
+        assert!(Command::new("/bin/sh").args(["-c", &kill]).status().unwrap().success());
+    }
 
     /// Ends a wait by a signal, and shows that nothing of it is left.
     fn interrupted_by(signal: &str) {
@@ -392,11 +417,9 @@ mod unix {
         let home = TestHome::new();
         let mut running = Astro::at(&home).start(&["login", &service.domain(), "-l", "--insecure-storage", "-q"]);
         let link = Url::parse(&running.line()).unwrap();
-        let redirect_uri = link.query_pairs().find(|(name, _)| name == "redirect_uri").unwrap().1.into_owned();
-        let port = Url::parse(&redirect_uri).unwrap().port().unwrap();
+        let port = redirect_and_state(&link).0.port().unwrap();
         assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok(), "the callback port is open while it waits");
-        let kill = format!("kill -{signal} {}", running.id());
-        assert!(Command::new("/bin/sh").args(["-c", &kill]).status().unwrap().success());
+        send(signal, &running);
         assert_eq!(running.finish(), output(130, &format!("{link}\n"), "warning: cancelled\n"));
         let refused = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused, "lb_5: the port is closed");
@@ -414,6 +437,43 @@ mod unix {
         interrupted_by("TERM");
     }
 
+    /// A login by link that has been granted and is not stored yet, because the API takes its time.
+    fn granted(service: &Service, home: &TestHome) -> Running {
+        service.fail("/v1/users/self", Fault::Stall);
+        let mut running = Astro::at(home).start(&["login", &service.domain(), "-l", "--insecure-storage"]);
+        let browser = FakeBrowser::new(Mode::LogIn("ada@example.com".to_owned()));
+        browser.visit(&running.line().parse().unwrap());
+        service.wait_for("/v1/users/self", 1);
+        assert_eq!(service.live_refresh_tokens().len(), 1);
+        running
+    }
+
+    #[test]
+    fn lb_25_what_was_granted_and_is_not_stored_goes_back() {
+        for signal in ["INT", "TERM"] {
+            let (service, home) = (Service::start(Options::default()), TestHome::new());
+            let running = granted(&service, &home);
+            send(signal, &running);
+            let Output { stderr, code, .. } = running.finish();
+            assert_eq!(code, Some(130), "{stderr}");
+            assert!(stderr.ends_with("\nwarning: cancelled\n"), "{stderr}");
+            let revoked = service.requests_to("/oauth/revoke").len();
+            assert_eq!((service.live_refresh_tokens(), revoked, home.config()), (Vec::new(), 1, None));
+        }
+    }
+
+    #[test]
+    fn lb_25_who_insists_does_not_wait_for_an_issuer_that_is_silent() {
+        let (service, home) = (Service::start(Options::default()), TestHome::new());
+        service.fail("/oauth/revoke", Fault::Stall);
+        let mut running = granted(&service, &home);
+        send("INT", &running);
+        running.wait_for("Ctrl-C again stops at once");
+        send("INT", &running);
+        assert_eq!(running.finish().code, Some(130));
+        assert_eq!(service.requests_to("/oauth/revoke").len(), 1);
+    }
+
     #[test]
     fn control_c_does_not_tear_what_is_being_stored() {
         let home = TestHome::new();
@@ -424,8 +484,7 @@ mod unix {
         let arguments = [borrowed(&arguments), vec!["-v"]].concat();
         let mut running = Astro::at(&home).stdin(&token).start(&arguments);
         running.wait_for("storing the login");
-        let kill = format!("kill -INT {}", running.id());
-        assert!(Command::new("/bin/sh").args(["-c", &kill]).status().unwrap().success());
+        send("INT", &running);
         drop(lock);
         let Output { stderr, code, .. } = running.finish();
         assert_eq!(code, Some(130), "{stderr}");

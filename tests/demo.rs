@@ -71,3 +71,22 @@ fn the_demo_shows_a_whole_login_and_leaves_nothing() {
     assert_eq!(entries(folder.path()), Vec::<String>::new(), "nothing is left behind");
     assert!(TcpStream::connect(("localhost", port)).is_err(), "nobody serves any more");
 }
+
+#[cfg(unix)]
+#[test]
+fn the_demo_leaves_nothing_however_it_is_ended() {
+    use rustix::process::{Pid, Signal, kill_process};
+
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut demo = start(folder.path(), &["--login-link"]);
+        // Once there is a link, the program waits and hears the signal.
+        BufReader::new(demo.0.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+        assert_eq!(entries(folder.path()).len(), 1, "its temporary home is here");
+        // As when a terminal has been closed.
+        drop(demo.0.stderr.take());
+        kill_process(Pid::from_child(&demo.0), signal).unwrap();
+        assert_eq!(demo.0.wait().unwrap().code(), Some(130), "{signal:?}");
+        assert_eq!(entries(folder.path()), Vec::<String>::new(), "{signal:?}");
+    }
+}

@@ -3,26 +3,21 @@
 //! D-Bus takes its address from the environment, which is one for the whole process. So each test has a session
 //! of its own and runs the calls in processes of their own: this test binary, asked for nothing but `probe`.
 #![cfg(target_os = "linux")]
-#![allow(clippy::needless_pass_by_value, clippy::unused_self, reason = "zbus sets the form of an interface's methods")]
-#![allow(clippy::used_underscore_binding, reason = "the code that zbus generates uses every parameter")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "this is a test")]
 
+#[allow(dead_code, reason = "each test uses another part")]
 mod support_keyring;
 
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use astro_login::credentials::{CredentialStore, Credentials, Keychain, Kind, StoreError, WITHOUT_PERSON, bounded};
 use astro_login::domain::Domain;
 use astro_login::token::{AccessToken, RefreshToken};
 use ring::rand::SystemRandom;
-use support_keyring::Session;
-use zbus::message::Header;
-use zbus::object_server::ResponseDispatchNotifier;
-use zbus::zvariant::{OwnedObjectPath, OwnedValue};
+use support_keyring::{Prompter, Session};
 
 /// Names the call that a probe makes, and the bound on it in milliseconds where it is not the usual one.
 const CALL: &str = "KEYCHAIN_PROBE_CALL";
@@ -208,9 +203,7 @@ fn a_locked_collection_and_nobody_to_ask_is_locked() {
 #[ignore = "needs dbus-daemon and gnome-keyring-daemon"]
 fn a_dialog_that_is_dismissed_is_a_refusal() {
     let session = locked();
-    let prompter = session.connection();
-    prompter.object_server().at("/org/gnome/keyring/Prompter", Prompter).unwrap();
-    prompter.request_name("org.gnome.keyring.SystemPrompter").unwrap();
+    let _prompter = session.prompter(Prompter::Dismisses);
     for call in ["load", "save", "ready"] {
         assert_eq!(probe_in(&session, call), "Refused", "{call}");
     }
@@ -223,53 +216,4 @@ fn locked() -> Session {
     session.stop_keyring();
     session.start_keyring(false);
     session
-}
-
-/// Stands for the process that shows the keyring's dialogs, and for a person who cancels each.
-struct Prompter;
-
-type Properties = std::collections::HashMap<String, OwnedValue>;
-
-#[zbus::interface(name = "org.gnome.keyring.internal.Prompter")]
-impl Prompter {
-    fn begin_prompting(
-        &self,
-        callback: OwnedObjectPath,
-        #[zbus(header)] header: Header<'_>,
-        #[zbus(connection)] connection: &zbus::Connection,
-    ) -> ResponseDispatchNotifier<()> {
-        reply(connection, &header, callback, "")
-    }
-
-    fn perform_prompt(
-        &self,
-        callback: OwnedObjectPath,
-        _kind: String,
-        _properties: Properties,
-        _exchange: String,
-        #[zbus(header)] header: Header<'_>,
-        #[zbus(connection)] connection: &zbus::Connection,
-    ) -> ResponseDispatchNotifier<()> {
-        reply(connection, &header, callback, "no")
-    }
-
-    fn stop_prompting(&self, _callback: OwnedObjectPath) {}
-}
-
-/// Tells the keyring what the person said, once it knows that its call has arrived.
-fn reply(
-    connection: &zbus::Connection,
-    header: &Header<'_>,
-    callback: OwnedObjectPath,
-    said: &'static str,
-) -> ResponseDispatchNotifier<()> {
-    let (response, sent) = ResponseDispatchNotifier::new(());
-    let connection = zbus::blocking::Connection::from(connection.clone());
-    let keyring = header.sender().unwrap().to_owned();
-    thread::spawn(move || {
-        zbus::block_on(sent);
-        let interface = Some("org.gnome.keyring.internal.Prompter.Callback");
-        connection.call_method(Some(keyring), callback, interface, "PromptReady", &(said, Properties::new(), ""))
-    });
-    response
 }

@@ -38,9 +38,16 @@ fn rf_10_a_login_lives_in_the_keychain_and_nowhere_else() {
         String::from_utf8(output.stdout).unwrap()
     };
 
-    let login = astro(&session, &token, &["login", &domain, "--token-login", "-", "--workspace", "Punched Cards"]);
+    let login =
+        astro(&session, &token, &["login", &domain, "--token-login", "-", "--workspace", "Punched Cards", "-vvvv"]);
     assert_eq!(login.status.code(), Some(0), "{}", text(&login.stderr));
     assert!(text(&login.stderr).contains("\n  credentials   in the Secret Service\n"), "{}", text(&login.stderr));
+    // The token went over D-Bus, and the library that speaks it has a log of its own.
+    let log = text(&login.stderr).lines().map(str::trim_start);
+    let foreign =
+        |line: &str| line.starts_with("TRACE ") || (line.starts_with("DEBUG ") && !line.starts_with("DEBUG request "));
+    assert_eq!(log.filter(|line| foreign(line)).collect::<Vec<_>>(), [""; 0]);
+    assert!(!text(&login.stderr).contains(&token[token.len() - 8..]), "{}", text(&login.stderr));
     let entry: Value = serde_json::from_str(&kept()).unwrap();
     assert_eq!((&entry["v"], &entry["access"]), (&json!(1), &json!(token)));
     let config = std::fs::read_to_string(session.path(".astro/config.yaml")).unwrap();

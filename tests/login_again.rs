@@ -7,8 +7,11 @@ mod support;
 use std::sync::Arc;
 
 use astro_login::commands::login::Login;
+use astro_login::commands::organization::{PlaceCommand, organization};
+use astro_login::commands::status::{Status, status};
 use astro_login::credentials::{Credentials, StoreError};
 use astro_login::token::{AccessToken, RefreshToken};
+use serde_json::json;
 use support::{FakeBrowser, Mode, Outcome, Stage};
 
 const ADA: &str = "ada@example.com";
@@ -182,4 +185,41 @@ async fn an_old_login_elsewhere_is_nobody_elses_business() {
     assert_eq!(sign_in(&mut stage, GRACE, |login| login).await.exit_code(), 0);
     assert_eq!(stage.keychain.get("astronomer.io"), Some(other));
     assert!(!revoked(&stage).contains(&"v1.other".to_owned()));
+}
+
+/// As a program leaves it that was killed between the keychain and config.yaml.
+async fn graces_login_beside_adas_context() -> Stage {
+    let mut stage = Stage::new();
+    assert_eq!(sign_in(&mut stage, GRACE, |login| login).await.exit_code(), 0);
+    let grace = stage.stored().unwrap();
+    assert_eq!(sign_in(&mut stage, ADA, in_compilers).await.exit_code(), 0);
+    stage.keep_in_keychain(&grace);
+    stage
+}
+
+async fn report(stage: &Stage) -> [serde_json::Value; 2] {
+    let request = Status { domain: Some(stage.service.domain()), json: true, check: false };
+    let outcome = stage.run(async |system| status(system, &request).await).await;
+    let report: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    ["account", "organization"].map(|name| report[name].clone())
+}
+
+#[tokio::test]
+async fn what_config_yaml_says_of_another_person_does_not_count() {
+    let mut stage = graces_login_beside_adas_context().await;
+    assert_eq!(report(&stage).await, [json!(GRACE), json!(null)]);
+    assert_eq!(sign_in(&mut stage, GRACE, |login| login).await.exit_code(), 0);
+    let settings = ["user_email", "organization", "workspace", "last_used_workspace"];
+    assert_eq!(settings.map(|name| setting(&stage, name)), [Some(GRACE.to_owned()), None, None, None]);
+    assert_eq!(report(&stage).await, [json!(GRACE), json!(null)]);
+}
+
+#[tokio::test]
+async fn an_organization_that_is_chosen_in_the_place_of_another_persons_counts() {
+    let stage = graces_login_beside_adas_context().await;
+    let switch = PlaceCommand::Switch { wanted: Some("Analytical Engines".to_owned()) };
+    let outcome = stage.run(async |system| organization(system, switch).await).await;
+    assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+    assert_eq!(report(&stage).await, [json!(GRACE), json!("clorg00000000000000000001")]);
+    assert_eq!(setting(&stage, "user_email").as_deref(), Some(GRACE));
 }

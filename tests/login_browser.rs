@@ -206,6 +206,24 @@ async fn ar_1_ar_3_to_ar_14_the_authorization_request() {
 }
 
 #[tokio::test]
+async fn ar_5_an_issuer_that_does_not_take_s256_is_not_asked_again() {
+    let stage = Stage::new();
+    stage.service.patch(Part::Metadata, json!({"code_challenge_methods_supported": ["plain"]}));
+    let description = "code_challenge_method S256 is not supported, use plain";
+    let refusal = json!({"code": null, "error": "invalid_request", "error_description": description});
+    stage.service.patch(Part::Callback, refusal);
+    let outcome = stage.login(&stage.request()).await;
+    assert_eq!(
+        (outcome.exit_code(), stage.plain(&outcome.complaint())),
+        (4, format!("could not sign in to localhost:PORT\nthe issuer refused with `invalid_request`: {description}"))
+    );
+    let requests = stage.service.requests_to("/authorize");
+    let asked = requests.iter().filter(|request| request.method == "GET");
+    let methods: Vec<_> = asked.map(|request| request.query("code_challenge_method")).collect();
+    assert_eq!((methods, stage.service.token_requests()), (vec![Some("S256")], vec![]));
+}
+
+#[tokio::test]
 async fn tk_1_tk_2_ar_19_the_token_request() {
     let stage = Stage::new();
     let outcome = stage.login(&stage.request()).await;

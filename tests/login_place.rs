@@ -223,8 +223,8 @@ async fn who_belongs_nowhere_is_told_whom_to_ask() {
     let outcome = stage.login(&stage.request()).await;
     assert_stands(&stage, &outcome, "you are signed in, but belong to no organization");
     assert_eq!(
-        outcome.result.unwrap_err().hint().unwrap(),
-        "ask the owner of your organization to invite you, then run `astro login` again"
+        stage.plain(&outcome.result.unwrap_err().hint().unwrap()),
+        "ask the owner of your organization to invite you, then run `astro login localhost:PORT` again"
     );
 }
 

@@ -185,7 +185,8 @@ async fn a_fallback_that_is_forbidden_ends_the_login_before_a_browser_opens() {
         assert!(outcome.result.is_err(), "{variable:?} {settings}");
         assert_eq!((outcome.exit_code(), stage.plain(&outcome.complaint()).as_str()), (1, complaint));
         assert_eq!((stage.browser.opened(), stage.home.config().as_deref()), (vec![], Some(settings)));
-        assert!(outcome.result.unwrap_err().hint().unwrap().contains("`astro login --insecure-storage`"));
+        let hint = stage.plain(&outcome.result.unwrap_err().hint().unwrap());
+        assert!(hint.contains("`astro login localhost:PORT --insecure-storage`"), "{hint}");
     }
 }
 
@@ -254,8 +255,8 @@ async fn what_cannot_be_saved_after_the_sign_in_is_given_back() {
         assert_eq!((outcome.exit_code(), stage.plain(&outcome.complaint())), (1, complaint));
         assert_eq!((stage.stored(), stage.home.config().as_deref()), (before, Some(GO)));
         assert_eq!((revoked(&stage).len(), stage.service.live_refresh_tokens()), (1, vec![]));
-        let hint = outcome.result.unwrap_err().hint().unwrap();
-        assert!(hint.contains("`astro login --insecure-storage`"), "{hint}");
+        let hint = stage.plain(&outcome.result.unwrap_err().hint().unwrap());
+        assert!(hint.contains("`astro login localhost:PORT --insecure-storage`"), "{hint}");
     }
 }
 

@@ -401,6 +401,10 @@ async fn jw_18_keys_out_of_reach_are_no_fault_of_the_token() {
             Fault::Redirect("https://evil.example/keys".to_owned()),
             "could not fetch the issuer's keys: @: it redirects to evil.example, which is not followed",
         ),
+        (
+            Fault::Body("x".repeat(1024 * 1024 + 1)),
+            "could not fetch the issuer's keys: @: the answer is larger than 1048576 bytes",
+        ),
         (Fault::Body("{}".to_owned()), "the issuer's key set could not be understood"),
         (
             Fault::Body(r#"{"keys": []}"#.to_owned()),
@@ -461,7 +465,7 @@ async fn nobody_there_is_told_with_host_and_reason() {
     let Refusal { cause, code, requested } = refused(&stage, &request, &token).await;
     let lines: Vec<&str> = cause.lines().collect();
     assert_eq!(lines[0], "could not sign in to localhost:1");
-    let words = "could not fetch the login configuration: localhost:1: could not connect: ";
+    let words = "could not fetch the login configuration: localhost:1: no connection: ";
     assert!(lines.len() == 2 && lines[1].starts_with(words), "{cause}");
     assert_eq!((code, requested), (1, Vec::new()));
 }

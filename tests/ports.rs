@@ -103,6 +103,20 @@ fn lb_5_a_person_signs_in_to_localhost_and_the_port_is_free_again() {
 }
 
 #[test]
+#[ignore = "needs a machine with one loopback address only: run alone in a namespace for each, as .ci/run does"]
+fn lb_2_a_login_works_with_the_one_loopback_address_there_is() {
+    let there = ["127.0.0.1:0", "[::1]:0"].map(|address| TcpListener::bind(address).is_ok());
+    assert_ne!(there[0], there[1], "this is about a machine that has one of them");
+    let world = World::new();
+    let mut pty = world.login();
+    let browser = visit(Mode::LogIn, &pty.link());
+    let (code, shown) = pty.finish();
+    assert_eq!(code, 0, "{shown}");
+    assert_eq!(browser.answers().remove(0).unwrap().status, 200);
+    world.assert_signed_in();
+}
+
+#[test]
 #[ignore = "needs the ports 12345 and 8888 to be free: run alone, as .ci/run does"]
 fn a_link_is_enough_where_stdin_is_closed() {
     let world = World::new();

@@ -5,13 +5,16 @@
 mod support;
 
 use std::fs::{self, File};
+use std::sync::Arc;
 use std::time::Duration;
 
 use astro_login::commands::token::token;
 use astro_login::config::Config;
-use astro_login::credentials::{Credentials, StoreError};
+use astro_login::credentials::{CredentialStore as _, Credentials, StoreError};
 use astro_login::domain::Domain;
+use astro_login::error::Error;
 use astro_login::jwt::Unverified;
+use astro_login::oauth::{Random, RandomError};
 use astro_login::session::{self, Session};
 use astro_login::token::{AccessToken, RefreshToken};
 use serde_json::{Value, json};
@@ -135,6 +138,8 @@ async fn rf_2_rf_5_a_refreshed_token_passes_the_checks_of_a_login_or_is_refused_
         (Part::IdToken, json!({"aud": "another-client"})),
         (Part::IdToken, json!({"sub": "auth0|grace@example.org"})),
         (Part::IdToken, past),
+        // One of before the login that it is to renew, and still valid.
+        (Part::IdToken, json!({"iat": 1_700_000_000})),
         (Part::IdToken, foreign),
         (Part::Token, json!({"access_token": "no.jwt.atall"})),
         // Signed with the key that the issuer does not publish.
@@ -225,6 +230,21 @@ async fn rf_3_without_a_lock_nothing_is_spent() {
 }
 
 #[tokio::test]
+async fn rf_2_what_could_not_be_stored_is_not_asked_for() {
+    for (seconds, exit_code) in [(ENDS_SOON, 0), (ENDED, 1)] {
+        let (stage, old) = with_config(seconds);
+        // A person's own shorthand, which an edit might change the meaning of.
+        let text = stage.home.config().unwrap();
+        let text = text.replace("        user_email:", "        <<: {}\n        user_email:");
+        stage.home.write_config(&text);
+        let outcome = print(&stage).await;
+        let expected = if exit_code == 0 { printed(&old) } else { String::new() };
+        assert_eq!((outcome.exit_code(), &outcome.stdout), (exit_code, &expected));
+        assert_eq!((stage.service.token_requests(), stage.home.config()), (vec![], Some(text)));
+    }
+}
+
+#[tokio::test]
 async fn rf_6_invalid_grant_ends_the_login_and_is_not_tried_again() {
     let (stage, old) = with_keychain(ENDED, Options::default());
     let old = Credentials { refresh: Some(RefreshToken::new("v1.revoked")), ..old };
@@ -236,22 +256,42 @@ async fn rf_6_invalid_grant_ends_the_login_and_is_not_tried_again() {
         stage.service.domain()
     );
     assert_eq!(first.complaint(), complaint);
-    assert_eq!(first.result.unwrap_err().hint().as_deref(), Some("run `astro login`"));
+    let hint = format!("run `astro login {}`", stage.service.domain());
+    assert_eq!(first.result.unwrap_err().hint().as_ref(), Some(&hint));
     assert_eq!(stage.stored(), Some(Credentials { refresh: None, ..old.clone() }));
 
     let second = print(&stage).await;
     assert_eq!((second.exit_code(), second.stdout.as_str()), (4, ""));
-    assert_eq!(second.result.unwrap_err().hint().as_deref(), Some("run `astro login`"));
+    assert_eq!(second.result.unwrap_err().hint(), Some(hint));
     assert_eq!(stage.service.token_requests().len(), 1);
 }
 
 #[tokio::test]
 async fn rf_6_invalid_grant_is_terminal_even_if_the_token_lasts_a_little() {
-    let (stage, old) = with_config(ENDS_SOON);
-    stage.keep_in_config(&Credentials { refresh: Some(RefreshToken::new("v1.revoked")), ..old.clone() });
-    let outcome = print(&stage).await;
-    assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (4, ""));
-    assert_eq!(config_of(&stage), Some(Credentials { refresh: None, ..old }));
+    for (seconds, in_config) in [(ENDS_SOON, true), (ENDS_SOON, false), (FRESH, true), (FRESH, false)] {
+        let (stage, old) = with_keychain(seconds, Options::default());
+        let dead = Credentials { refresh: Some(RefreshToken::new("v1.revoked")), ..old.clone() };
+        stage.keep_in_keychain(&dead);
+        if in_config {
+            stage.keep_in_config(&dead);
+        }
+        // Only the API can call a fresh token into question.
+        stage.service.fail(ORGANIZATIONS, no());
+        let first = if seconds == FRESH { call(&stage).await } else { print(&stage).await };
+        assert_eq!((first.exit_code(), first.stdout.as_str()), (4, ""));
+        assert!(matches!(first.result, Err(Error::LoginEnded { .. })), "{:?}", first.result);
+
+        // Whoever comes later is told the same, and asks nobody.
+        let kept = if in_config { config_of(&stage) } else { stage.stored() };
+        assert_eq!(kept, None);
+        if in_config {
+            assert!(stage.home.config().unwrap().contains("user_email: ada@example.com"), "whose login it was");
+            stage.keychain.delete(&stage.service.domain().parse().unwrap()).unwrap();
+        }
+        let second = print(&stage).await;
+        assert_eq!((second.exit_code(), second.stdout.as_str()), (4, ""));
+        assert_eq!(stage.service.token_requests().len(), 1);
+    }
 }
 
 #[tokio::test]
@@ -272,6 +312,8 @@ async fn rf_7_what_may_pass_is_tried_again_within_bounds_and_touches_nothing() {
         // Without keys nothing could be verified: the refresh token is not spent.
         transient(KEYS, Fault::Status(502, String::new()), 2),
         transient(KEYS, Fault::Body("<html>".to_owned()), 1),
+        // No token was shown, so none was refused.
+        transient(KEYS, Fault::Status(401, String::new()), 1),
         transient(KEYS, Fault::CloseMidBody, 2),
     );
 }
@@ -328,6 +370,27 @@ async fn rf_7_a_refused_connection_is_tried_again_and_touches_nothing() {
         // The pauses before the second and the third attempt.
         assert!(started.elapsed() >= Duration::from_millis(400 + 800));
     }
+}
+
+/// Dice that always show their highest.
+struct Highest;
+
+impl Random for Highest {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
+        bytes.fill(u8::MAX);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn rf_7_pauses_are_stretched_by_chance() {
+    let (mut stage, _) = with_keychain(ENDED, Options::default());
+    stage.random = Arc::new(Highest);
+    stage.service.fail_times(TOKEN, 2, Fault::Status(429, String::new()));
+    let started = tokio::time::Instant::now();
+    assert_eq!(print(&stage).await.exit_code(), 0);
+    // By almost half.
+    assert!(started.elapsed() >= Duration::from_millis((400 + 800) * 149 / 100));
 }
 
 #[tokio::test]
@@ -441,7 +504,9 @@ async fn a_store_that_does_not_answer_is_not_being_signed_out() {
     assert_eq!(print(&stage).await.complaint(), format!("nobody is signed in to {}", stage.service.domain()));
     assert_eq!(print(&stage).await.exit_code(), 4);
     stage.keychain.fail(StoreError::Absent { reason: "no bus" });
-    assert_eq!(print(&stage).await.exit_code(), 4);
+    let outcome = print(&stage).await;
+    let told = format!("nobody is signed in to {}\nthere is no keychain here: no bus", stage.service.domain());
+    assert_eq!((outcome.exit_code(), outcome.complaint()), (4, told));
 
     for error in
         [StoreError::Locked, StoreError::Refused, StoreError::TimedOut(Duration::from_secs(3)), StoreError::Damaged]

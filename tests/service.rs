@@ -5,6 +5,8 @@
 mod support;
 
 use std::collections::HashSet;
+use std::error::Error as _;
+use std::io;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -297,11 +299,39 @@ async fn paths_can_be_broken_and_healed() {
     let torn = client.0.get(url.clone()).send().await.unwrap();
     assert_eq!(torn.status(), 200);
     assert!(torn.bytes().await.is_err());
+    for broken in [Fault::Reset, Fault::ResetMidBody] {
+        service.fail(path, broken);
+        let error = match client.0.get(url.clone()).send().await {
+            Ok(answer) => answer.bytes().await.unwrap_err(),
+            Err(error) => error,
+        };
+        let chain = std::iter::successors(error.source(), |it| (*it).source());
+        let kinds: Vec<_> = chain.filter_map(|it| Some(it.downcast_ref::<io::Error>()?.kind())).collect();
+        assert!(kinds.contains(&io::ErrorKind::ConnectionReset), "{error:?}");
+    }
+    service.fail(path, Fault::StallMidBody);
+    let half = client.0.get(url.clone()).timeout(Duration::from_millis(500)).send().await.unwrap();
+    assert!(half.bytes().await.unwrap_err().is_timeout());
+    service.fail(path, Fault::Endless);
+    let endless = client.0.get(url.clone()).send().await.unwrap();
+    assert_eq!(endless.content_length(), Some(1024 * 1024 * 1024));
+    drop(endless);
+    assert!((1..1024 * 1024 * 1024).contains(&service.poured()));
+    service.fail(path, Fault::Truncate);
+    let text = client.0.get(url.clone()).send().await.unwrap().text().await.unwrap();
+    assert!(text.starts_with("{\"") && !text.ends_with('}'), "{text}");
+    service.fail(path, Fault::ContentType("text/plain"));
+    let claimed = client.0.get(url.clone()).send().await.unwrap();
+    assert_eq!(claimed.headers()["content-type"], "text/plain");
+    assert_eq!(claimed.json::<Value>().await.unwrap()["issuer"], service.issuer());
+    service.fail(path, Fault::Page(502));
+    let page = client.0.get(url.clone()).send().await.unwrap();
+    assert_eq!((page.status().as_u16(), &page.headers()["content-type"]), (502, &"text/html".parse().unwrap()));
     service.fail(path, Fault::Hold);
     let held = client.0.get(url.clone()).timeout(Duration::from_millis(50)).send().await;
     assert!(held.unwrap_err().is_timeout());
     let released = async {
-        while service.requests_to(path).len() < 7 {
+        while service.requests_to(path).len() < 14 {
             tokio::task::yield_now().await;
         }
         service.heal(path);
@@ -313,7 +343,7 @@ async fn paths_can_be_broken_and_healed() {
     assert!(stalled.unwrap_err().is_timeout());
     service.heal(path);
     assert_eq!(client.get(url, "").await.0, 200);
-    assert_eq!(service.wait_for(path, 10).method, "GET");
+    assert_eq!(service.wait_for(path, 17).method, "GET");
 }
 
 #[tokio::test]

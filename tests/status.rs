@@ -7,8 +7,9 @@ mod support;
 use std::time::Duration;
 
 use astro_login::commands::status::{Status, status};
-use astro_login::credentials::StoreError;
+use astro_login::credentials::{Credentials, StoreError};
 use astro_login::environment::Environment;
+use astro_login::token::RefreshToken;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -94,6 +95,23 @@ valid until   2026-11-25 10:00 UTC (in 23 hours); renewed when needed
 ";
     assert_eq!(plain(&stage, &outcome.stdout), expected);
     assert_eq!(stage.service.requests().len(), before);
+}
+
+#[tokio::test]
+async fn cl_17_a_token_that_nobody_has_checked_here_is_said_to_be_unchecked() {
+    let unchecked = "checked       not here; `--check` asks the API\n";
+    // Verified before it was stored.
+    assert!(!ask(&signed_in(false).await, &[]).await.stdout.contains("checked "));
+    // Whatever is in the file, or in the environment.
+    let mut stage = signed_in(true).await;
+    let outcome = ask(&stage, &[]).await;
+    assert!(outcome.stdout.ends_with(unchecked), "{}", outcome.stdout);
+    stage.service.set(|options| options.signing_key = 1);
+    let forged = stage.service.access_token(&json!({}));
+    stage.environment = Environment::from_pairs(&[("ASTRO_API_TOKEN", &forged)]);
+    let outcome = ask(&stage, &[]).await;
+    assert!(outcome.stdout.ends_with(unchecked), "{}", outcome.stdout);
+    assert_eq!(parsed(&ask(&stage, &["--json"]).await)["check"], Value::Null);
 }
 
 #[tokio::test]
@@ -273,6 +291,7 @@ async fn a_store_that_does_not_answer_is_never_shown_as_signed_out() {
         StoreError::Locked,
         StoreError::Refused,
         StoreError::TimedOut(Duration::from_secs(3)),
+        StoreError::WentAway,
         StoreError::Damaged,
         StoreError::NewerFormat,
         StoreError::Other("odd".to_owned()),
@@ -364,20 +383,30 @@ async fn check_renews_what_has_expired_and_shows_the_new_end() {
     );
 }
 
+/// The family is revoked, as after a logout on another machine with the grant deleted.
+fn lose_refresh_token(stage: &Stage) {
+    let refresh = Some(RefreshToken::new("v1.gone"));
+    stage.keychain.put(&stage.service.domain(), Credentials { refresh, ..stage.stored().unwrap() });
+}
+
 #[tokio::test]
 async fn check_tells_a_refused_login_from_an_api_out_of_reach() {
     let mut stage = signed_in(false).await;
-    // The family is revoked, as after a logout on another machine with the grant deleted.
     let old = stage.stored().unwrap().refresh.unwrap();
-    stage.keychain.put(&stage.service.domain(), {
-        let refresh = Some(astro_login::token::RefreshToken::new("v1.gone"));
-        astro_login::credentials::Credentials { refresh, ..stage.stored().unwrap() }
-    });
+    lose_refresh_token(&stage);
     at(&mut stage, two_days_later);
     let outcome = ask(&stage, &["--json", "--check"]).await;
     let report = parsed(&outcome);
     assert_eq!((outcome.exit_code(), &report["state"], &report["refreshable"]), (4, &json!("expired"), &json!(false)));
     assert_eq!(report["check"], json!({"outcome": "refused", "clock_ahead_seconds": null}));
+
+    // The same while the token lasts, which the API has stopped taking.
+    let stage = signed_in(false).await;
+    lose_refresh_token(&stage);
+    stage.service.fail("/v1/users/self", Fault::Status(401, r#"{"message":"Invalid token"}"#.to_owned()));
+    let outcome = ask(&stage, &["--json", "--check"]).await;
+    let report = parsed(&outcome);
+    assert_eq!((outcome.exit_code(), &report["state"], &report["refreshable"]), (4, &json!("refused"), &json!(false)));
 
     let stage = signed_in(false).await;
     stage.service.fail("/v1/users/self", Fault::Status(403, r#"{"message":"blocked"}"#.to_owned()));

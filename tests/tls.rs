@@ -11,7 +11,7 @@ mod binary;
 mod proxy;
 mod support;
 
-use std::fs;
+use std::{fs, thread};
 
 use binary::{Astro, Output, leaked};
 use proxy::{Authority, Connect, Flaw, Proxy};
@@ -206,7 +206,7 @@ fn a_proxy_that_refuses_is_told() {
         let said = world.refuses_with(
             world.astro().with("HTTPS_PROXY", &proxy.url()),
             1,
-            &format!("could not fetch the login configuration: {API}: could not connect: {reason}"),
+            &format!("could not fetch the login configuration: {API}: no connection: {reason}"),
         );
         assert!(
             said.contains("\nhint: check the network and, behind a proxy, HTTPS_PROXY; then try again\n"),
@@ -217,6 +217,107 @@ fn a_proxy_that_refuses_is_told() {
     }
 }
 
+/// The commands that reach for the network, the host that is first, and what for.
+const COMMANDS: [(&[&str], &str, &str); 6] = [
+    (&LOGIN, API, "fetch the login configuration"),
+    (&["auth", "token"], AUTH, "fetch the issuer's keys"),
+    (&["auth", "status", "--check"], API, "check the login"),
+    (&["organization", "list"], API, "list your organizations"),
+    (&["workspace", "switch", "Punched Cards"], API, "list the workspaces"),
+    (&["logout"], AUTH, "revoke the refresh token"),
+];
+
+/// Runs a command as one who is signed in, and sees it fail with these words and this hint, send nothing to `host`, and
+/// leave everything as it was.
+fn fails(command: (&[&str], &str, &str), world: &Astronomer, astro: Astro, words: &str, hint: &str) {
+    let (arguments, host, step) = command;
+    let what = format!("{arguments:?} {words}");
+    let ended = json!({"iat": 1_700_000_000, "exp": 1_700_003_600});
+    let token = world.service.access_token(&if arguments == ["auth", "token"] { ended } else { json!({}) });
+    let refresh = world.service.log_in("ada@example.com")["refresh_token"].as_str().unwrap().to_owned();
+    let config = format!(
+        "context: astronomer.io\ncontexts:\n    astronomer_io:\n        domain: astronomer.io\n        \
+         organization: clorg00000000000000000001\n        refreshtoken: {refresh}\n        token: Bearer {token}\n"
+    );
+    world.home.write_config(&config);
+    let Output { stderr, code, .. } = astro.stdin(&token).run(arguments);
+    let told = format!("could not {step}: {host}: {words}\n");
+    assert_eq!(code, Some(1), "{what}: {stderr}");
+    for secret in [&token, &refresh] {
+        assert_eq!(leaked(&stderr, secret), None, "{what}: {stderr}");
+    }
+    assert_eq!(world.paths(), [""; 0], "{what}");
+    assert_eq!(world.service.live_refresh_tokens(), [refresh], "{what}");
+    if arguments == ["logout"] {
+        let warning = "warning: the refresh token stays good until it ends by itself: ";
+        assert!(stderr.contains(&format!("{warning}{told}")), "{what}: {stderr}");
+        assert!(stderr.contains("error: not signed out of astronomer.io completely\n"), "{what}: {stderr}");
+        assert!(!world.home.config().unwrap().contains("token"), "{what}");
+    } else {
+        let before = if arguments == LOGIN { "error: could not sign in to astronomer.io\ncause: " } else { "error: " };
+        assert!(stderr.contains(&format!("{before}{told}hint: {hint}\n")), "{what}: {stderr}");
+        assert_eq!(world.home.config().as_deref(), Some(config.as_str()), "{what}");
+    }
+}
+
+const CHECK_THE_NETWORK: &str = "check the network and, behind a proxy, HTTPS_PROXY; then try again";
+const CHECK_THE_AUTHORITY: &str = "if a proxy of your company inspects TLS, name its certificate in SSL_CERT_FILE";
+
+#[test]
+fn ar_15_tk_10_every_command_tells_of_a_host_that_is_not_right_or_not_reached() {
+    let unaccepted = |why: &str| (format!("its certificate was not accepted: {why}"), CHECK_THE_AUTHORITY);
+    let unreached = |why: &str| (why.to_owned(), CHECK_THE_NETWORK);
+    let table = [
+        (Flaw::SelfSigned, unaccepted("nobody this machine trusts has signed it")),
+        (Flaw::Expired, unaccepted("it has expired")),
+        (Flaw::OtherName, unaccepted("it is for another name")),
+        (Flaw::Refused("403 Forbidden"), unreached("no connection: tunnel error: unsuccessful")),
+        (
+            Flaw::Refused("407 Proxy Authentication Required"),
+            unreached("no connection: tunnel error: proxy authorization required"),
+        ),
+        // What a proxy says of a name that does not resolve.
+        (Flaw::Refused("502 Bad Gateway"), unreached("no connection: tunnel error: unsuccessful")),
+        (Flaw::HungUp, unreached("no connection: tunnel error: unexpected end of file")),
+        (Flaw::ProxySilent, unreached("no answer within 5 seconds")),
+        (Flaw::HostSilent, unreached("no answer within 5 seconds")),
+    ];
+    // All at once, for some take as long as the program waits.
+    thread::scope(|scope| {
+        for (flaw, (words, hint)) in &table {
+            for command in COMMANDS {
+                scope.spawn(move || {
+                    let flawed = |host: &'static str| (host, if host == command.1 { *flaw } else { Flaw::None });
+                    let world = Astronomer::with(&[flawed(API), flawed(AUTH)]);
+                    fails(command, &world, world.astro(), words, hint);
+                    assert_eq!(world.proxy.targets(), [format!("{}:443", command.1)], "{command:?} {flaw:?}");
+                });
+            }
+        }
+    });
+}
+
+#[test]
+fn every_command_tells_of_a_proxy_that_is_not_there() {
+    for command in COMMANDS {
+        let world = Astronomer::new();
+        // Port 1 is nobody's.
+        let astro = world.astro().with("HTTPS_PROXY", "http://127.0.0.1:1");
+        fails(command, &world, astro, "no connection: Connection refused (os error 111)", CHECK_THE_NETWORK);
+    }
+}
+
+/// In a network of its own, where there is no name server to ask, so that nothing real can be reached.
+#[test]
+#[ignore = "needs unshare, and the right to use it"]
+fn every_command_tells_of_a_name_that_does_not_resolve() {
+    for command in COMMANDS {
+        let world = Astronomer::new();
+        let astro = world.astro().without("HTTPS_PROXY").through(&["unshare", "--net", "--map-root-user"]);
+        fails(command, &world, astro, "the host name could not be resolved", CHECK_THE_NETWORK);
+    }
+}
+
 #[test]
 fn a_proxy_that_is_not_there_is_told() {
     // Port 1 is nobody's.
@@ -224,9 +325,7 @@ fn a_proxy_that_is_not_there_is_told() {
     let said = world.refuses_with(
         world.astro().with("HTTPS_PROXY", "http://127.0.0.1:1"),
         1,
-        &format!(
-            "could not fetch the login configuration: {API}: could not connect: Connection refused (os error 111)"
-        ),
+        &format!("could not fetch the login configuration: {API}: no connection: Connection refused (os error 111)"),
     );
     assert!(said.contains("\nhint: check the network and, behind a proxy, HTTPS_PROXY; then try again\n"), "{said}");
 }
@@ -291,7 +390,7 @@ fn no_proxy_is_respected() {
         ("astronomer.io", "the host name could not be resolved"),
         ("example.com, .astronomer.io", "the host name could not be resolved"),
         ("*", "the host name could not be resolved"),
-        ("example.com", "could not connect: "),
+        ("example.com", "no connection: "),
     ] {
         let home = TestHome::new();
         let output = std::process::Command::new("unshare")

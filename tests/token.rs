@@ -200,10 +200,10 @@ fn rf_6_a_login_that_has_ended_sends_to_login_and_to_no_browser() {
     stage.keep_in_config(&Credentials { refresh: Some(RefreshToken::new("v1.revoked")), ..old });
     let before = stage.home.config().unwrap();
     let (code, stdout, stderr) = run(&mut auth_token(&stage));
+    let domain = stage.service.domain();
     let complaint = format!(
-        "error: the login to {} has ended\ncause: the issuer refused with `invalid_grant`: unknown or invalid refresh \
-         token\nhint: run `astro login`\n",
-        stage.service.domain()
+        "error: the login to {domain} has ended\ncause: the issuer refused with `invalid_grant`: unknown or invalid refresh \
+         token\nhint: run `astro login {domain}`\n"
     );
     assert_eq!((code, stdout.as_str(), stderr), (4, "", complaint));
     // Nothing but the worthless refresh token has gone.
@@ -228,7 +228,7 @@ fn on_a_terminal_it_prints_and_fails_just_the_same_and_asks_nothing() {
             let domain = stage.service.domain();
             assert_eq!(code, 4);
             assert!(screen.starts_with(&format!("error: the login to {domain} expired on ")), "{screen}");
-            assert!(screen.ends_with("hint: run `astro login`\r\n"), "{screen}");
+            assert!(screen.ends_with(&format!("hint: run `astro login {domain}`\r\n")), "{screen}");
         }
         assert!(!stage.home.path().join("opened").exists());
         assert_eq!(stage.service.requests(), []);

@@ -93,7 +93,14 @@ pub(super) async fn sign_out(session: &Session<'_>) -> bool {
     for credentials in in_config.iter().chain(in_keychain) {
         tell_of_the_access_token(session, credentials);
     }
+    if let Err(StoreError::Absent { reason }) = loaded {
+        let unseen =
+            format!("there is no keychain here ({reason}); a login that a desktop session keeps in one stays there");
+        // One that was found is the login that was in use here.
+        if nobody { ui.warn(&unseen) } else { ui.say(&unseen) }
+    }
     match (nobody, done) {
+        (true, true) if loaded.is_err() => ui.say(&format!("No login to {} was found here", session.domain)),
         (true, true) => ui.say(&format!("Nobody was signed in to {}", session.domain)),
         (false, true) => ui.success(&format!("Signed out of {}", session.domain)),
         // What remains has been told.
@@ -112,9 +119,7 @@ async fn revoke(session: &Session<'_>, credentials: Option<&Credentials>) -> boo
             true
         }
         Err(failure) => {
-            ui.warn(&format!(
-                "the refresh token could not be revoked, and stays good until it ends by itself: {failure}"
-            ));
+            ui.warn(&format!("the refresh token stays good until it ends by itself: {failure}"));
             false
         }
     }

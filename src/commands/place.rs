@@ -5,7 +5,7 @@ use crate::api::{Organization, Workspace};
 use crate::aside::aside;
 use crate::choice::{self, Choice, Named, labels, listing, named};
 use crate::error::Error;
-use crate::session::Session;
+use crate::session::{self, Session};
 use crate::ui::Ui;
 
 /// Chooses an organization, and asks where nothing else decides. None where nobody can be asked.
@@ -77,9 +77,22 @@ pub(super) async fn write(
 ) -> Result<(), Error> {
     let (config, domain) = (session.config.clone(), session.domain.clone());
     let (organization, workspace) = (organization.clone(), workspace.map(|it| it.id.clone()));
+    let login = match session::environment_token(session.system) {
+        Some(_) => None,
+        None => match session.stored().await {
+            Ok(stored) => Some(stored.credentials),
+            Err(Error::SignedOut { .. }) => None,
+            Err(failure) => return Err(failure),
+        },
+    };
     aside(move || {
         config.edit(|document| {
             document.update_context(&domain, |context| {
+                // Of a person whose login was being replaced, nothing is left to mix with what is chosen now.
+                if let Some(login) = login.filter(|login| !session::is_context_of(context, login)) {
+                    context.user_email = login.email;
+                    context.last_used_workspace = None;
+                }
                 context.organization = Some(organization.id);
                 context.organization_product = Some(organization.product);
                 if workspace.is_some() {

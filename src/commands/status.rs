@@ -14,7 +14,7 @@ use crate::config::Context;
 use crate::credentials::Kind;
 use crate::error::Error;
 use crate::jwt::{JwtError, TokenKind, Unverified};
-use crate::session::{Session, Store, Stored, environment_token};
+use crate::session::{Session, Store, Stored, environment_token, is_context_of};
 use crate::system::System;
 use crate::text::clean;
 use crate::token::AccessToken;
@@ -163,8 +163,8 @@ impl Report {
             }
             (Err(failure), None) => return Err(failure),
         };
-        self.organization.clone_from(&context.organization);
-        self.workspace.clone_from(&context.workspace);
+        self.organization = context.organization.as_deref().map(shown);
+        self.workspace = context.workspace.as_deref().map(shown);
         self.warn_of_files(session, &context);
         match environment {
             Some(token) => self.look_at_environment(session, &context, &token),
@@ -223,24 +223,33 @@ impl Report {
     }
 
     async fn look_at_store(&mut self, session: &Session<'_>, context: Context) -> Result<(), Error> {
-        let domain = || session.domain.to_string();
-        let Some(Stored { store, credentials }) = session.stored().await? else {
-            self.state = State::SignedOut;
-            return Err(Error::SignedOut { domain: domain() });
-        };
+        let stored = session.stored().await.inspect_err(|failure| {
+            if matches!(failure, Error::SignedOut { .. }) {
+                self.state = State::SignedOut;
+            }
+        });
+        let Stored { store, credentials } = stored?;
         self.source = Some(match store {
             Store::Keychain => Source::Keychain,
             Store::Config => Source::Config,
         });
         self.location = Some(session.store_name(store));
         self.kind = Some(credentials.kind);
-        self.account = credentials.email.or(context.user_email);
+        let context = if is_context_of(&context, &credentials) {
+            context
+        } else {
+            (self.organization, self.workspace) = (None, None);
+            Context::default()
+        };
+        self.account = credentials.email.or(context.user_email).as_deref().map(shown);
         self.issued_at = credentials.issued_at;
         self.expires_at = credentials.expires_at;
         self.refreshable = credentials.refresh.is_some();
         self.state = self.state_by_time(session.now());
         match (self.state, self.expires_at) {
-            (State::Expired, Some(at)) => Err(Error::LoginExpired { domain: domain(), at, now: session.now() }),
+            (State::Expired, Some(at)) => {
+                Err(Error::LoginExpired { domain: session.domain.to_string(), at, now: session.now() })
+            }
             _ => Ok(()),
         }
     }
@@ -268,12 +277,17 @@ impl Report {
             })
             .await;
         // The call may have renewed the login, or found that it cannot be renewed any more.
-        if self.source != Some(Source::Environment)
-            && let Ok(Some(Stored { credentials, .. })) = session.stored().await
-        {
-            self.issued_at = credentials.issued_at;
-            self.expires_at = credentials.expires_at;
-            self.refreshable = credentials.refresh.is_some();
+        if self.source != Some(Source::Environment) {
+            match session.stored().await {
+                Ok(Stored { credentials, .. }) => {
+                    self.issued_at = credentials.issued_at;
+                    self.expires_at = credentials.expires_at;
+                    self.refreshable = credentials.refresh.is_some();
+                }
+                Err(Error::SignedOut { .. }) => self.refreshable = false,
+                // What was known stays the best that is known.
+                Err(_) => {}
+            }
         }
         self.state = self.state_by_time(session.now());
         let (outcome, answered_at, result) = match answer {
@@ -300,7 +314,7 @@ impl Report {
     async fn granted_organization(&self, session: &Session<'_>) -> Option<String> {
         let token = match self.source {
             Some(Source::Environment) => environment_token(session.system)?,
-            Some(Source::Keychain | Source::Config) => session.stored().await.ok()??.credentials.access,
+            Some(Source::Keychain | Source::Config) => session.stored().await.ok()?.credentials.access,
             None => return None,
         };
         Grant::of(&Unverified::parse(token.expose()).ok()?).organization
@@ -328,6 +342,11 @@ impl Report {
     }
 }
 
+/// What stands in a store came from elsewhere, and JSON leaves some of what a terminal obeys as it is.
+fn shown(text: &str) -> String {
+    clean(text, 254)
+}
+
 #[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference to the field")]
 fn in_snake_case<S: Serializer>(kind: &Option<Kind>, serializer: S) -> Result<S::Ok, S::Error> {
     let name = kind.map(|kind| match kind {
@@ -350,11 +369,16 @@ fn show(session: &Session<'_>, report: &Report) -> Result<(), Error> {
         (Some(end), false) => format!("{}; not renewed", dated(end)),
         (None, _) => "without an end".to_owned(),
     };
-    let checked = report.check.as_ref().map(|check| match check.outcome {
-        CheckOutcome::Accepted => "the API accepts it",
-        CheckOutcome::Refused => "it is not accepted any more",
-        CheckOutcome::Failed => "the question was not answered",
-    });
+    let checked = match (report.check.as_ref().map(|check| check.outcome), report.source, report.kind) {
+        (Some(CheckOutcome::Accepted), ..) => Some("the API accepts it"),
+        (Some(CheckOutcome::Refused), ..) => Some("it is not accepted any more"),
+        (Some(CheckOutcome::Failed), ..) => Some("the question was not answered"),
+        // What is in the keychain was verified before it was put there. This may be anyone's.
+        (None, Some(Source::Environment | Source::Config), Some(Kind::User)) => {
+            Some("not here; `--check` asks the API")
+        }
+        (None, ..) => None,
+    };
     let accepted = match (report.source, &report.check) {
         // It was accepted when it was stored.
         (Some(Source::Keychain | Source::Config), None) | (_, Some(Check { outcome: CheckOutcome::Accepted, .. })) => {

@@ -4,11 +4,13 @@
 //! new settings and never a half. What can't be read, or can't be kept as it is, is left alone.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
+
+use tempfile::NamedTempFile;
 
 mod document;
 mod tree;
@@ -20,6 +22,16 @@ use crate::domain::Domain;
 /// How long an edit waits for the file, as the Go CLI does.
 const EDIT_WAIT: Duration = Duration::from_secs(10);
 const RETRY_EVERY: Duration = Duration::from_millis(100);
+/// How often a file is put in place, where that may fail for a moment.
+const ATTEMPTS: u32 = 10;
+
+/// No symbolic link is followed.
+#[cfg(unix)]
+#[expect(clippy::cast_possible_wrap, reason = "the flags of open are a C int")]
+const NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+
+/// More than any settings are; the file is shared, and may be anything.
+const LARGEST: u64 = 16 * 1024 * 1024;
 
 /// Names of temporary files start and end so. One that is left over holds what the settings held.
 const TEMPORARY: (&str, &str) = (".config.yaml.", ".tmp");
@@ -30,6 +42,12 @@ pub enum ConfigError {
     /// It is a folder, a pipe or the like.
     #[error("{} is not a file", .0.display())]
     NotAFile(PathBuf),
+    /// The folder of the settings, or one above it, is a file.
+    #[error("{} is not a folder", .0.display())]
+    NotAFolder(PathBuf),
+    /// No settings are that large.
+    #[error("{} is larger than {} MiB", .0.display(), LARGEST / 1024 / 1024)]
+    TooLarge(PathBuf),
     /// A symbolic link to nothing; where the settings are to go is not ours to guess.
     #[error("{} is a link to a file that does not exist", .0.display())]
     DanglingLink(PathBuf),
@@ -74,7 +92,8 @@ impl ConfigError {
     /// What a person can do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::NotAFile(_) => "move it away and try again",
+            Self::NotAFile(_) | Self::TooLarge(_) => "move it away and try again",
+            Self::NotAFolder(_) => "move it away, or set ASTRO_HOME to a folder of your own",
             Self::DanglingLink(_) => "create the file that it points to, or remove the link",
             Self::ForeignOwner(_) => "run the command as its owner, or set ASTRO_HOME to a folder of your own",
             Self::Read { .. } => "check that you may read it",
@@ -121,12 +140,17 @@ impl Config {
     pub fn read(&self) -> Result<Document, ConfigError> {
         let bytes = match fs::metadata(&self.path) {
             Ok(metadata) if !metadata.is_file() => return Err(ConfigError::NotAFile(self.path.clone())),
-            Ok(_) => fs::read(&self.path),
+            Ok(_) => File::open(&self.path).and_then(|file| {
+                let mut bytes = Vec::new();
+                file.take(LARGEST + 1).read_to_end(&mut bytes).map(|_| bytes)
+            }),
             Err(error) => Err(error),
         };
         let bytes = match bytes {
+            Ok(bytes) if bytes.len() as u64 > LARGEST => return Err(ConfigError::TooLarge(self.path.clone())),
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Err(self.folder_error(error)),
             Err(source) => return Err(ConfigError::Read { path: self.path.clone(), source }),
         };
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -141,13 +165,28 @@ impl Config {
     /// Reads the settings under the lock, lets `change` edit them, and replaces the file if anything changed. Waits at
     /// most 10 seconds for the lock.
     pub fn edit<T>(&self, change: impl FnOnce(&mut Document) -> Result<T, DocumentError>) -> Result<T, ConfigError> {
+        self.edit_and(change, put_in_place)
+    }
+
+    /// Does all of an edit but its last step: afterwards it is known that the settings can be edited so, and that there is
+    /// room for it. They stay as they are.
+    pub fn rehearse(&self, change: impl FnOnce(&mut Document) -> Result<(), DocumentError>) -> Result<(), ConfigError> {
+        self.edit_and(change, |edited, _| edited.close())
+    }
+
+    fn edit_and<T>(
+        &self,
+        change: impl FnOnce(&mut Document) -> Result<T, DocumentError>,
+        finish: impl FnOnce(NamedTempFile, &Path) -> io::Result<()>,
+    ) -> Result<T, ConfigError> {
         let _lock = self.lock(self.folder.join("config.yaml.lock"), EDIT_WAIT)?;
-        self.remove_leftovers();
+        let target = self.target();
+        self.remove_leftovers(target.as_deref().ok());
         let mut document = self.read()?;
         let before = document.clone();
         let result = change(&mut document).map_err(|source| self.document_error(source))?;
         if document.as_str() != before.as_str() {
-            self.replace(document.as_str())?;
+            self.write(document.as_str(), &target?, finish)?;
             *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(document);
         }
         Ok(result)
@@ -159,17 +198,22 @@ impl Config {
         self.lock(self.folder.join(format!("{key}.refresh.lock")), wait)
     }
 
-    /// Whether others than the owner may write in the folder of the settings, and so replace them: what to tell the
-    /// person, and how it ends.
+    /// Whether others than the owner may write in the folder of the settings, or in the home around it, and so replace
+    /// them: what to tell the person, and how it ends.
     #[cfg(unix)]
     pub fn writable_by_others(&self) -> Option<String> {
         use std::os::unix::fs::PermissionsExt;
-        let others_may = fs::metadata(&self.folder).is_ok_and(|folder| folder.permissions().mode() & 0o022 != 0);
-        let folder = self.folder.display();
-        others_may.then(|| format!("others may write in {folder}; `chmod go-w {folder}` ends that"))
+        const OTHERS_WRITE: u32 = 0o022;
+        /// Where it is set, everybody may rename and remove what is theirs, and nothing else.
+        const STICKY: u32 = 0o1000;
+        let mode = |folder: &Path| fs::metadata(folder).map_or(0, |folder| folder.permissions().mode());
+        let home = self.folder.parent().filter(|home| mode(home) & STICKY == 0);
+        let open = [Some(self.folder.as_path()), home].into_iter().flatten().find(|it| mode(it) & OTHERS_WRITE != 0)?;
+        let open = open.display();
+        Some(format!("others may write in {open}; `chmod go-w {open}` ends that"))
     }
 
-    /// Whether others than the owner may write in the folder of the settings: here the profile's inherited rules decide.
+    /// Whether others than the owner may write there: here the profile's inherited rules decide.
     #[cfg(not(unix))]
     pub fn writable_by_others(&self) -> Option<String> {
         None
@@ -189,11 +233,19 @@ impl Config {
     }
 
     fn lock(&self, path: PathBuf, wait: Duration) -> Result<Lock, ConfigError> {
-        self.create_folder().map_err(|source| ConfigError::Write { path: self.folder.clone(), source })?;
+        self.create_folder().map_err(|source| self.folder_error(source))?;
+        // Opening a pipe would wait for somebody at its other end.
+        if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(ConfigError::NotAFile(path));
+        }
         let mut options = File::options();
         options.write(true).create(true).truncate(false);
         #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            // Through a link that somebody has put there, a file would come to be wherever it points.
+            options.mode(0o600).custom_flags(NOFOLLOW);
+        }
         let file = options.open(&path).map_err(|source| ConfigError::Write { path: path.clone(), source })?;
         let mut waited = Duration::ZERO;
         loop {
@@ -216,9 +268,9 @@ impl Config {
     }
 
     /// Removes what a program that was killed while it wrote has left. Under the lock no such file is in use.
-    fn remove_leftovers(&self) {
-        let Ok(entries) = fs::read_dir(&self.folder) else { return };
-        for entry in entries.flatten() {
+    fn remove_leftovers(&self, target: Option<&Path>) {
+        let folders = [Some(self.folder.as_path()), target.and_then(Path::parent)];
+        for entry in folders.into_iter().flatten().flat_map(fs::read_dir).flatten().flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
             if name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1) {
@@ -239,28 +291,60 @@ impl Config {
         })
     }
 
-    fn replace(&self, text: &str) -> Result<(), ConfigError> {
-        let target = self.target()?;
+    /// Writes a new file beside `target`, and lets `finish` put it in its place.
+    fn write(
+        &self,
+        text: &str,
+        target: &Path,
+        finish: impl FnOnce(NamedTempFile, &Path) -> io::Result<()>,
+    ) -> Result<(), ConfigError> {
         let folder = target.parent().unwrap_or(&self.folder);
-        let failed = |source| ConfigError::Write { path: target.clone(), source };
+        let failed = |source| ConfigError::Write { path: target.to_owned(), source };
         // Created exclusively, for its owner alone, and removed when dropped.
         let mut file =
             tempfile::Builder::new().prefix(TEMPORARY.0).suffix(TEMPORARY.1).tempfile_in(folder).map_err(failed)?;
         #[cfg(unix)]
-        if !same_owner(file.as_file(), &target).map_err(failed)? {
-            return Err(ConfigError::ForeignOwner(target));
+        if !same_owner(file.as_file(), target).map_err(failed)? {
+            return Err(ConfigError::ForeignOwner(target.to_owned()));
         }
         file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-        file.persist(&target).map_err(|error| failed(error.error))?;
+        finish(file, target).map_err(failed)?;
         // The new name is in place already; some file systems can't sync a folder.
         #[cfg(unix)]
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
         Ok(())
     }
 
+    /// Why there is no folder: in its place, or above it, there may be a file.
+    fn folder_error(&self, source: io::Error) -> ConfigError {
+        match self.folder.ancestors().find(|path| path.is_file()) {
+            Some(file) => ConfigError::NotAFolder(file.to_owned()),
+            None => ConfigError::Write { path: self.folder.clone(), source },
+        }
+    }
+
     fn document_error(&self, source: DocumentError) -> ConfigError {
         ConfigError::Document { path: self.path.clone(), source }
     }
+}
+
+/// Puts a whole new file in the place of `target`.
+fn put_in_place(mut file: NamedTempFile, target: &Path) -> io::Result<()> {
+    for attempt in 1.. {
+        match file.persist(target) {
+            Ok(_) => break,
+            Err(refused) if attempt < ATTEMPTS && may_pass(&refused.error, cfg!(windows)) => file = refused.file,
+            Err(refused) => return Err(refused.error),
+        }
+        sleep(RETRY_EVERY);
+    }
+    Ok(())
+}
+
+/// Whether a file may be put in another's place a moment later. On Windows that is refused (`ERROR_ACCESS_DENIED`,
+/// `ERROR_SHARING_VIOLATION`) while somebody reads the other, be it the Go CLI or one of us.
+fn may_pass(error: &io::Error, windows: bool) -> bool {
+    windows && matches!(error.raw_os_error(), Some(5 | 32))
 }
 
 /// Whether a file that we just created has the owner of `target`, if that exists.

@@ -1,4 +1,5 @@
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::document::Context;
 use super::*;
@@ -327,6 +328,48 @@ fn no_file_reads_as_an_empty_one_and_reading_creates_nothing() {
 }
 
 #[test]
+fn only_windows_refuses_for_a_moment() {
+    for (code, on_windows) in [(5, true), (32, true), (2, false), (13, false), (18, false)] {
+        let error = io::Error::from_raw_os_error(code);
+        assert_eq!((may_pass(&error, true), may_pass(&error, false)), (on_windows, false), "{code}");
+    }
+    assert!(!may_pass(&io::ErrorKind::PermissionDenied.into(), true));
+}
+
+#[test]
+fn rf_10_who_reads_meanwhile_stands_in_nobodys_way_and_sees_one_whole_text_or_another() {
+    let (_home, config) = at_home();
+    let log_out = |document: &mut Document| document.clear_context(&domain("localhost:9000"));
+    let text = || fs::read_to_string(config.path());
+    config.edit(log_in).unwrap();
+    let logged_in = text().unwrap();
+    config.edit(log_out).unwrap();
+    let logged_out = text().unwrap();
+    assert_ne!(logged_in, logged_out);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            let mut seen = 0;
+            while !stop.load(Ordering::SeqCst) {
+                match text() {
+                    Ok(text) => assert!(text == logged_in || text == logged_out, "{text}"),
+                    // Windows may keep the file from being opened while it is replaced.
+                    Err(error) => assert!(may_pass(&error, cfg!(windows)), "{error}"),
+                }
+                seen += 1;
+            }
+            seen
+        });
+        for _ in 0..50 {
+            config.edit(log_in).unwrap();
+            config.edit(log_out).unwrap();
+        }
+        stop.store(true, Ordering::SeqCst);
+        assert!(reading.join().unwrap() > 0);
+    });
+}
+
+#[test]
 fn an_edit_that_changes_nothing_does_not_write() {
     let (_home, config) = at_home();
     config.edit(|_| Ok(())).unwrap();
@@ -416,11 +459,12 @@ mod unix {
         fs::create_dir(home.path().join("dotfiles")).unwrap();
         let target = home.path().join("dotfiles/astro.yaml");
         fs::write(&target, "x: 1\n").unwrap();
+        fs::write(home.path().join("dotfiles/.config.yaml.abc.tmp"), "token: Bearer eyJ").unwrap();
         symlink("../dotfiles/astro.yaml", config.path()).unwrap();
         config.edit(log_in).unwrap();
         assert!(config.path().is_symlink());
         assert_eq!(fs::read_to_string(&target).unwrap(), format!("x: 1\n{LOGGED_IN}"));
-        assert_eq!(fs::read_dir(home.path().join("dotfiles")).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(home.path().join("dotfiles")).unwrap().count(), 1, "the leftover is gone, too");
         assert_eq!(mode(&target), 0o600);
     }
 

@@ -130,6 +130,8 @@ fn classify(error: &Error) -> StoreError {
 
 #[cfg(all(unix, not(target_os = "macos")))]
 mod platform {
+    use std::io::ErrorKind;
+
     use secret_service::blocking::SecretService;
     use secret_service::{EncryptionType, Error};
     use zbus::blocking::{Connection, fdo::DBusProxy};
@@ -155,6 +157,7 @@ mod platform {
             Error::NoResult => Some(absent("no default collection")),
             Error::Prompt if prompt_could_be_shown() => Some(StoreError::Refused),
             Error::Locked | Error::Prompt => Some(StoreError::Locked),
+            Error::PromptDisconnected => Some(StoreError::WentAway),
             Error::Zbus(error) => bus(error),
             Error::ZbusFdo(error) => standard(error),
             _ => None,
@@ -165,12 +168,19 @@ mod platform {
         match error {
             zbus::Error::Address(_) => Some(absent("no session bus")),
             zbus::Error::InputOutput(cause) | zbus::Error::Connection(cause, _) => match cause.kind() {
-                std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => Some(absent("no session bus")),
+                ErrorKind::NotFound | ErrorKind::ConnectionRefused => Some(absent("no session bus")),
+                ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof => {
+                    Some(StoreError::WentAway)
+                }
                 _ => None,
             },
             zbus::Error::MethodError(name, ..) => match name.as_str() {
                 "org.freedesktop.DBus.Error.ServiceUnknown" => Some(absent("no Secret Service")),
                 "org.freedesktop.Secret.Error.IsLocked" => Some(StoreError::Locked),
+                // Of a service that was started anew meanwhile, the last.
+                "org.freedesktop.DBus.Error.NoReply"
+                | "org.freedesktop.DBus.Error.Disconnected"
+                | "org.freedesktop.Secret.Error.NoSession" => Some(StoreError::WentAway),
                 _ => None,
             },
             zbus::Error::FDO(error) => standard(error),
@@ -181,6 +191,7 @@ mod platform {
     fn standard(error: &fdo::Error) -> Option<StoreError> {
         match error {
             fdo::Error::ServiceUnknown(_) => Some(absent("no Secret Service")),
+            fdo::Error::NoReply(_) | fdo::Error::Disconnected(_) => Some(StoreError::WentAway),
             fdo::Error::ZBus(error) => bus(error),
             _ => None,
         }
@@ -207,7 +218,7 @@ mod platform {
 
     #[cfg(test)]
     mod tests {
-        use std::io::{self, ErrorKind};
+        use std::io;
         use std::sync::Arc;
 
         use super::super::tests::failure;
@@ -226,6 +237,9 @@ mod platform {
                 (Error::Zbus(zbus::Error::FDO(Box::new(unknown()))), absent("no Secret Service")),
                 (Error::NoResult, absent("no default collection")),
                 (Error::Locked, StoreError::Locked),
+                (io(ErrorKind::UnexpectedEof), StoreError::WentAway),
+                (Error::ZbusFdo(fdo::Error::NoReply(String::new())), StoreError::WentAway),
+                (Error::PromptDisconnected, StoreError::WentAway),
             ];
             for (error, expected) in table {
                 let shown = error.to_string();
@@ -236,7 +250,7 @@ mod platform {
         #[test]
         fn what_has_no_meaning_of_its_own_is_no_reason_to_fall_back() {
             let denied = zbus::Error::InputOutput(Arc::new(io::Error::from(ErrorKind::PermissionDenied)));
-            for error in [Error::Zbus(denied), Error::Crypto("bad key"), Error::PromptDisconnected] {
+            for error in [Error::Zbus(denied), Error::Crypto("bad key")] {
                 assert!(matches!(failure(error), StoreError::Other(_)));
             }
         }
@@ -258,15 +272,7 @@ mod platform {
     }
 
     pub(super) fn classify(cause: &(dyn StdError + 'static)) -> Option<StoreError> {
-        match cause.downcast_ref::<Error>()?.code() {
-            // errSecNoSuchKeychain
-            -25294 => Some(StoreError::Absent { reason: "no login keychain" }),
-            // errSecInteractionNotAllowed
-            -25308 => Some(StoreError::Locked),
-            // errSecUserCanceled, errSecAuthFailed
-            -128 | -25293 => Some(StoreError::Refused),
-            _ => None,
-        }
+        super::by_os_status(cause.downcast_ref::<Error>()?.code())
     }
 
     #[cfg(test)]
@@ -275,18 +281,24 @@ mod platform {
         use super::*;
 
         #[test]
-        fn the_keychains_errors_are_known_by_code() {
-            let table = [
-                (-25294, StoreError::Absent { reason: "no login keychain" }),
-                (-25308, StoreError::Locked),
-                (-128, StoreError::Refused),
-                (-25293, StoreError::Refused),
-            ];
-            for (code, expected) in table {
-                assert_eq!(failure(Error::from_code(code)), expected, "{code}");
-            }
+        fn the_keychains_errors_are_known_by_type() {
+            assert_eq!(failure(Error::from_code(-25308)), StoreError::Locked);
             assert!(matches!(failure(Error::from_code(-25291)), StoreError::Other(_)));
         }
+    }
+}
+
+/// What a status of macOS's Security framework means here.
+#[cfg(any(target_os = "macos", test))]
+fn by_os_status(code: i32) -> Option<StoreError> {
+    match code {
+        // errSecNoSuchKeychain
+        -25294 => Some(StoreError::Absent { reason: "no login keychain" }),
+        // errSecInteractionNotAllowed
+        -25308 => Some(StoreError::Locked),
+        // errSecUserCanceled, errSecAuthFailed
+        -128 | -25293 => Some(StoreError::Refused),
+        _ => None,
     }
 }
 
@@ -328,6 +340,23 @@ mod tests {
     fn an_error_of_unknown_type_is_told_in_its_own_words_cleaned() {
         let unknown = std::io::Error::other("out of\u{1b}[31m order");
         assert_eq!(failure(unknown), StoreError::Other("out of[31m order".to_owned()));
+    }
+
+    #[test]
+    fn macos_statuses_are_known_by_number() {
+        let table = [
+            (-25294, Some(StoreError::Absent { reason: "no login keychain" })),
+            (-25308, Some(StoreError::Locked)),
+            (-128, Some(StoreError::Refused)),
+            (-25293, Some(StoreError::Refused)),
+            // Not available, no entry, and success, which is none of an error's numbers.
+            (-25291, None),
+            (-25300, None),
+            (0, None),
+        ];
+        for (code, expected) in table {
+            assert_eq!(by_os_status(code), expected, "{code}");
+        }
     }
 
     #[test]

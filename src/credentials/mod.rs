@@ -97,6 +97,9 @@ pub enum StoreError {
     /// No answer within this time. The call may still take effect later.
     #[error("the keychain did not answer within {} seconds", .0.as_secs())]
     TimedOut(Duration),
+    /// The service or the way to it ended during the call, which may have taken effect.
+    #[error("the keychain went away before it answered")]
+    WentAway,
     /// Something is stored, but it is not what was written.
     #[error("the stored credentials are damaged")]
     Damaged,

@@ -17,6 +17,9 @@ use super::StoreError;
 /// How often a reader begins again because a writer was faster.
 const ATTEMPTS: usize = 4;
 
+/// Counted together with the record's: what reads a later head as no head finds a later record there.
+const VERSION: u8 = 1;
+
 /// A keychain's entries: bytes by account name.
 pub(super) trait Entries {
     /// The most bytes that one entry holds; `None` where that is no concern.
@@ -89,7 +92,7 @@ pub(super) fn write(entries: &impl Entries, account: &str, value: &[u8], generat
             for (index, piece) in (0..pieces.count).zip(value.chunks(limit)) {
                 entries.set(&pieces.piece(account, index), piece)?;
             }
-            let head = Head { v: 1, pieces: pieces.clone(), sha256: sha256(value) };
+            let head = Head { v: VERSION, pieces: pieces.clone(), sha256: sha256(value) };
             entries.set(account, &json(&head)?)?;
         }
     }
@@ -146,8 +149,9 @@ fn gather(entries: &impl Entries, account: &str, head: &Head) -> Result<Option<Z
     Ok((sha256(&whole) == head.sha256).then_some(whole))
 }
 
+/// The head, if the entry is one that this version can follow. A later one is no record of this version either.
 fn parse(value: &[u8]) -> Option<Head> {
-    serde_json::from_slice(value).ok()
+    serde_json::from_slice(value).ok().filter(|head: &Head| head.v == VERSION)
 }
 
 fn journal(account: &str) -> String {
@@ -268,6 +272,18 @@ mod tests {
         assert_eq!(entries.names(), ["astronomer.io"]);
     }
 
+    /// Windows' limit, and tokens as long as Astro's with many permissions in them.
+    #[test]
+    fn a_login_of_three_pieces_comes_back_as_it_was() {
+        use super::super::record::{decode, encode, tests::credentials};
+        use crate::token::AccessToken;
+        let long = super::super::Credentials { access: AccessToken::new("x".repeat(5000)), ..credentials() };
+        let entries = Memory::with_limit(2560);
+        write(&entries, ACCOUNT, &encode(&long).unwrap(), "g1").unwrap();
+        assert_eq!(entries.names().len(), 1 + 3);
+        assert_eq!(decode(&held(&entries).unwrap().unwrap()).unwrap(), long);
+    }
+
     #[test]
     fn a_missing_or_altered_piece_is_damage_that_can_be_erased() {
         let spoils: [fn(&Memory); 4] = [
@@ -284,6 +300,17 @@ mod tests {
             assert_eq!(erase(&entries, ACCOUNT), Ok(true));
             assert_eq!(entries.names(), Vec::<String>::new());
         }
+    }
+
+    #[test]
+    fn a_later_head_is_left_to_who_knows_the_versions_of_records() {
+        let entries = Memory::with_limit(200);
+        write(&entries, ACCOUNT, &[7; 600], "g1").unwrap();
+        let later = String::from_utf8(entries.get(ACCOUNT).unwrap().unwrap().to_vec()).unwrap();
+        let later = later.replacen("{\"v\":1,", "{\"v\":2,", 1);
+        entries.set(ACCOUNT, later.as_bytes()).unwrap();
+        assert_eq!(held(&entries), Ok(Some(later.clone().into_bytes())));
+        assert_eq!(super::super::record::decode(later.as_bytes()), Err(StoreError::NewerFormat));
     }
 
     #[test]
@@ -310,16 +337,18 @@ mod tests {
         fn rf_2_an_interrupted_write_leaves_the_old_or_the_new_value(
             limit in 200_usize..400,
             sizes in prop::array::uniform4(prop::option::of(0_usize..1500)),
-            lives in prop::array::uniform2(0_usize..24),
+            lives in prop::array::uniform2(0_usize..32),
         ) {
             let entries = Memory::with_limit(limit);
             let [first, second, third, last] = sizes;
-            // `None` erases, anything else writes that many bytes of its own kind.
-            let apply = |size: Option<usize>, kind: u8| match size {
-                Some(size) => write(&entries, ACCOUNT, &vec![kind; size], &format!("g{kind}")),
+            // `None` erases, anything else writes that many bytes of its own kind, no two neighbours the same.
+            let value = |size: Option<usize>, kind: u8| {
+                size.map(|size| (0..=u8::MAX).cycle().take(size).map(|byte| byte ^ kind).collect::<Vec<u8>>())
+            };
+            let apply = |size: Option<usize>, kind: u8| match value(size, kind) {
+                Some(value) => write(&entries, ACCOUNT, &value, &format!("g{kind}")),
                 None => erase(&entries, ACCOUNT).map(drop),
             };
-            let value = |size: Option<usize>, kind: u8| size.map(|size| vec![kind; size]);
             prop_assert!(apply(first, 1).is_ok());
             let mut possible = vec![value(first, 1)];
             for (size, kind, life) in [(second, 2, lives[0]), (third, 3, lives[1])] {

@@ -90,7 +90,7 @@ pub enum JwtError {
     /// Another client asked for the ID token (OpenID Connect Core section 3.1.3.7, step 5).
     #[error("the ID token was given to another client, `{}`", clean(.0, 100))]
     WrongParty(String),
-    /// The ID token does not repeat the `nonce` of this login.
+    /// The ID token does not repeat the `nonce` of this login, or is older than it.
     #[error("the ID token belongs to another login")]
     Nonce,
     /// The ID token was made together with another access token.

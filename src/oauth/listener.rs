@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -21,10 +21,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{self, AbortHandle};
-use tokio::time;
+use tokio::time::{self, Instant};
 
 use super::authorization::{CALLBACK_PATH, RedirectUri};
 use super::callback::{AuthorizationCode, CallbackError, ExpectedResponse, Verdict, parse};
@@ -36,9 +36,17 @@ const REQUEST_BOUND: Duration = Duration::from_secs(10);
 const REQUEST_LIMIT: usize = 16 * 1024;
 /// How long a finished login waits for its page to be taken.
 const REPLY_BOUND: Duration = Duration::from_secs(2);
-/// The pause after a connection could not be accepted, as when the process has too many files open.
+/// The pause after a connection could not be accepted although none is open that could give way.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-const MOST_CONNECTIONS: usize = 32;
+/// How many connections are open at once. Some systems let a process have 256 files, and the login needs its own.
+const MOST_CONNECTIONS: usize = 128;
+/// How many connections may wait to be accepted, as far as the operating system agrees.
+const QUEUE: u32 = 1024;
+/// How long a connection is open at least before it gives way to others. In a crowd of 200 that always comes again, the
+/// last to come waits for two of these.
+const GRACE: Duration = Duration::from_millis(20);
+/// How soon it is looked whether a connection has ended by itself meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// How many ports are tried when any will do, since one that is free in one family may be taken in the other.
 const PORT_ATTEMPTS: usize = 16;
 /// The first byte of a TLS handshake (RFC 8446 section 5.1): a browser that turned `http` into `https`.
@@ -72,26 +80,26 @@ impl CallbackListener {
     /// Takes `port` on 127.0.0.1 and on `::1`, as far as this machine has both; 0 stands for any free port.
     ///
     /// Both addresses are bound by themselves, so no other program gets what a browser sends to either of them. Linux
-    /// refuses the bind as soon as anyone listens there, be it through a wildcard address: `SO_REUSEADDR`, which tokio
-    /// sets on Unix, only lets a port be taken whose old connections are still fading. Where a wildcard listener is
+    /// refuses the bind as soon as anyone listens there, be it through a wildcard address: `SO_REUSEADDR`, which is
+    /// set on Unix, only lets a port be taken whose old connections are still fading. Where a wildcard listener is
     /// tolerated (BSD, macOS, Windows), the exact address wins. `SO_REUSEPORT` is not set. Windows'
     /// `SO_EXCLUSIVEADDRUSE` cannot be set without unsafe code: there, another program of the same person could
-    /// take the port from us on purpose.
-    pub async fn bind(port: u16) -> Result<Self, ListenError> {
+    /// take the port from us on purpose. Must be called within a tokio runtime.
+    pub fn bind(port: u16) -> Result<Self, ListenError> {
         let mut attempts = if port == 0 { PORT_ATTEMPTS } else { 1 };
         loop {
             attempts -= 1;
-            match Self::bind_both(port).await {
+            match Self::bind_both(port) {
                 Err(ListenError::PortTaken(_)) if attempts > 0 => {}
                 outcome => return outcome,
             }
         }
     }
 
-    async fn bind_both(port: u16) -> Result<Self, ListenError> {
-        let v4 = bind_one(Ipv4Addr::LOCALHOST.into(), port).await?;
+    fn bind_both(port: u16) -> Result<Self, ListenError> {
+        let v4 = bind_one(Ipv4Addr::LOCALHOST.into(), port)?;
         let port = v4.as_ref().map_or(Ok(port), local_port)?;
-        let v6 = bind_one(Ipv6Addr::LOCALHOST.into(), port).await?;
+        let v6 = bind_one(Ipv6Addr::LOCALHOST.into(), port)?;
         let port = v6.as_ref().map_or(Ok(port), local_port)?;
         if v4.is_none() && v6.is_none() {
             return Err(ListenError::Bind { port, source: io::ErrorKind::AddrNotAvailable.into() });
@@ -119,17 +127,52 @@ impl CallbackListener {
 }
 
 /// Binds one address. A family that this machine does not have is `None`.
-async fn bind_one(address: IpAddr, port: u16) -> Result<Option<TcpListener>, ListenError> {
-    match TcpListener::bind((address, port)).await {
+fn bind_one(address: IpAddr, port: u16) -> Result<Option<TcpListener>, ListenError> {
+    match listen((address, port).into()) {
         Ok(listener) => Ok(Some(listener)),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(ListenError::PortTaken(port)),
-        // On Windows also the answer where another program holds the port exclusively.
-        Err(source) if source.kind() == io::ErrorKind::PermissionDenied => Err(ListenError::Bind { port, source }),
-        Err(error) => {
-            tracing::debug!(%address, %error, "no such address family");
-            Ok(None)
-        }
+        Err(error) => match refusal(error.kind(), cfg!(windows)) {
+            Refusal::Taken => Err(ListenError::PortTaken(port)),
+            Refusal::Forbidden => Err(ListenError::Bind { port, source: error }),
+            Refusal::NoFamily => {
+                tracing::debug!(%address, %error, "no such address family");
+                Ok(None)
+            }
+        },
     }
+}
+
+/// Why an address could not be bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    Taken,
+    Forbidden,
+    NoFamily,
+}
+
+/// Windows has two answers for a port that somebody else has: the usual one, and that of missing rights (`WSAEACCES`)
+/// where it is held exclusively, or kept for somebody.
+fn refusal(kind: io::ErrorKind, windows: bool) -> Refusal {
+    match kind {
+        io::ErrorKind::AddrInUse => Refusal::Taken,
+        io::ErrorKind::PermissionDenied if windows => Refusal::Taken,
+        io::ErrorKind::PermissionDenied => Refusal::Forbidden,
+        _ => Refusal::NoFamily,
+    }
+}
+
+/// The command that tells which program has a port.
+pub fn who_has(port: u16) -> String {
+    if cfg!(windows) { format!("netstat -ano | findstr :{port}") } else { format!("lsof -i :{port}") }
+}
+
+/// As `TcpListener::bind` does it, with more room in the queue: the 128 that it asks for are soon filled, and whoever comes
+/// then is heard a second later at the earliest.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(QUEUE)
 }
 
 fn local_port(listener: &TcpListener) -> Result<u16, ListenError> {
@@ -207,32 +250,60 @@ struct Attempt {
 
 /// The open connections, oldest first. Dropped, they are closed, except for the one that waits for its reply.
 struct Connections {
-    open: VecDeque<AbortHandle>,
+    open: VecDeque<Connection>,
     attempt: Arc<Attempt>,
 }
 
+struct Connection {
+    task: AbortHandle,
+    since: Instant,
+}
+
 impl Connections {
-    /// Adds a connection; the oldest gives way where there are too many. Nobody is refused: silent connections come in
-    /// crowds (browsers open them in advance), and the last to come is most likely the one that matters.
-    fn add(&mut self, connection: AbortHandle) {
-        self.open.retain(|open| !open.is_finished());
-        if self.open.len() >= MOST_CONNECTIONS
-            && let Some(oldest) = self.open.iter().position(|open| self.may_be_closed(open))
-            && let Some(oldest) = self.open.remove(oldest)
-        {
-            oldest.abort();
-        }
-        self.open.push_back(connection);
+    /// Adds a connection. Where there are too many, returns only when the oldest has given way. Nobody is refused: silent
+    /// connections come in crowds (browsers open them in advance), and the last to come is most likely the one that matters.
+    async fn add(&mut self, task: AbortHandle) {
+        self.open.push_back(Connection { task, since: Instant::now() });
+        while self.count() > MOST_CONNECTIONS && self.give_way().await {}
     }
 
-    fn may_be_closed(&self, connection: &AbortHandle) -> bool {
-        self.attempt.claimed_by.get() != Some(&connection.id())
+    fn count(&mut self) -> usize {
+        self.open.retain(|open| !open.task.is_finished());
+        self.open.len()
+    }
+
+    /// Closes the oldest connection, if there is one that may be closed, but not before its grace is over: else a crowd that
+    /// comes between a browser's connecting and its asking would push it out. Until then it returns now and then, since
+    /// another may have ended by itself. Those who come meanwhile wait in the operating system's queue, which costs us
+    /// nothing, and what they say waits with them.
+    async fn give_way(&mut self) -> bool {
+        let Some(oldest) = self.oldest() else { return false };
+        let (id, since) = (oldest.task.id(), oldest.since);
+        let due = since + GRACE;
+        time::sleep_until(due.min(Instant::now() + LOOK_AGAIN)).await;
+        // However late it is: what a connection has said by now is looked at first. It may be the one that matters.
+        task::yield_now().await;
+        if Instant::now() >= due
+            && let Some(oldest) = self.oldest().filter(|oldest| oldest.task.id() == id)
+        {
+            oldest.task.abort();
+            self.open.retain(|open| open.task.id() != id);
+        }
+        true
+    }
+
+    fn oldest(&self) -> Option<&Connection> {
+        self.open.iter().find(|open| self.may_be_closed(open))
+    }
+
+    fn may_be_closed(&self, connection: &Connection) -> bool {
+        self.attempt.claimed_by.get() != Some(&connection.task.id())
     }
 }
 
 impl Drop for Connections {
     fn drop(&mut self) {
-        self.open.iter().filter(|open| self.may_be_closed(open)).for_each(AbortHandle::abort);
+        self.open.iter().filter(|open| self.may_be_closed(open)).for_each(|open| open.task.abort());
     }
 }
 
@@ -244,10 +315,15 @@ async fn accept(v4: Option<TcpListener>, v6: Option<TcpListener>, attempt: Arc<A
             accepted = accept_one(v6.as_ref()) => accepted,
         };
         match accepted {
-            Ok(stream) => connections.add(task::spawn(serve(stream, Arc::clone(&attempt))).abort_handle()),
+            Ok(stream) => connections.add(task::spawn(serve(stream, Arc::clone(&attempt))).abort_handle()).await,
+            // It has gone while it waited.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::debug!(%error, "could not accept a connection");
-                time::sleep(ACCEPT_PAUSE).await;
+                // Too many files are open, most likely, and these connections are many of them.
+                if connections.count() == 0 || !connections.give_way().await {
+                    time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
     }
@@ -287,6 +363,8 @@ async fn serve(stream: TcpStream, attempt: Arc<Attempt>) {
         .header_read_timeout(REQUEST_BOUND)
         .max_buf_size(REQUEST_LIMIT)
         .keep_alive(false)
+        // A browser that has gone has still brought what it sent; else it would be chance whether that counts.
+        .half_close(true)
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
         tracing::debug!(%error, "a connection to the callback port failed");
@@ -397,5 +475,31 @@ impl From<Page> for Response<Full<Bytes>> {
             response.headers_mut().insert(name, header::HeaderValue::from_static(value));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lb_3_a_port_that_another_has_is_known_in_the_words_of_each_system() {
+        let table = [
+            (io::ErrorKind::AddrInUse, Refusal::Taken, Refusal::Taken),
+            (io::ErrorKind::PermissionDenied, Refusal::Forbidden, Refusal::Taken),
+            (io::ErrorKind::AddrNotAvailable, Refusal::NoFamily, Refusal::NoFamily),
+            (io::ErrorKind::Unsupported, Refusal::NoFamily, Refusal::NoFamily),
+        ];
+        for (kind, elsewhere, on_windows) in table {
+            assert_eq!((refusal(kind, false), refusal(kind, true)), (elsewhere, on_windows), "{kind}");
+        }
+    }
+
+    /// The numbers are Windows' own, and what the standard library makes of them is what the table above goes by.
+    #[cfg(windows)]
+    #[test]
+    fn lb_3_windows_numbers_are_of_these_kinds() {
+        assert_eq!(io::Error::from_raw_os_error(10048).kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(io::Error::from_raw_os_error(10013).kind(), io::ErrorKind::PermissionDenied);
     }
 }

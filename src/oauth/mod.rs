@@ -31,6 +31,6 @@ pub use callback::{
     AuthorizationCode, CallbackError, ErrorResponse, ExpectedResponse, Stranger, Verdict, parse_pasted,
 };
 pub use issuer::{AuthConfig, AuthFlow, Issuer, IssuerError, Metadata, Refusal, UserInfo};
-pub use listener::{Callback, CallbackListener, Callbacks, Event, ListenError, Reply};
+pub use listener::{Callback, CallbackListener, Callbacks, Event, ListenError, Reply, who_has};
 pub use pkce::{Nonce, PkceChallenge, PkceVerifier, Random, RandomError, State};
 pub use token_endpoint::{ErrorCode, TokenEndpointError, TokenError, TokenResponse};

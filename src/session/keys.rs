@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::http::{Freshness, Http};
 use crate::jwt::{Claims, Jwks, JwtError};
-use crate::oauth::Issuer;
+use crate::oauth::{Issuer, IssuerError};
 
 /// The key set of this login's issuer.
 pub struct Keys<'a> {
@@ -16,7 +16,7 @@ pub struct Keys<'a> {
 impl<'a> Keys<'a> {
     /// Fetches the key set.
     pub async fn fetch(http: &'a Http, issuer: &Issuer) -> Result<Self, Error> {
-        let jwks = read(http, issuer, Freshness::Kept).await?;
+        let jwks = fetch(http, issuer, Freshness::Kept).await?;
         Ok(Self { http, issuer: issuer.clone(), jwks, fetched_again: false })
     }
 
@@ -26,7 +26,7 @@ impl<'a> Keys<'a> {
             Err(JwtError::UnknownKey) if !self.fetched_again => {
                 tracing::info!("the token names an unknown key; fetching the keys again");
                 self.fetched_again = true;
-                self.jwks = read(self.http, &self.issuer, Freshness::New).await?;
+                self.jwks = fetch(self.http, &self.issuer, Freshness::New).await?;
                 Ok(check(&self.jwks)?)
             }
             outcome => Ok(outcome?),
@@ -34,8 +34,9 @@ impl<'a> Keys<'a> {
     }
 }
 
-async fn read(http: &Http, issuer: &Issuer, freshness: Freshness) -> Result<Jwks, Error> {
-    let answer = issuer.fetch_keys(http, freshness).await?;
+/// What goes wrong here is the issuer's: no credentials are shown, so even a 401 refuses nobody.
+async fn fetch(http: &Http, issuer: &Issuer, freshness: Freshness) -> Result<Jwks, Error> {
+    let answer = issuer.fetch_keys(http, freshness).await.map_err(IssuerError::from)?;
     let jwks = Jwks::parse(answer.body())?;
     answer.keep();
     Ok(jwks)

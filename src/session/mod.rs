@@ -13,15 +13,16 @@ use jiff::Timestamp;
 
 use crate::api::{ApiClient, ListError};
 use crate::aside::aside;
-use crate::config::{Config, ConfigError, Context, Lock};
+use crate::config::{Config, ConfigError, Context, Document, Lock};
 use crate::credentials::{self, CredentialStore, Credentials, Kind, StoreError};
 use crate::domain::{self, Domain};
+use crate::environment::API_TOKEN;
 use crate::error::Error;
 use crate::jwt::{TokenKind, Unverified};
 use crate::oauth::{AuthConfig, Issuer};
 use crate::system::System;
 use crate::text::clean;
-use crate::token::AccessToken;
+use crate::token::{AccessToken, RefreshToken};
 
 pub use keys::Keys;
 pub use refresh::{Access, earlier};
@@ -78,14 +79,17 @@ impl<'a> Session<'a> {
         Ok(self.config.read()?.context(&self.domain).unwrap_or_default())
     }
 
-    /// The login that is kept for the domain, wherever it is.
-    pub async fn stored(&self) -> Result<Option<Stored>, Error> {
+    /// The login that is kept for the domain, wherever it is. Where there is none, [`Error::SignedOut`] tells, and with it
+    /// that there was no keychain to look into: another session of the same person, at the desktop, may have one.
+    pub async fn stored(&self) -> Result<Stored, Error> {
         if let Some(credentials) = plaintext(&self.context()?) {
-            return Ok(Some(Stored { store: Store::Config, credentials }));
+            return Ok(Stored { store: Store::Config, credentials });
         }
+        let signed_out = |unseen| Error::SignedOut { domain: self.domain.to_string(), unseen };
         match self.keychain(|store, domain| store.load(domain)).await {
-            Ok(found) => Ok(found.map(|credentials| Stored { store: Store::Keychain, credentials })),
-            Err(StoreError::Absent { .. }) => Ok(None),
+            Ok(Some(credentials)) => Ok(Stored { store: Store::Keychain, credentials }),
+            Ok(None) => Err(signed_out(None)),
+            Err(absent @ StoreError::Absent { .. }) => Err(signed_out(Some(absent))),
             Err(failure) => Err(failure.into()),
         }
     }
@@ -113,14 +117,19 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Writes `credentials` in the place of those that were found there, in the same store and in its format.
+    /// Writes `credentials` in the place of those that were found there, in the same store and in its format; with none,
+    /// the place is empty afterwards.
     ///
     /// Who changes config.yaml without our lock, as the Go CLI does, keeps what they wrote: then nothing is written, and
     /// the answer is `false`. The keychain's entries are changed by nobody but us.
-    async fn replace(&self, found: &Stored, credentials: Credentials) -> Result<bool, Error> {
+    async fn replace(&self, found: &Stored, credentials: Option<Credentials>) -> Result<bool, Error> {
         match found.store {
             Store::Keychain => {
-                self.keychain(move |store, domain| store.save(domain, &credentials)).await?;
+                let replaced = self.keychain(move |store, domain| match &credentials {
+                    Some(credentials) => store.save(domain, credentials),
+                    None => store.delete(domain).map(drop),
+                });
+                replaced.await?;
                 Ok(true)
             }
             Store::Config => {
@@ -130,7 +139,10 @@ impl<'a> Session<'a> {
                     config.edit(|document| {
                         let is_there = document.context(&domain).is_some_and(|it| it.refresh_token == refresh);
                         if is_there {
-                            document.update_context(&domain, |context| put(context, credentials))?;
+                            document.update_context(&domain, |context| match credentials {
+                                Some(credentials) => put(context, credentials),
+                                None => empty(context),
+                            })?;
                         }
                         Ok(is_there)
                     })
@@ -138,6 +150,22 @@ impl<'a> Session<'a> {
                 Ok(replaced.await??)
             }
         }
+    }
+
+    /// Sees that what comes in the place of `found` can be written there, before anything is spent for it. A keychain that
+    /// has just been read is open.
+    async fn rehearse(&self, found: &Stored) -> Result<(), Error> {
+        if found.store == Store::Config {
+            let (config, domain, old) = (self.config.clone(), self.domain.clone(), found.credentials.clone());
+            // Somewhat longer than what is there, and no secret.
+            let like = |text: &str| "x".repeat(text.len() + 1024);
+            let (access, refresh) = (like(old.access.expose()), old.refresh.as_ref().map(|it| like(it.expose())));
+            let sample =
+                Credentials { access: AccessToken::new(access), refresh: refresh.map(RefreshToken::new), ..old };
+            let edit = move |document: &mut Document| document.update_context(&domain, |context| put(context, sample));
+            aside(move || config.rehearse(edit)).await??;
+        }
+        Ok(())
     }
 
     /// Tells the issuer that the refresh token of these credentials is no longer in use (RFC 7009). Without one there is
@@ -227,6 +255,17 @@ pub fn plaintext(context: &Context) -> Option<Credentials> {
     Some(credentials)
 }
 
+/// Whether the person and the place in `context` are those of this login. Where they aren't, somebody else's login was
+/// being replaced in the keychain, and the program was ended before it came to config.yaml.
+pub fn is_context_of(context: &Context, login: &Credentials) -> bool {
+    match (&context.user_email, &login.email) {
+        (Some(context), Some(login)) => context.trim().to_lowercase() == login.trim().to_lowercase(),
+        // An API token is nobody's, so it is not that person's.
+        (Some(_), None) => login.kind == Kind::User,
+        (None, _) => true,
+    }
+}
+
 /// Puts credentials into the Go CLI's fields; the other fields stay.
 pub fn put(context: &mut Context, credentials: Credentials) {
     context.token = Some(credentials.access);
@@ -243,7 +282,7 @@ pub fn empty(context: &mut Context) {
 
 /// The Astro API token of the environment, which wins over any login and is never kept.
 pub fn environment_token(system: &System) -> Option<AccessToken> {
-    let text = system.environment.get("ASTRO_API_TOKEN")?;
+    let text = system.environment.get(API_TOKEN)?;
     Some(AccessToken::new(bare(text))).filter(|token| !token.expose().is_empty())
 }
 

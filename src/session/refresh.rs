@@ -1,7 +1,7 @@
 //! A token that is valid now, refreshed if need be: once, whoever else asks for it at the same time.
 //!
 //! A refresh token may be worth one use only, and a second use may cost the person the login (RFC 9700 section 4.14.2).
-//! So the order is: lock, read again, spend only if still needed, verify, store, and hand out last.
+//! So the order is: lock, read again, see that there is room, spend only if still needed, verify, store, and hand out last.
 
 use std::time::Duration;
 
@@ -12,13 +12,16 @@ use super::{Keys, Session, Stored, environment_token};
 use crate::credentials::{Credentials, Kind};
 use crate::error::Error;
 use crate::http::{Fault, HttpError};
-use crate::jwt::{ExpectedAccess, ExpectedId, verify_access_token, verify_id_token};
-use crate::oauth::{AuthConfig, ErrorCode, Issuer, TokenEndpointError, TokenError, TokenResponse};
+use crate::jwt::{ExpectedAccess, ExpectedId, JwtError, verify_access_token, verify_id_token};
+use crate::oauth::{AuthConfig, ErrorCode, Issuer, IssuerError, TokenEndpointError, TokenError, TokenResponse};
+use crate::system::Granted;
 use crate::text::clean;
 use crate::token::{AccessToken, RefreshToken};
 
 /// A token that ends sooner than this is refreshed before it is used.
 const STALE_WITHIN: SignedDuration = SignedDuration::from_mins(5);
+/// The clocks of an issuer's own servers differ by no more.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(60);
 /// How often a refresh is tried in all.
 const ATTEMPTS: u32 = 3;
 /// The first pause between two attempts; each further one is twice as long.
@@ -82,8 +85,7 @@ impl Session<'_> {
     /// The login that is kept. One that another domain's issuer made is not used for anything: neither its refresh token
     /// nor its access token is for the servers of this domain (RFC 9700 section 4.14).
     async fn login(&self) -> Result<Stored, Error> {
-        let domain = self.domain.to_string();
-        let Some(stored) = self.stored().await? else { return Err(Error::SignedOut { domain }) };
+        let (stored, domain) = (self.stored().await?, self.domain.to_string());
         let Credentials { kind, issuer, .. } = &stored.credentials;
         match kind {
             Kind::User if Issuer::parse(issuer, &self.domain).is_err() => {
@@ -118,10 +120,17 @@ impl Session<'_> {
         }
         let Some(refresh) = &stored.credentials.refresh else { return self.as_it_is(stored, reason) };
         let auth = self.auth_of(&stored.credentials)?;
+        if let Err(failure) = self.rehearse(&stored).await {
+            return self.make_do_with(stored, reason, failure);
+        }
         match self.exchange(&auth, refresh).await {
             Ok((_storing, keys, response)) => self.keep(stored, reason, &auth, keys, response).await,
             Err(Error::Token(TokenEndpointError::Refused(refused))) if refused.code == ErrorCode::InvalidGrant => {
                 self.end(stored, refused).await
+            }
+            // The issuer's word alone would not say what it was about.
+            Err(Error::Token(TokenEndpointError::Refused(refused))) => {
+                self.make_do_with(stored, reason, Error::NotRenewed { domain: self.domain.to_string(), refused })
             }
             Err(failure) => self.make_do_with(stored, reason, failure),
         }
@@ -153,7 +162,7 @@ impl Session<'_> {
         &self,
         auth: &AuthConfig,
         refresh: &RefreshToken,
-    ) -> Result<(MutexGuard<'_, ()>, Keys<'_>, TokenResponse), Error> {
+    ) -> Result<(MutexGuard<'_, Option<Granted>>, Keys<'_>, TokenResponse), Error> {
         let http = &self.system.http;
         // Without the keys nothing could be verified, and the refresh token would be spent for nothing.
         let keys = self.persist(async || Keys::fetch(http, &auth.issuer).await).await?;
@@ -175,7 +184,7 @@ impl Session<'_> {
         match self.verify(auth, &mut keys, &stored.credentials, response).await {
             Ok(verified) => {
                 let credentials = Credentials { refresh, ..verified };
-                if self.replace(&stored, credentials.clone()).await? {
+                if self.replace(&stored, Some(credentials.clone())).await? {
                     return Ok(Stored { store: stored.store, credentials });
                 }
                 // The person has signed in or out meanwhile, and means that.
@@ -184,16 +193,18 @@ impl Session<'_> {
             Err(refused) => {
                 // The old refresh token is spent: without the new one the login would be lost over a bad answer.
                 let kept = Credentials { refresh, ..stored.credentials.clone() };
-                self.replace(&stored, kept).await?;
+                self.replace(&stored, Some(kept)).await?;
                 self.make_do_with(stored, reason, refused)
             }
         }
     }
 
     /// Takes a refresh token that the issuer has called worthless out of the store, so that nobody tries it again. The rest
-    /// stays, to tell whose login it was and when it ended.
+    /// stays, to tell whose login it was and when it ended; but not an access token that would outlive the login.
     async fn end(&self, stored: Stored, refused: TokenError) -> Result<Stored, Error> {
-        self.replace(&stored, Credentials { refresh: None, ..stored.credentials.clone() }).await?;
+        let rest = Credentials { refresh: None, ..stored.credentials.clone() };
+        let rest = Some(rest).filter(|rest| !ends_after(rest, self.now()));
+        self.replace(&stored, rest).await?;
         match self.login().await {
             Ok(other) if self.supersedes(&other, &stored) => Ok(other),
             Ok(_) | Err(_) => Err(Error::LoginEnded { domain: self.domain.to_string(), refused }),
@@ -216,7 +227,13 @@ impl Session<'_> {
         if let Some(id_token) = &response.id_token {
             let access_token = &response.access_token;
             let expected = ExpectedId { issuer, client_id, nonce: None, organization: None, access_token };
-            subjects.push(keys.verify(|jwks| verify_id_token(id_token, jwks, &expected, now)).await?.subject);
+            let identity = keys.verify(|jwks| verify_id_token(id_token, jwks, &expected, now)).await?;
+            // It is to be a new one (the same section); an old one is older than what it would renew.
+            let renewed = old.issued_at.zip(identity.issued_at);
+            if renewed.is_some_and(|(old, new)| old.duration_since(new) > CLOCKS_DIFFER) {
+                return Err(JwtError::Nonce.into());
+            }
+            subjects.push(identity.subject);
         }
         if subjects.iter().any(|subject| *subject != old.sub) {
             return Err(Error::OtherSubject);
@@ -275,21 +292,20 @@ fn pause(failure: &Error, attempts: u32, repeated: &mut bool) -> Option<Duration
         Error::Token(TokenEndpointError::Refused(refused)) if refused.may_pass() => {
             (refused.status >= 500, refused.retry_after)
         }
-        Error::Http(HttpError { fault, .. }) | Error::Token(TokenEndpointError::Http(HttpError { fault, .. })) => {
-            match fault {
-                Fault::Dns | Fault::Connect(_) => (false, None),
-                Fault::Timeout(_) | Fault::Interrupted => (true, None),
-                Fault::Status { status: 429, retry_after, .. } => (false, *retry_after),
-                Fault::Status { status: 500..=599, retry_after, .. } => (true, *retry_after),
-                Fault::NotHttps
-                | Fault::Setup(_)
-                | Fault::Certificate(_)
-                | Fault::TooLarge { .. }
-                | Fault::Redirect { .. }
-                | Fault::Status { .. }
-                | Fault::NotUnderstood => return None,
-            }
-        }
+        Error::Issuer(IssuerError::Http(HttpError { fault, .. }))
+        | Error::Token(TokenEndpointError::Http(HttpError { fault, .. })) => match fault {
+            Fault::Dns | Fault::Connect(_) => (false, None),
+            Fault::Timeout(_) | Fault::Interrupted => (true, None),
+            Fault::Status { status: 429, retry_after, .. } => (false, *retry_after),
+            Fault::Status { status: 500..=599, retry_after, .. } => (true, *retry_after),
+            Fault::NotHttps
+            | Fault::Setup(_)
+            | Fault::Certificate(_)
+            | Fault::TooLarge { .. }
+            | Fault::Redirect { .. }
+            | Fault::Status { .. }
+            | Fault::NotUnderstood => return None,
+        },
         _ => return None,
     };
     if attempts >= ATTEMPTS || (may_have_acted && std::mem::replace(repeated, true)) {

@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::iter;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -13,8 +14,10 @@ use std::time::{Duration, Instant};
 
 use crate::support::TestHome;
 
+pub const BINARY: &str = env!("CARGO_BIN_EXE_astro");
+
 /// What a run takes at most.
-const BOUND: Duration = Duration::from_secs(30);
+const BOUND: Duration = Duration::from_secs(60);
 
 /// How a run ended.
 #[must_use]
@@ -31,12 +34,13 @@ pub struct Astro {
     environment: Vec<(OsString, OsString)>,
     stdin: Option<String>,
     stdout: Option<Stdio>,
+    words: Vec<OsString>,
 }
 
 impl Astro {
     /// With `home` as its home directory, 80 columns, universal time, no keychain, and no way to anything of this machine.
     pub fn at(home: &TestHome) -> Self {
-        let astro = Self { environment: Vec::new(), stdin: None, stdout: None };
+        let astro = Self { environment: Vec::new(), stdin: None, stdout: None, words: vec![BINARY.into()] };
         let no_bus = format!("unix:path={}", home.path().join("no-bus").display());
         let home = home.path().to_str().unwrap();
         astro
@@ -73,6 +77,19 @@ impl Astro {
         self
     }
 
+    /// Starts it by another program, which gets these arguments and the whole command line after them.
+    pub fn through(mut self, words: &[&str]) -> Self {
+        self.words.splice(0..0, words.iter().map(OsString::from));
+        self
+    }
+
+    /// Takes this file for the program: a copy of it, in another place.
+    pub fn copied_to(mut self, binary: &Path) -> Self {
+        self.words.pop();
+        self.words.push(binary.into());
+        self
+    }
+
     /// Runs it to its end.
     pub fn run(self, arguments: &[&str]) -> Output {
         self.start(arguments).finish()
@@ -80,8 +97,8 @@ impl Astro {
 
     /// Starts it.
     pub fn start(self, arguments: &[&str]) -> Running {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_astro"));
-        command.args(arguments).env_clear().envs(self.environment);
+        let mut command = Command::new(&self.words[0]);
+        command.args(&self.words[1..]).args(arguments).env_clear().envs(self.environment);
         command.stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
         command.stdout(self.stdout.unwrap_or_else(Stdio::piped)).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -124,13 +141,13 @@ impl Running {
         line.trim_end().to_owned()
     }
 
-    /// Waits for a line on stderr that holds this.
+    /// Waits for a line on stderr that holds this; the line.
     #[track_caller]
-    pub fn wait_for(&mut self, text: &str) {
+    pub fn wait_for(&mut self, text: &str) -> String {
         let deadline = Instant::now() + BOUND;
-        let stderr = self.stderr.as_mut();
-        let found = stderr.is_some_and(|it| iter::from_fn(|| it.next(deadline)).any(|line| line.contains(text)));
-        assert!(found, "`{text}` did not come");
+        let found =
+            self.stderr.as_mut().and_then(|it| iter::from_fn(|| it.next(deadline)).find(|it| it.contains(text)));
+        found.unwrap_or_else(|| panic!("`{text}` did not come"))
     }
 
     /// Waits for its end. What was read from stdout before is part of the output.

@@ -232,7 +232,7 @@ impl State {
         let scope = request.query("scope").unwrap_or_default();
         let organization = request.query("organization");
         let renewed = if first { has_scope(scope, "offline_access") } else { self.options.rotation };
-        let refresh_token = renewed.then(|| self.next("v1.refresh-"));
+        let refresh_token = renewed.then(|| self.next("v1."));
         self.logins[index].refresh_tokens.extend(refresh_token.clone());
         self.logins[index].rotated_at = self.now();
         let access = self.access_claims(&person, scope, organization);

@@ -16,6 +16,7 @@ use astro_login::domain::Domain;
 use astro_login::environment::Environment;
 use astro_login::error::Error;
 use astro_login::http::Http;
+use astro_login::oauth::Random;
 use astro_login::system::{OsRandom, System};
 use astro_login::token::{AccessToken, RefreshToken};
 use astro_login::ui::{Captured, Ui};
@@ -143,6 +144,7 @@ pub struct Stage {
     pub environment: Environment,
     pub stdin: String,
     pub clock: fn() -> Timestamp,
+    pub random: Arc<dyn Random>,
     /// What happens while the person is in the browser.
     pub meanwhile: Arc<dyn Fn() + Send + Sync>,
 }
@@ -163,6 +165,7 @@ impl Stage {
             environment: Environment::from_pairs(&[("DISPLAY", ":0")]),
             stdin: String::new(),
             clock: now,
+            random: Arc::new(OsRandom(SystemRandom::new())),
             meanwhile: Arc::new(|| ()),
         }
     }
@@ -236,8 +239,8 @@ impl Stage {
             ui,
             now: self.clock,
             time_zone: || TimeZone::UTC,
-            storing: tokio::sync::Mutex::new(()),
-            random: Arc::new(OsRandom(SystemRandom::new())),
+            storing: tokio::sync::Mutex::new(None),
+            random: Arc::clone(&self.random),
         };
         let mut running = pin!(command(&system));
         let result = poll_fn(|context| {
@@ -263,7 +266,7 @@ impl Stage {
     /// A login that Ada made a day ago, of which the access token ends in so many seconds, or has ended. Nobody keeps it yet.
     pub fn earlier_login(&self, seconds: i64) -> Credentials {
         let tokens = self.service.log_in("ada@example.com");
-        let end = now() + SignedDuration::from_secs(seconds);
+        let end = (self.clock)() + SignedDuration::from_secs(seconds);
         let end = Timestamp::from_second(end.as_second()).unwrap();
         let start = end - SignedDuration::from_hours(24);
         let claims = json!({"iat": start.as_second(), "exp": end.as_second()});
@@ -335,6 +338,21 @@ show_warnings: \"true\"
     pub async fn pages(&self) -> Vec<Result<Page, String>> {
         let browser = Arc::clone(&self.browser);
         tokio::task::spawn_blocking(move || browser.answers()).await.unwrap()
+    }
+
+    /// The callback's address, once the browser has it. What serves the browser goes on meanwhile.
+    pub async fn redirect(&self) -> Url {
+        let browser = Arc::clone(&self.browser);
+        let redirect = move || {
+            loop {
+                // Nothing is opened yet, or nobody was sent on.
+                if let Some(redirect) = browser.redirect() {
+                    return redirect;
+                }
+                std::thread::yield_now();
+            }
+        };
+        tokio::task::spawn_blocking(redirect).await.unwrap()
     }
 
     /// Every request that the service got, as method and path, sorted.

@@ -20,7 +20,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 /// A certificate authority of the test's own.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// What is wrong with a certificate.
+/// What is wrong with a host: its certificate, or the way there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flaw {
     None,
@@ -28,6 +28,14 @@ pub(crate) enum Flaw {
     NotYetValid,
     OtherName,
     SelfSigned,
+    /// The proxy answers a CONNECT to it with this status.
+    Refused(&'static str),
+    /// The proxy hangs up at a CONNECT to it.
+    HungUp,
+    /// The proxy does not answer a CONNECT to it.
+    ProxySilent,
+    /// It is connected, and does not speak.
+    HostSilent,
 }
 
 impl Authority {
@@ -50,7 +58,7 @@ impl Authority {
         match flaw {
             Flaw::Expired => params.not_after = date_time_ymd(2020, 1, 1),
             Flaw::NotYetValid => params.not_before = date_time_ymd(2999, 1, 1),
-            Flaw::None | Flaw::OtherName | Flaw::SelfSigned => {}
+            _ => {}
         }
         let key = KeyPair::generate().unwrap();
         let certificate = match flaw {
@@ -90,7 +98,16 @@ impl Proxy {
     /// A proxy that connects `hosts`, each a TLS server with a certificate of `authority`, to the service at this port, and
     /// nothing else.
     pub(crate) fn connecting(authority: &Authority, hosts: &[(&str, Flaw)], service: u16) -> Self {
-        let server = |(host, flaw): &(&str, Flaw)| (format!("{host}:443"), authority.server(host, *flaw));
+        let server = |(host, flaw): &(&str, Flaw)| {
+            let behind = match flaw {
+                Flaw::Refused(status) => Way::Refused(status),
+                Flaw::HungUp => Way::HungUp,
+                Flaw::ProxySilent => Way::Silent(b""),
+                Flaw::HostSilent => Way::Silent(CONNECTED),
+                certificate => Way::Open(authority.server(host, *certificate)),
+            };
+            (format!("{host}:443"), behind)
+        };
         Self::start(hosts.iter().map(server).collect(), service, "403 Forbidden")
     }
 
@@ -99,7 +116,7 @@ impl Proxy {
         Self::start(BTreeMap::new(), 0, status)
     }
 
-    fn start(servers: BTreeMap<String, TlsAcceptor>, service: u16, refusal: &'static str) -> Self {
+    fn start(servers: BTreeMap<String, Way>, service: u16, refusal: &'static str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -148,9 +165,20 @@ impl Drop for Proxy {
     }
 }
 
+const CONNECTED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
+
+/// How a CONNECT to a host ends.
+enum Way {
+    Open(TlsAcceptor),
+    Refused(&'static str),
+    HungUp,
+    /// With these bytes, and nothing after them.
+    Silent(&'static [u8]),
+}
+
 /// What is reached through the proxy.
 struct Behind {
-    servers: BTreeMap<String, TlsAcceptor>,
+    servers: BTreeMap<String, Way>,
     service: u16,
     refusal: &'static str,
     connects: Arc<Mutex<Vec<Connect>>>,
@@ -161,11 +189,22 @@ impl Behind {
     async fn serve(&self, mut client: TcpStream) -> io::Result<()> {
         let connect = read_connect(&mut client).await?;
         self.connects.lock().unwrap().push(connect.clone());
-        let Some(server) = self.servers.get(&connect.target) else {
-            let answer = format!("HTTP/1.1 {}\r\ncontent-length: 0\r\n\r\n", self.refusal);
-            return client.write_all(answer.as_bytes()).await;
+        let refused = Way::Refused(self.refusal);
+        let server = match self.servers.get(&connect.target).unwrap_or(&refused) {
+            Way::Open(server) => server,
+            Way::Refused(status) => {
+                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+                return client.write_all(answer.as_bytes()).await;
+            }
+            Way::HungUp => return Ok(()),
+            Way::Silent(first) => {
+                client.write_all(first).await?;
+                // Until the client has had enough.
+                while client.read(&mut [0; 1024]).await? > 0 {}
+                return Ok(());
+            }
         };
-        client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
+        client.write_all(CONNECTED).await?;
         let mut secured = server.accept(client).await?;
         let mut service = TcpStream::connect((Ipv4Addr::LOCALHOST, self.service)).await?;
         copy_bidirectional(&mut secured, &mut service).await.map(drop)

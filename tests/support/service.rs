@@ -12,7 +12,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's world that breaks should stop the test")]
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
+use std::error::Error as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -84,6 +85,8 @@ pub enum Fault {
     RetryAfter(u64),
     /// A success with this body, and the request is not acted upon.
     Body(String),
+    /// A page of HTML with this status, and the request is not acted upon.
+    Page(u16),
     /// A 307 to this address, and the request is not acted upon.
     Redirect(String),
     /// No answer at all, and the request is not acted upon.
@@ -92,6 +95,18 @@ pub enum Fault {
     Hold,
     /// The request is acted upon, but the connection ends in the middle of the answer.
     CloseMidBody,
+    /// The connection is reset instead of an answer, and the request is not acted upon.
+    Reset,
+    /// The request is acted upon, but the connection is reset in the middle of the answer.
+    ResetMidBody,
+    /// The request is acted upon, but the answer stops half-way, and the connection stays.
+    StallMidBody,
+    /// A success with a body of 1 GiB, and the request is not acted upon.
+    Endless,
+    /// The request is acted upon, but the answer's body is cut in half, as if that were all.
+    Truncate,
+    /// The request is acted upon and answered well, but the answer claims to be of this type.
+    ContentType(&'static str),
 }
 
 /// A request as it arrived.
@@ -151,16 +166,26 @@ struct Shared {
     /// How many requests are being answered, and how many there were at most.
     in_hand: AtomicUsize,
     most_in_hand: AtomicUsize,
+    /// How many bytes of endless bodies were handed to the network.
+    poured: AtomicUsize,
+    /// How many answers stopped half-way or never began.
+    stalled: AtomicUsize,
+    stalling: Notify,
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
+
+    fn stall(&self) {
+        self.stalled.fetch_add(1, Ordering::SeqCst);
+        self.stalling.notify_waiters();
+    }
 }
 
 impl Service {
-    /// Starts the service on 127.0.0.1 and, where there is one, `[::1]`. It accepts connections when this returns.
+    /// Starts the service on 127.0.0.1 and `[::1]`, as far as they are there. It accepts connections when this returns.
     pub fn start(options: Options) -> Self {
         let (port, listeners) = listen(options.port);
         let issuer = options.issuer.clone().unwrap_or_else(|| format!("http://localhost:{port}/"));
@@ -170,6 +195,9 @@ impl Service {
             healed: Notify::new(),
             in_hand: AtomicUsize::new(0),
             most_in_hand: AtomicUsize::new(0),
+            poured: AtomicUsize::new(0),
+            stalled: AtomicUsize::new(0),
+            stalling: Notify::new(),
         });
         let (stop, stopped) = oneshot::channel();
         let serving = Arc::clone(&shared);
@@ -237,6 +265,22 @@ impl Service {
         self.shared.most_in_hand.load(Ordering::SeqCst)
     }
 
+    /// How many bytes of [endless bodies](Fault::Endless) were handed to the network so far.
+    pub fn poured(&self) -> usize {
+        self.shared.poured.load(Ordering::SeqCst)
+    }
+
+    /// Waits until so many answers have stopped half-way, or before they began.
+    pub async fn until_stalled(&self, count: usize) {
+        loop {
+            let stalling = self.shared.stalling.notified();
+            if self.shared.stalled.load(Ordering::SeqCst) >= count {
+                return;
+            }
+            stalling.await;
+        }
+    }
+
     /// Every request so far, in the order of arrival.
     pub fn requests(&self) -> Vec<Request> {
         self.shared.lock().requests.clone()
@@ -272,6 +316,18 @@ impl Service {
         let state = self.shared.lock();
         let live = state.logins.iter().filter(|login| !login.revoked);
         live.filter_map(|login| login.refresh_tokens.last().cloned()).collect()
+    }
+
+    /// Whatever is nobody's business but the program's and the service's: each token that was made here, each code and each
+    /// verifier, `state` and `nonce`.
+    pub fn secrets(&self) -> Vec<String> {
+        let state = self.shared.lock();
+        let made = state.logins.iter().flat_map(|login| login.refresh_tokens.iter().chain([&login.code])).cloned();
+        let asked = state.requests.iter().flat_map(|request| {
+            let query = ["state", "nonce"].map(|name| request.query(name).map(str::to_owned));
+            query.into_iter().chain([request.form("code_verifier")]).flatten()
+        });
+        state.issued.keys().cloned().chain(made).chain(asked).chain(state.options.cookie.clone()).collect()
     }
 
     /// How often a code or a refresh token was spent that had been spent before.
@@ -335,15 +391,28 @@ impl Drop for Service {
 }
 
 /// Binds both loopback addresses to one port.
+/// Both loopback addresses at one port, or the one of them that this machine has.
 fn listen(wanted: u16) -> (u16, Vec<TcpListener>) {
     loop {
-        let first = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted));
-        let first = first.unwrap_or_else(|error| panic!("port {wanted} on 127.0.0.1: {error}"));
-        let port = first.local_addr().unwrap().port();
-        match TcpListener::bind((Ipv6Addr::LOCALHOST, port)) {
-            Ok(second) => return (port, vec![first, second]),
-            Err(error) if error.kind() != io::ErrorKind::AddrInUse => return (port, vec![first]),
-            Err(error) => assert!(wanted == 0, "port {wanted} on [::1]: {error}"),
+        let mut listeners = Vec::new();
+        let mut port = wanted;
+        let mut taken = None;
+        for address in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
+            match TcpListener::bind((address, port)) {
+                Ok(listener) => {
+                    port = listener.local_addr().unwrap().port();
+                    listeners.push(listener);
+                }
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => taken = Some(address),
+                Err(_) => {}
+            }
+        }
+        match taken {
+            None => {
+                assert!(!listeners.is_empty(), "no loopback address here");
+                return (port, listeners);
+            }
+            Some(address) => assert!(wanted == 0, "port {wanted} on {address} is taken"),
         }
     }
 }
@@ -355,19 +424,28 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
             let service = service_fn(|request| handle(Arc::clone(&shared), request));
+            let mut connection =
+                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
             // A client that goes away, or an answer torn on purpose, is no fault of ours.
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            if let Err(error) = (&mut connection).await
+                && error.source().and_then(|it| it.downcast_ref()).is_some_and(|it: &io::Error| it.kind() == RESET)
+            {
+                // Without a farewell: what the client gets is a RST.
+                let _ = connection.into_parts().io.inner().set_zero_linger();
+            }
         });
     }
 }
+
+const RESET: io::ErrorKind = io::ErrorKind::ConnectionReset;
 
 type Answer = hyper::Response<String>;
 
 async fn handle(
     shared: Arc<Shared>,
     request: hyper::Request<Incoming>,
-) -> Result<hyper::Response<Either<Full<Bytes>, Torn>>, hyper::Error> {
-    let request = Request::read(request).await?;
+) -> io::Result<hyper::Response<Either<Full<Bytes>, Broken>>> {
+    let request = Request::read(request).await.map_err(io::Error::other)?;
     let (fault, delay) = {
         let mut state = shared.lock();
         state.requests.push(request.clone());
@@ -379,6 +457,10 @@ async fn handle(
     tokio::time::sleep(delay).await;
     shared.in_hand.fetch_sub(1, Ordering::SeqCst);
     let date = shared.lock().http_date();
+    let torn = |rest: Rest| {
+        let answer = shared.lock().answer(&request);
+        Ok(answer.map(|body| Either::Right(Broken::half(&body, rest))))
+    };
     let answer = match fault {
         None => shared.lock().answer(&request),
         Some(Fault::Status(status, body)) => answer(status, "application/json", body),
@@ -386,8 +468,12 @@ async fn handle(
             with_header(oauth_error(429, "too_many_requests", "slow down"), "retry-after", &seconds.to_string())
         }
         Some(Fault::Body(body)) => answer(200, "application/json", body),
+        Some(Fault::Page(status)) => answer(status, "text/html", "<!doctype html><title>Sorry</title>".to_owned()),
         Some(Fault::Redirect(to)) => redirect(307, &to),
-        Some(Fault::Stall) => future::pending().await,
+        Some(Fault::Stall) => {
+            shared.stall();
+            future::pending().await
+        }
         Some(Fault::Hold) => {
             loop {
                 let healed = shared.healed.notified();
@@ -398,32 +484,58 @@ async fn handle(
             }
             shared.lock().answer(&request)
         }
-        Some(Fault::CloseMidBody) => {
-            let answer = shared.lock().answer(&request);
-            return Ok(answer.map(|body| Either::Right(Torn::new(body))));
+        Some(Fault::CloseMidBody) => return torn(Rest::Error(io::ErrorKind::ConnectionAborted)),
+        Some(Fault::Reset) => return Err(RESET.into()),
+        Some(Fault::ResetMidBody) => return torn(Rest::Error(RESET)),
+        Some(Fault::StallMidBody) => return torn(Rest::Silence(Some(Arc::clone(&shared)))),
+        Some(Fault::Endless) => {
+            let endless = Broken { half: None, length: GIB, flushed: true, rest: Rest::Flood(Arc::clone(&shared)) };
+            return Ok(answer(200, "application/json", String::new()).map(|_| Either::Right(endless)));
         }
+        Some(Fault::Truncate) => {
+            let mut answer = shared.lock().answer(&request);
+            let half = answer.body().len() / 2;
+            answer.body_mut().truncate(half);
+            answer
+        }
+        Some(Fault::ContentType(claimed)) => with_header(shared.lock().answer(&request), "content-type", claimed),
     };
     let answer = with_header(answer, "date", &date);
+    let answer = match &shared.lock().options.cookie {
+        Some(cookie) => with_header(answer, "set-cookie", &format!("session={cookie}; Path=/")),
+        None => answer,
+    };
     Ok(answer.map(|body| Either::Left(Full::new(body.into()))))
 }
 
-/// A body that ends half-way: its announced length is never reached.
-struct Torn {
+const GIB: u64 = 1024 * 1024 * 1024;
+
+/// A body whose announced length is never reached, or never should be.
+struct Broken {
     half: Option<Bytes>,
     length: u64,
     flushed: bool,
+    rest: Rest,
 }
 
-impl Torn {
-    fn new(body: String) -> Self {
-        let length = body.len() as u64;
-        let mut half = Bytes::from(body);
-        half.truncate(half.len() / 2);
-        Self { half: Some(half), length, flushed: false }
+/// What comes in the place of the second half.
+enum Rest {
+    Error(io::ErrorKind),
+    /// Nothing, which is counted once.
+    Silence(Option<Arc<Shared>>),
+    /// Blanks without number.
+    Flood(Arc<Shared>),
+}
+
+impl Broken {
+    fn half(body: &str, rest: Rest) -> Self {
+        let half = Bytes::copy_from_slice(&body.as_bytes()[..body.len() / 2]);
+        // Where nothing was to come, at least something is missed.
+        Self { half: Some(half), length: (body.len() as u64).max(1), flushed: false, rest }
     }
 }
 
-impl Body for Torn {
+impl Body for Broken {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -436,7 +548,20 @@ impl Body for Torn {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())))
+        match &mut self.rest {
+            Rest::Error(kind) => Poll::Ready(Some(Err((*kind).into()))),
+            Rest::Silence(uncounted) => {
+                if let Some(shared) = uncounted.take() {
+                    shared.stall();
+                }
+                Poll::Pending
+            }
+            Rest::Flood(shared) => {
+                const BLANKS: &[u8] = &[b' '; 64 * 1024];
+                shared.poured.fetch_add(BLANKS.len(), Ordering::SeqCst);
+                Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(BLANKS)))))
+            }
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -525,8 +650,10 @@ impl State {
     }
 
     fn next(&mut self, prefix: &str) -> String {
+        // As hard to guess as the real ones, so that no piece of it stands anywhere by chance.
         self.serial += 1;
-        format!("{prefix}{:08}", self.serial)
+        let hash = ring::digest::digest(&ring::digest::SHA256, &self.serial.to_be_bytes());
+        format!("{prefix}{}", BASE64_URL_SAFE_NO_PAD.encode(hash))
     }
 
     fn sign(&mut self, header: &Value, claims: &Value) -> String {

@@ -26,6 +26,8 @@ pub struct Options {
     pub signing_key: usize,
     /// Key 1 is in the key set once this many fetches have been answered without it.
     pub second_key_after: usize,
+    /// A cookie that every answer sets.
+    pub cookie: Option<String>,
     /// Whether every page of a list is full, whatever its offset.
     pub endless_pages: bool,
     /// Those who have an account. Anyone else who logs in is given one.
@@ -116,6 +118,7 @@ impl Default for Options {
             iss_in_callback: false,
             signing_key: 0,
             second_key_after: usize::MAX,
+            cookie: None,
             endless_pages: false,
             people: vec![
                 Person { name: "Ada Lovelace".to_owned(), ..Person::new("ada@example.com") },

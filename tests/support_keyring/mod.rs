@@ -1,5 +1,9 @@
 //! A desktop session of a test's own: home, bus and keyring in a temporary directory, gone when it is dropped.
 
+#![allow(clippy::needless_pass_by_value, clippy::unused_self, reason = "zbus sets the form of an interface's methods")]
+#![allow(clippy::used_underscore_binding, reason = "the code that zbus generates uses every parameter")]
+
+use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -8,8 +12,12 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use zbus::blocking::fdo::DBusProxy;
 use zbus::blocking::{Connection, connection};
+use zbus::message::Header;
+use zbus::object_server::ResponseDispatchNotifier;
+use zbus::zvariant::{OwnedObjectPath, OwnedValue};
 
 const PASSWORD: &[u8] = b"correct horse";
 
@@ -48,9 +56,15 @@ impl Session {
     /// A bus with nobody on it.
     pub(crate) fn with_bus() -> Self {
         let mut session = Self::at_socket("bus");
-        let config = session.path("bus.conf");
-        fs::write(&config, BUS.replace("SOCKET", session.path("bus").to_str().unwrap())).unwrap();
-        let mut bus = session.command("dbus-daemon");
+        session.start_bus();
+        session
+    }
+
+    /// Starts the bus, at the address that an earlier one of this session may have had.
+    pub(crate) fn start_bus(&mut self) {
+        let config = self.path("bus.conf");
+        fs::write(&config, BUS.replace("SOCKET", self.path("bus").to_str().unwrap())).unwrap();
+        let mut bus = self.command("dbus-daemon");
         bus.arg("--nofork")
             .arg("--print-address")
             .arg("--config-file")
@@ -60,8 +74,7 @@ impl Session {
         let mut bus = bus.spawn().expect("dbus-daemon is installed");
         // It tells its address when it listens.
         BufReader::new(bus.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
-        session.bus = Some(bus);
-        session
+        self.bus = Some(bus);
     }
 
     /// A bus with GNOME's keyring on it, whose default collection is open.
@@ -90,9 +103,32 @@ impl Session {
         end(self.keyring.take());
     }
 
+    pub(crate) fn stop_bus(&mut self) {
+        end(self.bus.take());
+    }
+
+    /// Keeps the keyring from doing anything, as a machine without a free moment would, until it may go on.
+    pub(crate) fn pause_keyring(&self, pause: bool) {
+        let keyring = Pid::from_child(self.keyring.as_ref().unwrap());
+        kill_process(keyring, if pause { Signal::STOP } else { Signal::CONT }).unwrap();
+    }
+
+    /// Where this session's bus is.
+    pub(crate) fn address(&self) -> &str {
+        self.address.as_deref().unwrap()
+    }
+
     /// The test's own connection to this session's bus.
     pub(crate) fn connection(&self) -> Connection {
-        connection::Builder::address(self.address.as_deref().unwrap()).unwrap().build().unwrap()
+        connection::Builder::address(self.address()).unwrap().build().unwrap()
+    }
+
+    /// Puts the keyring's dialogs on the bus, for as long as the connection is held.
+    pub(crate) fn prompter(&self, prompter: Prompter) -> Connection {
+        let connection = self.connection();
+        connection.object_server().at("/org/gnome/keyring/Prompter", prompter).unwrap();
+        connection.request_name("org.gnome.keyring.SystemPrompter").unwrap();
+        connection
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -138,4 +174,61 @@ fn end(child: Option<Child>) {
         drop(child.kill());
         drop(child.wait());
     }
+}
+
+/// Stands for the process that shows the keyring's dialogs, and for the person before them.
+pub(crate) enum Prompter {
+    /// Who cancels each.
+    Dismisses,
+    /// Who is away.
+    Waits,
+}
+
+type Properties = HashMap<String, OwnedValue>;
+
+#[zbus::interface(name = "org.gnome.keyring.internal.Prompter")]
+impl Prompter {
+    fn begin_prompting(
+        &self,
+        callback: OwnedObjectPath,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &zbus::Connection,
+    ) -> ResponseDispatchNotifier<()> {
+        match self {
+            Self::Dismisses => reply(connection, &header, callback, ""),
+            Self::Waits => ResponseDispatchNotifier::new(()).0,
+        }
+    }
+
+    fn perform_prompt(
+        &self,
+        callback: OwnedObjectPath,
+        _kind: String,
+        _properties: Properties,
+        _exchange: String,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &zbus::Connection,
+    ) -> ResponseDispatchNotifier<()> {
+        reply(connection, &header, callback, "no")
+    }
+
+    fn stop_prompting(&self, _callback: OwnedObjectPath) {}
+}
+
+/// Tells the keyring what the person said, once it knows that its call has arrived.
+fn reply(
+    connection: &zbus::Connection,
+    header: &Header<'_>,
+    callback: OwnedObjectPath,
+    said: &'static str,
+) -> ResponseDispatchNotifier<()> {
+    let (response, sent) = ResponseDispatchNotifier::new(());
+    let connection = zbus::blocking::Connection::from(connection.clone());
+    let keyring = header.sender().unwrap().to_owned();
+    thread::spawn(move || {
+        zbus::block_on(sent);
+        let interface = Some("org.gnome.keyring.internal.Prompter.Callback");
+        connection.call_method(Some(keyring), callback, interface, "PromptReady", &(said, Properties::new(), ""))
+    });
+    response
 }

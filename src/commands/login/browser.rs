@@ -16,8 +16,8 @@ use crate::oauth::{
     PkceChallenge, PkceVerifier, RedirectUri, Reply, State, TokenResponse,
 };
 use crate::session::{Keys, earlier};
+use crate::system::Granted;
 use crate::text::clean;
-use crate::token::RefreshToken;
 
 /// How the person gets to the login page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +76,7 @@ struct Sent {
 impl Attempt<'_> {
     pub(super) async fn sign_in_with_browser(&self) -> Result<SignedIn, Error> {
         let way = self.way()?;
-        let (redirect_uri, listener) = self.bind().await?;
+        let (redirect_uri, listener) = self.bind()?;
         let spinner = self.session.system.ui.spinner(&format!("Preparing to sign in to {}…", self.session.domain));
         let (mut prepared, storage) = tokio::try_join!(self.prepare(), self.storage())?;
         drop(spinner);
@@ -104,20 +104,10 @@ impl Attempt<'_> {
         let Answer { result, reply } = self.wait(doors, way, &link, &invited).await?;
 
         let sent = Sent { verifier, nonce, organization };
-        let mut granted = None;
-        let outcome = self.exchange(&mut prepared, &redirect_uri, result, sent, &invited, &mut granted).await;
+        let outcome = self.exchange(&mut prepared, &redirect_uri, result, sent, &invited).await;
         answer(reply, &outcome).await;
-        let outcome = match outcome {
-            Ok(arrived) => self.confirm(arrived, &invited).await,
-            Err(failure) => Err(failure),
-        };
-        match outcome {
-            Ok(arrived) => Ok(signed_in(&prepared.auth, arrived, storage)),
-            Err(failure) => {
-                self.discard(&prepared.auth, granted.as_ref()).await;
-                Err(failure)
-            }
-        }
+        let arrived = self.confirm(outcome?, &invited).await?;
+        Ok(signed_in(&prepared.auth, arrived, storage))
     }
 
     /// Whether a browser can be opened here. Where one can't, a link will do if anyone could read it.
@@ -171,7 +161,7 @@ impl Attempt<'_> {
         lookup_organization(&self.session.system.http, self.session.domain.api_base(), email.as_str()).await
     }
 
-    /// Redeems the code and verifies everything that comes back. `granted` is the refresh token, whatever comes after it.
+    /// Redeems the code and verifies everything that comes back.
     async fn exchange(
         &self,
         prepared: &mut Prepared<'_>,
@@ -179,13 +169,14 @@ impl Attempt<'_> {
         result: Result<AuthorizationCode, CallbackError>,
         sent: Sent,
         invited: &Invited,
-        granted: &mut Option<RefreshToken>,
     ) -> Result<Arrived, Error> {
         let code = result?;
         let _spinner = self.session.system.ui.spinner("Checking who has signed in…");
         let http = &self.session.system.http;
         let tokens = prepared.auth.redeem(http, code, sent.verifier, redirect_uri).await?;
-        granted.clone_from(&tokens.refresh_token);
+        if let Some(refresh) = tokens.refresh_token.clone() {
+            *self.session.system.storing.lock().await = Some(Granted { auth: prepared.auth.clone(), refresh });
+        }
         let id_token = tokens.id_token.as_ref().ok_or(Error::NoIdToken)?;
         let AuthConfig { issuer, client_id, audience, .. } = &prepared.auth;
         let expected_id = ExpectedId {
@@ -242,14 +233,6 @@ impl Attempt<'_> {
             Otherwise::Ask | Otherwise::Stop => {
                 Err(Error::OtherAccount { asked: asked.to_string(), found: email.map(str::to_owned) })
             }
-        }
-    }
-
-    /// Tells the issuer that a refresh token which will not be kept is never used.
-    async fn discard(&self, auth: &AuthConfig, granted: Option<&RefreshToken>) {
-        let Some(refresh) = granted else { return };
-        if let Err(failure) = auth.revoke(&self.session.system.http, refresh).await {
-            tracing::info!(%failure, "the new refresh token could not be revoked");
         }
     }
 

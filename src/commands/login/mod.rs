@@ -128,24 +128,27 @@ impl<'a> Attempt<'a> {
         Ok(Self { session, login, before })
     }
 
-    /// Up to the first write: signs in, asks the API who that is, and keeps the credentials.
+    /// Up to the first write. What an issuer grants and that write does not keep goes back.
     async fn sign_in(&self) -> Result<(SignedIn, Remembered), Error> {
+        let signed_in = self.sign_in_and_remember().await;
+        if signed_in.is_err() {
+            self.session.system.give_back().await;
+        }
+        signed_in
+    }
+
+    /// Signs in, asks the API who that is, and keeps the credentials.
+    async fn sign_in_and_remember(&self) -> Result<(SignedIn, Remembered), Error> {
         let signed_in = match &self.login.mode {
             Mode::Token(token) => self.sign_in_with_token(token).await?,
             Mode::Browser | Mode::Link => self.sign_in_with_browser().await?,
         };
-        match self.identify_and_remember(&signed_in).await {
-            Ok(remembered) => Ok((signed_in, remembered)),
-            Err(failure) => {
-                // Nobody will ever use it, and an account may hold only so many of them.
-                self.revoke(&[signed_in.credentials]).await;
-                Err(failure)
-            }
-        }
+        let remembered = self.identify_and_remember(&signed_in).await?;
+        Ok((signed_in, remembered))
     }
 
-    /// Tells the issuer that these credentials' refresh tokens will never be used again: they were replaced, or not
-    /// kept. They lose their worth in time even if it fails.
+    /// Tells the issuer that these credentials' refresh tokens were replaced, and will never be used again. They lose their
+    /// worth in time even if it fails.
     async fn revoke(&self, unused: &[Credentials]) {
         for credentials in unused {
             if let Err(failure) = self.session.revoke(credentials).await {

@@ -58,7 +58,7 @@ impl Attempt<'_> {
     /// Writes the credentials and whose they are. Returns what they replace.
     pub(super) async fn remember(&self, signed_in: &SignedIn, user: &User) -> Result<Replaced, Error> {
         let _lock = self.session.lock().await?;
-        let _storing = self.session.system.storing.lock().await;
+        let mut storing = self.session.system.storing.lock().await;
         tracing::info!("storing the login");
         let in_keychain = self.session.keychain(|store, domain| store.load(domain)).await;
         let (in_config, before, in_keychain) = match signed_in.storage {
@@ -67,11 +67,13 @@ impl Attempt<'_> {
                     Err(StoreError::Damaged) => None,
                     outcome => outcome?,
                 };
-                let credentials = signed_in.credentials.clone();
+                // Until config.yaml is written, this alone tells whose they are.
+                let email = email(signed_in, user).map(str::to_owned);
+                let credentials = Credentials { email, ..signed_in.credentials.clone() };
                 if let Err(failure) = self.session.keychain(move |store, domain| store.save(domain, &credentials)).await
                 {
                     // A write that was given up may still arrive, and must not be what stays.
-                    if matches!(failure, StoreError::TimedOut(_)) {
+                    if matches!(failure, StoreError::TimedOut(_) | StoreError::WentAway) {
                         self.restore(in_keychain).await;
                     }
                     return Err(failure.into());
@@ -91,6 +93,7 @@ impl Attempt<'_> {
                 (session::plaintext(&before), before, in_keychain)
             }
         };
+        *storing = None;
         // A token in config.yaml is the one that was in use.
         let in_use = in_config.as_ref().or(in_keychain.as_ref());
         let other = in_use.is_some() || before.user_email.is_some();
@@ -118,7 +121,8 @@ impl Attempt<'_> {
             config.edit(|document| {
                 let before = document.context(&domain).unwrap_or_default();
                 let in_use = session::plaintext(&before).or(in_use);
-                let is_same = is_same_account(in_use.as_ref(), &before, &credentials, email.as_deref());
+                let is_same = is_same_account(in_use.as_ref(), &before, &credentials, email.as_deref())
+                    && in_use.is_none_or(|in_use| session::is_context_of(&before, &in_use));
                 document.update_context(&domain, |context| {
                     if !is_same {
                         context.organization = None;
@@ -199,12 +203,7 @@ fn is_same_account(in_use: Option<&Credentials>, before: &Context, new: &Credent
     if let Some(in_use) = in_use.filter(|in_use| !in_use.sub.is_empty()) {
         return (in_use.kind, &in_use.issuer, &in_use.sub) == (new.kind, &new.issuer, &new.sub);
     }
-    match (&before.user_email, email) {
-        (Some(before), Some(email)) => before.trim().to_lowercase() == email.trim().to_lowercase(),
-        // An API token is nobody's, so it is not that person's.
-        (Some(_), None) => new.kind == Kind::User,
-        (None, _) => true,
-    }
+    session::is_context_of(before, &Credentials { email: email.map(str::to_owned), ..new.clone() })
 }
 
 /// What people call the account of credentials that were kept.

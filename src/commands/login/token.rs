@@ -116,7 +116,10 @@ impl Attempt<'_> {
         let text = match argument {
             TokenArgument::Given(text) => {
                 if ui.can_ask() {
-                    ui.hint("a token on the command line stays in the shell's history; `--token-login -` asks for it instead");
+                    ui.hint(
+                        "a token on the command line is seen by other users of this machine, and stays in the shell's \
+                         history; `--token-login -` asks for it instead",
+                    );
                 }
                 text.clone()
             }

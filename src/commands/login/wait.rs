@@ -15,7 +15,7 @@ use crate::browser;
 use crate::error::Error;
 use crate::oauth::{
     AuthorizationCode, CallbackError, CallbackListener, Callbacks, Event, ExpectedResponse, ListenError, RedirectUri,
-    Reply, Stranger, Verdict, parse_pasted,
+    Reply, Stranger, Verdict, parse_pasted, who_has,
 };
 use crate::ui::{Line, Lines, UiError};
 
@@ -56,15 +56,16 @@ impl<'a> Doors<'a> {
 
 impl Attempt<'_> {
     /// Takes the callback port. Where another program has it, the person can still paste.
-    pub(super) async fn bind(&self) -> Result<(RedirectUri, Option<CallbackListener>), Error> {
+    pub(super) fn bind(&self) -> Result<(RedirectUri, Option<CallbackListener>), Error> {
         // A development server takes any redirect URI; Astro's has this one registered, and no other.
         let port = if self.session.domain.local_port().is_some() { 0 } else { CALLBACK_PORT };
-        match CallbackListener::bind(port).await {
+        match CallbackListener::bind(port) {
             Ok(listener) => Ok((listener.redirect_uri(), Some(listener))),
             Err(ListenError::PortTaken(port)) if self.session.system.ui.can_ask() => {
                 self.session.system.ui.warn(&format!(
-                    "another program has port {port}, so the browser cannot report back; `lsof -i :{port}` tells which. \
-                     You can still paste the address that the browser ends on"
+                    "another program has port {port}, so the browser cannot report back; `{}` tells which. \
+                     You can still paste the address that the browser ends on",
+                    who_has(port)
                 ));
                 Ok((RedirectUri::new(port), None))
             }
@@ -92,6 +93,8 @@ impl Attempt<'_> {
         let _spinner = lines.is_none().then(|| ui.spinner(message));
         loop {
             tokio::select! {
+                // An answer that is there when the time is over still counts, and the browser behind it learns how it ended.
+                biased;
                 event = doors.event() => match event {
                     Event::Callback(callback) => {
                         return Ok(Answer { result: callback.result, reply: Some(callback.reply) });

@@ -1,0 +1,292 @@
+//! The settings as text, read and edited in place.
+//!
+//! An edit replaces, inserts or removes whole entries at positions that a YAML parser reported, parses the result, and
+//! compares the two trees: everything that was not asked for must be as it was, down to quoting, tags and anchors, and
+//! what was asked for must read back. Else the edit is refused and the text stays.
+
+mod edit;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+
+use super::tree::{Node, at, parse};
+use crate::domain::Domain;
+use crate::text::clean;
+use crate::token::{AccessToken, RefreshToken};
+
+use edit::{Edit, quoted};
+
+/// Why a text could not be read as settings, or not be edited.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DocumentError {
+    /// Not YAML, or YAML that isn't one mapping with unique keys. Lines and columns count from 1.
+    #[error("line {line}, column {column}: {reason}")]
+    Syntax {
+        /// The line.
+        line: usize,
+        /// The column, in characters.
+        column: usize,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// The edit would have changed a setting that is not ours, or is written in a way that can't be edited in place.
+    #[error("`{key}` cannot be kept as it is written")]
+    WouldChange {
+        /// The path of the setting, joined by dots.
+        key: String,
+    },
+}
+
+/// What the file says about one domain. An empty text counts as none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Context {
+    /// The domain; where the file does not say, the context's key with dots for underscores.
+    pub domain: String,
+    /// The organization's id.
+    pub organization: Option<String>,
+    /// `HOSTED` or `HYBRID`.
+    pub organization_product: Option<String>,
+    /// The workspace's id. Setting it sets `last_used_workspace` with it.
+    pub workspace: Option<String>,
+    /// The workspace that was chosen last.
+    pub last_used_workspace: Option<String>,
+    /// The e-mail address of who is logged in.
+    pub user_email: Option<String>,
+    /// The plaintext access token; there is one exactly if the Go CLI takes the context for logged in.
+    pub token: Option<AccessToken>,
+    /// The plaintext refresh token.
+    pub refresh_token: Option<RefreshToken>,
+    /// When `token` expires.
+    pub expires_at: Option<Timestamp>,
+}
+
+const BEARER: &str = "Bearer ";
+
+/// The settings that are ours, in the Go CLI's order, with the text of each; empty for none.
+type Fields = [(&'static str, Value); 9];
+
+/// A scalar as the file is to hold it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Value {
+    Text(String),
+    /// Written without quotes, since the Go CLI reads it as a time only then.
+    Time(Option<Timestamp>),
+}
+
+impl Value {
+    fn text(&self) -> String {
+        match self {
+            Value::Text(text) => text.clone(),
+            Value::Time(time) => time.map(|time| time.to_string()).unwrap_or_default(),
+        }
+    }
+
+    fn yaml(&self) -> String {
+        match self {
+            Value::Time(Some(time)) => time.to_string(),
+            Value::Text(_) | Value::Time(None) => quoted(&self.text()),
+        }
+    }
+}
+
+impl Context {
+    fn read(key: &str, node: &Node) -> Self {
+        let text = |name| Some(node.get(name)?.1.scalar()?.to_owned()).filter(|text| !text.is_empty());
+        let token = text("token").map(|token| token.strip_prefix(BEARER).unwrap_or(&token).trim().to_owned());
+        Self {
+            domain: text("domain").unwrap_or_else(|| key.replace('_', ".")),
+            organization: text("organization"),
+            organization_product: text("organization_product"),
+            workspace: text("workspace"),
+            last_used_workspace: text("last_used_workspace"),
+            user_email: text("user_email"),
+            token: token.filter(|token| !token.is_empty() && token != BEARER.trim()).map(AccessToken::new),
+            refresh_token: text("refreshtoken").map(RefreshToken::new),
+            expires_at: text("expiresin").and_then(|time| timestamp(&time)),
+        }
+    }
+
+    fn fields(&self) -> Fields {
+        let text = |value: &Option<String>| Value::Text(value.clone().unwrap_or_default());
+        let token = self.token.as_ref().map(|token| format!("{BEARER}{}", token.expose()));
+        let refresh_token = self.refresh_token.as_ref().map(|token| token.expose().to_owned());
+        [
+            ("domain", Value::Text(self.domain.clone())),
+            ("expiresin", Value::Time(self.expires_at)),
+            ("last_used_workspace", text(&self.last_used_workspace)),
+            ("organization", text(&self.organization)),
+            ("organization_product", text(&self.organization_product)),
+            ("refreshtoken", text(&refresh_token)),
+            ("token", text(&token)),
+            ("user_email", text(&self.user_email)),
+            ("workspace", text(&self.workspace)),
+        ]
+    }
+}
+
+/// Whether a switch is on. A word that may mean yes is taken for yes, for what is switched on here is caution.
+pub fn is_yes(word: &str) -> bool {
+    ["true", "t", "1", "yes", "y", "on"].iter().any(|yes| word.eq_ignore_ascii_case(yes))
+}
+
+/// RFC 3339 with an offset, or the forms without one that YAML knows too and Go reads as UTC.
+fn timestamp(text: &str) -> Option<Timestamp> {
+    let in_utc = || jiff::tz::TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok();
+    text.parse().ok().or_else(in_utc)
+}
+
+/// The settings file's text, with a typed view on the part that is ours.
+///
+/// Clones share what was parsed.
+#[derive(Clone)]
+pub struct Document {
+    text: Arc<str>,
+    /// `None`: nothing but comments.
+    root: Option<Arc<Node>>,
+}
+
+impl Document {
+    /// Reads settings. The top level is a mapping, or nothing at all.
+    pub fn parse(text: impl Into<String>) -> Result<Self, DocumentError> {
+        let text = text.into();
+        let root = parse(&text)?;
+        if let Some(root) = &root
+            && root.entries().is_none()
+            && !root.is_vacant()
+        {
+            return Err(at(&text, root.span.start, "settings expected, as `key: value`"));
+        }
+        let document = Self { text: text.into(), root: root.map(Arc::new) };
+        document.refuse_ambiguity()?;
+        Ok(document)
+    }
+
+    pub(super) fn from_bytes(bytes: Vec<u8>) -> Result<Self, DocumentError> {
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            let before = String::from_utf8_lossy(&error.as_bytes()[..valid]);
+            at(&before, valid, "not UTF-8")
+        })?;
+        Self::parse(text)
+    }
+
+    /// The settings as they are to be written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The domain of the current context, as the file names it.
+    pub fn current_context(&self) -> Option<String> {
+        let name = self.root.as_ref()?.get("context")?.1.scalar()?;
+        Some(name.to_owned()).filter(|name| !name.is_empty())
+    }
+
+    /// Makes the context of this domain the current one, be it Astro's or not; `None` leaves no context current.
+    pub fn set_current_context(&mut self, domain: Option<&str>) -> Result<(), DocumentError> {
+        let name = domain.unwrap_or_default();
+        if self.current_context().unwrap_or_default() == name {
+            return Ok(());
+        }
+        let fields = vec![("context", Value::Text(name.to_owned()))];
+        self.apply(&Edit { path: &[], fields, keep_empty: true })
+    }
+
+    /// What the file says about `domain`.
+    pub fn context(&self, domain: &Domain) -> Option<Context> {
+        let key = domain.context_key();
+        let (_, node) = self.root.as_ref()?.get("contexts")?.1.get(&key)?;
+        node.entries().map(|_| Context::read(&key, node))
+    }
+
+    /// All contexts in the file's order, those of other programs among them.
+    pub fn contexts(&self) -> Vec<Context> {
+        let contexts = self.root.as_deref().and_then(|root| root.get("contexts"));
+        let entries = contexts.and_then(|(_, contexts)| contexts.entries()).unwrap_or_default();
+        let mapping = |(key, node): &(Node, Node)| Some(Context::read(key.scalar()?, node.entries().map(|_| node)?));
+        entries.iter().filter_map(mapping).collect()
+    }
+
+    /// Lets `change` alter the context of `domain` (a new one if there is none) and writes what it altered. Fields
+    /// that became `None` leave the file; `domain` is always written as `domain`.
+    pub fn update_context(&mut self, domain: &Domain, change: impl FnOnce(&mut Context)) -> Result<(), DocumentError> {
+        let key = domain.context_key();
+        let before = self.context(domain).unwrap_or_default();
+        let mut after = before.clone();
+        change(&mut after);
+        domain.as_str().clone_into(&mut after.domain);
+        if after.workspace.is_some() && after.workspace != before.workspace {
+            after.last_used_workspace.clone_from(&after.workspace);
+        }
+        let mut fields: Vec<_> = before.fields().into_iter().zip(after.fields()).collect();
+        let says_domain = self.field(&key, "domain").is_some();
+        fields.retain(|((name, before), (_, after))| before != after || (*name == "domain" && !says_domain));
+        if fields.is_empty() {
+            return Ok(());
+        }
+        let fields = fields.into_iter().map(|(_, after)| after).collect();
+        self.apply(&Edit { path: &["contexts", &key], fields, keep_empty: false })
+    }
+
+    /// Takes everything of ours but `domain` out of the context, also where it is empty already. Without such a
+    /// context nothing happens.
+    pub fn clear_context(&mut self, domain: &Domain) -> Result<(), DocumentError> {
+        let key = domain.context_key();
+        let mut fields = Vec::from(Context::default().fields());
+        fields.retain(|(name, _)| *name != "domain" && self.field(&key, name).is_some());
+        if fields.is_empty() {
+            return Ok(());
+        }
+        if self.field(&key, "domain").is_none() {
+            fields.push(("domain", Value::Text(domain.as_str().to_owned())));
+        }
+        self.apply(&Edit { path: &["contexts", &key], fields, keep_empty: false })
+    }
+
+    /// Takes the whole context out, with whatever else it holds. Without such a context nothing happens.
+    pub fn delete_context(&mut self, domain: &Domain) -> Result<(), DocumentError> {
+        let key = domain.context_key();
+        if self.context(domain).is_none() {
+            return Ok(());
+        }
+        self.apply(&Edit { path: &["contexts"], fields: vec![(&key, Value::Text(String::new()))], keep_empty: false })
+    }
+
+    /// Whether the person forbade a plaintext store.
+    pub fn no_insecure_fallback(&self) -> bool {
+        let value = self.root.as_deref().and_then(|root| root.get("no_insecure_fallback"));
+        value.and_then(|(_, value)| value.scalar()).is_some_and(is_yes)
+    }
+
+    fn field(&self, context: &str, name: &str) -> Option<&Node> {
+        self.root.as_ref()?.get("contexts")?.1.get(context)?.1.get(name).map(|(_, value)| value)
+    }
+
+    /// Two spellings of a key are one key to the Go CLI, so where it is ours there must be one only.
+    fn refuse_ambiguity(&self) -> Result<(), DocumentError> {
+        let unique = |node: &Node, names: &[&str]| {
+            let entries = node.entries().unwrap_or_default();
+            for name in names {
+                if let Some((second, _)) = entries.iter().filter(|(key, _)| key.is_key(name)).nth(1) {
+                    return Err(at(&self.text, second.span.start, &format!("`{name}` for the second time")));
+                }
+            }
+            Ok(())
+        };
+        let Some(root) = &self.root else { return Ok(()) };
+        unique(root, &["context", "contexts", "no_insecure_fallback"])?;
+        let Some((_, contexts)) = root.get("contexts") else { return Ok(()) };
+        let names = Context::default().fields().map(|(name, _)| name);
+        let mut seen = std::collections::HashSet::new();
+        for (key, context) in contexts.entries().unwrap_or_default() {
+            let name = key.scalar().unwrap_or_default();
+            if !seen.insert(name.to_ascii_lowercase()) {
+                let reason = format!("`{}` for the second time", clean(name, 60));
+                return Err(at(&self.text, key.span.start, &reason));
+            }
+            unique(context, &names)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,214 @@
+//! What an answer of the browser says, case by case.
+
+use super::super::pkce::tests::Fixed;
+use super::*;
+
+/// The state of `expected`.
+const STATE: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+fn expected(iss_required: bool) -> ExpectedResponse {
+    ExpectedResponse {
+        state: State::random(&Fixed(0)).unwrap(),
+        issuer: Issuer::parse("https://auth.astronomer.io/", &"astronomer.io".parse().unwrap()).unwrap(),
+        iss_required,
+    }
+}
+
+fn code(result: Result<AuthorizationCode, Verdict>) -> Result<String, Verdict> {
+    result.map(|code| code.expose().to_owned())
+}
+
+/// Judges a query in which `S` stands for our state.
+fn judged(query: &str, iss_required: bool) -> Result<String, Verdict> {
+    code(parse(&query.replace("=S", &format!("={STATE}")), &expected(iss_required)))
+}
+
+fn refused(code: &str, description: Option<&str>) -> CallbackError {
+    let (code, description) = (code.to_owned(), description.map(str::to_owned));
+    CallbackError::Refused(ErrorResponse { code, description })
+}
+
+#[test]
+fn a_right_answer_yields_its_code() {
+    let table = [
+        ("code=abc&state=S", "abc"),
+        ("state=S&code=abc", "abc"),
+        ("code=a%2Bb+c%26d&state=S", "a+b c&d"),
+        ("%63ode=abc&st%61te=S", "abc"),
+        ("code=abc&state=S&later=1&later=2&session_state=x", "abc"),
+        ("&&code=abc&&state=S&", "abc"),
+    ];
+    for (query, expected) in table {
+        assert_eq!(judged(query, false), Ok(expected.to_owned()), "{query}");
+    }
+}
+
+#[test]
+fn lb_10_without_our_state_nothing_else_counts() {
+    let table = [
+        ("", Stranger::NoState),
+        ("code=abc", Stranger::NoState),
+        ("error=access_denied", Stranger::NoState),
+        ("State=S&code=abc", Stranger::NoState),
+        ("code=abc;state=S", Stranger::NoState),
+        ("code=abc&state=", Stranger::OtherState),
+        ("code=abc&state", Stranger::OtherState),
+        ("code=abc&state=other", Stranger::OtherState),
+        ("code=abc&state=SA", Stranger::OtherState),
+        ("code=abc&state=+S", Stranger::OtherState),
+        ("error=access_denied&state=other&code=1&code=2", Stranger::OtherState),
+    ];
+    for (query, why) in table {
+        assert_eq!(judged(query, true), Err(Verdict::Stranger(why)), "{query}");
+    }
+}
+
+#[test]
+fn lb_11_a_repeated_state_is_a_strangers() {
+    for query in ["state=S&state=S&code=a", "state=S&code=a&state=other", "code=a&state=S&%73tate=S"] {
+        assert_eq!(judged(query, false), Err(Verdict::Stranger(Stranger::RepeatedState)), "{query}");
+    }
+}
+
+#[test]
+fn lb_11_any_other_repeated_parameter_ends_the_login() {
+    let table = [
+        ("state=S&code=a&code=a", "code"),
+        ("state=S&code=a&co%64e=b", "code"),
+        ("state=S&error=a&error=b", "error"),
+        ("state=S&error=a&error_description=b&error_description=c", "error_description"),
+        ("state=S&code=a&iss=https://auth.astronomer.io/&iss=https://auth.astronomer.io/", "iss"),
+    ];
+    for (query, name) in table {
+        assert_eq!(judged(query, false), Err(Verdict::Ended(CallbackError::Repeated(name))), "{query}");
+    }
+}
+
+#[test]
+fn lb_12_lb_14_an_issuer_that_is_named_is_ours_to_the_letter() {
+    let right = "state=S&code=abc&iss=https%3A%2F%2Fauth.astronomer.io%2F";
+    assert_eq!(judged(right, false), Ok("abc".to_owned()));
+    assert_eq!(judged(right, true), Ok("abc".to_owned()));
+    let wrong = ["", "https://auth.astronomer.io", "HTTPS://auth.astronomer.io/", "https://auth.astronomer-stage.io/"];
+    for iss in wrong {
+        let query = format!("state=S&code=abc&iss={iss}");
+        assert_eq!(judged(&query, false), Err(Verdict::Ended(CallbackError::OtherIssuer(iss.to_owned()))), "{iss}");
+    }
+}
+
+#[test]
+fn lb_13_an_issuer_that_always_names_itself_must() {
+    assert_eq!(judged("state=S&code=abc", true), Err(Verdict::Ended(CallbackError::NoIssuer)));
+    assert_eq!(judged("state=S&error=access_denied", true), Err(Verdict::Ended(CallbackError::NoIssuer)));
+    assert_eq!(judged("state=S&code=abc", false), Ok("abc".to_owned()));
+}
+
+#[test]
+fn lb_15_an_error_from_another_issuer_is_not_believed() {
+    assert_eq!(
+        judged("state=S&error=access_denied&iss=https://evil.com/%1b[2J", false),
+        Err(Verdict::Ended(CallbackError::OtherIssuer("https://evil.com/[2J".to_owned())))
+    );
+}
+
+#[test]
+fn lb_18_our_state_with_a_malformed_rest_ends_the_login() {
+    let table = [
+        ("state=S", CallbackError::NeitherCodeNorError),
+        ("state=S&code=", CallbackError::NeitherCodeNorError),
+        ("state=S&code", CallbackError::NeitherCodeNorError),
+        ("state=S&error=", CallbackError::NeitherCodeNorError),
+        ("state=S&code=a%00b", CallbackError::NeitherCodeNorError),
+        ("state=S&code=%ff", CallbackError::NeitherCodeNorError),
+        ("state=S&code=%0d%0aX:1", CallbackError::NeitherCodeNorError),
+        ("state=S&code=a&error=b", CallbackError::CodeAndError),
+        ("state=S&code=&error=", CallbackError::CodeAndError),
+    ];
+    for (query, why) in table {
+        assert_eq!(judged(query, false), Err(Verdict::Ended(why)), "{query}");
+    }
+}
+
+#[test]
+fn lb_21_a_refusal_is_told_in_clean_words() {
+    let table = [
+        ("state=S&error=access_denied", refused("access_denied", None)),
+        ("state=S&error=access_denied&error_description=", refused("access_denied", None)),
+        (
+            "state=S&error=access_denied&error_description=user+is%0Anot%1B%5B31m+part%E2%80%AE",
+            refused("access_denied", Some("user is not[31m part")),
+        ),
+    ];
+    for (query, why) in table {
+        assert_eq!(judged(query, false), Err(Verdict::Ended(why)), "{query}");
+    }
+    assert_eq!(refused("a", None).to_string(), "the issuer refused with `a`");
+    assert_eq!(refused("a", Some("b c")).to_string(), "the issuer refused with `a`: b c");
+}
+
+fn pasted(text: &str) -> Result<String, Verdict> {
+    code(parse_pasted(&text.replace("=S", &format!("={STATE}")), &RedirectUri::new(12345), &expected(false)))
+}
+
+#[test]
+fn lb_27_the_address_or_its_query_may_be_pasted() {
+    let table = [
+        "http://localhost:12345/callback?code=abc&state=S",
+        "  \"http://localhost:12345/callback?code=abc&state=S\"\r\n",
+        "<http://localhost:12345/callback?code=abc&state=S>",
+        "HTTP://LOCALHOST:12345/callback?code=abc&state=S#_=_",
+        "localhost:12345/callback?code=abc&state=S",
+        "?code=abc&state=S",
+        "code=abc&state=S",
+        "'state=S&code=abc'",
+    ];
+    for text in table {
+        assert_eq!(pasted(text), Ok("abc".to_owned()), "{text}");
+    }
+}
+
+#[test]
+fn lb_27_another_address_is_a_strangers_whatever_it_holds() {
+    let table = [
+        "",
+        "abc",
+        "http://localhost:12345/callback",
+        "https://localhost:12345/callback?code=abc&state=S",
+        "http://localhost:12346/callback?code=abc&state=S",
+        "http://localhost/callback?code=abc&state=S",
+        "http://127.0.0.1:12345/callback?code=abc&state=S",
+        "http://[::1]:12345/callback?code=abc&state=S",
+        "http://localhost.evil.com:12345/callback?code=abc&state=S",
+        "http://localhost:12345/callback/?code=abc&state=S",
+        "http://localhost:12345/?code=abc&state=S",
+        "http://user@localhost:12345/callback?code=abc&state=S",
+        "http://localhost:12345/callback#code=abc&state=S",
+        "localhost:12345/callback/x?code=abc&state=S",
+        "/callback?code=abc&state=S",
+        "javascript:x?code=abc&state=S",
+        "https://auth.astronomer.io/authorize?response_type=code&state=S",
+    ];
+    for text in table {
+        assert_eq!(pasted(text), Err(Verdict::Stranger(Stranger::NotTheRedirectUri)), "{text}");
+    }
+    let long = format!("?code={}&state=S", "a".repeat(LIMIT));
+    assert_eq!(pasted(&long), Err(Verdict::Stranger(Stranger::NotTheRedirectUri)));
+}
+
+#[test]
+fn lb_27_a_paste_is_held_to_the_same_rules() {
+    let table = [
+        ("?code=abc", Verdict::Stranger(Stranger::NoState)),
+        ("http://localhost:12345/callback?code=a&state=other", Verdict::Stranger(Stranger::OtherState)),
+        ("http://localhost:12345/callback?code=a&state=S&code=b", Verdict::Ended(CallbackError::Repeated("code"))),
+        ("error=access_denied&state=S", Verdict::Ended(refused("access_denied", None))),
+    ];
+    for (text, verdict) in table {
+        assert_eq!(pasted(text), Err(verdict), "{text}");
+    }
+}
+
+#[test]
+fn tk_11_a_code_is_not_printed() {
+    assert_eq!(format!("{:?}", AuthorizationCode::for_test("abc")), "AuthorizationCode(redacted)");
+}

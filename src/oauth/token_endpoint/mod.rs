@@ -1,0 +1,268 @@
+//! The requests that carry a secret to the issuer: redeem a code, refresh, revoke.
+//!
+//! Each is a POST with its parameters in the body, sent once: a code that is redeemed twice, or a refresh token that is
+//! spent twice, can cost the person every token (RFC 6749 section 4.1.2, RFC 9700 section 4.14.2).
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::authorization::{RedirectUri, SCOPES};
+use super::callback::AuthorizationCode;
+use super::issuer::AuthConfig;
+use super::pkce::PkceVerifier;
+use crate::http::{Http, HttpError, Response};
+use crate::text::clean;
+use crate::token::{AccessToken, IdToken, RefreshToken};
+
+const REVOKE_BOUND: Duration = Duration::from_secs(5);
+
+/// No token lives longer than ten years; a longer `expires_in` is cut to this, so that a date can be made of it.
+const LONGEST_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// What the token endpoint gave (RFC 6749 section 5.1, OpenID Connect Core section 3.1.3.3). None of it is verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenResponse {
+    /// What the API is called with.
+    pub access_token: AccessToken,
+    /// What buys the next one. From a refresh: replaces the old one; `None` means that the old one stays.
+    pub refresh_token: Option<RefreshToken>,
+    /// Who signed in.
+    pub id_token: Option<IdToken>,
+    /// How long the access token is said to live; `None` where nothing sensible was said.
+    pub expires_in: Option<Duration>,
+}
+
+/// Why there are no tokens.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenEndpointError {
+    /// The request failed, or its answer is none of OAuth's.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The issuer said no.
+    #[error(transparent)]
+    Refused(#[from] TokenError),
+    /// The token is of a type that we cannot use (RFC 6749 section 7.1); the type is safe to print.
+    #[error("the issuer sent a token of type `{0}` instead of `Bearer`")]
+    TokenType(String),
+}
+
+/// An error answer of the token endpoint (RFC 6749 section 5.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenError {
+    /// What is wrong. Decide by this: the status of one and the same error differs from grant to grant.
+    pub code: ErrorCode,
+    /// The issuer's own words, safe to print.
+    pub description: Option<String>,
+    /// The HTTP status that came with it.
+    pub status: u16,
+    /// How long the issuer asks us to wait.
+    pub retry_after: Option<Duration>,
+}
+
+impl TokenError {
+    /// Whether the issuer may answer otherwise in a while. Only of a code that means nothing to us the status decides:
+    /// outages and rate limits come with codes of their own, such as `Service Unavailable`.
+    pub fn may_pass(&self) -> bool {
+        match self.code {
+            ErrorCode::TooManyRequests => true,
+            ErrorCode::Other(_) => matches!(self.status, 429 | 500..=599),
+            ErrorCode::InvalidGrant
+            | ErrorCode::InvalidRequest
+            | ErrorCode::InvalidClient
+            | ErrorCode::UnauthorizedClient
+            | ErrorCode::UnsupportedGrantType
+            | ErrorCode::InvalidScope
+            | ErrorCode::AccessDenied => false,
+        }
+    }
+}
+
+/// The error codes that mean something to us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ErrorCode {
+    /// The code, or the refresh token, is wrong, expired, revoked or spent.
+    InvalidGrant,
+    /// The request is malformed.
+    InvalidRequest,
+    /// The client is unknown.
+    InvalidClient,
+    /// The client may not use this grant.
+    UnauthorizedClient,
+    /// The issuer does not know this grant.
+    UnsupportedGrantType,
+    /// The scope is unknown or more than was granted.
+    InvalidScope,
+    /// A rule of the tenant said no.
+    AccessDenied,
+    /// Too many requests; worth another attempt, later.
+    TooManyRequests,
+    /// Any other code, safe to print.
+    Other(String),
+}
+
+impl ErrorCode {
+    fn parse(code: &str) -> Self {
+        match code {
+            "invalid_grant" => Self::InvalidGrant,
+            "invalid_request" => Self::InvalidRequest,
+            "invalid_client" => Self::InvalidClient,
+            "unauthorized_client" => Self::UnauthorizedClient,
+            "unsupported_grant_type" => Self::UnsupportedGrantType,
+            "invalid_scope" => Self::InvalidScope,
+            "access_denied" => Self::AccessDenied,
+            "too_many_requests" | "slow_down" => Self::TooManyRequests,
+            other => Self::Other(clean(other, 60)),
+        }
+    }
+
+    /// The code as the protocol spells it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::InvalidGrant => "invalid_grant",
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidClient => "invalid_client",
+            Self::UnauthorizedClient => "unauthorized_client",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::InvalidScope => "invalid_scope",
+            Self::AccessDenied => "access_denied",
+            Self::TooManyRequests => "too_many_requests",
+            Self::Other(code) => code,
+        }
+    }
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the issuer refused with `{}`", self.code.as_str())?;
+        self.description.as_ref().map_or(Ok(()), |description| write!(f, ": {description}"))
+    }
+}
+
+impl std::error::Error for TokenError {}
+
+impl AuthConfig {
+    /// Redeems a code (RFC 6749 section 4.1.3). Code and verifier are consumed: there is no second attempt.
+    pub async fn redeem(
+        &self,
+        http: &Http,
+        code: AuthorizationCode,
+        verifier: PkceVerifier,
+        redirect_uri: &RedirectUri,
+    ) -> Result<TokenResponse, TokenEndpointError> {
+        #[derive(Serialize)]
+        struct Form<'a> {
+            grant_type: &'static str,
+            client_id: &'a str,
+            code: &'a str,
+            code_verifier: &'a str,
+            redirect_uri: &'a str,
+        }
+        let form = Form {
+            grant_type: "authorization_code",
+            client_id: &self.client_id,
+            code: code.expose(),
+            code_verifier: verifier.expose(),
+            redirect_uri: redirect_uri.as_str(),
+        };
+        self.request_token(http, "exchange the code for a token", &form).await
+    }
+
+    /// Spends a refresh token (RFC 6749 section 6). Asks for no scope, so for all that were granted.
+    pub async fn refresh(&self, http: &Http, token: &RefreshToken) -> Result<TokenResponse, TokenEndpointError> {
+        #[derive(Serialize)]
+        struct Form<'a> {
+            grant_type: &'static str,
+            client_id: &'a str,
+            refresh_token: &'a str,
+        }
+        let form = Form { grant_type: "refresh_token", client_id: &self.client_id, refresh_token: token.expose() };
+        self.request_token(http, "refresh the login", &form).await
+    }
+
+    /// Makes a refresh token worthless (RFC 7009 section 2.1). One that the issuer does not know is no error.
+    pub async fn revoke(&self, http: &Http, token: &RefreshToken) -> Result<(), HttpError> {
+        #[derive(Serialize)]
+        struct Form<'a> {
+            client_id: &'a str,
+            token: &'a str,
+        }
+        let form = Form { client_id: &self.client_id, token: token.expose() };
+        let request = http.post("revoke the refresh token", &self.issuer.at("/oauth/revoke"))?;
+        let response = request.form(&form).within(REVOKE_BOUND).send().await?;
+        if (200..300).contains(&response.status()) { Ok(()) } else { Err(response.status_error()) }
+    }
+
+    async fn request_token<T: Serialize>(
+        &self,
+        http: &Http,
+        step: &'static str,
+        form: &T,
+    ) -> Result<TokenResponse, TokenEndpointError> {
+        let request = http.post(step, &self.issuer.at("/oauth/token"))?;
+        understand(&request.form(form).send().await?)
+    }
+}
+
+/// An `error` is believed whatever the status says; without one, the status decides.
+fn understand(response: &Response) -> Result<TokenResponse, TokenEndpointError> {
+    #[derive(Deserialize)]
+    struct Refused {
+        error: String,
+        error_description: Option<Value>,
+    }
+    #[derive(Deserialize)]
+    struct Granted {
+        access_token: AccessToken,
+        token_type: String,
+        refresh_token: Option<RefreshToken>,
+        id_token: Option<IdToken>,
+        expires_in: Option<Value>,
+        scope: Option<String>,
+    }
+    if let Ok(Refused { error, error_description }) = response.json() {
+        let description = error_description.as_ref().and_then(Value::as_str).map(|text| clean(text, 200));
+        return Err(TokenEndpointError::Refused(TokenError {
+            code: ErrorCode::parse(&error),
+            description: description.filter(|text| !text.is_empty()),
+            status: response.status(),
+            retry_after: response.header("retry-after").and_then(|text| text.parse().ok()).map(Duration::from_secs),
+        }));
+    }
+    let granted: Granted = response.success_json()?;
+    if !granted.token_type.eq_ignore_ascii_case("Bearer") {
+        return Err(TokenEndpointError::TokenType(clean(&granted.token_type, 40)));
+    }
+    if granted.access_token.expose().is_empty() {
+        return Err(response.not_understood().into());
+    }
+    // Without `scope`, all was granted that was asked for (RFC 6749 section 5.1).
+    if let Some(scope) = &granted.scope {
+        let withheld: Vec<_> = SCOPES.split(' ').filter(|asked| !scope.split(' ').any(|got| got == *asked)).collect();
+        if !withheld.is_empty() {
+            tracing::info!(?withheld, "the issuer granted less than was asked for");
+        }
+    }
+    Ok(TokenResponse {
+        access_token: granted.access_token,
+        refresh_token: granted.refresh_token.filter(|token| !token.expose().is_empty()),
+        id_token: granted.id_token.filter(|token| !token.expose().is_empty()),
+        expires_in: granted.expires_in.as_ref().and_then(lifetime),
+    })
+}
+
+/// `expires_in` as a length of time. A number by the standard; some servers write it as a string.
+fn lifetime(expires_in: &Value) -> Option<Duration> {
+    let seconds = match expires_in {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) => text.trim().parse().ok()?,
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
+    };
+    // A comparison that NaN fails, too.
+    (seconds >= 1.0).then(|| Duration::from_secs_f64(seconds.min(LONGEST_LIFE.as_secs_f64())))
+}
+
+#[cfg(test)]
+mod tests;
