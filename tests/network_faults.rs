@@ -388,7 +388,8 @@ struct Told {
 impl Told {
     fn of(stage: &Stage, outcome: &Outcome) -> Self {
         let complaint = if outcome.result.is_err() { stage.plain(&outcome.complaint()) } else { String::new() };
-        Self { exit: outcome.exit_code(), complaint, hint: outcome.result.as_ref().err().and_then(Error::hint) }
+        let hint = outcome.result.as_ref().err().and_then(Error::hint).map(|hint| stage.plain(&hint));
+        Self { exit: outcome.exit_code(), complaint, hint }
     }
 }
 
@@ -411,15 +412,17 @@ fn expected(row: &Row, column: Column) -> Told {
             let why = "the API of localhost:PORT does not accept this API token\n";
             (4, why, "make another API token in the Astro UI")
         }
-        (Flow::Check, ..) if matches!(column.status(), Some(401 | 403 | 404)) => (4, NOT_ANY_MORE, "run `astro login`"),
-        (_, _, Some(401)) if row.weight == Weight::WithLogin => (4, NOT_ANY_MORE, "run `astro login`"),
+        (Flow::Check, ..) if matches!(column.status(), Some(401 | 403 | 404)) => {
+            (4, NOT_ANY_MORE, "run `astro login localhost:PORT`")
+        }
+        (_, _, Some(401)) if row.weight == Weight::WithLogin => (4, NOT_ANY_MORE, "run `astro login localhost:PORT`"),
         (_, _, Some(401)) if person => (4, "", column.hint(person)),
         _ => (1, "", column.hint(person)),
     };
     let headline = match (row.weight, row.flow) {
         (Weight::AtLogout, _) => {
-            let hint = "the warnings say what remains; where it is on this machine, run `astro logout` again once the \
-                        cause is gone";
+            let hint = "the warnings say what remains; where it is on this machine, run `astro logout localhost:PORT` \
+                        again once the cause is gone";
             let complaint = "not signed out of localhost:PORT completely".to_owned();
             return Told { exit: 1, complaint, hint: Some(hint.to_owned()) };
         }
@@ -692,7 +695,8 @@ async fn refused(row: &Row) {
     let outcome = row.flow.run(&stage, &domain).await;
     let (what, told) = (row.flow, Told::of(&stage, &outcome));
     let Told { exit, complaint, hint } = expected(row, Column::Refused);
-    let complaint = complaint.replace("localhost:PORT", &domain);
+    let here = |text: String| text.replace("localhost:PORT", &domain);
+    let (complaint, hint) = (here(complaint), hint.map(here));
     assert_eq!((told.exit, &told.hint), (exit, &hint), "{what:?}: {told:?}");
     assert!(told.complaint.starts_with(&complaint), "{what:?}: {}\nis not\n{complaint}", told.complaint);
     if row.weight == Weight::AtLogout {
