@@ -120,7 +120,7 @@ fn expected(stage: &Stage, token: &str) -> Credentials {
         client_id: CLIENT_ID.to_owned(),
         audience: AUDIENCE.to_owned(),
         sub: "auth0|ada@example.com".to_owned(),
-        email: None,
+        email: Some("ada@example.com".to_owned()),
         issued_at: Some(at("iat")),
         expires_at: Some(at("exp")),
     }
