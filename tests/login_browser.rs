@@ -465,7 +465,7 @@ async fn cl_14_userinfo_fills_in_for_an_id_token_without_an_address() {
         arrange(&stage);
         let outcome = stage.login(&stage.request()).await;
         assert_eq!(outcome.exit_code(), 0, "{what}: {}", outcome.stderr);
-        // Where the issuer names none, the API's user does.
+        // The record says what config.yaml says, which is the API's word.
         assert_eq!(stage.stored().unwrap().email.as_deref(), Some(ADA), "{what}");
         assert_eq!(stage.service.requests_to("/userinfo").len(), 1, "{what}");
         assert!(stage.plain(&outcome.stderr).contains(warning), "{what}: {}", outcome.stderr);
