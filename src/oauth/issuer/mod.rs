@@ -76,7 +76,10 @@ impl Issuer {
         let refused = |named: &str, refusal| {
             Err(IssuerError::Refused { domain: domain.to_string(), named: clean(named, 100), refusal })
         };
-        let Ok(url) = Url::parse(text) else { return refused(text, Refusal::NotAnAddress) };
+        // Hosts are ASCII here, so a letter that only looks like one of Astro's makes no address, and is shown for what it is.
+        let Ok(url) = Url::parse(text) else {
+            return refused(&text.escape_default().to_string(), Refusal::NotAnAddress);
+        };
         let Some(host) = url.host_str() else { return refused(text, Refusal::NotAnAddress) };
         if !domain.owns_host(host) {
             return refused(host, Refusal::ForeignHost);

@@ -79,7 +79,7 @@ fn ar_18_every_other_address_is_refused_by_its_host() {
         ("https://auth.astronomer-stage.io/", "auth.astronomer-stage.io", Refusal::ForeignHost),
         ("https://auth.astronomer.io@evil.com/", "evil.com", Refusal::ForeignHost),
         ("https://evil.com\\@auth.astronomer.io/", "evil.com", Refusal::ForeignHost),
-        ("https://аuth.astronomer.іo/", "xn--uth-5cd.astronomer.xn--o-evb", Refusal::ForeignHost),
+        ("https://аuth.astronomer.іo/", "https://\\u{430}uth.astronomer.\\u{456}o/", Refusal::NotAnAddress),
         ("http://localhost:8888/", "localhost", Refusal::ForeignHost),
         ("http://auth.astronomer.io/", "auth.astronomer.io", Refusal::NotHttps),
         ("ftp://auth.astronomer.io/", "auth.astronomer.io", Refusal::NotHttps),
