@@ -249,10 +249,12 @@ fn expect_json(ended: &Ended, state: &str) {
 /// The context after a logout.
 const CLEARED: &str = "contexts:\n    \"DOMAIN\":\n        domain: \"DOMAIN\"\ncontext: \"\"\n";
 
-const UNLOCK: &str = "unlock the keychain and try again, or choose plain text with `astro login --insecure-storage`";
-const ALLOW: &str = "allow access when the keychain asks, or choose plain text with `astro login --insecure-storage`";
+const UNLOCK: &str =
+    "unlock the keychain and try again, or choose plain text with `astro login DOMAIN --insecure-storage`";
+const ALLOW: &str =
+    "allow access when the keychain asks, or choose plain text with `astro login DOMAIN --insecure-storage`";
 const ANSWER: &str =
-    "answer the keychain's dialog if there is one; `astro login --insecure-storage` does without the keychain";
+    "answer the keychain's dialog if there is one; `astro login DOMAIN --insecure-storage` does without the keychain";
 
 /// Where there is no keychain, a login goes to config.yaml, and says so; every other command says what it could not see.
 #[test]
@@ -273,7 +275,7 @@ fn a_keychain_that_is_not_there_is_told_and_not_taken_for_an_empty_one() {
         for (call, ended) in world.run_all(&bus) {
             let at = format!("{fault}, {call:?}: {}", ended.stderr);
             let signed_out = format!(
-                "error: nobody is signed in to DOMAIN\ncause: there is no keychain here: {reason}\nhint: run `astro login`; \
+                "error: nobody is signed in to DOMAIN\ncause: there is no keychain here: {reason}\nhint: run `astro login DOMAIN`; \
                  a login that was made in a desktop session is in its keychain, out of reach from here\n"
             );
             match call {
@@ -429,7 +431,7 @@ fn rf_2_an_entry_that_is_half_written_or_not_ours_is_told_and_can_be_replaced_or
         ("the entry is no record", &[("DOMAIN", "hunter2")]),
         ("the entry is a record without its tokens", &[("DOMAIN", r#"{"v":1,"kind":"user"}"#)]),
     ];
-    let hint = "run `astro login` to write them anew";
+    let hint = "run `astro login DOMAIN` to write them anew";
     for (fault, entries) in faults {
         for call in CALLS {
             world.keep(entries);
@@ -494,8 +496,8 @@ const BUS_IS_BACK: Change = |world| {
     KEYRING_IS_BACK(world);
 };
 
-const ABSENT: &str = "start a keychain, or choose plain text with `astro login --insecure-storage`";
-const AGAIN: &str = "try again; if it happens again, `astro login --insecure-storage` does without the keychain";
+const ABSENT: &str = "start a keychain, or choose plain text with `astro login DOMAIN --insecure-storage`";
+const AGAIN: &str = "try again; if it happens again, `astro login DOMAIN --insecure-storage` does without the keychain";
 const WENT_AWAY: &str = "the keychain went away before it answered";
 
 /// The change happens while a login fetches the issuer's keys: it has found the keychain in order, and will write there.
@@ -599,7 +601,7 @@ fn a_login_that_was_deleted_under_us_is_nobodys() {
                     assert_eq!((ended.code, ended.stderr.as_str(), ended.config.as_str()), (0, said, CLEARED));
                 }
                 Call::Token | Call::Status | Call::StatusJson | Call::Organizations => {
-                    let said = "error: nobody is signed in to DOMAIN\nhint: run `astro login`\n";
+                    let said = "error: nobody is signed in to DOMAIN\nhint: run `astro login DOMAIN`\n";
                     assert_eq!((ended.code, ended.stderr.as_str(), &ended.config), (4, said, &world.config()));
                     if call == Call::StatusJson {
                         expect_json(&ended, "signed_out");

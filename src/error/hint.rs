@@ -77,7 +77,7 @@ impl Error {
             }
             Self::NotFound(not_found) => return Some(not_found.hint()),
             Self::Config(error) => error.hint(),
-            Self::Store(error) => return Some(store_hint(error, &login(domain))),
+            Self::Store { domain, source } => return Some(store_hint(source, &login(domain))),
             Self::Listen(ListenError::PortTaken(port) | ListenError::Bind { port, .. }) => {
                 return Some(format!(
                     "end the program that has the port (`{}` tells which), or sign in from a terminal and paste the address",
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn hints_name_the_domain_that_the_command_was_about() {
-        let damaged = |domain: &str| Error::from(StoreError::Damaged).during_sign_in(&domain.parse().unwrap());
+        let damaged = |domain: &str| Error::Store { domain: domain.to_owned(), source: StoreError::Damaged };
         let table = [
             (Error::SignedOut { domain: "astronomer.io".to_owned(), unseen: None }, "run `astro login`"),
             (

@@ -208,7 +208,12 @@ pub enum Error {
     Config(#[from] ConfigError),
     /// The credentials could not be read or written.
     #[error("could not use the keychain")]
-    Store(#[from] StoreError),
+    Store {
+        /// Of which domain.
+        domain: String,
+        /// Why not.
+        source: StoreError,
+    },
     /// The callback port could not be had.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -313,7 +318,7 @@ impl Error {
             | Self::Remains { .. }
             | Self::NotFound(_)
             | Self::Config(_)
-            | Self::Store(_)
+            | Self::Store { .. }
             | Self::Listen(_)
             | Self::Issuer(_)
             | Self::Token(_)

@@ -90,7 +90,7 @@ impl<'a> Session<'a> {
             Ok(Some(credentials)) => Ok(Stored { store: Store::Keychain, credentials }),
             Ok(None) => Err(signed_out(None)),
             Err(absent @ StoreError::Absent { .. }) => Err(signed_out(Some(absent))),
-            Err(failure) => Err(failure.into()),
+            Err(failure) => Err(self.keychain_failure(failure)),
         }
     }
 
@@ -129,7 +129,7 @@ impl<'a> Session<'a> {
                     Some(credentials) => store.save(domain, credentials),
                     None => store.delete(domain).map(drop),
                 });
-                replaced.await?;
+                replaced.await.map_err(|failure| self.keychain_failure(failure))?;
                 Ok(true)
             }
             Store::Config => {
@@ -216,6 +216,11 @@ impl<'a> Session<'a> {
         }
         let _spinner = self.system.ui.spinner("waiting for the keychain…");
         running.await
+    }
+
+    /// What a failing keychain means for a command.
+    pub fn keychain_failure(&self, source: StoreError) -> Error {
+        Error::Store { domain: self.domain.to_string(), source }
     }
 
     /// What people call a store.

@@ -46,7 +46,7 @@ impl Attempt<'_> {
                 ));
                 Ok(Storage::Fallback)
             }
-            Err(other) => Err(other.into()),
+            Err(other) => Err(self.session.keychain_failure(other)),
         }
     }
 
@@ -65,7 +65,7 @@ impl Attempt<'_> {
             Storage::Keychain => {
                 let in_keychain = match in_keychain {
                     Err(StoreError::Damaged) => None,
-                    outcome => outcome?,
+                    outcome => outcome.map_err(|failure| self.session.keychain_failure(failure))?,
                 };
                 // Until config.yaml is written, this alone tells whose they are.
                 let email = email(signed_in, user).map(str::to_owned);
@@ -76,7 +76,7 @@ impl Attempt<'_> {
                     if matches!(failure, StoreError::TimedOut(_) | StoreError::WentAway) {
                         self.restore(in_keychain).await;
                     }
-                    return Err(failure.into());
+                    return Err(self.session.keychain_failure(failure));
                 }
                 match self.write_identity(signed_in, user, in_keychain.as_ref()).await {
                     Ok(before) => (session::plaintext(&before), before, in_keychain),
