@@ -360,7 +360,8 @@ fn refresh_in(place: Place, keyring: Option<&Session>) {
             if output.code == Some(4) {
                 let told = format!("error: the login to {} has ended\n", service.domain());
                 assert!(output.stderr.starts_with(&told), "{output:?} {call}");
-                assert!(output.stderr.ends_with("hint: run `astro login`\n") && output.stdout.is_empty(), "{output:?}");
+                let hint = format!("hint: run `astro login {}`\n", service.domain());
+                assert!(output.stderr.ends_with(&hint) && output.stdout.is_empty(), "{output:?}");
             } else {
                 assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""), "{call}");
                 assert_ne!(output.stdout.trim_end(), world.old.access.expose(), "{call}");

@@ -565,6 +565,7 @@ fn a_call_that_is_under_way_ends_with_the_keychain_the_bus_or_the_persons_patien
         }
         let (ended, transcript) = pty.finish();
         let screen = screen(transcript).replace(&world.token, "TOKEN");
+        let screen = screen.replace(&world.service.domain(), "DOMAIN");
         assert!(ended == code && screen.ends_with(&said), "{change}: {ended}\n{screen}");
         is_undone(&mut world);
         world.nothing_is_lost(change);
