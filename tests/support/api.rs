@@ -23,8 +23,7 @@ impl State {
                 None => api_error(403, "The token does not belong to a user"),
             },
             ["organizations"] => {
-                let all: Vec<Value> = self.options.organizations.iter().map(organization_json).collect();
-                self.page(request, Part::Organizations, "organizations", &all)
+                self.page(request, Part::Organizations, "organizations", &self.options.organizations, organization_json)
             }
             ["organizations", id] => match member_of(id) {
                 Some(organization) => success(&organization_json(organization)),
@@ -36,8 +35,8 @@ impl State {
                     if request.query("sorts") == Some("name:asc") {
                         all.sort_by(|a, b| a.name.cmp(&b.name));
                     }
-                    let json = |one: Workspace| json!({"id": one.id, "name": one.name, "organizationId": id});
-                    self.page(request, Part::Workspaces, "workspaces", &all.into_iter().map(json).collect::<Vec<_>>())
+                    let json = |one: &Workspace| json!({"id": one.id, "name": one.name, "organizationId": id});
+                    self.page(request, Part::Workspaces, "workspaces", &all, json)
                 }
                 None => api_error(403, "You are not a member of this organization"),
             },
@@ -59,15 +58,16 @@ impl State {
         success(&self.patched(Part::User, user))
     }
 
-    fn page(&self, request: &Request, part: Part, name: &str, all: &[Value]) -> Answer {
+    /// One page of a list; only what is on it is turned into JSON, so that long lists are no work.
+    fn page<T>(&self, request: &Request, part: Part, name: &str, all: &[T], json: impl Fn(&T) -> Value) -> Answer {
         let number = |name: &str, default: usize| request.query(name).map_or(Ok(default), str::parse);
         let (Ok(limit @ 1..=1000), Ok(offset)) = (number("limit", 20), number("offset", 0)) else {
             return api_error(400, "limit or offset is out of range");
         };
-        let (page, total): (Vec<&Value>, usize) = if self.options.endless_pages {
-            (all.iter().cycle().take(limit).collect(), usize::MAX)
+        let (page, total): (Vec<Value>, usize) = if self.options.endless_pages {
+            (all.iter().cycle().take(limit).map(json).collect(), usize::MAX)
         } else {
-            (all.iter().skip(offset).take(limit).collect(), all.len())
+            (all.iter().skip(offset).take(limit).map(json).collect(), all.len())
         };
         success(&self.patched(part, json!({name: page, "limit": limit, "offset": offset, "totalCount": total})))
     }

@@ -1,6 +1,7 @@
 //! What stands between the program and Astro in a test: an HTTP proxy that takes CONNECT, and behind it TLS servers with
 //! the names of Astro's, whose certificates the test makes up. What they are asked goes on to a local service.
 
+#![allow(dead_code, reason = "each test uses another part")]
 #![allow(clippy::unwrap_used, reason = "what a test stands on should stop it when it breaks")]
 
 use std::collections::BTreeMap;
@@ -8,11 +9,13 @@ use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional, duplex, split};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
@@ -98,6 +101,12 @@ impl Proxy {
     /// A proxy that connects `hosts`, each a TLS server with a certificate of `authority`, to the service at this port, and
     /// nothing else.
     pub(crate) fn connecting(authority: &Authority, hosts: &[(&str, Flaw)], service: u16) -> Self {
+        Self::far_away(authority, hosts, service, Duration::ZERO)
+    }
+
+    /// The same, with a proxy so far away that this passes between a question and its answer; the CONNECT and the
+    /// handshake of TLS are such questions too.
+    pub(crate) fn far_away(authority: &Authority, hosts: &[(&str, Flaw)], service: u16, round_trip: Duration) -> Self {
         let server = |(host, flaw): &(&str, Flaw)| {
             let behind = match flaw {
                 Flaw::Refused(status) => Way::Refused(status),
@@ -108,21 +117,21 @@ impl Proxy {
             };
             (format!("{host}:443"), behind)
         };
-        Self::start(hosts.iter().map(server).collect(), service, "403 Forbidden")
+        Self::start(hosts.iter().map(server).collect(), service, "403 Forbidden", round_trip)
     }
 
     /// A proxy that answers every CONNECT with this status.
     pub(crate) fn refusing(status: &'static str) -> Self {
-        Self::start(BTreeMap::new(), 0, status)
+        Self::start(BTreeMap::new(), 0, status, Duration::ZERO)
     }
 
-    fn start(servers: BTreeMap<String, Way>, service: u16, refusal: &'static str) -> Self {
+    fn start(servers: BTreeMap<String, Way>, service: u16, refusal: &'static str, round_trip: Duration) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
         let connects = Arc::new(Mutex::new(Vec::new()));
         let (stop, stopped) = oneshot::channel();
-        let behind = Arc::new(Behind { servers, service, refusal, connects: Arc::clone(&connects) });
+        let behind = Arc::new(Behind { servers, service, refusal, round_trip, connects: Arc::clone(&connects) });
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
@@ -181,12 +190,13 @@ struct Behind {
     servers: BTreeMap<String, Way>,
     service: u16,
     refusal: &'static str,
+    round_trip: Duration,
     connects: Arc<Mutex<Vec<Connect>>>,
 }
 
 impl Behind {
     /// One connection of the program, to its end.
-    async fn serve(&self, mut client: TcpStream) -> io::Result<()> {
+    async fn serve(&self, mut client: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
         let connect = read_connect(&mut client).await?;
         self.connects.lock().unwrap().push(connect.clone());
         let refused = Way::Refused(self.refusal);
@@ -216,12 +226,49 @@ async fn accept(listener: tokio::net::TcpListener, behind: Arc<Behind>) {
         let behind = Arc::clone(&behind);
         tokio::spawn(async move {
             // A program that breaks off, as over a certificate, is no fault of the proxy's.
-            let _ = behind.serve(client).await;
+            let _ = if behind.round_trip.is_zero() {
+                behind.serve(client).await
+            } else {
+                behind.serve(held_back(client, behind.round_trip / 2)).await
+            };
         });
     }
 }
 
-async fn read_connect(client: &mut TcpStream) -> io::Result<Connect> {
+/// The other end of a long line: whatever enters it, on either side, comes out this much later.
+fn held_back(client: TcpStream, latency: Duration) -> impl AsyncRead + AsyncWrite + Unpin {
+    let (near, far) = duplex(64 * 1024);
+    // An answer waits for nothing but the line.
+    client.set_nodelay(true).unwrap();
+    let ((from_client, to_client), (from_far, to_far)) = (split(client), split(far));
+    tokio::spawn(line(from_client, to_far, latency));
+    tokio::spawn(line(from_far, to_client, latency));
+    near
+}
+
+/// One direction of the line. What is underway does not keep the next piece from entering.
+async fn line(
+    mut from: impl AsyncRead + Unpin + Send + 'static,
+    mut to: impl AsyncWrite + Unpin,
+    latency: Duration,
+) -> io::Result<()> {
+    let (enter, mut underway) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
+    tokio::spawn(async move {
+        let mut piece = vec![0; 64 * 1024];
+        while let Ok(length @ 1..) = from.read(&mut piece).await {
+            if enter.send((Instant::now() + latency, piece[..length].to_vec())).is_err() {
+                return;
+            }
+        }
+    });
+    while let Some((arrival, piece)) = underway.recv().await {
+        sleep_until(arrival).await;
+        to.write_all(&piece).await?;
+    }
+    to.shutdown().await
+}
+
+async fn read_connect(client: &mut (impl AsyncRead + Unpin)) -> io::Result<Connect> {
     let mut head = Vec::new();
     // Byte by byte, because what follows the head belongs to TLS.
     while !head.ends_with(b"\r\n\r\n") {
