@@ -20,7 +20,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use url::Url;
 
-/// Keys, as WebDriver writes them.
+/// Keys, as the driver wants them written.
 const TAB: &str = "\u{e004}";
 const ENTER: &str = "\u{e007}";
 /// What has the focus, and whether it can be seen.

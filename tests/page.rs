@@ -137,7 +137,11 @@ async fn axe_finds_nothing_against_the_page_in_either_scheme() {
             let found = chromium.audit(&axe).await;
             assert_eq!(found["violations"], json!([]), "{name}, dark: {dark}: {found:#}");
             // No single colour lies behind the text above the glow; `HARD_TO_READ` takes the worst of it.
-            assert_eq!(found["undecided"], json!([["color-contrast", ["header", "footer", "footer > b"]]]), "{name}: {found:#}");
+            assert_eq!(
+                found["undecided"],
+                json!([["color-contrast", ["header", "footer", "footer > b"]]]),
+                "{name}: {found:#}"
+            );
         }
     }
     // It does see what is wrong.
