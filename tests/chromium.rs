@@ -14,10 +14,20 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use chromium::Chromium;
+use serde_json::json;
 use support::{Options, Service, TestHome};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use url::Url;
+
+/// Keys, as the driver wants them written.
+const TAB: &str = "\u{e004}";
+const ENTER: &str = "\u{e007}";
+/// What has the focus, and whether it can be seen.
+const FOCUS: &str = "
+    const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
+    return [document.activeElement.id, outlineStyle === 'solid' && parseFloat(outlineWidth) >= 2];
+";
 
 const BOUND: Duration = Duration::from_secs(60);
 
@@ -110,6 +120,36 @@ async fn a_person_signs_in_through_the_login_page() {
     assert!(config.contains("user_email: ada@example.com\n"), "{config}");
     assert!(config.contains(&format!("refreshtoken: {}\n", service.live_refresh_tokens()[0])), "{config}");
     assert_eq!(service.replays(), 0);
+}
+
+#[tokio::test]
+#[ignore = "needs chromium, chromium-driver and axe-core"]
+async fn the_keyboard_alone_signs_in_and_axe_finds_nothing_on_the_way() {
+    let axe = chromium::axe();
+    let service = Service::start(Options::default());
+    let chromium = Chromium::start().await;
+    chromium.resize(1280, 800).await;
+    let mut login = Login::start(&service, &["--login-link"], &[]);
+    let link = login.link();
+    for dark in [true, false] {
+        chromium.prefer_dark(dark).await;
+        chromium.open(link.as_str()).await;
+        let found = chromium.audit(&axe).await;
+        assert_eq!(found["violations"], json!([]), "dark: {dark}: {found:#}");
+    }
+    chromium.type_into("body", TAB).await;
+    for (id, keys) in [("email", "grace@example.org"), ("password", "correct horse")] {
+        assert_eq!(chromium.run(FOCUS).await, json!([id, true]));
+        chromium.type_into(":focus", &format!("{keys}{TAB}")).await;
+    }
+    assert_eq!(chromium.run(FOCUS).await, json!(["log-in", true]));
+    chromium.type_into(":focus", ENTER).await;
+
+    assert_eq!(chromium.text(".confirmed h1").await, "Astro confirmed you as\ngrace@example.org");
+    let found = chromium.audit(&axe).await;
+    assert_eq!(found["violations"], json!([]), "{found:#}");
+    let ended = login.finish();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }
 
 #[tokio::test]

@@ -66,6 +66,8 @@ async fn lb_19_lb_20_the_page_works_under_its_policy_in_both_schemes() {
     let origin = serve().await.expect("a free port");
     let chromium = Chromium::start().await;
     let mut grounds = Vec::new();
+    // There is nothing to operate, so nothing takes the keyboard's focus away from where reading begins.
+    let as_laid_out = json!({ "lang": "en", "wider_than_the_window": false, "takes_focus": 0, "focus": "BODY" });
     for dark in [false, true] {
         chromium.prefer_dark(dark).await;
         for (name, _) in OUTCOMES {
@@ -75,7 +77,7 @@ async fn lb_19_lb_20_the_page_works_under_its_policy_in_both_schemes() {
                 assert_eq!(chromium.console().await, [""; 0], "{name}");
                 assert_eq!(chromium.url().await, format!("{origin}/callback"));
                 assert!(chromium.title().await.ends_with(" – astro login"));
-                assert_eq!(chromium.run(LAYOUT).await, json!({ "lang": "en", "wider_than_the_window": false }));
+                assert_eq!(chromium.run(LAYOUT).await, as_laid_out);
                 assert_eq!(chromium.run(HARD_TO_READ).await, json!([]), "{name}, dark: {dark}");
                 // Left in the build folder for a person to look at.
                 let picture = format!("page-{name}-{}-{width}.png", if dark { "dark" } else { "light" });
@@ -121,9 +123,38 @@ async fn the_policy_stops_what_the_page_did_not_bring() {
     assert_eq!(chromium.console().await.len(), 3, "one breach each for the script, the style and the image");
 }
 
+#[tokio::test]
+#[ignore = "needs chromium, chromium-driver and axe-core"]
+async fn axe_finds_nothing_against_the_page_in_either_scheme() {
+    let axe = chromium::axe();
+    let origin = serve().await.expect("a free port");
+    let chromium = Chromium::start().await;
+    chromium.resize(1280, 800).await;
+    for dark in [false, true] {
+        chromium.prefer_dark(dark).await;
+        for (name, _) in OUTCOMES {
+            chromium.open(&format!("{origin}/{name}")).await;
+            let found = chromium.audit(&axe).await;
+            assert_eq!(found["violations"], json!([]), "{name}, dark: {dark}: {found:#}");
+            // No single colour lies behind the text above the glow; `HARD_TO_READ` takes the worst of it.
+            assert_eq!(
+                found["undecided"],
+                json!([["color-contrast", ["header", "footer", "footer > b"]]]),
+                "{name}: {found:#}"
+            );
+        }
+    }
+    // It does see what is wrong.
+    chromium.run("document.documentElement.lang = ''").await;
+    let found = chromium.audit(&axe).await;
+    assert_eq!(found["violations"][0][0], "html-has-lang", "{found:#}");
+}
+
 const LAYOUT: &str = "
     const root = document.documentElement;
-    return { lang: root.lang, wider_than_the_window: root.scrollWidth > innerWidth };
+    const takes_focus = [...document.querySelectorAll('*')].filter((element) => element.tabIndex >= 0).length;
+    const wider_than_the_window = root.scrollWidth > innerWidth;
+    return { lang: root.lang, wider_than_the_window, takes_focus, focus: document.activeElement.tagName };
 ";
 
 /// The elements whose colour is too close to what it stands on (WCAG 2.2, 1.4.3 and 1.4.11), with their ratio.

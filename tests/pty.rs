@@ -653,7 +653,7 @@ fn quiet_leaves_the_link_the_question_and_nothing_after() {
 }
 
 #[test]
-fn no_color_is_heeded_by_everything_that_is_shown() {
+fn no_color_and_a_dumb_terminal_are_heeded_by_everything_that_is_shown() {
     let coloured = |shown: &str| {
         // Select Graphic Rendition with a colour: 30–39 or 90–97.
         shown.split("\x1b[").skip(1).any(|rest| {
@@ -662,8 +662,8 @@ fn no_color_is_heeded_by_everything_that_is_shown() {
             numeric && rest.len() > parameters.len() && parameters.starts_with(['3', '9'])
         })
     };
-    for (no_color, expected) in [("", true), ("1", false)] {
-        let world = World::new().set("NO_COLOR", no_color);
+    for (name, value, expected) in [("NO_COLOR", "", true), ("NO_COLOR", "1", false), ("TERM", "dumb", false)] {
+        let world = World::new().set(name, value);
         let mut pty = world.login(&[]);
         say_who(&mut pty, "ada@example.com");
         visit(&pty.link(), "ada@example.com");
@@ -672,8 +672,19 @@ fn no_color_is_heeded_by_everything_that_is_shown() {
         pty.type_keys(ENTER);
         let (code, shown) = pty.finish();
         assert_eq!(code, 0, "{shown}");
-        assert_eq!(coloured(&shown), expected, "{shown:?}");
+        assert_eq!(coloured(&shown), expected, "{name}={value}: {shown:?}");
     }
+}
+
+#[test]
+fn a_dumb_terminal_gets_plain_lines() {
+    let world = World::simple().set("TERM", "dumb");
+    let mut pty = world.login(&["--email", "ada@example.com"]);
+    visit(&pty.link(), "ada@example.com");
+    let (code, shown) = pty.finish();
+    assert_eq!(code, 0, "{shown}");
+    assert!(!shown.contains('\x1b'), "{shown:?}");
+    assert_eq!(shown.matches(PRESS_ENTER).count(), 1, "{shown:?}");
 }
 
 #[test]

@@ -27,6 +27,8 @@ const LOGIN_HELP: &str = concat!(
   astro login --login-link                 sign in with a browser elsewhere
   printenv ASTRO_JWT | astro login -t -    sign in without a browser, as in CI
 
+What each error message means, and what to do: docs/troubleshooting.md
+
 ",
     exit_codes!()
 );

@@ -1,7 +1,8 @@
 //! The page at the end of a login: one small, self-contained document that tells what the terminal knows.
 //!
 //! It loads nothing, links nowhere and runs one line of script, which takes the code out of the address bar. Nothing
-//! depends on that line. What others wrote is cleaned, cut and escaped on its way in; no token ever gets here.
+//! depends on that line. It has nothing to operate, so nothing takes the keyboard's focus, and a screen reader begins with
+//! the title and the heading, which say it all. What others wrote is cleaned, cut and escaped on its way in; no token ever gets here.
 
 use html_escape::encode_text;
 

@@ -14,7 +14,7 @@ use crossterm::terminal;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
-use super::{Spinner, Ui, UiError, lock, restore_terminal};
+use super::{Spinner, Ui, UiError, lock, restore_terminal, takes_escapes};
 
 /// The longest input that is taken, in bytes.
 pub const MAX_INPUT: usize = 64 * 1024;
@@ -95,7 +95,9 @@ impl Ui {
         }
         terminal::enable_raw_mode().map_err(UiError::Io)?;
         // Where the terminal doesn't know how to mark a paste, it arrives as if typed.
-        let _ = crossterm::execute!(io::stderr(), event::EnableBracketedPaste);
+        if takes_escapes() {
+            let _ = crossterm::execute!(io::stderr(), event::EnableBracketedPaste);
+        }
 
         let shown = Mutex::new(Shown { message: message.to_owned(), characters: 0 });
         let moving = Arc::new(Moving { spinner: self.moving_line(message), shown });

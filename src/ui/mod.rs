@@ -270,9 +270,16 @@ pub fn restore_terminal_on_panic() {
 /// Undoes what a question or [`Lines`] does to the terminal; nothing where nothing was done.
 fn restore_terminal() {
     if terminal::is_raw_mode_enabled().unwrap_or(false) {
-        let _ = crossterm::execute!(io::stderr(), event::DisableBracketedPaste, cursor::Show);
+        if takes_escapes() {
+            let _ = crossterm::execute!(io::stderr(), event::DisableBracketedPaste, cursor::Show);
+        }
         let _ = terminal::disable_raw_mode();
     }
+}
+
+/// Whether stderr is a terminal that does what escape sequences say; a dumb one shows them.
+fn takes_escapes() -> bool {
+    !ProgressDrawTarget::stderr().is_hidden()
 }
 
 /// A panic elsewhere leaves streams as usable as before.

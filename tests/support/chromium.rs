@@ -38,6 +38,25 @@ const FLAGS: [&str; 11] = [
     "--password-store=basic",
 ];
 
+const AUDIT: &str = "
+    const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice', 'experimental'];
+    const told = (rule, tell) => [rule.id, rule.nodes.flatMap(tell)];
+    return axe.run({ runOnly: tags }).then((found) => ({
+        checked: found.passes.length,
+        violations: found.violations.map((rule) => told(rule, (node) => [node.html, node.failureSummary])),
+        undecided: found.incomplete.map((rule) => told(rule, (node) => node.target)),
+    }));
+";
+
+/// The script of axe-core. It is no part of the project: `.ci/run` fetches it and names the file.
+#[expect(clippy::disallowed_methods, reason = "tests are told by a variable where it is")]
+pub fn axe() -> String {
+    let path = std::env::var_os("AXE").expect(
+        "AXE names no file: `npm pack axe-core` and `tar xzf axe-core-*.tgz` make `package/axe.min.js`, as in .ci/run",
+    );
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("AXE names {}: {error}", path.display()))
+}
+
 /// One browser with one window.
 pub struct Chromium {
     driver: Child,
@@ -154,6 +173,13 @@ impl Chromium {
     /// Sends a command of the Chrome DevTools Protocol.
     pub async fn devtools(&self, command: &str, params: Value) -> Value {
         self.post("/goog/cdp/execute", json!({ "cmd": command, "params": params })).await
+    }
+
+    /// Lets axe-core look at the page, at each of its rules but those of WCAG's level AAA: what is wrong, and what it
+    /// could not decide, each as the rule's id and the elements (for what is wrong, with the reason). The page's policy
+    /// stands in no script's way that comes through the driver.
+    pub async fn audit(&self, axe: &str) -> Value {
+        self.run(&format!("{axe}\n{AUDIT}")).await
     }
 
     /// Writes what the window shows to `path`, as PNG.
