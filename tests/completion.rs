@@ -1,6 +1,6 @@
 //! Completion scripts and manual pages: there is one for every shell and every command, and shells and groff take them.
 
-#![allow(clippy::unwrap_used, reason = "a test that breaks should stop")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that breaks should stop")]
 
 #[path = "support/binary.rs"]
 mod binary;
