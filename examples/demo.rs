@@ -108,6 +108,8 @@ fn serve() -> Result<ExitCode, Box<dyn Error>> {
     let set = if cfg!(windows) { format!("$env:ASTRO_HOME='{path}';") } else { format!("ASTRO_HOME='{path}'") };
     tell("Type this in another terminal, as often as you like. Ctrl-C ends the demo.");
     tell(&format!("$ {set} astro login localhost --insecure-storage"));
+    tell("With --token-login, use this token, such as cloud.astronomer.io/token makes:");
+    say(&format!("{}\n", service.access_token(&json!({}))));
     until_ctrl_c()?;
     farewell(&home.path().join(".astro").join("config.yaml"));
     home.close()?;

@@ -6,11 +6,13 @@
 mod binary;
 mod support;
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use binary::{Astro, Output, leaked};
+use binary::{Astro, Output, commands, leaked};
 use serde_json::json;
 use support::{FakeBrowser, Fault, Mode, Options, Part, Request, Service, TestHome};
 use url::Url;
@@ -40,37 +42,57 @@ fn wrong_usage(arguments: &[&str]) -> String {
     stderr.replace("astro.exe", "astro")
 }
 
+/// The snapshot of a command's help, by the command's words behind `astro`.
+fn snapshot(command: &[&str], length: &str) -> String {
+    let name = ["help"].iter().chain(command).copied().collect::<Vec<_>>().join("-");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/snapshots/{name}{length}.txt"));
+    // Where there is none, the comparison fails and shows what belongs into it.
+    text(&fs::read_to_string(&path).unwrap_or_default())
+}
+
 #[test]
 fn help_is_on_stdout_and_fits_into_80_columns() {
-    let main = text(include_str!("snapshots/help.txt"));
-    let login = text(include_str!("snapshots/help-login.txt"));
-    let short = text(include_str!("snapshots/help-login-short.txt"));
-    let auth = text(include_str!("snapshots/help-auth.txt"));
-    let auth_login = login.replace("Usage: astro login", "Usage: astro auth login");
-    let table: [(&[&str], &str); 8] = [
-        (&["--help"], &main),
-        (&["help"], &main),
-        (&["login", "--help"], &login),
-        (&["help", "login"], &login),
-        (&["login", "-h"], &short),
-        (&["auth", "--help"], &auth),
-        (&["auth", "login", "--help"], &auth_login),
-        (&["--version"], concat!("astro ", env!("CARGO_PKG_VERSION"), "\n")),
-    ];
-    for (arguments, expected) in table {
-        let Output { stdout, stderr, code } = run(arguments);
-        assert_eq!(stdout.replace("astro.exe", "astro"), expected, "{arguments:?}");
-        assert_eq!((stderr.as_str(), code), ("", Some(0)), "{arguments:?}");
-        for line in expected.lines() {
-            assert!(line.chars().count() <= 80, "{line}");
+    for words in commands() {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        // The same command under another name.
+        let twin = |help: String| match words[..] {
+            ["auth", name @ ("login" | "logout")] => {
+                help.replace(&format!("Usage: astro {name}"), &format!("Usage: astro auth {name}"))
+            }
+            _ => help,
+        };
+        let shown = match words[..] {
+            ["auth", "login" | "logout"] => &words[1..],
+            _ => &words[..],
+        };
+        let (short, long) = (twin(snapshot(shown, "-short")), twin(snapshot(shown, "")));
+        let table = [
+            ([&words[..], &["-h"]].concat(), &short),
+            ([&words[..], &["--help"]].concat(), &long),
+            ([&["help"], &words[..]].concat(), &long),
+        ];
+        for (arguments, expected) in table {
+            let Output { stdout, stderr, code } = run(&arguments);
+            assert_eq!(&stdout.replace("astro.exe", "astro"), expected, "{arguments:?}");
+            assert_eq!((stderr.as_str(), code), ("", Some(0)), "{arguments:?}");
+            assert!(expected.contains("\nExamples:\n  "), "{arguments:?}");
+            for line in expected.lines() {
+                assert!(line.chars().count() <= 80, "{arguments:?}: {line}");
+            }
         }
     }
 }
 
 #[test]
-fn no_arguments_ask_for_help_and_are_no_success() {
-    assert_eq!(wrong_usage(&[]), text(include_str!("snapshots/help.txt")));
-    assert_eq!(wrong_usage(&["auth"]), text(include_str!("snapshots/help-auth.txt")));
+fn the_version_is_on_stdout() {
+    assert_eq!(run(&["--version"]), output(0, concat!("astro ", env!("CARGO_PKG_VERSION"), "\n"), ""));
+}
+
+#[test]
+fn a_command_that_is_not_whole_shows_its_help_and_is_no_success() {
+    for command in [&[][..], &["auth"], &["context"], &["organization"], &["workspace"], &["completion"]] {
+        assert_eq!(wrong_usage(command), snapshot(command, "-short"), "{command:?}");
+    }
 }
 
 #[test]

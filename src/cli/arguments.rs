@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand};
+use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
 
 use crate::commands::context::ContextCommand;
 use crate::commands::login::{Login, Mode, TokenArgument};
@@ -21,67 +22,165 @@ macro_rules! exit_codes {
     };
 }
 
-const LOGIN_HELP: &str = concat!(
-    "Examples:
-  astro login                              sign in with the browser
+/// A command's examples, and these with the exit codes below, for those that end in more than one or two ways.
+macro_rules! examples {
+    ($short:ident, $long:ident, $examples:literal) => {
+        const $short: &str = concat!("Examples:\n", $examples);
+        const $long: &str = concat!("Examples:\n", $examples, "\n\n", exit_codes!());
+    };
+}
+
+macro_rules! main_examples {
+    () => {
+        "Examples:
+  astro login                     sign in with the browser
+  astro auth status               show who is signed in, and until when
+  astro help login                show everything that a command can do"
+    };
+}
+
+const MAIN: &str = main_examples!();
+
+const MAIN_LONG: &str = concat!(
+    main_examples!(),
+    "
+
+Environment:
+  ASTRO_DOMAIN                the domain to use where none is named
+  ASTRO_API_TOKEN             a token that wins over any login; it is not stored
+  ASTRO_HOME                  where .astro/config.yaml is, if not in your home
+  ASTRO_NO_INSECURE_FALLBACK  1: no plain text where there is no keychain
+
+",
+    exit_codes!()
+);
+
+examples!(
+    LOGIN,
+    LOGIN_LONG,
+    "  astro login                              sign in with the browser
   astro login --login-link                 sign in with a browser elsewhere
   printenv ASTRO_JWT | astro login -t -    sign in without a browser, as in CI
+  astro login --organization acme --workspace etl
 
-What each error message means, and what to do: docs/troubleshooting.md
-
-",
-    exit_codes!()
+What each error message means, and what to do: docs/troubleshooting.md"
 );
 
-const STATUS_HELP: &str = concat!(
-    "Examples:
-  astro auth status                 who, where, until when; offline
-  astro auth status --check         the same, and ask the API
-  astro auth status --json | jq -r .state
-
-",
-    exit_codes!()
+examples!(
+    LOGOUT,
+    LOGOUT_LONG,
+    "  astro logout                    sign out of the current domain
+  astro logout astronomer.io      sign out of this one
+  astro logout --all              sign out of all of them"
 );
 
-const TOKEN_HELP: &str = concat!(
-    "Examples:
-  curl -H \"Authorization: Bearer $(astro auth token)\" https://api.astronomer.io/v1/organizations
+const AUTH: &str = "Examples:
+  astro auth status               show who is signed in, and until when
+  astro auth token                print a token, for other programs";
 
-",
-    exit_codes!()
+examples!(
+    STATUS,
+    STATUS_LONG,
+    "  astro auth status               ask nobody, only look at what is stored
+  astro auth status --check       ask the API too
+  astro auth status --json | jq -r .state"
 );
 
-const LOGOUT_HELP: &str = concat!(
-    "Examples:
-  astro logout                      the current domain
-  astro logout --all                every domain of Astro's
-
-",
-    exit_codes!()
+examples!(
+    TOKEN,
+    TOKEN_LONG,
+    "  curl -H \"Authorization: Bearer $(astro auth token)\" \\
+      https://api.astronomer.io/v1/organizations"
 );
+
+const CONTEXT: &str = "Examples:
+  astro context list              show the domains, and which is current
+  astro context switch astronomer.io";
+
+const CONTEXT_LIST: &str = "Examples:
+  astro context list
+  astro context list --json | jq -r '.contexts[] | select(.current).domain'";
+
+const CONTEXT_SWITCH: &str = "Examples:
+  astro context switch            choose from a list
+  astro context switch astronomer.io";
+
+const CONTEXT_DELETE: &str = "Examples:
+  astro context delete pr1234.astronomer-dev.io
+  astro context delete pr1234.astronomer-dev.io --force    without a question";
+
+const ORGANIZATION: &str = "Examples:
+  astro organization list         show the organizations that you belong to
+  astro organization switch acme  use another one from now on";
+
+const ORGANIZATION_LIST: &str = "Examples:
+  astro organization list
+  astro organization list --json | jq -r '.organizations[].name'";
+
+const ORGANIZATION_SWITCH: &str = "Examples:
+  astro organization switch       choose from a list
+  astro organization switch acme";
+
+const WORKSPACE: &str = "Examples:
+  astro workspace list            show the organization's workspaces
+  astro workspace switch etl      use another one from now on";
+
+const WORKSPACE_LIST: &str = "Examples:
+  astro workspace list
+  astro workspace list --json | jq -r '.workspaces[].name'";
+
+const WORKSPACE_SWITCH: &str = "Examples:
+  astro workspace switch          choose from a list
+  astro workspace switch etl";
+
+const COMPLETION: &str = "Examples:
+  bash        astro completion bash \\
+                >~/.local/share/bash-completion/completions/astro
+  zsh         astro completion zsh >~/.zfunc/_astro
+              (with `fpath+=~/.zfunc` before `compinit` in ~/.zshrc)
+  fish        astro completion fish >~/.config/fish/completions/astro.fish
+  PowerShell  astro completion powershell >>$PROFILE
+  Elvish      astro completion elvish >>~/.config/elvish/rc.elv";
 
 /// Log in to Astro: from a laptop, over SSH, or in CI.
 #[derive(Debug, Parser)]
-#[command(name = "astro", version, styles = styles(), after_help = exit_codes!(), max_term_width = 100)]
+#[command(name = "astro", version, styles = styles(), max_term_width = 100)]
+#[command(after_help = MAIN, after_long_help = MAIN_LONG)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub(super) struct Cli {
     #[command(flatten)]
     pub(super) global: GlobalArgs,
     #[command(subcommand)]
-    pub(super) command: Command,
+    pub(super) command: AnyCommand,
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
 pub(super) struct GlobalArgs {
-    /// Tell more: -v the steps, -vv each request (never a secret)
+    /// Say more: -v each step, -vv each request; never a secret
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(super) verbose: u8,
-    /// Tell only warnings and errors
+    /// Say nothing but warnings and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(super) quiet: bool,
     /// When to use colour; `NO_COLOR` is respected
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(super) color: ColorChoice,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AnyCommand {
+    #[command(flatten)]
+    Outward(Command),
+    /// Print a script that completes commands in your shell
+    ///
+    /// Once it is where the shell looks for it, and a new shell has been started, the Tab key completes commands and
+    /// flags.
+    #[command(after_help = COMPLETION, arg_required_else_help = true)]
+    Completion {
+        /// Which shell
+        shell: Shell,
+    },
 }
 
 // Login and logout bring their own description along, which a comment here would replace.
@@ -90,28 +189,34 @@ pub(super) enum Command {
     Login(LoginArgs),
     Logout(LogoutArgs),
     /// Sign in and out, show the login, print a token
-    #[command(subcommand_required = true, arg_required_else_help = true)]
+    #[command(after_help = AUTH, subcommand_required = true, arg_required_else_help = true)]
     Auth {
         #[command(subcommand)]
         command: AuthCommand,
     },
     /// Show and choose the domain in use
+    ///
+    /// A context is a domain that you have signed in to, with the account, the organization and the workspace in use there.
+    /// The contexts are in config.yaml, which the Go CLI reads too.
+    #[command(after_help = CONTEXT)]
     #[command(visible_alias = "c", subcommand_required = true, arg_required_else_help = true)]
     Context {
         #[command(subcommand)]
         command: ContextArgs,
     },
     /// Show and choose the organization in use
+    #[command(after_help = ORGANIZATION)]
     #[command(visible_alias = "org", subcommand_required = true, arg_required_else_help = true)]
     Organization {
         #[command(subcommand)]
-        command: PlaceArgs,
+        command: OrganizationArgs,
     },
     /// Show and choose the workspace in use
+    #[command(after_help = WORKSPACE)]
     #[command(visible_aliases = ["ws", "w"], subcommand_required = true, arg_required_else_help = true)]
     Workspace {
         #[command(subcommand)]
-        command: PlaceArgs,
+        command: WorkspaceArgs,
     },
 }
 
@@ -120,7 +225,9 @@ pub(super) enum AuthCommand {
     Login(LoginArgs),
     Logout(LogoutArgs),
     /// Show who is signed in, where, and until when
-    #[command(after_help = STATUS_HELP)]
+    ///
+    /// Reads what is stored and asks nobody, so it works offline. Where nobody is signed in, it ends with exit code 4.
+    #[command(after_help = STATUS, after_long_help = STATUS_LONG)]
     Status {
         /// Print JSON, for scripts
         #[arg(long)]
@@ -128,15 +235,18 @@ pub(super) enum AuthCommand {
         /// Ask the API too whether it accepts the login
         #[arg(long)]
         check: bool,
-        /// The domain; the current one if left out
-        #[arg(long)]
+        /// Which domain; the current one if left out
+        #[arg(long, value_hint = ValueHint::Other)]
         domain: Option<String>,
     },
     /// Print a token that is valid now, renewed if need be
-    #[command(after_help = TOKEN_HELP)]
+    ///
+    /// A token that ends within five minutes is renewed first. No browser is ever opened: where only `astro login` helps,
+    /// it ends with exit code 4.
+    #[command(after_help = TOKEN, after_long_help = TOKEN_LONG)]
     Token {
-        /// The domain; the current one if left out
-        #[arg(long)]
+        /// Which domain; the current one if left out
+        #[arg(long, value_hint = ValueHint::Other)]
         domain: Option<String>,
     },
 }
@@ -144,43 +254,63 @@ pub(super) enum AuthCommand {
 #[derive(Debug, Subcommand)]
 pub(super) enum ContextArgs {
     /// Show all contexts
-    #[command(visible_alias = "ls")]
+    #[command(visible_alias = "ls", after_help = CONTEXT_LIST)]
     List {
         /// Print JSON, for scripts
         #[arg(long)]
         json: bool,
     },
     /// Make another context the current one
-    #[command(visible_alias = "sw")]
+    #[command(visible_alias = "sw", after_help = CONTEXT_SWITCH)]
     Switch {
         /// The domain; asked for if left out
+        #[arg(value_hint = ValueHint::Other)]
         domain: Option<String>,
     },
     /// Sign out of a domain, and delete its context
-    #[command(visible_alias = "de")]
+    #[command(visible_alias = "de", after_help = CONTEXT_DELETE)]
     Delete {
-        /// The domain
+        /// Which one
+        #[arg(value_hint = ValueHint::Other)]
         domain: String,
-        /// Without being asked
+        /// Do not ask first
         #[arg(short, long)]
         force: bool,
     },
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum PlaceArgs {
-    /// Show all there are
-    #[command(visible_alias = "ls")]
+pub(super) enum OrganizationArgs {
+    /// Show the organizations that you belong to
+    #[command(visible_alias = "ls", after_help = ORGANIZATION_LIST)]
     List {
         /// Print JSON, for scripts
         #[arg(long)]
         json: bool,
     },
-    /// Use another one
-    #[command(visible_alias = "sw")]
+    /// Use another organization
+    #[command(visible_alias = "sw", after_help = ORGANIZATION_SWITCH)]
     Switch {
         /// Its name or ID; asked for if left out
-        #[arg(value_name = "NAME|ID")]
+        #[arg(value_name = "NAME|ID", value_hint = ValueHint::Other)]
+        wanted: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum WorkspaceArgs {
+    /// Show the workspaces of the organization in use
+    #[command(visible_alias = "ls", after_help = WORKSPACE_LIST)]
+    List {
+        /// Print JSON, for scripts
+        #[arg(long)]
+        json: bool,
+    },
+    /// Use another workspace
+    #[command(visible_alias = "sw", after_help = WORKSPACE_SWITCH)]
+    Switch {
+        /// Its name or ID; asked for if left out
+        #[arg(value_name = "NAME|ID", value_hint = ValueHint::Other)]
         wanted: Option<String>,
     },
 }
@@ -191,12 +321,12 @@ pub(super) enum PlaceArgs {
 /// issuer is set up so, this signs you out on your other machines too. A copy of the access token works until it expires:
 /// no issuer takes one back.
 #[derive(Debug, Args)]
-#[command(after_help = LOGOUT_HELP)]
+#[command(after_help = LOGOUT, after_long_help = LOGOUT_LONG)]
 pub(super) struct LogoutArgs {
     /// Where to sign out; the current domain if left out
-    #[arg(conflicts_with = "all")]
+    #[arg(conflicts_with = "all", value_hint = ValueHint::Other)]
     pub(super) domain: Option<String>,
-    /// Sign out of every domain of Astro's in config.yaml
+    /// Sign out of every Astro domain in config.yaml
     #[arg(long)]
     pub(super) all: bool,
 }
@@ -206,27 +336,28 @@ pub(super) struct LogoutArgs {
 /// Asks for your e-mail address, works out the organization, sends you to the browser and notices when you have signed
 /// in. The credentials go into the keychain of the operating system.
 #[derive(Debug, Args)]
-#[command(after_help = LOGIN_HELP)]
+#[command(after_help = LOGIN, after_long_help = LOGIN_LONG)]
 pub(super) struct LoginArgs {
     /// Where to sign in: astronomer.io, a preview, or localhost[:PORT]
+    #[arg(value_hint = ValueHint::Other)]
     domain: Option<String>,
     /// The e-mail address to sign in with; any other account is refused
-    #[arg(long)]
+    #[arg(long, value_hint = ValueHint::Other)]
     email: Option<EmailAddress>,
     /// Print a link to the login page instead of opening a browser
     #[arg(short, long)]
     login_link: bool,
     /// Sign in with a token from cloud.astronomer.io/token; `-` reads it from standard input
-    #[arg(short, long, value_name = "TOKEN", conflicts_with = "login_link")]
+    #[arg(short, long, value_name = "TOKEN", value_hint = ValueHint::Other, conflicts_with = "login_link")]
     token_login: Option<TokenArgument>,
-    /// The organization to use, by ID or name
-    #[arg(long, value_name = "ID|NAME")]
+    /// The organization to use, by name or ID
+    #[arg(long, value_name = "NAME|ID", value_hint = ValueHint::Other)]
     organization: Option<String>,
-    /// The workspace to use, by ID or name
-    #[arg(long, value_name = "ID|NAME")]
+    /// The workspace to use, by name or ID
+    #[arg(long, value_name = "NAME|ID", value_hint = ValueHint::Other)]
     workspace: Option<String>,
     /// How long to wait for the browser
-    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_hint = ValueHint::Other, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout: u64,
     /// Keep the credentials as plain text in config.yaml, where the Go CLI finds them too
     #[arg(long)]
@@ -262,11 +393,20 @@ impl From<ContextArgs> for ContextCommand {
     }
 }
 
-impl From<PlaceArgs> for PlaceCommand {
-    fn from(args: PlaceArgs) -> Self {
+impl From<OrganizationArgs> for PlaceCommand {
+    fn from(args: OrganizationArgs) -> Self {
         match args {
-            PlaceArgs::List { json } => Self::List { json },
-            PlaceArgs::Switch { wanted } => Self::Switch { wanted },
+            OrganizationArgs::List { json } => Self::List { json },
+            OrganizationArgs::Switch { wanted } => Self::Switch { wanted },
+        }
+    }
+}
+
+impl From<WorkspaceArgs> for PlaceCommand {
+    fn from(args: WorkspaceArgs) -> Self {
+        match args {
+            WorkspaceArgs::List { json } => Self::List { json },
+            WorkspaceArgs::Switch { wanted } => Self::Switch { wanted },
         }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ColorChoice, Parser as _};
+use clap::{ColorChoice, CommandFactory as _, Parser as _};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ring::rand::SystemRandom;
@@ -18,6 +18,7 @@ use tokio::sync::Mutex;
 
 use crate::browser::{SystemBrowser, decide};
 use crate::cache::Cache;
+use crate::commands::completion;
 use crate::commands::context;
 use crate::commands::login;
 use crate::commands::logout::{self, Logout};
@@ -33,13 +34,18 @@ use crate::text::clean;
 use crate::ui::{self, Ui};
 use crate::{core_dumps, jwt, log};
 
-use arguments::{AuthCommand, Cli, Command};
+use arguments::{AnyCommand, AuthCommand, Cli, Command};
 
 /// What is over within this time needs no announcement.
 const SILENT_BOUND: Duration = Duration::from_millis(300);
 
 /// Few words that make sense here are longer, in bytes; every token is.
 const LONGEST_SHOWN: usize = 40;
+
+/// The command line as clap knows it, for whatever is made of it: completion scripts and manual pages.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
 
 /// Runs one command line to its end: reads it, does what it says, reports a failure and names the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environment) -> ExitCode {
@@ -58,7 +64,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
     let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     let ui = Ui::new(ui::Options { quiet: cli.global.quiet, color, terminal });
     log::start(cli.global.verbose, &ui);
-    match system(environment, ui.clone()).and_then(|system| finish(&system, cli.command)) {
+    let outcome = match cli.command {
+        // It needs nothing of this machine, not even a home directory.
+        AnyCommand::Completion { shell } => completion::completion(&ui, shell, command()),
+        AnyCommand::Outward(command) => system(environment, ui.clone()).and_then(|system| finish(&system, command)),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report(&ui, &error);

@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub mod completion;
 pub mod context;
 mod grant;
 pub mod login;

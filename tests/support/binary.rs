@@ -12,6 +12,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use astro_login::cli;
+
 use crate::support::TestHome;
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_astro");
@@ -205,6 +207,19 @@ impl Lines {
         while self.next(deadline).is_some() {}
         self.read
     }
+}
+
+/// The words of every command that is not `help`, those of `astro` itself first.
+pub fn commands() -> Vec<Vec<String>> {
+    fn below(command: &clap::Command, words: &[String], found: &mut Vec<Vec<String>>) {
+        found.push(words.to_vec());
+        for command in command.get_subcommands() {
+            below(command, &[words, &[command.get_name().to_owned()]].concat(), found);
+        }
+    }
+    let mut found = Vec::new();
+    below(&cli::command(), &[], &mut found);
+    found
 }
 
 /// The first piece of `secret`, eight characters long, that `text` holds.

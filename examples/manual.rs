@@ -1,0 +1,69 @@
+//! Writes what a package installs beside the program: a manual page for each command, and the completion scripts.
+//!
+//! ```text
+//! cargo run --locked --example manual -- target/manual
+//! ```
+//!
+//! They are made of the command line that the program itself reads, so they cannot say anything else.
+
+use std::error::Error;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use astro_login::cli;
+use clap::{Command, ValueEnum as _};
+use clap_complete::Shell;
+use clap_mangen::Man;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let folder = std::env::args_os().nth(1).map(PathBuf::from).ok_or("name the folder to write into")?;
+    fs::create_dir_all(&folder)?;
+    for shell in Shell::value_variants() {
+        clap_complete::generate_to(*shell, &mut cli::command(), "astro", &folder)?;
+    }
+    // A page about `help` would say what each page says.
+    let mut command = cli::command().disable_help_subcommand(true);
+    command.build();
+    pages(&command, &folder)?;
+    Ok(())
+}
+
+/// Writes the page of `command`, and those of the commands below it.
+fn pages(command: &Command, folder: &Path) -> io::Result<()> {
+    for below in command.get_subcommands() {
+        pages(below, folder)?;
+    }
+    let version = concat!("astro ", env!("CARGO_PKG_VERSION"));
+    let page = Man::new(command.clone());
+    let mut file = File::create(folder.join(page.get_filename()))?;
+    // clap_mangen leaves an empty date out, and everything behind it would move up.
+    writeln!(file, ".TH {} 1 \"\" \"{version}\" \"User Commands\"", page.get_filename().trim_end_matches(".1"))?;
+    page.render_name_section(&mut file)?;
+    page.render_synopsis_section(&mut file)?;
+    page.render_description_section(&mut file)?;
+    page.render_options_section(&mut file)?;
+    if command.has_subcommands() {
+        page.render_subcommands_section(&mut file)?;
+    }
+    if let Some(further) = command.get_after_long_help().or_else(|| command.get_after_help()) {
+        sections(&further.to_string(), &mut file)?;
+    }
+    Ok(())
+}
+
+/// Examples and exit codes, each under its own heading and in the lines they were written in.
+fn sections(text: &str, file: &mut impl Write) -> io::Result<()> {
+    for section in text.split("\n\n") {
+        let (heading, lines) = section.split_once(":\n").unwrap_or(("notes", section));
+        let heading = if heading == "Exit codes" { "exit status" } else { heading };
+        writeln!(file, ".SH {}\n.nf", heading.to_uppercase())?;
+        for line in lines.lines() {
+            // Backslashes, and what groff would make typographic quotes and dashes of.
+            let line = line.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq").replace('`', "\\(ga");
+            writeln!(file, "\\&{}", line.strip_prefix("  ").unwrap_or(&line))?;
+        }
+        writeln!(file, ".fi")?;
+    }
+    Ok(())
+}
