@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use pty::{CTRL_C, DOWN, ENTER, Pty, screen};
 use serde_json::json;
-use support::{FakeBrowser, Fault, Mode, Options, Organization, Service, TestHome};
+use support::{FakeBrowser, Fault, Mode, Options, Organization, Service, TestHome, no_screen};
 use url::Url;
 
 const ASTRO: &str = env!("CARGO_BIN_EXE_astro");
@@ -335,7 +335,7 @@ fn lb_18_a_refusal_that_is_pasted_ends_the_login() {
 fn without_a_display_there_is_a_link_and_the_reason() {
     let world = World::simple().bare();
     let mut pty = world.login(&["--email", "ada@example.com"]);
-    pty.wait_for("No browser is opened: there is no display here.");
+    pty.wait_for(&format!("No browser is opened: {}.", no_screen()));
     let link = pty.link();
     pty.wait_for(WAITING);
     visit(&link, "ada@example.com");

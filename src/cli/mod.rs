@@ -16,7 +16,7 @@ use jiff::tz::TimeZone;
 use ring::rand::SystemRandom;
 use tokio::sync::Mutex;
 
-use crate::browser::{SystemBrowser, decide};
+use crate::browser::{Machine, SystemBrowser, decide};
 use crate::cache::Cache;
 use crate::commands::context;
 use crate::commands::login;
@@ -137,9 +137,11 @@ async fn interrupted() {
 /// The real outside world.
 fn system(environment: Environment, ui: Ui) -> Result<System, Error> {
     let home = environment.get("ASTRO_HOME").map(PathBuf::from).or_else(dirs::home_dir).ok_or(Error::NoHome)?;
-    let browser = SystemBrowser::new(decide(&environment, std::env::consts::OS));
+    let machine = Machine::here(&environment);
+    let browser = SystemBrowser::new(decide(&environment, &machine));
     Ok(System {
         environment,
+        machine,
         http: Http::caching(Cache::new(&home, now)),
         home,
         browser: Arc::new(browser),

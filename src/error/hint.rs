@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Error, minutes};
 use crate::api::ListError;
+use crate::browser::NoBrowser;
 use crate::credentials::StoreError;
 use crate::domain::{DEFAULT, is_loopback};
 use crate::http::{Fault, HttpError};
@@ -27,9 +28,7 @@ impl Error {
             Self::TokenAsDomain => "to sign in with a token, use `astro login --token-login -` and enter it there",
             Self::NoToken => "make one at https://cloud.astronomer.io/token",
             Self::NoHome => "set HOME, or ASTRO_HOME to the folder that is to hold `.astro`",
-            Self::NobodyThere { .. } => {
-                "use `--login-link` for a link to open elsewhere, or `--token-login -` with a token on standard input"
-            }
+            Self::NobodyThere { reason } => without_browser(*reason),
             Self::NoReply { .. } => {
                 "if the browser shows an error page, the identity provider has refused the request, and that page says \
                  why; if it could not connect, run this again and paste the address it ends on"
@@ -118,6 +117,15 @@ impl Error {
             | Self::Io(_) => return None,
         };
         Some(hint.to_owned())
+    }
+}
+
+/// How to sign in where no browser is opened and nobody sits at a terminal.
+fn without_browser(reason: NoBrowser) -> &'static str {
+    match reason {
+        // Nobody is there who could open a link.
+        NoBrowser::Ci => "use `--token-login -` with a token on standard input",
+        _ => "use `--login-link` for a link to open elsewhere, or `--token-login -` with a token on standard input",
     }
 }
 
