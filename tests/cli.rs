@@ -46,8 +46,9 @@ fn help_is_on_stdout_and_fits_into_80_columns() {
     let login = text(include_str!("snapshots/help-login.txt"));
     let short = text(include_str!("snapshots/help-login-short.txt"));
     let auth = text(include_str!("snapshots/help-auth.txt"));
+    let doctor = text(include_str!("snapshots/help-doctor.txt"));
     let auth_login = login.replace("Usage: astro login", "Usage: astro auth login");
-    let table: [(&[&str], &str); 8] = [
+    let table: [(&[&str], &str); 9] = [
         (&["--help"], &main),
         (&["help"], &main),
         (&["login", "--help"], &login),
@@ -55,6 +56,7 @@ fn help_is_on_stdout_and_fits_into_80_columns() {
         (&["login", "-h"], &short),
         (&["auth", "--help"], &auth),
         (&["auth", "login", "--help"], &auth_login),
+        (&["auth", "doctor", "--help"], &doctor),
         (&["--version"], concat!("astro ", env!("CARGO_PKG_VERSION"), "\n")),
     ];
     for (arguments, expected) in table {

@@ -343,6 +343,18 @@ fn without_a_display_there_is_a_link_and_the_reason() {
 }
 
 #[test]
+fn at_a_terminal_the_doctor_names_the_link_and_who_is_there() {
+    let world = World::simple().set("SSH_CONNECTION", "203.0.113.7 50022 192.0.2.9 22").set("BROWSER", "lynx");
+    let environment = world.environment.iter().map(|(name, value)| (*name, value.as_str()));
+    let (code, shown) =
+        Pty::spawn(ASTRO, &["auth", "doctor", "--domain", &world.service.domain()], environment).finish();
+    assert_eq!(code, 0, "{shown}");
+    let told = "login        prints a link, and opens no browser: this is an SSH session";
+    assert!(shown.contains("would print a link to open elsewhere.") && shown.contains(told), "{shown}");
+    assert!(screen(&shown).lines().count() <= 24, "one screen: {shown}");
+}
+
+#[test]
 fn over_ssh_there_is_a_link_and_the_command_that_forwards_the_port() {
     let world = World::simple().bare().set("SSH_CONNECTION", "203.0.113.7 50022 192.0.2.9 2222").set("USER", "ada.l");
     let mut pty = world.login(&["--email", "ada@example.com"]);

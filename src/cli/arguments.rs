@@ -41,6 +41,15 @@ const STATUS_HELP: &str = concat!(
     exit_codes!()
 );
 
+const DOCTOR_HELP: &str = concat!(
+    "Examples:
+  astro auth doctor                 what stands in the way of a login, if anything
+  astro auth doctor --json | jq -r .would
+
+",
+    exit_codes!()
+);
+
 const TOKEN_HELP: &str = concat!(
     "Examples:
   curl -H \"Authorization: Bearer $(astro auth token)\" https://api.astronomer.io/v1/organizations
@@ -126,6 +135,19 @@ pub(super) enum AuthCommand {
         /// Ask the API too whether it accepts the login
         #[arg(long)]
         check: bool,
+        /// The domain; the current one if left out
+        #[arg(long)]
+        domain: Option<String>,
+    },
+    /// Show what a login would do here, why, and what is in its way
+    ///
+    /// Looks at the browser, the callback port, the keychain, config.yaml, the network and the clock, as a login does before
+    /// it begins. Nothing is changed, and no credentials are sent. The exit code is 1 if a login would fail.
+    #[command(after_help = DOCTOR_HELP)]
+    Doctor {
+        /// Print JSON, for scripts
+        #[arg(long)]
+        json: bool,
         /// The domain; the current one if left out
         #[arg(long)]
         domain: Option<String>,

@@ -19,6 +19,7 @@ use tokio::sync::Mutex;
 use crate::browser::{Machine, SystemBrowser, decide};
 use crate::cache::Cache;
 use crate::commands::context;
+use crate::commands::doctor::{self, Doctor};
 use crate::commands::login;
 use crate::commands::logout::{self, Logout};
 use crate::commands::organization;
@@ -107,6 +108,9 @@ async fn execute(system: &System, command: Command) -> Result<(), Error> {
         }
         Command::Auth { command: AuthCommand::Status { json, check, domain } } => {
             status::status(system, &Status { domain, json, check }).await
+        }
+        Command::Auth { command: AuthCommand::Doctor { json, domain } } => {
+            doctor::doctor(system, &Doctor { domain, json }).await
         }
         Command::Auth { command: AuthCommand::Token { domain } } => token::token(system, domain.as_deref()).await,
         Command::Context { command } => context::context(system, command.into()).await,

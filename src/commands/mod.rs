@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub mod context;
+pub mod doctor;
 mod grant;
 pub mod login;
 pub mod logout;

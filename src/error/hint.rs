@@ -14,13 +14,33 @@ use crate::oauth::{IssuerError, ListenError, TokenEndpointError, who_has};
 impl Error {
     /// What the person can do about it, where there is something.
     pub fn hint(&self) -> Option<String> {
-        self.hint_for(DEFAULT)
+        let (error, domain) = match self {
+            Self::SignIn { source, domain } | Self::Settle { source, domain } => (&**source, domain.as_str()),
+            other => (other, DEFAULT),
+        };
+        let hint = error.hint_for(domain)?;
+        let doctor = if domain == DEFAULT { String::new() } else { format!(" --domain {domain}") };
+        let known = error.is_of_this_machine();
+        Some(if known { format!("{hint}; `astro auth doctor{doctor}` tells more") } else { hint })
     }
 
-    /// The same, for what was about this domain.
-    fn hint_for(&self, domain: &str) -> Option<String> {
+    /// Whether the way out of this machine, or what it has for a keychain, may be the cause.
+    fn is_of_this_machine(&self) -> bool {
+        match self {
+            Self::FallbackForbidden { .. } => true,
+            Self::Issuer(IssuerError::Http(error)) | Self::Http(error) | Self::List(ListError::Http(error)) => {
+                matches!(error.fault, Fault::Dns | Fault::Connect(_) | Fault::Timeout(_) | Fault::Interrupted)
+                    && !is_loopback(host_alone(error))
+            }
+            _ => false,
+        }
+    }
+
+    /// The same as the hint, for what was about this domain, and from one who knows all that there is to know.
+    pub(crate) fn hint_for(&self, domain: &str) -> Option<String> {
         let hint = match self {
             Self::SignIn { source, domain } | Self::Settle { source, domain } => return source.hint_for(domain),
+            Self::LoginWouldFail { .. } => "what is marked as failing says why, and what to do about it",
             Self::Domain(_) => {
                 "Astro's domains are astronomer.io, previews of it, and localhost[:PORT]; \
                  for Astro Private Cloud use the Go CLI"
@@ -150,12 +170,16 @@ fn store_hint(error: &StoreError, login: &str) -> String {
     }
 }
 
+/// The host without its port.
+fn host_alone(error: &HttpError) -> &str {
+    error.host.rsplit_once(':').map_or(error.host.as_str(), |(host, _)| host)
+}
+
 const IN_BETWEEN: &str = "a proxy or captive portal may be in between; try again from another network";
 
 fn http_hint(error: &HttpError) -> String {
-    let host = error.host.rsplit_once(':').map_or(error.host.as_str(), |(host, _)| host);
     let hint = match &error.fault {
-        Fault::Connect(_) | Fault::Timeout(_) | Fault::Interrupted if is_loopback(host) => {
+        Fault::Connect(_) | Fault::Timeout(_) | Fault::Interrupted if is_loopback(host_alone(error)) => {
             "see that the server on this machine is running"
         }
         Fault::Dns | Fault::Connect(_) | Fault::Timeout(_) | Fault::Interrupted => {
