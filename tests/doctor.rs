@@ -15,10 +15,10 @@ use astro_login::browser::Machine;
 use astro_login::commands::doctor::{Doctor, doctor};
 use astro_login::credentials::StoreError;
 use astro_login::environment::Environment;
-use binary::{Astro, leaked};
+use binary::leaked;
 use serde_json::{Value, json};
 
-use support::{Fault, Outcome, Part, Stage, TestHome};
+use support::{Fault, Outcome, Part, Stage};
 
 const AUTH_CONFIG: &str = "/private/v1alpha1/cli/auth-config";
 const KEYS: &str = "/.well-known/jwks.json";
@@ -529,14 +529,15 @@ async fn the_domain_is_told_with_what_has_named_it() {
 }
 
 /// The binary, which knows no other network than a proxy that is not there, whose port is nobody's.
-fn offline(home: &TestHome) -> Astro {
-    Astro::at(home).with("HTTPS_PROXY", "http://ada:hunter2@127.0.0.1:1").with("CI", "true")
+#[cfg(target_os = "linux")]
+fn offline(home: &support::TestHome) -> binary::Astro {
+    binary::Astro::at(home).with("HTTPS_PROXY", "http://ada:hunter2@127.0.0.1:1").with("CI", "true")
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn the_binary_tells_of_the_proxy_and_of_settings_that_name_the_domain() {
-    let home = TestHome::new();
+    let home = support::TestHome::new();
     home.write_config("contexts: [");
     let output = offline(&home).run(&["auth", "doctor", "--json"]);
     let found: Value = serde_json::from_str(&output.stdout).unwrap();

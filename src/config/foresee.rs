@@ -10,7 +10,7 @@ use crate::domain::Domain;
 
 impl Config {
     /// Why a login of `domain` could not be stored by `change`, as far as that can be seen. [`ConfigError::Locked`] says
-    /// only that somebody is at work there now. Whether there is room on the disk cannot be seen.
+    /// only that somebody is at work there now. A disk that is nearly full is not seen: a login tries it.
     pub fn foresee(
         &self,
         domain: &Domain,
@@ -47,10 +47,15 @@ fn existing(folder: &Path) -> &Path {
 #[cfg(unix)]
 fn may_write_in(folder: &Path) -> io::Result<()> {
     use rustix::fs::Access;
+    use rustix::io::Errno;
     if !fs::metadata(folder)?.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
     }
-    Ok(rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
+    rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK)?;
+    let left = rustix::fs::statvfs(folder)?;
+    // Some file systems count no files.
+    let is_full = left.f_bavail == 0 || (left.f_files > 0 && left.f_favail == 0);
+    if is_full { Err(Errno::NOSPC.into()) } else { Ok(()) }
 }
 
 /// Only whether it is a folder: here nothing but the attempt tells more.
