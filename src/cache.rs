@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(cache.find(&url()).as_deref(), Some(b"2".as_slice()));
         cache.keep(&url(), &headers(&[]), b"3");
         assert_eq!(cache.find(&url()), None);
-        cache.keep(&url(), &minute, &[b'x'; BODY_LIMIT + 1]);
+        cache.keep(&url(), &minute, &vec![b'x'; BODY_LIMIT + 1]);
         assert_eq!(cache.find(&url()), None);
     }
 
