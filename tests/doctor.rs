@@ -297,6 +297,9 @@ async fn damaged_credentials_are_a_note_for_a_login_replaces_them() {
     assert_eq!((outcome.exit_code(), named(&found, "note")), (0, vec!["keychain", "account"]), "{found:#}");
 }
 
+/// Puts something out of order.
+type Breaks = fn(&Stage);
+
 #[tokio::test]
 async fn an_api_or_an_issuer_that_is_not_right_fails() {
     let step = "could not fetch the login configuration: localhost:PORT:";
@@ -304,7 +307,6 @@ async fn an_api_or_an_issuer_that_is_not_right_fails() {
     let support = "nothing was sent there; if it happens again, tell Astronomer's support";
     let again = "try again; if it happens again, tell Astronomer's support";
     let portal = "a proxy or captive portal may be in between; try again from another network";
-    type Breaks = fn(&Stage);
     let table: [(Breaks, &str, String, &str); 6] = [
         (
             |stage| stage.service.fail(AUTH_CONFIG, Fault::Page(200)),
