@@ -231,7 +231,17 @@ mod tests {
     #[test]
     fn hints_name_the_domain_that_the_command_was_about() {
         let damaged = |domain: &str| Error::from(StoreError::Damaged).during_sign_in(&domain.parse().unwrap());
+        let unreached = |host: &str, domain: &str| {
+            let error = HttpError { step: "ask", host: host.to_owned(), fault: Fault::Connect("refused".to_owned()) };
+            Error::from(error).during_sign_in(&domain.parse().unwrap())
+        };
         let table = [
+            (
+                unreached("api.astronomer-stage.io", "astronomer-stage.io"),
+                "check the network and, behind a proxy, HTTPS_PROXY; then try again; \
+                 `astro auth doctor --domain astronomer-stage.io` tells more",
+            ),
+            (unreached("localhost:8889", "localhost:8889"), "see that the server on this machine is running"),
             (Error::SignedOut { domain: "astronomer.io".to_owned(), unseen: None }, "run `astro login`"),
             (
                 Error::SignedOut { domain: "astronomer-stage.io".to_owned(), unseen: None },
