@@ -81,11 +81,9 @@ impl<'a> ApiClient<'a> {
     /// by the API's clock, where it told it.
     pub async fn check(&self, path: &[&str]) -> Result<Option<Timestamp>, HttpError> {
         let answer = self.get("check the login", &self.url(path))?.at_most(PAGE_BYTES).send().await?;
-        // RFC 9110 section 5.6.7 writes dates as RFC 2822 does.
-        let date = answer.header("date").and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
         // The page of some portal is not the API's consent.
         let _: IgnoredAny = answer.success_json()?;
-        Ok(date.map(|date| date.timestamp()))
+        Ok(answer.date())
     }
 
     /// One organization, or nothing if the person is not (or no longer) a member of it.

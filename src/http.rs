@@ -9,6 +9,9 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use hyper::Uri;
+use hyper_util::client::proxy::matcher::Matcher;
+use jiff::Timestamp;
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder};
 use serde::Serialize;
@@ -84,6 +87,16 @@ impl Http {
         let path = url.path().to_owned();
         Ok(Request { builder, method, path, origin, bound: REQUEST_BOUND, limit: BODY_LIMIT, public: None })
     }
+}
+
+/// The proxy that a request for `url` goes through: its host and port. It is found as the client itself finds it, in the
+/// variables of this process and in the system's settings.
+pub fn proxy_for(url: &Url) -> Option<String> {
+    if url.host_str().is_some_and(is_loopback) {
+        return None;
+    }
+    let found = Matcher::from_system().intercept(&url.as_str().parse::<Uri>().ok()?)?;
+    Some(host_of(&Url::parse(&found.uri().to_string()).ok()?))
 }
 
 fn build(local: bool) -> Result<Client, reqwest::Error> {
@@ -214,6 +227,12 @@ impl Response {
     /// A header's value, where it is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The time by the server's clock, where it told it.
+    pub fn date(&self) -> Option<Timestamp> {
+        // RFC 9110 section 5.6.7 writes dates as RFC 2822 does.
+        jiff::fmt::rfc2822::parse(self.header("date")?).ok().map(|date| date.timestamp())
     }
 
     /// The body as JSON, whatever the status.

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::Mutex;
 
-use crate::browser::Browser;
+use crate::browser::{self, Browser, Machine, Opening};
 use crate::credentials::CredentialStore;
 use crate::environment::Environment;
 use crate::http::Http;
@@ -23,6 +23,8 @@ use crate::ui::Ui;
 pub struct System {
     /// The environment variables.
     pub environment: Environment,
+    /// The machine, as far as it decides about a browser.
+    pub machine: Machine,
     /// The folder that holds `.astro`: `$ASTRO_HOME`, or the home directory.
     pub home: PathBuf,
     /// What the process speaks HTTP with.
@@ -53,6 +55,11 @@ pub struct Granted {
 }
 
 impl System {
+    /// What to do about a browser here.
+    pub fn opening(&self) -> Opening {
+        browser::decide(&self.environment, &self.machine)
+    }
+
     /// Once nothing is being stored any more, gives back what was granted and is not kept (RFC 7009): nobody will ever use
     /// it, and an account may hold only so many. It loses its worth in time even if this fails.
     pub async fn give_back(&self) {

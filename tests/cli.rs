@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use binary::{Astro, Output, commands, leaked};
 use serde_json::json;
-use support::{FakeBrowser, Fault, Mode, Options, Part, Request, Service, TestHome};
+use support::{FakeBrowser, Fault, Mode, Options, Part, Request, Service, TestHome, no_screen};
 use url::Url;
 
 fn run(arguments: &[&str]) -> Output {
@@ -187,7 +187,7 @@ fn nobody_there_is_told_at_once() {
     assert_eq!(ssh, told("this is an SSH session"));
     if cfg!(target_os = "linux") {
         let service = Service::start(Options::default());
-        assert_eq!(Astro::at(&home).run(&["login"]), told("there is no display here"));
+        assert_eq!(Astro::at(&home).run(&["login"]), told(no_screen()));
         let Output { code, .. } = Astro::at(&home).run(&["login", &service.domain()]);
         assert_eq!((code, service.requests()), (Some(2), Vec::new()));
     }

@@ -335,6 +335,31 @@ fn rf_12_a_logout_that_cannot_write_says_what_remains_and_can_be_repeated() {
 /// Root, too, keeps to the permissions like this.
 const AS_ANYBODY: &[&str] = &["/usr/bin/setpriv", "--bounding-set=-all", "--inh-caps=-all"];
 
+/// The doctor says of config.yaml, by name and without writing anything, what a login would say; and its cause.
+#[track_caller]
+fn check_foreseen(stage: &Stage, astro: Astro, told: &str, cause: &str) {
+    let before = stage.home.config();
+    let output = astro.run(&["auth", "doctor", "--json", "--domain", &stage.service.domain()]);
+    let report: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    let checks = report["checks"].as_array().unwrap();
+    let config = checks.iter().find(|check| check["name"] == "config").unwrap();
+    let (outcome, detail) = (config["outcome"].as_str().unwrap(), config["detail"].as_str().unwrap());
+    assert_eq!((output.code, outcome), (Some(1), "fail"), "{report:#}");
+    assert!(detail.starts_with(told) && detail.ends_with(cause), "{detail} is not {told}…{cause}");
+    assert_eq!(stage.home.config(), before);
+}
+
+#[test]
+#[ignore = "mounts file systems, so it needs a mount namespace of its own"]
+fn the_doctor_foresees_a_disk_that_takes_nothing() {
+    for (trouble, cause) in TROUBLES {
+        let (stage, _) = signed_in(FRESH);
+        let small = Small::with(trouble, &stage);
+        let told = format!("could not write {}", small.0.display());
+        check_foreseen(&stage, Astro::at(&stage.home), &told, cause);
+    }
+}
+
 #[test]
 #[ignore = "gives capabilities away, so it needs a user namespace of its own"]
 fn what_may_not_be_read_or_written_is_told_and_nothing_is_spent_or_lost() {
@@ -360,6 +385,8 @@ fn what_may_not_be_read_or_written_is_told_and_nothing_is_spent_or_lost() {
             check_told(&output, &format!("{told} {}", folder(&stage).display()), hint);
             assert!(output.stderr.contains("\ncause: Permission denied (os error 13)"), "{output:?}");
         }
+        let told = format!("{told} {}", folder(&stage).display());
+        check_foreseen(&stage, Astro::at(&stage.home).through(AS_ANYBODY), &told, "Permission denied (os error 13)");
         fs::set_permissions(&path, normal).unwrap();
         assert_eq!((stage.service.token_requests(), stage.home.config()), (vec![], before), "{name}");
         let output = run(&stage, TOKEN);

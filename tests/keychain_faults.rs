@@ -612,3 +612,33 @@ fn a_login_that_was_deleted_under_us_is_nobodys() {
         }
     }
 }
+
+/// The doctor sees of the real keychain what a login would, and writes nothing there.
+#[test]
+#[ignore = "needs dbus-daemon, gnome-keyring-daemon and secret-tool"]
+fn the_doctor_tells_of_the_keychain_as_it_is() {
+    let pause: Change = |world| world.session.pause_keyring(true);
+    let resume: Change = |world| world.session.pause_keyring(false);
+    let open = "the Secret Service is open, and takes the credentials";
+    let absent = "none here (no Secret Service): the credentials would be plain text in config.yaml";
+    let changes: [(Change, i32, &str, &str, Change); 4] = [
+        (|_| {}, 0, "ok", open, |_| {}),
+        (KEYRING_DIES, 0, "note", absent, KEYRING_IS_BACK),
+        (KEYRING_IS_LOCKED, 1, "fail", "could not use the keychain: the keychain is locked", KEYRING_IS_BACK),
+        (pause, 1, "fail", "could not use the keychain: the keychain did not answer within 3 seconds", resume),
+    ];
+    for (happens, code, outcome, detail, is_undone) in changes {
+        let mut world = World::new();
+        happens(&mut world);
+        let home = world.home();
+        let astro = Astro::at(&home).with("DBUS_SESSION_BUS_ADDRESS", world.session.address());
+        let output = astro.run(&["auth", "doctor", "--json"]);
+        let report: Value = serde_json::from_str(&output.stdout).unwrap();
+        let checks = report["checks"].as_array().unwrap();
+        let keychain = checks.iter().find(|check| check["name"] == "keychain").unwrap();
+        assert_eq!((&keychain["outcome"], &keychain["detail"]), (&json!(outcome), &json!(detail)), "{report:#}");
+        assert_eq!((output.code, home.config()), (Some(code), Some(world.config.clone())), "{report:#}");
+        is_undone(&mut world);
+        world.nothing_is_lost(detail);
+    }
+}

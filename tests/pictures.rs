@@ -8,7 +8,6 @@
 #[path = "support/chromium.rs"]
 mod chromium;
 #[path = "support/proxy.rs"]
-#[allow(dead_code, reason = "shared with the tests of what a proxy may do")]
 mod proxy;
 #[path = "support/pty.rs"]
 mod pty;

@@ -174,6 +174,49 @@ fn lb_3_with_a_stranger_on_the_port_and_nobody_to_paste_the_login_ends_before_it
 
 #[test]
 #[ignore = "needs the ports 12345 and 8888 to be free: run alone, as .ci/run does"]
+fn the_doctor_tells_of_a_stranger_on_the_port_and_leaves_the_port_free() {
+    let doctor = ["auth", "doctor", "--domain", "localhost"];
+    let free = "callback     port 12345 is free";
+    let taken = "callback     port 12345 is taken by another program";
+    let world = World::new();
+    let environment = || world.environment().into_iter().chain([("BROWSER", "firefox")]);
+    let run = || {
+        let Output { status, stdout, .. } =
+            Command::new(ASTRO).args(doctor).env_clear().envs(environment()).stdin(Stdio::null()).output().unwrap();
+        (status.code(), String::from_utf8(stdout).unwrap())
+    };
+    let (code, said) = run();
+    assert!(code == Some(0) && said.contains(free), "{said}");
+    assert_callback_port_is_free();
+    for address in STRANGERS {
+        let _stranger = TcpListener::bind(address).unwrap();
+        let (code, said) = run();
+        assert!(code == Some(1) && said.contains(&format!("fails  {taken}")), "{address}: {said}");
+        assert!(said.contains("`lsof -i :12345`") && said.starts_with("A login to localhost would fail."), "{said}");
+        // A person could paste.
+        let (code, shown) = Pty::spawn(ASTRO, &doctor, environment()).finish();
+        assert!(code == 0 && shown.contains(&format!("note   {taken}")), "{address}: {shown}");
+    }
+}
+
+#[test]
+#[ignore = "needs a machine with one loopback address only: run alone in a namespace for each, as .ci/run does"]
+fn the_doctor_tells_of_the_one_loopback_address_there_is() {
+    let world = World::new();
+    let alone = match ["127.0.0.1:0", "[::1]:0"].map(|address| TcpListener::bind(address).is_ok()) {
+        [true, false] => "note   loopback     127.0.0.1 alone: there is no ::1 here\n",
+        [false, true] => "note   loopback     ::1 alone: there is no 127.0.0.1 here\n",
+        there => panic!("this is about a machine that has one of them: {there:?}"),
+    };
+    let mut command = Command::new(ASTRO);
+    command.args(["auth", "doctor", "--domain", "localhost"]).env_clear().envs(world.environment());
+    let Output { status, stdout, .. } = command.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8(stdout).unwrap();
+    assert!(status.code() == Some(0) && said.contains(alone), "{said}");
+}
+
+#[test]
+#[ignore = "needs the ports 12345 and 8888 to be free: run alone, as .ci/run does"]
 fn a_browser_that_tries_https_is_noticed_and_the_login_still_ends_well() {
     let world = World::new();
     let mut pty = world.login();

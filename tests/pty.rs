@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use pty::{CTRL_C, DOWN, ENTER, Pty, screen};
 use serde_json::json;
-use support::{FakeBrowser, Fault, Mode, Options, Organization, Service, TestHome};
+use support::{FakeBrowser, Fault, Mode, Options, Organization, Service, TestHome, no_screen};
 use url::Url;
 
 const ASTRO: &str = env!("CARGO_BIN_EXE_astro");
@@ -335,11 +335,23 @@ fn lb_18_a_refusal_that_is_pasted_ends_the_login() {
 fn without_a_display_there_is_a_link_and_the_reason() {
     let world = World::simple().bare();
     let mut pty = world.login(&["--email", "ada@example.com"]);
-    pty.wait_for("No browser is opened: there is no display here.");
+    pty.wait_for(&format!("No browser is opened: {}.", no_screen()));
     let link = pty.link();
     pty.wait_for(WAITING);
     visit(&link, "ada@example.com");
     assert_eq!(pty.finish().0, 0);
+}
+
+#[test]
+fn at_a_terminal_the_doctor_names_the_link_and_who_is_there() {
+    let world = World::simple().set("SSH_CONNECTION", "203.0.113.7 50022 192.0.2.9 22").set("BROWSER", "lynx");
+    let environment = world.environment.iter().map(|(name, value)| (*name, value.as_str()));
+    let (code, shown) =
+        Pty::spawn(ASTRO, &["auth", "doctor", "--domain", &world.service.domain()], environment).finish();
+    assert_eq!(code, 0, "{shown}");
+    let told = "login        prints a link, and opens no browser: this is an SSH session";
+    assert!(shown.contains("would print a link to open elsewhere.") && shown.contains(told), "{shown}");
+    assert!(screen(&shown).lines().count() <= 24, "one screen: {shown}");
 }
 
 #[test]

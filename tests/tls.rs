@@ -11,6 +11,7 @@ mod binary;
 mod proxy;
 mod support;
 
+use std::collections::BTreeSet;
 use std::{fs, thread};
 
 use binary::{Astro, Output, leaked};
@@ -209,12 +210,73 @@ fn a_proxy_that_refuses_is_told() {
             &format!("could not fetch the login configuration: {API}: no connection: {reason}"),
         );
         assert!(
-            said.contains("\nhint: check the network and, behind a proxy, HTTPS_PROXY; then try again\n"),
+            said.contains("\nhint: check the network and, behind a proxy, HTTPS_PROXY; then try again; `astro auth doctor` tells more\n"),
             "{said}"
         );
         assert_eq!(proxy.targets(), [format!("{API}:443")]);
         assert_eq!(world.proxy.connects(), []);
     }
+}
+
+/// What the doctor says of Astro by its own names.
+fn examined(world: &Astronomer, astro: Astro) -> (Value, Option<i32>) {
+    let output = astro.with("CI", "true").run(&["auth", "doctor", "--json"]);
+    assert_eq!(world.home.config(), None);
+    assert!(!world.home.path().join(".astro/login-cache.json").exists(), "no answer is kept");
+    (serde_json::from_str(&output.stdout).unwrap(), output.code)
+}
+
+/// The outcome and the words of one of its checks.
+fn check<'a>(report: &'a Value, name: &str) -> (&'a str, &'a str) {
+    let checks = report["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| check["name"] == name).unwrap();
+    (check["outcome"].as_str().unwrap(), check["detail"].as_str().unwrap())
+}
+
+#[test]
+fn the_doctor_tells_of_the_proxy_the_certificates_and_how_fast_it_was() {
+    let world = Astronomer::new();
+    world.service.set(|options| options.cache_control = Some("max-age=600"));
+    let proxy = world.proxy.url();
+    let astro = world.astro().with("HTTPS_PROXY", &proxy.replace("http://", "http://ada:hunter2@"));
+    let (report, code) = examined(&world, astro);
+    assert_eq!((code, &report["would"]), (Some(0), &json!("token")), "{report:#}");
+    let port = world.proxy.port();
+    for (name, host) in [("api", API), ("keys", AUTH)] {
+        let (outcome, said) = check(&report, name);
+        let fast = said.strip_prefix(&format!("{host} through the proxy 127.0.0.1:{port} answered in ")).unwrap();
+        assert!(outcome == "ok" && fast.strip_suffix(" ms").unwrap().parse::<u32>().is_ok(), "{said}");
+    }
+    assert_eq!(check(&report, "issuer"), ("ok", "https://auth.astronomer.io/ belongs to astronomer.io"));
+    let roots = format!("those in SSL_CERT_FILE, {}", world.home.path().join("authority.pem").display());
+    assert_eq!(check(&report, "certificates"), ("ok", format!("{roots}: they will do").as_str()));
+    let (_, variables) = check(&report, "variables");
+    assert!(variables.ends_with(&format!(", HTTPS_PROXY (127.0.0.1:{port})")), "{variables}");
+    assert!(!report.to_string().contains("hunter2"), "{report:#}");
+    let paths: BTreeSet<String> = world.paths().into_iter().collect();
+    let asked = ["/.well-known/jwks.json", "/.well-known/openid-configuration", AUTH_CONFIG];
+    assert_eq!(paths, asked.map(str::to_owned).into());
+}
+
+#[test]
+fn the_doctor_finds_the_certificate_that_a_login_would_refuse() {
+    for (host, name) in [(API, "api"), (AUTH, "keys")] {
+        let world = Astronomer::with(&[API, AUTH].map(|it| (it, if it == host { Flaw::Expired } else { Flaw::None })));
+        let (report, code) = examined(&world, world.astro());
+        assert_eq!((code, &report["would"]), (Some(1), &json!("fail")), "{report:#}");
+        for name in [name, "certificates"] {
+            let (outcome, said) = check(&report, name);
+            let told = format!("{host}: its certificate was not accepted: it has expired");
+            assert!(outcome == "fail" && said.contains(&told), "{name}: {said}");
+        }
+    }
+    // A file that is not there names nobody whom to trust.
+    let world = Astronomer::new();
+    let missing = world.home.path().join("missing.pem");
+    let (report, code) = examined(&world, world.astro().with("SSL_CERT_FILE", missing.to_str().unwrap()));
+    let (outcome, said) = check(&report, "certificates");
+    assert_eq!((code, outcome), (Some(1), "fail"), "{report:#}");
+    assert!(said.starts_with(&format!("those in SSL_CERT_FILE, {}: ", missing.display())), "{said}");
 }
 
 /// The commands that reach for the network, the host that is first, and what for.
@@ -260,7 +322,8 @@ fn fails(command: (&[&str], &str, &str), world: &Astronomer, astro: Astro, words
     }
 }
 
-const CHECK_THE_NETWORK: &str = "check the network and, behind a proxy, HTTPS_PROXY; then try again";
+const CHECK_THE_NETWORK: &str =
+    "check the network and, behind a proxy, HTTPS_PROXY; then try again; `astro auth doctor` tells more";
 const CHECK_THE_AUTHORITY: &str = "if a proxy of your company inspects TLS, name its certificate in SSL_CERT_FILE";
 
 #[test]
@@ -327,7 +390,7 @@ fn a_proxy_that_is_not_there_is_told() {
         1,
         &format!("could not fetch the login configuration: {API}: no connection: Connection refused (os error 111)"),
     );
-    assert!(said.contains("\nhint: check the network and, behind a proxy, HTTPS_PROXY; then try again\n"), "{said}");
+    assert!(said.contains("\nhint: check the network and, behind a proxy, HTTPS_PROXY; then try again; `astro auth doctor` tells more\n"), "{said}");
 }
 
 #[test]

@@ -87,6 +87,13 @@ examples!(
 );
 
 examples!(
+    DOCTOR,
+    DOCTOR_LONG,
+    "  astro auth doctor               see what is in the way of a login, if anything
+  astro auth doctor --json | jq -r .would"
+);
+
+examples!(
     TOKEN,
     TOKEN_LONG,
     "  curl -H \"Authorization: Bearer $(astro auth token)\" \\
@@ -235,6 +242,19 @@ pub(super) enum AuthCommand {
         /// Ask the API too whether it accepts the login
         #[arg(long)]
         check: bool,
+        /// Which domain; the current one if left out
+        #[arg(long, value_hint = ValueHint::Other)]
+        domain: Option<String>,
+    },
+    /// Show what a login would do here, why, and what is in its way
+    ///
+    /// Looks at the browser, the callback port, the keychain, config.yaml, the network and the clock, as a login does before
+    /// it begins. Nothing is changed, and no credentials are sent. The exit code is 1 if a login would fail.
+    #[command(after_help = DOCTOR, after_long_help = DOCTOR_LONG)]
+    Doctor {
+        /// Print JSON, for scripts
+        #[arg(long)]
+        json: bool,
         /// Which domain; the current one if left out
         #[arg(long, value_hint = ValueHint::Other)]
         domain: Option<String>,

@@ -16,10 +16,11 @@ use jiff::tz::TimeZone;
 use ring::rand::SystemRandom;
 use tokio::sync::Mutex;
 
-use crate::browser::{SystemBrowser, decide};
+use crate::browser::{Machine, SystemBrowser, decide};
 use crate::cache::Cache;
 use crate::commands::completion;
 use crate::commands::context;
+use crate::commands::doctor::{self, Doctor};
 use crate::commands::login;
 use crate::commands::logout::{self, Logout};
 use crate::commands::organization;
@@ -119,6 +120,9 @@ async fn execute(system: &System, command: Command) -> Result<(), Error> {
         Command::Auth { command: AuthCommand::Status { json, check, domain } } => {
             status::status(system, &Status { domain, json, check }).await
         }
+        Command::Auth { command: AuthCommand::Doctor { json, domain } } => {
+            doctor::doctor(system, &Doctor { domain, json }).await
+        }
         Command::Auth { command: AuthCommand::Token { domain } } => token::token(system, domain.as_deref()).await,
         Command::Context { command } => context::context(system, command.into()).await,
         Command::Organization { command } => organization::organization(system, command.into()).await,
@@ -148,9 +152,11 @@ async fn interrupted() {
 /// The real outside world.
 fn system(environment: Environment, ui: Ui) -> Result<System, Error> {
     let home = environment.get("ASTRO_HOME").map(PathBuf::from).or_else(dirs::home_dir).ok_or(Error::NoHome)?;
-    let browser = SystemBrowser::new(decide(&environment, std::env::consts::OS));
+    let machine = Machine::here(&environment);
+    let browser = SystemBrowser::new(decide(&environment, &machine));
     Ok(System {
         environment,
+        machine,
         http: Http::caching(Cache::new(&home, now)),
         home,
         browser: Arc::new(browser),

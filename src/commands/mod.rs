@@ -2,6 +2,7 @@
 
 pub mod completion;
 pub mod context;
+pub mod doctor;
 mod grant;
 pub mod login;
 pub mod logout;

@@ -301,9 +301,7 @@ impl Report {
             self.state = State::Refused;
         }
         let ahead = answered_at.map(|theirs| session.now().duration_since(theirs));
-        if let Some(ahead) = ahead.filter(|ahead| ahead.abs() > CLOCK_OFF) {
-            let direction = if ahead.is_negative() { "behind" } else { "ahead of" };
-            let message = format!("the clock here is {} seconds {direction} the API's", ahead.abs().as_secs());
+        if let Some(message) = ahead.and_then(clock_off) {
             self.warn(WarningCode::ClockOff, message);
         }
         self.check = Some(Check { outcome, clock_ahead_seconds: ahead.map(|ahead| ahead.as_secs()) });
@@ -340,6 +338,13 @@ impl Report {
     fn warn(&mut self, code: WarningCode, message: String) {
         self.warnings.push(Warning { code, message });
     }
+}
+
+/// What to tell of a clock that is so far ahead of the API's; nothing where that is no matter.
+pub(super) fn clock_off(ahead: SignedDuration) -> Option<String> {
+    let direction = if ahead.is_negative() { "behind" } else { "ahead of" };
+    let seconds = ahead.abs().as_secs();
+    (ahead.abs() > CLOCK_OFF).then(|| format!("the clock here is {seconds} seconds {direction} the API's"))
 }
 
 /// What stands in a store came from elsewhere, and JSON leaves some of what a terminal obeys as it is.

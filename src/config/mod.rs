@@ -13,6 +13,7 @@ use std::time::Duration;
 use tempfile::NamedTempFile;
 
 mod document;
+mod foresee;
 mod tree;
 
 pub use document::{Context, Document, DocumentError, is_yes};
@@ -179,7 +180,7 @@ impl Config {
         change: impl FnOnce(&mut Document) -> Result<T, DocumentError>,
         finish: impl FnOnce(NamedTempFile, &Path) -> io::Result<()>,
     ) -> Result<T, ConfigError> {
-        let _lock = self.lock(self.folder.join("config.yaml.lock"), EDIT_WAIT)?;
+        let _lock = self.lock(self.lock_path(), EDIT_WAIT)?;
         let target = self.target();
         self.remove_leftovers(target.as_deref().ok());
         let mut document = self.read()?;
@@ -194,8 +195,16 @@ impl Config {
 
     /// The lock under which the tokens of `domain` are read, refreshed and stored. Take it before any edit, never in one.
     pub fn lock_refresh(&self, domain: &Domain, wait: Duration) -> Result<Lock, ConfigError> {
+        self.lock(self.refresh_lock_path(domain), wait)
+    }
+
+    fn lock_path(&self) -> PathBuf {
+        self.folder.join("config.yaml.lock")
+    }
+
+    fn refresh_lock_path(&self, domain: &Domain) -> PathBuf {
         let key = domain.context_key().replace(':', "_");
-        self.lock(self.folder.join(format!("{key}.refresh.lock")), wait)
+        self.folder.join(format!("{key}.refresh.lock"))
     }
 
     /// Whether others than the owner may write in the folder of the settings, or in the home around it, and so replace

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Error, minutes};
 use crate::api::ListError;
+use crate::browser::NoBrowser;
 use crate::credentials::StoreError;
 use crate::domain::{DEFAULT, is_loopback};
 use crate::http::{Fault, HttpError};
@@ -13,13 +14,33 @@ use crate::oauth::{IssuerError, ListenError, TokenEndpointError, who_has};
 impl Error {
     /// What the person can do about it, where there is something.
     pub fn hint(&self) -> Option<String> {
-        self.hint_for(DEFAULT)
+        let (error, domain) = match self {
+            Self::SignIn { source, domain } | Self::Settle { source, domain } => (&**source, domain.as_str()),
+            other => (other, DEFAULT),
+        };
+        let hint = error.hint_for(domain)?;
+        let doctor = if domain == DEFAULT { String::new() } else { format!(" --domain {domain}") };
+        let known = error.is_of_this_machine();
+        Some(if known { format!("{hint}; `astro auth doctor{doctor}` tells more") } else { hint })
     }
 
-    /// The same, for what was about this domain.
-    fn hint_for(&self, domain: &str) -> Option<String> {
+    /// Whether the way out of this machine, or what it has for a keychain, may be the cause.
+    fn is_of_this_machine(&self) -> bool {
+        match self {
+            Self::FallbackForbidden { .. } => true,
+            Self::Issuer(IssuerError::Http(error)) | Self::Http(error) | Self::List(ListError::Http(error)) => {
+                matches!(error.fault, Fault::Dns | Fault::Connect(_) | Fault::Timeout(_) | Fault::Interrupted)
+                    && !is_loopback(host_alone(error))
+            }
+            _ => false,
+        }
+    }
+
+    /// The same as the hint, for what was about this domain, and from one who knows all that there is to know.
+    pub(crate) fn hint_for(&self, domain: &str) -> Option<String> {
         let hint = match self {
             Self::SignIn { source, domain } | Self::Settle { source, domain } => return source.hint_for(domain),
+            Self::LoginWouldFail { .. } => "what is marked as failing says why, and what to do about it",
             Self::Domain(_) => {
                 "Astro's domains are astronomer.io, previews of it, and localhost[:PORT]; \
                  for Astro Private Cloud use the Go CLI"
@@ -27,9 +48,7 @@ impl Error {
             Self::TokenAsDomain => "to sign in with a token, use `astro login --token-login -` and enter it there",
             Self::NoToken => "make one at https://cloud.astronomer.io/token",
             Self::NoHome => "set HOME, or ASTRO_HOME to the folder that is to hold `.astro`",
-            Self::NobodyThere { .. } => {
-                "use `--login-link` for a link to open elsewhere, or `--token-login -` with a token on standard input"
-            }
+            Self::NobodyThere { reason } => without_browser(*reason),
             Self::NoReply { .. } => {
                 "if the browser shows an error page, the identity provider has refused the request, and that page says \
                  why; if it could not connect, run this again and paste the address it ends on"
@@ -121,6 +140,15 @@ impl Error {
     }
 }
 
+/// How to sign in where no browser is opened and nobody sits at a terminal.
+fn without_browser(reason: NoBrowser) -> &'static str {
+    match reason {
+        // Nobody is there who could open a link.
+        NoBrowser::Ci => "use `--token-login -` with a token on standard input",
+        _ => "use `--login-link` for a link to open elsewhere, or `--token-login -` with a token on standard input",
+    }
+}
+
 /// The command that signs in to this domain, whatever the current one is.
 fn login(domain: &str) -> String {
     if domain == DEFAULT { "astro login".to_owned() } else { format!("astro login {domain}") }
@@ -142,12 +170,16 @@ fn store_hint(error: &StoreError, login: &str) -> String {
     }
 }
 
+/// The host without its port.
+fn host_alone(error: &HttpError) -> &str {
+    error.host.rsplit_once(':').map_or(error.host.as_str(), |(host, _)| host)
+}
+
 const IN_BETWEEN: &str = "a proxy or captive portal may be in between; try again from another network";
 
 fn http_hint(error: &HttpError) -> String {
-    let host = error.host.rsplit_once(':').map_or(error.host.as_str(), |(host, _)| host);
     let hint = match &error.fault {
-        Fault::Connect(_) | Fault::Timeout(_) | Fault::Interrupted if is_loopback(host) => {
+        Fault::Connect(_) | Fault::Timeout(_) | Fault::Interrupted if is_loopback(host_alone(error)) => {
             "see that the server on this machine is running"
         }
         Fault::Dns | Fault::Connect(_) | Fault::Timeout(_) | Fault::Interrupted => {
@@ -199,7 +231,17 @@ mod tests {
     #[test]
     fn hints_name_the_domain_that_the_command_was_about() {
         let damaged = |domain: &str| Error::Store { domain: domain.to_owned(), source: StoreError::Damaged };
+        let unreached = |host: &str, domain: &str| {
+            let error = HttpError { step: "ask", host: host.to_owned(), fault: Fault::Connect("refused".to_owned()) };
+            Error::from(error).during_sign_in(&domain.parse().unwrap())
+        };
         let table = [
+            (
+                unreached("api.astronomer-stage.io", "astronomer-stage.io"),
+                "check the network and, behind a proxy, HTTPS_PROXY; then try again; \
+                 `astro auth doctor --domain astronomer-stage.io` tells more",
+            ),
+            (unreached("localhost:8889", "localhost:8889"), "see that the server on this machine is running"),
             (Error::SignedOut { domain: "astronomer.io".to_owned(), unseen: None }, "run `astro login`"),
             (
                 Error::SignedOut { domain: "astronomer-stage.io".to_owned(), unseen: None },

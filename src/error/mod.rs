@@ -156,6 +156,12 @@ pub enum Error {
         /// When it was looked at.
         now: Timestamp,
     },
+    /// Something stands in the way of a login, and has been told.
+    #[error("a login to {domain} would fail here")]
+    LoginWouldFail {
+        /// Where to.
+        domain: String,
+    },
     /// Something of a login could not be removed.
     #[error("not signed out of {domains} completely")]
     Remains {
@@ -309,6 +315,7 @@ impl Error {
             }
             Self::Http(error) | Self::List(ListError::Http(error)) if error.status() == Some(401) => 4,
             Self::NoHome
+            | Self::LoginWouldFail { .. }
             | Self::NoReply { .. }
             | Self::FallbackForbidden { .. }
             | Self::NoOrganization

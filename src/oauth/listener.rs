@@ -112,6 +112,11 @@ impl CallbackListener {
         RedirectUri::new(self.port)
     }
 
+    /// Whether it listens on 127.0.0.1, and whether on `::1`.
+    pub fn has(&self) -> (bool, bool) {
+        (self.v4.is_some(), self.v6.is_some())
+    }
+
     /// Opens the door for the answer to one attempt. Must be called within a tokio runtime.
     pub fn serve(self, expected: ExpectedResponse) -> Callbacks {
         let (events, received) = mpsc::unbounded_channel();

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use crate::api::{ApiClient, ListError};
 use crate::aside::aside;
-use crate::config::{Config, ConfigError, Context, Document, Lock};
+use crate::config::{Config, ConfigError, Context, Document, Lock, is_yes};
 use crate::credentials::{self, CredentialStore, Credentials, Kind, StoreError};
 use crate::domain::{self, Domain};
 use crate::environment::API_TOKEN;
@@ -52,6 +52,26 @@ pub enum Store {
     Config,
 }
 
+/// What has named the domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NamedBy {
+    /// The command line.
+    #[error("as you typed it")]
+    Typed,
+    /// The environment.
+    #[error("by ASTRO_DOMAIN")]
+    Variable,
+    /// config.yaml.
+    #[error("the current context")]
+    Context,
+    /// Nothing: config.yaml names none.
+    #[error("the default")]
+    Default,
+    /// Nothing: config.yaml names one that is not Astro's.
+    #[error("the default, since the current context is not one of Astro's")]
+    Instead,
+}
+
 /// A login that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
@@ -65,7 +85,7 @@ impl<'a> Session<'a> {
     /// The session of the domain that was typed, else of `ASTRO_DOMAIN`, else of the current context, else of Astro's own.
     pub fn open(system: &'a System, typed: Option<&str>) -> Result<Self, Error> {
         let config = Config::new(&system.home);
-        let domain = resolve(system, &config, typed)?;
+        let (domain, _) = resolve(system, &config, typed)?;
         Ok(Self { system, config, domain })
     }
 
@@ -223,6 +243,12 @@ impl<'a> Session<'a> {
         Error::Store { domain: self.domain.to_string(), source }
     }
 
+    /// Whether plain text may not take the place of a keychain that is not there.
+    pub fn fallback_is_forbidden(&self) -> Result<bool, Error> {
+        let by_environment = self.system.environment.get("ASTRO_NO_INSECURE_FALLBACK").is_some_and(is_yes);
+        Ok(by_environment || self.config.read()?.no_insecure_fallback())
+    }
+
     /// What people call a store.
     pub fn store_name(&self, store: Store) -> String {
         match store {
@@ -301,21 +327,25 @@ pub fn bare(text: &str) -> &str {
     }
 }
 
-fn resolve(system: &System, config: &Config, typed: Option<&str>) -> Result<Domain, Error> {
-    if let Some(typed) = typed.or(system.environment.get("ASTRO_DOMAIN")) {
+/// The domain that was typed, else that of `ASTRO_DOMAIN`, else that of the current context, else Astro's own.
+pub fn resolve(system: &System, config: &Config, typed: Option<&str>) -> Result<(Domain, NamedBy), Error> {
+    let variable = || Some((system.environment.get("ASTRO_DOMAIN")?, NamedBy::Variable));
+    if let Some((typed, by)) = typed.map(|typed| (typed, NamedBy::Typed)).or_else(variable) {
         // A token in the place of the domain is a forgotten flag, and must not be printed. A domain has no part longer
         // than 63 octets (RFC 1035 section 2.3.4).
         if typed.split('.').any(|part| part.len() > 63) {
             return Err(Error::TokenAsDomain);
         }
-        return Ok(typed.parse()?);
+        return Ok((typed.parse()?, by));
     }
-    let fallback = || domain::DEFAULT.parse().map_err(Error::from);
-    let Some(current) = config.read()?.current_context() else { return fallback() };
-    current.parse().or_else(|_| {
-        let current = clean(&current, 100);
-        let default = domain::DEFAULT;
-        system.ui.say(&format!("the current context, {current}, is not one of Astro's; this is about {default}"));
-        fallback()
-    })
+    let Some(current) = config.read()?.current_context() else {
+        return Ok((domain::DEFAULT.parse()?, NamedBy::Default));
+    };
+    if let Ok(current) = current.parse() {
+        return Ok((current, NamedBy::Context));
+    }
+    let current = clean(&current, 100);
+    let default = domain::DEFAULT;
+    system.ui.say(&format!("the current context, {current}, is not one of Astro's; this is about {default}"));
+    Ok((default.parse()?, NamedBy::Instead))
 }

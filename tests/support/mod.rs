@@ -10,9 +10,18 @@ mod service;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use astro_login::browser::Machine;
+use astro_login::environment::Environment;
+
 pub use browser::{FakeBrowser, Mode, Page};
 pub use program::{MemoryStore, NOON, Outcome, Stage, callback_port};
 pub use service::{AUDIENCE, CLIENT_ID, Fault, Options, Organization, Part, Person, Request, Service, Workspace};
+
+/// Why no browser is opened on this machine in an empty environment, where that is Linux.
+pub fn no_screen() -> &'static str {
+    let is_container = Machine::here(&Environment::default()).container;
+    if is_container { "this is a container" } else { "there is no display here" }
+}
 
 /// A home directory of its own, with an empty `.astro`; gone when dropped.
 pub struct TestHome(tempfile::TempDir);

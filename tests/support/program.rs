@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use astro_login::browser::Browser;
+use astro_login::browser::{Browser, Machine};
 use astro_login::commands::login::{Login, Mode as LoginMode, TokenArgument, login};
 use astro_login::credentials::{CredentialStore, Credentials, Kind, StoreError};
 use astro_login::domain::Domain;
@@ -142,6 +142,7 @@ pub struct Stage {
     pub keychain: Arc<MemoryStore>,
     pub home: TestHome,
     pub environment: Environment,
+    pub machine: Machine,
     pub stdin: String,
     pub clock: fn() -> Timestamp,
     pub random: Arc<dyn Random>,
@@ -163,6 +164,7 @@ impl Stage {
             keychain: Arc::default(),
             home: TestHome::new(),
             environment: Environment::from_pairs(&[("DISPLAY", ":0")]),
+            machine: Machine { os: std::env::consts::OS, container: false, launcher: true },
             stdin: String::new(),
             clock: now,
             random: Arc::new(OsRandom(SystemRandom::new())),
@@ -232,6 +234,7 @@ impl Stage {
         let (ui, captured) = Ui::captured(false, self.stdin.clone());
         let system = System {
             environment: self.environment.clone(),
+            machine: self.machine,
             home: self.home.path().to_owned(),
             http: Http::default(),
             browser: Arc::new(Opener { browser: Arc::clone(&self.browser), meanwhile: Arc::clone(&self.meanwhile) }),

@@ -5,7 +5,7 @@ use super::remember::Storage;
 use super::wait::{Answer, Doors};
 use super::{Attempt, Mode, SignedIn};
 use crate::api::lookup_organization;
-use crate::browser::{Opening, decide};
+use crate::browser::Opening;
 use crate::credentials::{Credentials, Kind};
 use crate::email::EmailAddress;
 use crate::error::Error;
@@ -115,8 +115,8 @@ impl Attempt<'_> {
         if matches!(self.login.mode, Mode::Link) {
             return Ok(Way::Link);
         }
-        match decide(&self.session.system.environment, std::env::consts::OS) {
-            Opening::Chosen(_) | Opening::Platform => Ok(Way::Opened),
+        match self.session.system.opening() {
+            Opening::Chosen(_) | Opening::Platform(_) => Ok(Way::Opened),
             Opening::None(reason) if self.session.system.ui.can_ask() => {
                 self.session.system.ui.say(&format!("No browser is opened: {reason}."));
                 Ok(Way::Link)

@@ -23,6 +23,8 @@ use crate::error::Error;
 use crate::session::{self, Session};
 use crate::system::System;
 
+pub(super) use wait::callback_port;
+
 use remember::{Replaced, Storage};
 use settle::Reach;
 

@@ -3,7 +3,7 @@
 use super::{Attempt, SignedIn};
 use crate::api::User;
 use crate::aside::aside;
-use crate::config::{Context, is_yes};
+use crate::config::Context;
 use crate::credentials::{Credentials, Kind, StoreError};
 use crate::error::Error;
 use crate::session::{self, Store};
@@ -37,7 +37,7 @@ impl Attempt<'_> {
             // An entry that cannot be read will be replaced.
             Ok(()) | Err(StoreError::Damaged) => Ok(Storage::Keychain),
             Err(StoreError::Absent { reason }) => {
-                if self.fallback_is_forbidden()? {
+                if self.session.fallback_is_forbidden()? {
                     return Err(Error::FallbackForbidden { reason });
                 }
                 let path = self.session.config.path().display();
@@ -48,11 +48,6 @@ impl Attempt<'_> {
             }
             Err(other) => Err(self.session.keychain_failure(other)),
         }
-    }
-
-    fn fallback_is_forbidden(&self) -> Result<bool, Error> {
-        let by_environment = self.session.system.environment.get("ASTRO_NO_INSECURE_FALLBACK").is_some_and(is_yes);
-        Ok(by_environment || self.session.config.read()?.no_insecure_fallback())
     }
 
     /// Writes the credentials and whose they are. Returns what they replace.

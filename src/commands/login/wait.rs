@@ -12,6 +12,7 @@ use url::Url;
 use super::Attempt;
 use super::browser::{Invited, Way};
 use crate::browser;
+use crate::domain::Domain;
 use crate::error::Error;
 use crate::oauth::{
     AuthorizationCode, CallbackError, CallbackListener, Callbacks, Event, ExpectedResponse, ListenError, RedirectUri,
@@ -21,6 +22,12 @@ use crate::ui::{Line, Lines, UiError};
 
 /// The port that Astro's redirect URI is registered with.
 const CALLBACK_PORT: u16 = 12345;
+
+/// The port that the callback comes to; 0 where any will do.
+pub(in crate::commands) fn callback_port(domain: &Domain) -> u16 {
+    // A development server takes any redirect URI; Astro's has this one registered, and no other.
+    if domain.local_port().is_some() { 0 } else { CALLBACK_PORT }
+}
 
 /// What the issuer answered, and the browser that brought it, where one did.
 pub(super) struct Answer {
@@ -57,9 +64,7 @@ impl<'a> Doors<'a> {
 impl Attempt<'_> {
     /// Takes the callback port. Where another program has it, the person can still paste.
     pub(super) fn bind(&self) -> Result<(RedirectUri, Option<CallbackListener>), Error> {
-        // A development server takes any redirect URI; Astro's has this one registered, and no other.
-        let port = if self.session.domain.local_port().is_some() { 0 } else { CALLBACK_PORT };
-        match CallbackListener::bind(port) {
+        match CallbackListener::bind(callback_port(&self.session.domain)) {
             Ok(listener) => Ok((listener.redirect_uri(), Some(listener))),
             Err(ListenError::PortTaken(port)) if self.session.system.ui.can_ask() => {
                 self.session.system.ui.warn(&format!(

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -213,6 +214,11 @@ pub enum AuthFlow {
 impl AuthConfig {
     /// Asks the domain's API how to sign in; needs no credentials.
     pub async fn fetch(http: &Http, domain: &Domain) -> Result<Self, IssuerError> {
+        Ok(Self::fetch_with_date(http, domain).await?.0)
+    }
+
+    /// The same, and the time by the API's clock, where it told it now.
+    pub async fn fetch_with_date(http: &Http, domain: &Domain) -> Result<(Self, Option<Timestamp>), IssuerError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Wire {
@@ -236,7 +242,7 @@ impl AuthConfig {
         };
         let issuer = Issuer::parse(&domain_url, domain)?;
         response.keep();
-        Ok(Self { client_id, audience, issuer, auth_flow })
+        Ok((Self { client_id, audience, issuer, auth_flow }, response.date()))
     }
 }
 

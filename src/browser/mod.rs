@@ -1,9 +1,13 @@
 //! Whether a browser can be opened here, which one, and why not.
 //!
-//! [`decide`] looks at nothing but the environment it is given; [`SystemBrowser`] carries the decision out. A browser is
+//! [`decide`] looks at nothing but the facts it is given; [`SystemBrowser`] carries the decision out. A browser is
 //! started without a shell and without our token, gets the address as one argument, and is not waited for.
 
+mod decision;
+
+use std::ffi::OsStr;
 use std::io;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread::sleep;
@@ -14,6 +18,8 @@ use url::Url;
 use crate::aside::aside;
 use crate::domain::is_loopback;
 use crate::environment::{API_TOKEN, Environment};
+
+pub use decision::{Desktop, Machine, NoBrowser, Opening, WayBack, decide, way_back};
 
 const OPEN_BOUND: Duration = Duration::from_secs(5);
 /// A launcher that fails at all fails within this time.
@@ -26,47 +32,22 @@ pub trait Browser: Send + Sync {
     fn open(&self, url: &Url) -> io::Result<()>;
 }
 
-/// What to do about a browser.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Opening {
-    /// `$BROWSER` names what to start: alternatives, each a program and its arguments.
-    Chosen(Vec<Vec<String>>),
-    /// The platform's own way.
-    Platform,
-    /// There is none to open.
-    None(NoBrowser),
-}
+/// The files by which Docker and podman tell their containers from other machines.
+const CONTAINER_FILES: [&str; 2] = ["/.dockerenv", "/run/.containerenv"];
+/// Where programs are where `PATH` does not say.
+const USUAL_PATH: &str = "/bin:/usr/bin";
 
-/// Why no browser can be opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NoBrowser {
-    /// The person sits at another machine.
-    #[error("this is an SSH session")]
-    Ssh,
-    /// There is no desktop to show one on.
-    #[error("there is no display here")]
-    NoDisplay,
-}
-
-/// Decides from the environment; `os` is `std::env::consts::OS`.
-pub fn decide(environment: &Environment, os: &str) -> Opening {
-    let chosen = environment.get("BROWSER").map(alternatives).unwrap_or_default();
-    if !chosen.is_empty() {
-        return Opening::Chosen(chosen);
+impl Machine {
+    /// Looks at this machine.
+    pub fn here(environment: &Environment) -> Self {
+        let folders = environment.get("PATH").unwrap_or(USUAL_PATH);
+        let is_there = |program: &OsStr| std::env::split_paths(folders).any(|folder| folder.join(program).is_file());
+        Self {
+            os: std::env::consts::OS,
+            container: CONTAINER_FILES.iter().any(|file| Path::new(file).exists()),
+            launcher: open::commands("https://localhost").iter().any(|command| is_there(command.get_program())),
+        }
     }
-    let any = |names: &[&str]| names.iter().any(|name| environment.get(name).is_some());
-    if any(&["SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"]) {
-        return Opening::None(NoBrowser::Ssh);
-    }
-    let has_desktop =
-        matches!(os, "macos" | "windows") || any(&["DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME", "WSL_INTEROP"]);
-    if has_desktop { Opening::Platform } else { Opening::None(NoBrowser::NoDisplay) }
-}
-
-/// The alternatives in `$BROWSER`: separated by colons, each of them words.
-fn alternatives(value: &str) -> Vec<Vec<String>> {
-    let words = |one: &str| one.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    value.split(':').map(words).filter(|words| !words.is_empty()).collect()
 }
 
 /// The person's own browser.
@@ -89,7 +70,7 @@ impl Browser for SystemBrowser {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "only https addresses are opened"));
         }
         match &self.opening {
-            Opening::Platform => start_first(open::commands(url.as_str()), LAUNCHER_BOUND),
+            Opening::Platform(_) => start_first(open::commands(url.as_str()), LAUNCHER_BOUND),
             // What the person has chosen may well be the browser itself, and what its end means is theirs to know.
             Opening::Chosen(alternatives) => {
                 let commands = alternatives.iter().filter_map(|words| command(words, url.as_str()));
@@ -149,29 +130,8 @@ pub async fn open(browser: Arc<dyn Browser>, url: Url) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::decision::alternatives;
     use super::*;
-
-    #[test]
-    fn the_environment_decides() {
-        type Variables = &'static [(&'static str, &'static str)];
-        let firefox = Opening::Chosen(vec![vec!["firefox".to_owned()]]);
-        let table: Vec<(&str, Variables, Opening)> = vec![
-            ("linux", &[], Opening::None(NoBrowser::NoDisplay)),
-            ("linux", &[("DISPLAY", ":0")], Opening::Platform),
-            ("linux", &[("WAYLAND_DISPLAY", "wayland-0")], Opening::Platform),
-            ("linux", &[("WSL_DISTRO_NAME", "Debian")], Opening::Platform),
-            ("linux", &[("DISPLAY", "")], Opening::None(NoBrowser::NoDisplay)),
-            ("linux", &[("DISPLAY", ":0"), ("SSH_CONNECTION", "a 1 b 22")], Opening::None(NoBrowser::Ssh)),
-            ("linux", &[("SSH_TTY", "/dev/pts/0"), ("BROWSER", "firefox")], firefox),
-            ("linux", &[("BROWSER", " : ")], Opening::None(NoBrowser::NoDisplay)),
-            ("macos", &[], Opening::Platform),
-            ("macos", &[("SSH_CLIENT", "a")], Opening::None(NoBrowser::Ssh)),
-            ("windows", &[], Opening::Platform),
-        ];
-        for (os, variables, expected) in table {
-            assert_eq!(decide(&Environment::from_pairs(variables), os), expected, "{os} {variables:?}");
-        }
-    }
 
     #[test]
     fn ar_16_the_address_is_one_argument_and_no_shell_sees_it() {
@@ -189,7 +149,7 @@ mod tests {
 
     #[test]
     fn ar_16_other_schemes_are_not_opened() {
-        let browser = SystemBrowser::new(Opening::Platform);
+        let browser = SystemBrowser::new(Opening::Platform(Desktop::X));
         for address in ["file:///etc/passwd", "javascript:alert(1)", "http://astronomer.io/"] {
             let refused = browser.open(&Url::parse(address).unwrap()).unwrap_err();
             assert_eq!(refused.kind(), io::ErrorKind::InvalidInput, "{address}");
