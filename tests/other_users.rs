@@ -8,11 +8,11 @@
 mod binary;
 mod support;
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use binary::{Astro, Output, leaked};
+use binary::{Astro, Output};
 use serde_json::json;
 use support::{FakeBrowser, Mode, Options, Service, TestHome};
 
@@ -281,7 +281,7 @@ mod linux {
             assert!(!told.contains("ASTRO_API_TOKEN"), "{told}");
             let without_link = told.replace(&link, "");
             for secret in world.service.secrets() {
-                assert_eq!(leaked(&without_link, &secret), None, "{told}");
+                assert_eq!(binary::leaked(&without_link, &secret), None, "{told}");
             }
         }
     }
@@ -406,7 +406,7 @@ mod second_user {
             assert_eq!(code, Some(1), "{stderr}");
             for secret in self.world.service.secrets() {
                 let config = self.world.home.config().unwrap_or_default();
-                assert_eq!(leaked(&config, &secret), None, "{config}");
+                assert_eq!(binary::leaked(&config, &secret), None, "{config}");
             }
             stderr
         }
@@ -556,7 +556,7 @@ mod second_user {
         // A lock that the attacker owns, and holds, costs time and no secret.
         attack("rm -f \"$0\"; echo >\"$0\"; chmod 666 \"$0\"", &shared.world.folder().join("config.yaml.lock"))
             .unwrap();
-        let held = File::options().write(true).open(shared.world.folder().join("config.yaml.lock")).unwrap();
+        let held = fs::File::options().write(true).open(shared.world.folder().join("config.yaml.lock")).unwrap();
         held.lock().unwrap();
         let Output { stderr, code, .. } = shared.astro().run(&["logout"]);
         assert_eq!(code, Some(1), "{stderr}");
