@@ -97,8 +97,7 @@ impl Document {
                 Some(_) | None => {}
             }
         }
-        let goes =
-            |(key, _): &Entry| edit.fields.iter().any(|(name, new)| edit.removes(new) && key.is_key(name));
+        let goes = |(key, _): &Entry| edit.fields.iter().any(|(name, new)| edit.removes(new) && key.is_key(name));
         let stays = entries.iter().rposition(|entry| !goes(entry));
         if stays.is_none() && flow {
             let all = format!(": {{{}}}", missing.flow(0).join(", "));

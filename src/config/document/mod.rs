@@ -93,7 +93,12 @@ impl Value {
 
 impl Context {
     fn read(key: &str, node: Node) -> Self {
-        let text = |name| Some(node.get(name)?.1.scalar()?.to_owned()).filter(|text| !text.is_empty());
+        let texts: Vec<(&str, &str)> =
+            node.entries().filter_map(|(key, value)| Some((key.scalar()?, value.scalar()?))).collect();
+        let text = |name| {
+            let (_, text) = texts.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
+            Some((*text).to_owned()).filter(|text| !text.is_empty())
+        };
         let token = text("token").map(|token| token.strip_prefix(BEARER).unwrap_or(&token).trim().to_owned());
         Self {
             domain: text("domain").unwrap_or_else(|| key.replace('_', ".")),
@@ -266,10 +271,13 @@ impl Document {
     /// Two spellings of a key are one key to the Go CLI, so where it is ours there must be one only.
     fn refuse_ambiguity(&self) -> Result<(), DocumentError> {
         let unique = |node: Node, names: &[&str]| {
-            for name in names {
-                if let Some((second, _)) = node.entries().filter(|(key, _)| key.is_key(name)).nth(1) {
-                    return Err(at(self.as_str(), second.span().start, &format!("`{name}` for the second time")));
+            let mut seen = Vec::with_capacity(names.len());
+            for (key, _) in node.entries() {
+                let Some(name) = names.iter().find(|name| key.is_key(name)) else { continue };
+                if seen.contains(&name) {
+                    return Err(at(self.as_str(), key.span().start, &format!("`{name}` for the second time")));
                 }
+                seen.push(name);
             }
             Ok(())
         };

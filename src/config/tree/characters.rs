@@ -5,8 +5,8 @@
 
 use saphyr_parser::Input;
 
-/// How many characters the parser may take for loaded. All of them are; it keeps as much room for the text of a scalar.
-const LOADED: usize = 32;
+/// How many characters the parser may take for loaded. All of them are, but it makes as much room for the text of a scalar.
+const LOADED: usize = 16;
 
 /// What is left of a text without NULs, for the parser takes one for the end.
 pub(super) struct Characters<'a> {
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn deep_block_scalars_are_read_as_the_parsers_own_inputs_read_them() {
-        for indent in [1, 29, 30, 31, 32, 33, 126, 127, 128, 129, 300] {
+        for indent in [1, 13, 14, 15, 16, 17, 126, 127, 128, 129, 300] {
             let indent = " ".repeat(indent);
             for text in [
                 format!("a: |\n{indent}b\n{indent} c\n\n \n{indent}d{}\ne: f\n", "x".repeat(200)),

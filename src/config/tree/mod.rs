@@ -91,7 +91,11 @@ impl<'a> Node<'a> {
     /// The text of a scalar, whatever its quoting.
     pub(super) fn scalar(self) -> Option<&'a str> {
         let Kind::Scalar(_) = self.kind() else { return None };
-        self.rest().and_then(|rest| rest.value.as_deref()).or_else(|| self.text.get(self.span()))
+        self.value().or_else(|| self.text.get(self.span()))
+    }
+
+    fn value(self) -> Option<&'a str> {
+        self.rest()?.value.as_deref()
     }
 
     /// What a collection holds, keys and values alike.
@@ -165,10 +169,14 @@ impl<'a> Node<'a> {
         }
         match (self.kind(), other.kind()) {
             (Kind::Scalar(style), Kind::Scalar(other_style)) => {
-                // A block scalar's range runs into the lines that follow it; its value says all there is.
-                let same_text = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded)
-                    || self.text.get(self.span()) == other.text.get(other.span());
-                if self.scalar() == other.scalar() && style == other_style && same_text { None } else { here() }
+                let same = match style {
+                    // Its range runs into the lines that follow it; its value says all there is.
+                    ScalarStyle::Literal | ScalarStyle::Folded => self.scalar() == other.scalar(),
+                    ScalarStyle::Plain | ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => {
+                        self.value() == other.value() && self.text.get(self.span()) == other.text.get(other.span())
+                    }
+                };
+                if same && style == other_style { None } else { here() }
             }
             (Kind::Alias, Kind::Alias) => None,
             (Kind::Sequence { .. }, Kind::Sequence { .. }) if self.children().count() == other.children().count() => {

@@ -155,7 +155,7 @@ mod tests {
 
     use super::*;
 
-    /// What is the same in a document whatever it is edited to, or ends it in a way that says what comes before or behind.
+    /// Lines whose meaning hangs on those around them, or that are more than a line.
     const ODD: [&str; 34] = [
         "",
         "  ",
@@ -239,25 +239,26 @@ mod tests {
     /// A file as the Go CLI writes it, with a few lines that it never would.
     fn text() -> impl Strategy<Value = String> {
         let context = |number: usize| {
-            format!(
-                "    pr{number}_io:\n        domain: pr{number}.io\n        token: \"\"\n        list:\n            a: 'b'\n            c: d e\n"
-            )
+            let below = "token: \"\"\n        more:\n            a: 'b'\n            c: d e\n";
+            format!("    pr{number}_io:\n        domain: pr{number}.io\n        {below}")
         };
         let odd = prop::collection::vec((any::<Index>(), select(&ODD[..])), 0..3);
-        (odd, 1..5_usize, any::<bool>(), select(vec!["\n", "", "\n\n", "\r\n"])).prop_map(move |(odd, count, first, end)| {
-            let contexts: String = (0..count).map(context).collect();
-            let mut text = format!("project:\n    name: x y\nother: z\ncontexts:\n{contexts}");
-            if first {
-                text.insert_str(0, "context: pr0.io\n");
-            } else {
-                text.push_str("context: pr0.io\n");
-            }
-            let mut lines: Vec<&str> = text.lines().collect();
-            for (index, line) in odd {
-                lines.insert(index.index(lines.len() + 1), line);
-            }
-            lines.join("\n") + end
-        })
+        (odd, 1..5_usize, any::<bool>(), select(vec!["\n", "", "\n\n", "\r\n"])).prop_map(
+            move |(odd, count, first, end)| {
+                let contexts: String = (0..count).map(context).collect();
+                let mut text = format!("project:\n    name: x y\nother: z\ncontexts:\n{contexts}");
+                if first {
+                    text.insert_str(0, "context: pr0.io\n");
+                } else {
+                    text.push_str("context: pr0.io\n");
+                }
+                let mut lines: Vec<&str> = text.lines().collect();
+                for (index, line) in odd {
+                    lines.insert(index.index(lines.len() + 1), line);
+                }
+                lines.join("\n") + end
+            },
+        )
     }
 
     /// Places where edits begin and end, and any other.
@@ -283,7 +284,8 @@ mod tests {
 
     #[test]
     fn an_entry_is_enough_for_the_settings_of_programs() {
-        let context = |number: usize| format!("    pr{number}_io:\n        domain: pr{number}.io\n        token: \"\"\n");
+        let context =
+            |number: usize| format!("    pr{number}_io:\n        domain: pr{number}.io\n        token: \"\"\n");
         let contexts: String = (0..5).map(context).collect();
         let end = "context: pr0.io\n";
         let text = format!("project:\n    name: ''\ncontexts:\n{contexts}{end}");
@@ -304,6 +306,33 @@ mod tests {
             (behind("domain"), 8, ": # x", false),
         ] {
             assert_eq!(edited(&text, at..at + length, with).unwrap(), Some(enough), "{with:?}");
+        }
+    }
+
+    #[test]
+    fn what_an_entry_held_may_ask_for_the_whole() {
+        let more = "b: &b x\nc: *b\nd: e\nf: g\nh: i\nj: k\n";
+        for (old, enough) in [
+            (" x", true),
+            (" 'x'", true),
+            ("\n  x: y", true),
+            (" &a x", false),
+            (" !t x", false),
+            (" |\n  x", false),
+            (" x\n  y", false),
+            (" [x]", false),
+            ("\n- x", false),
+            ("", false),
+            (" x # note", false),
+            (" x\n# note", false),
+            (" x\n", false),
+            (" é", false),
+            (" x\r", false),
+        ] {
+            for text in [format!("a:{old}\n{more}"), format!("z: z\nz1: &z z\na:{old}\n{more}")] {
+                let start = text.find("a:").unwrap() + 1;
+                assert_eq!(edited(&text, start..start + 1 + old.len(), ": x").unwrap(), Some(enough), "{old:?}");
+            }
         }
     }
 
