@@ -23,14 +23,15 @@ impl Document {
         splices.sort_by_key(|(range, _)| (range.start, range.end));
         let refused = || DocumentError::WouldChange { key: clean(&edit.path.join("."), 200) };
         let mut text = String::with_capacity(self.0.text().len() + 1024);
-        let mut changed = splices.first().map_or(0, |(range, _)| range.start)..0;
+        let start = splices.first().map_or(0, |(range, _)| range.start);
+        let mut end = 0;
         for (range, with) in splices {
-            text.push_str(self.0.text().get(changed.end..range.start).ok_or_else(refused)?);
+            text.push_str(self.0.text().get(end..range.start).ok_or_else(refused)?);
             text.push_str(&with);
-            changed.end = range.end;
+            end = range.end;
         }
-        text.push_str(&self.0.text()[changed.end..]);
-        let edited = self.0.edited(text, &changed).and_then(Document::of).map_err(|_| refused())?;
+        text.push_str(&self.0.text()[end..]);
+        let edited = self.0.edited(text, &(start..end)).and_then(Document::of).map_err(|_| refused())?;
         if let Some(key) = self.difference(edit, &edited) {
             return Err(DocumentError::WouldChange { key: clean(&key, 200) });
         }
@@ -233,14 +234,15 @@ fn others_difference(names: &[&str], before: Option<Node>, after: Option<Node>) 
     let mut before = others(before, names);
     let mut after = others(after, names);
     loop {
-        return match (before.next(), after.next()) {
-            (Some(one), Some(other)) => match entry_difference(one, other) {
-                None => continue,
-                difference => difference,
-            },
-            (None, None) => None,
-            (Some((odd, _)), None) | (None, Some((odd, _))) => Some(odd.scalar().unwrap_or("?").to_owned()),
-        };
+        match (before.next(), after.next()) {
+            (Some(one), Some(other)) => {
+                if let Some(key) = entry_difference(one, other) {
+                    return Some(key);
+                }
+            }
+            (Some((odd, _)), None) | (None, Some((odd, _))) => return Some(odd.scalar().unwrap_or("?").to_owned()),
+            (None, None) => return None,
+        }
     }
 }
 

@@ -69,7 +69,7 @@ impl Input for Characters<'_> {
     #[inline]
     fn skip(&mut self) {
         self.position += match self.byte(0) {
-            0 => usize::from(self.position < self.text.len()),
+            0 => 0,
             1..0x80 => 1,
             0x80..0xe0 => 2,
             0xe0..0xf0 => 3,
@@ -104,7 +104,8 @@ impl Input for Characters<'_> {
     #[inline]
     fn next_can_be_plain_scalar(&self, in_flow: bool) -> bool {
         match self.byte(0) {
-            b':' => !Self::is_blank_break_or_end(self.byte(1)) && !(in_flow && Self::is_flow(self.byte(1))),
+            b':' if Self::is_blank_break_or_end(self.byte(1)) => false,
+            b':' => !(in_flow && Self::is_flow(self.byte(1))),
             0xef => self.peek() != '\u{feff}',
             byte => !(in_flow && Self::is_flow(byte)),
         }

@@ -143,9 +143,17 @@ impl<'a> Node<'a> {
             }
     }
 
+    fn anchor(self) -> usize {
+        self.rest().map_or(0, |rest| rest.anchor)
+    }
+
+    fn tag(self) -> Option<&'a str> {
+        self.rest()?.tag.as_deref()
+    }
+
     /// True without a tag and without an anchor.
     pub(super) fn is_bare(self) -> bool {
-        self.rest().is_none_or(|rest| rest.anchor == 0 && rest.tag.is_none())
+        self.anchor() == 0 && self.tag().is_none()
     }
 
     /// Whether the two are written alike as far as that can be said without looking at what they hold.
@@ -154,11 +162,7 @@ impl<'a> Node<'a> {
             Kind::Sequence { flow } | Kind::Mapping { flow } => Some(flow),
             Kind::Scalar(_) | Kind::Alias => None,
         };
-        fn properties<'a>(node: Node<'a>) -> Option<(usize, Option<&'a str>)> {
-            let rest = node.rest().filter(|_| !node.is_bare())?;
-            Some((rest.anchor, rest.tag.as_deref()))
-        }
-        properties(self) == properties(other) && flow(self) == flow(other)
+        self.anchor() == other.anchor() && self.tag() == other.tag() && flow(self) == flow(other)
     }
 
     /// The path of the first thing in which the two differ, be it value, quoting, tag, anchor or order.
