@@ -273,7 +273,8 @@ impl Document {
         let unique = |node: Node, names: &[&str]| {
             let mut seen = Vec::with_capacity(names.len());
             for (key, _) in node.entries() {
-                let Some(name) = names.iter().find(|name| key.is_key(name)) else { continue };
+                let text = key.scalar().unwrap_or_default();
+                let Some(name) = names.iter().find(|name| text.eq_ignore_ascii_case(name)) else { continue };
                 if seen.contains(&name) {
                     return Err(at(self.as_str(), key.span().start, &format!("`{name}` for the second time")));
                 }
