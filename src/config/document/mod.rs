@@ -11,7 +11,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 
-use super::tree::{Node, Tree, at};
+use super::tree::{Node, Tree, at, is_same_key};
 use crate::domain::Domain;
 use crate::text::clean;
 use crate::token::{AccessToken, RefreshToken};
@@ -95,11 +95,9 @@ impl Context {
     fn read(key: &str, node: Node) -> Self {
         let texts: Vec<(&str, &str)> =
             node.entries().filter_map(|(key, value)| Some((key.scalar()?, value.scalar()?))).collect();
-        let text = |name| {
-            let (_, text) = texts.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
-            Some((*text).to_owned()).filter(|text| !text.is_empty())
-        };
-        let token = text("token").map(|token| token.strip_prefix(BEARER).unwrap_or(&token).trim().to_owned());
+        let written = |name| texts.iter().find(|(key, _)| is_same_key(key, name)).map(|(_, text)| *text);
+        let text = |name| written(name).filter(|text| !text.is_empty()).map(str::to_owned);
+        let token = written("token").map(|token| token.strip_prefix(BEARER).unwrap_or(token).trim());
         Self {
             domain: text("domain").unwrap_or_else(|| key.replace('_', ".")),
             organization: text("organization"),
@@ -107,7 +105,7 @@ impl Context {
             workspace: text("workspace"),
             last_used_workspace: text("last_used_workspace"),
             user_email: text("user_email"),
-            token: token.filter(|token| !token.is_empty() && token != BEARER.trim()).map(AccessToken::new),
+            token: token.filter(|token| !token.is_empty() && *token != BEARER.trim()).map(AccessToken::new),
             refresh_token: text("refreshtoken").map(RefreshToken::new),
             expires_at: text("expiresin").and_then(|time| timestamp(&time)),
         }
@@ -274,7 +272,7 @@ impl Document {
             let mut seen = Vec::with_capacity(names.len());
             for (key, _) in node.entries() {
                 let text = key.scalar().unwrap_or_default();
-                let Some(name) = names.iter().find(|name| text.eq_ignore_ascii_case(name)) else { continue };
+                let Some(name) = names.iter().find(|name| is_same_key(text, name)) else { continue };
                 if seen.contains(&name) {
                     return Err(at(self.as_str(), key.span().start, &format!("`{name}` for the second time")));
                 }

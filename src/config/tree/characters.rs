@@ -69,8 +69,8 @@ impl Input for Characters<'_> {
     #[inline]
     fn skip(&mut self) {
         self.position += match self.byte(0) {
-            0 => 0,
             1..0x80 => 1,
+            0 => 0,
             0x80..0xe0 => 2,
             0xe0..0xf0 => 3,
             0xf0.. => 4,

@@ -122,13 +122,13 @@ impl<'a> Node<'a> {
         matches!(self.kind(), Kind::Mapping { .. })
     }
 
-    /// The entry under `key`. Viper knows no case, so neither do we.
+    /// The entry under `key`.
     pub(super) fn get(self, key: &str) -> Option<Entry<'a>> {
         self.entries().find(|(name, _)| name.is_key(key))
     }
 
     pub(super) fn is_key(self, key: &str) -> bool {
-        self.scalar().is_some_and(|name| name.eq_ignore_ascii_case(key))
+        self.scalar().is_some_and(|name| is_same_key(name, key))
     }
 
     /// True where a mapping could stand but none does yet: nothing, null, or `{}`.
@@ -192,6 +192,13 @@ impl<'a> Node<'a> {
             _ => here(),
         }
     }
+}
+
+/// Viper knows no case, so neither do we.
+#[inline]
+pub(super) fn is_same_key(one: &str, other: &str) -> bool {
+    // Most are told apart by this, in thousands of comparisons.
+    one.len() == other.len() && one.eq_ignore_ascii_case(other)
 }
 
 /// As [`Node::difference`], for a key with its value.
