@@ -141,8 +141,9 @@ impl Config {
     pub fn read(&self) -> Result<Document, ConfigError> {
         let bytes = match fs::metadata(&self.path) {
             Ok(metadata) if !metadata.is_file() => return Err(ConfigError::NotAFile(self.path.clone())),
-            Ok(_) => File::open(&self.path).and_then(|file| {
-                let mut bytes = Vec::new();
+            Ok(metadata) => File::open(&self.path).and_then(|file| {
+                let size = usize::try_from(metadata.len().min(LARGEST)).unwrap_or_default();
+                let mut bytes = Vec::with_capacity(size + 1);
                 file.take(LARGEST + 1).read_to_end(&mut bytes).map(|_| bytes)
             }),
             Err(error) => Err(error),

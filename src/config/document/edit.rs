@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::super::tree::{Kind, Node, entry_difference, join};
+use super::super::tree::{Entry, Kind, Node, entry_difference, join};
 use super::{Document, DocumentError, Value};
 use crate::text::clean;
 
@@ -21,12 +21,17 @@ impl Document {
     pub(super) fn apply(&mut self, edit: &Edit) -> Result<(), DocumentError> {
         let mut splices = self.splices(edit)?;
         splices.sort_by_key(|(range, _)| (range.start, range.end));
-        let mut text = String::from(&*self.text);
-        for (range, with) in splices.into_iter().rev() {
-            text.replace_range(range, &with);
-        }
         let refused = || DocumentError::WouldChange { key: clean(&edit.path.join("."), 200) };
-        let edited = Document::parse(text).map_err(|_| refused())?;
+        let mut text = String::with_capacity(self.0.text().len() + 1024);
+        let start = splices.first().map_or(0, |(range, _)| range.start);
+        let mut end = 0;
+        for (range, with) in splices {
+            text.push_str(self.0.text().get(end..range.start).ok_or_else(refused)?);
+            text.push_str(&with);
+            end = range.end;
+        }
+        text.push_str(&self.0.text()[end..]);
+        let edited = self.0.edited(text, &(start..end)).and_then(Document::of).map_err(|_| refused())?;
         if let Some(key) = self.difference(edit, &edited) {
             return Err(DocumentError::WouldChange { key: clean(&key, 200) });
         }
@@ -37,34 +42,35 @@ impl Document {
     fn splices(&self, edit: &Edit) -> Result<Vec<Splice>, DocumentError> {
         let eol = self.eol();
         let refused = |depth: usize| DocumentError::WouldChange { key: clean(&edit.path[..depth].join("."), 200) };
-        let Some(root) = self.root.as_deref().filter(|root| !root.is_vacant()) else {
+        let text = self.0.text();
+        let Some(root) = self.root().filter(|root| !root.is_vacant()) else {
             let block = edit.block(0, "", eol);
-            let end = self.text.len();
-            return Ok(match &self.root {
-                Some(null) if !null.span.is_empty() => vec![(null.span.clone(), block.trim_end().to_owned())],
-                _ if self.text.is_empty() || self.text.ends_with(['\n', '\u{feff}']) => vec![(end..end, block)],
+            let end = text.len();
+            return Ok(match self.root() {
+                Some(null) if !null.span().is_empty() => vec![(null.span(), block.trim_end().to_owned())],
+                _ if text.is_empty() || text.ends_with(['\n', '\u{feff}']) => vec![(end..end, block)],
                 _ => vec![(end..end, format!("{eol}{block}"))],
             });
         };
         let (mut holder, mut node) = (None, root);
         let mut indent = self.indent(root).ok_or_else(|| refused(0))?;
         for (depth, name) in edit.path.iter().enumerate() {
-            let Kind::Mapping { entries, flow } = &node.kind else { return Err(refused(depth)) };
+            let Kind::Mapping { flow } = node.kind() else { return Err(refused(depth)) };
             // What comes in by a merge can't be taken out here.
-            if entries.iter().any(|(key, _)| key.is_key("<<")) {
+            if node.get("<<").is_some() {
                 return Err(refused(depth));
             }
             let Some((key, value)) = node.get(name) else {
-                let last = entries.last().ok_or_else(|| refused(depth))?;
-                return Ok(vec![self.insertion(*flow, last, &edit.flow(depth), &edit.block(depth, &indent, eol))]);
+                let last = node.entries().last().ok_or_else(|| refused(depth))?;
+                return Ok(vec![self.insertion(flow, last, &edit.flow(depth), &edit.block(depth, &indent, eol))]);
             };
             if value.is_vacant() {
-                let below = if *flow {
+                let below = if flow {
                     format!(": {{{}}}", edit.flow(depth + 1).join(", "))
                 } else {
                     format!(":{eol}{}", edit.block(depth + 1, &deeper(&indent), eol).trim_end())
                 };
-                return Ok(vec![(key.span.end..self.value_end(key, value), below)]);
+                return Ok(vec![(key.span().end..self.value_end(key, value), below)]);
             }
             (holder, node) = (Some(key), value);
             if !flow {
@@ -75,28 +81,28 @@ impl Document {
     }
 
     /// The splices within the mapping that holds the fields, itself held by `holder`.
-    fn field_splices(&self, edit: &Edit, holder: Option<&Node>, node: &Node, indent: &str) -> Option<Vec<Splice>> {
-        let Kind::Mapping { entries, flow } = &node.kind else { return None };
-        if entries.iter().any(|(key, _)| key.is_key("<<")) {
+    fn field_splices(&self, edit: &Edit, holder: Option<Node>, node: Node, indent: &str) -> Option<Vec<Splice>> {
+        let Kind::Mapping { flow } = node.kind() else { return None };
+        if node.get("<<").is_some() {
             return None;
         }
+        let entries: Vec<Entry> = node.entries().collect();
         let mut splices = Vec::new();
         let mut missing = Edit { path: &[], fields: Vec::new(), keep_empty: edit.keep_empty };
         for (name, value) in &edit.fields {
             match node.get(name) {
                 Some((key, old)) if !edit.removes(value) => {
-                    splices.push((key.span.end..self.value_end(key, old), format!(": {}", value.yaml())));
+                    splices.push((key.span().end..self.value_end(key, old), format!(": {}", value.yaml())));
                 }
                 None if !edit.removes(value) => missing.fields.push((name, value.clone())),
                 Some(_) | None => {}
             }
         }
-        let goes =
-            |(key, _): &(Node, Node)| edit.fields.iter().any(|(name, new)| edit.removes(new) && key.is_key(name));
+        let goes = |(key, _): &Entry| edit.fields.iter().any(|(name, new)| edit.removes(new) && key.is_key(name));
         let stays = entries.iter().rposition(|entry| !goes(entry));
-        if stays.is_none() && *flow {
+        if stays.is_none() && flow {
             let all = format!(": {{{}}}", missing.flow(0).join(", "));
-            return holder.map(|key| vec![(key.span.end..self.value_end(key, node), all)]);
+            return holder.map(|key| vec![(key.span().end..self.value_end(key, node), all)]);
         }
         if stays.is_none() && missing.fields.is_empty() {
             // A key with nothing below it would be null.
@@ -106,36 +112,36 @@ impl Document {
         for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| goes(entry)) {
             // Each takes a comma with it: the one behind it, or the one before it where no other entry follows.
             let range = match stays {
-                Some(last) if *flow && index > last => self.entry_end(&entries[index - 1])..self.entry_end(entry),
-                Some(_) if *flow => entry.0.span.start..entries[index + 1].0.span.start,
-                Some(_) | None => self.lines_of(entry)?,
+                Some(last) if flow && index > last => self.entry_end(entries[index - 1])..self.entry_end(*entry),
+                Some(_) if flow => entry.0.span().start..entries[index + 1].0.span().start,
+                Some(_) | None => self.lines_of(*entry)?,
             };
             splices.push((range, String::new()));
         }
         if !missing.fields.is_empty() {
-            let behind = if *flow { &entries[stays?] } else { entries.last()? };
-            splices.push(self.insertion(*flow, behind, &missing.flow(0), &missing.block(0, indent, self.eol())));
+            let behind = if flow { entries[stays?] } else { *entries.last()? };
+            splices.push(self.insertion(flow, behind, &missing.flow(0), &missing.block(0, indent, self.eol())));
         }
         Some(splices)
     }
 
     /// The whole lines on which a block mapping's entry stands, if nothing else stands there.
-    fn lines_of(&self, entry: &(Node, Node)) -> Option<Range<usize>> {
-        let first = entry.0.span.start;
+    fn lines_of(&self, entry: Entry) -> Option<Range<usize>> {
+        let first = entry.0.span().start;
         let start = self.line_start(first);
-        let alone = self.text[start..first].trim_start_matches('\u{feff}').trim().is_empty();
+        let alone = self.0.text()[start..first].trim_start_matches('\u{feff}').trim().is_empty();
         alone.then(|| start..self.line_end(self.entry_end(entry)))
     }
 
     /// Puts new entries behind one of a mapping's: `flow` or `block`, as the mapping is written.
-    fn insertion(&self, is_flow: bool, behind: &(Node, Node), flow: &[String], block: &str) -> Splice {
+    fn insertion(&self, is_flow: bool, behind: Entry, flow: &[String], block: &str) -> Splice {
         if is_flow {
             let end = self.entry_end(behind);
             return (end..end, format!(", {}", flow.join(", ")));
         }
-        let end = behind.1.span.end;
-        let place = if self.text[..end].ends_with('\n') { end } else { self.line_end(end) };
-        let text = if self.text[..place].ends_with('\n') {
+        let end = behind.1.span().end;
+        let place = if self.0.text()[..end].ends_with('\n') { end } else { self.line_end(end) };
+        let text = if self.0.text()[..place].ends_with('\n') {
             block.to_owned()
         } else {
             format!("{}{}", self.eol(), block.trim_end())
@@ -143,55 +149,55 @@ impl Document {
         (place..place, text)
     }
 
-    fn entry_end(&self, (key, value): &(Node, Node)) -> usize {
+    fn entry_end(&self, (key, value): Entry) -> usize {
         self.value_end(key, value)
     }
 
     /// Where an entry ends: behind its value, or behind the colon if there is none.
-    fn value_end(&self, key: &Node, value: &Node) -> usize {
-        if value.span.is_empty() {
+    fn value_end(&self, key: Node, value: Node) -> usize {
+        if value.span().is_empty() {
             return self.behind_colon(key);
         }
         // A block scalar's range holds its last line break.
-        let behind = key.span.end;
-        behind + self.text[behind..value.span.end].trim_end().len()
+        let behind = key.span().end;
+        behind + self.0.text()[behind..value.span().end].trim_end().len()
     }
 
     /// Behind the colon that follows a key, or behind the key if there is none.
-    fn behind_colon(&self, key: &Node) -> usize {
-        let rest = &self.text[key.span.end..];
+    fn behind_colon(&self, key: Node) -> usize {
+        let rest = &self.0.text()[key.span().end..];
         let colon = rest.trim_start_matches([' ', '\t']);
-        key.span.end + if colon.starts_with(':') { rest.len() - colon.len() + 1 } else { 0 }
+        key.span().end + if colon.starts_with(':') { rest.len() - colon.len() + 1 } else { 0 }
     }
 
     /// The white space before the entries of a block mapping. Nothing for a flow mapping.
-    fn indent(&self, node: &Node) -> Option<String> {
-        let Kind::Mapping { entries, flow: false } = &node.kind else { return Some(String::new()) };
-        let first = entries.first()?.0.span.start;
-        let indent = self.text[self.line_start(first)..first].trim_start_matches('\u{feff}');
+    fn indent(&self, node: Node) -> Option<String> {
+        let Kind::Mapping { flow: false } = node.kind() else { return Some(String::new()) };
+        let first = node.entries().next()?.0.span().start;
+        let indent = self.0.text()[self.line_start(first)..first].trim_start_matches('\u{feff}');
         indent.bytes().all(|byte| byte == b' ').then(|| indent.to_owned())
     }
 
     fn line_start(&self, position: usize) -> usize {
-        self.text[..position].rfind('\n').map_or(0, |newline| newline + 1)
+        self.0.text()[..position].rfind('\n').map_or(0, |newline| newline + 1)
     }
 
     /// Behind the line break that ends the line.
     fn line_end(&self, position: usize) -> usize {
-        self.text[position..].find('\n').map_or(self.text.len(), |newline| position + newline + 1)
+        self.0.text()[position..].find('\n').map_or(self.0.text().len(), |newline| position + newline + 1)
     }
 
     fn eol(&self) -> &'static str {
-        if self.text.contains("\r\n") { "\r\n" } else { "\n" }
+        if self.0.text().contains("\r\n") { "\r\n" } else { "\n" }
     }
 
     /// The path of the first thing that is not as `edit` meant it to be.
     fn difference(&self, edit: &Edit, edited: &Document) -> Option<String> {
         let mut path = String::new();
-        let mut before = self.root.as_deref();
-        let mut after = edited.root.as_deref();
+        let mut before = self.root();
+        let mut after = edited.root();
         for name in edit.path {
-            if let Some(key) = self.others_difference(&[*name], before, edited, after) {
+            if let Some(key) = others_difference(&[*name], before, after) {
                 return Some(join(&path, &key));
             }
             path = join(&path, name);
@@ -199,7 +205,7 @@ impl Document {
             after = after.and_then(|node| node.get(name)).map(|(_, value)| value);
         }
         let names: Vec<&str> = edit.fields.iter().map(|(name, _)| *name).collect();
-        if let Some(key) = self.others_difference(&names, before, edited, after) {
+        if let Some(key) = others_difference(&names, before, after) {
             return Some(join(&path, &key));
         }
         let wrong = edit.fields.iter().find(|(name, value)| {
@@ -211,38 +217,38 @@ impl Document {
         });
         wrong.map(|(name, _)| join(&path, name))
     }
+}
 
-    /// Compares two mappings, all but the entries under `names`.
-    fn others_difference(
-        &self,
-        names: &[&str],
-        before: Option<&Node>,
-        edited: &Document,
-        after: Option<&Node>,
-    ) -> Option<String> {
-        let [before, after] = [before, after].map(|node| node.filter(|node| !node.is_vacant()));
-        let same_frame = match (before, after) {
-            (Some(before), Some(after)) => before.same_frame(after),
-            // Whatever it held was to go; what it was called must not.
-            (Some(before), None) => before.is_bare(),
-            (None, _) => true,
-        };
-        if !same_frame {
-            return Some(String::new());
+/// Compares two mappings, all but the entries under `names`.
+fn others_difference(names: &[&str], before: Option<Node>, after: Option<Node>) -> Option<String> {
+    let [before, after] = [before, after].map(|node| node.filter(|node| !node.is_vacant()));
+    let same_frame = match (before, after) {
+        (Some(before), Some(after)) => before.same_frame(after),
+        // Whatever it held was to go; what it was called must not.
+        (Some(before), None) => before.is_bare(),
+        (None, _) => true,
+    };
+    if !same_frame {
+        return Some(String::new());
+    }
+    let mut before = others(before, names);
+    let mut after = others(after, names);
+    loop {
+        match (before.next(), after.next()) {
+            (Some(one), Some(other)) => {
+                if let Some(key) = entry_difference(one, other) {
+                    return Some(key);
+                }
+            }
+            (Some((odd, _)), None) | (None, Some((odd, _))) => return Some(odd.scalar().unwrap_or("?").to_owned()),
+            (None, None) => return None,
         }
-        let before = others(before, names);
-        let after = others(after, names);
-        let mut pairs = before.iter().zip(&after);
-        pairs.find_map(|(one, other)| entry_difference(one, &self.text, other, &edited.text)).or_else(|| {
-            let odd = before.get(after.len()).or_else(|| after.get(before.len()))?;
-            Some(odd.0.scalar().unwrap_or("?").to_owned())
-        })
     }
 }
 
-fn others<'a>(mapping: Option<&'a Node>, names: &[&str]) -> Vec<&'a (Node, Node)> {
-    let entries = mapping.and_then(Node::entries).unwrap_or_default();
-    entries.iter().filter(|(key, _)| !names.iter().any(|name| key.is_key(name))).collect()
+fn others<'a>(mapping: Option<Node<'a>>, names: &[&str]) -> impl Iterator<Item = Entry<'a>> {
+    let entries = mapping.into_iter().flat_map(Node::entries);
+    entries.filter(move |(key, _)| !names.iter().any(|name| key.is_key(name)))
 }
 
 impl Edit<'_> {

@@ -1,6 +1,6 @@
 //! The settings as text, read and edited in place.
 //!
-//! An edit replaces, inserts or removes whole entries at positions that a YAML parser reported, parses the result, and
+//! An edit replaces, inserts or removes whole entries at positions that a YAML parser reported, reads the result, and
 //! compares the two trees: everything that was not asked for must be as it was, down to quoting, tags and anchors, and
 //! what was asked for must read back. Else the edit is refused and the text stays.
 
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 
-use super::tree::{Node, at, parse};
+use super::tree::{Node, Tree, at, is_same_key};
 use crate::domain::Domain;
 use crate::text::clean;
 use crate::token::{AccessToken, RefreshToken};
@@ -92,9 +92,12 @@ impl Value {
 }
 
 impl Context {
-    fn read(key: &str, node: &Node) -> Self {
-        let text = |name| Some(node.get(name)?.1.scalar()?.to_owned()).filter(|text| !text.is_empty());
-        let token = text("token").map(|token| token.strip_prefix(BEARER).unwrap_or(&token).trim().to_owned());
+    fn read(key: &str, node: Node) -> Self {
+        let texts: Vec<(&str, &str)> =
+            node.entries().filter_map(|(key, value)| Some((key.scalar()?, value.scalar()?))).collect();
+        let written = |name| texts.iter().find(|(key, _)| is_same_key(key, name)).map(|(_, text)| *text);
+        let text = |name| written(name).filter(|text| !text.is_empty()).map(str::to_owned);
+        let token = written("token").map(|token| token.strip_prefix(BEARER).unwrap_or(token).trim());
         Self {
             domain: text("domain").unwrap_or_else(|| key.replace('_', ".")),
             organization: text("organization"),
@@ -102,7 +105,7 @@ impl Context {
             workspace: text("workspace"),
             last_used_workspace: text("last_used_workspace"),
             user_email: text("user_email"),
-            token: token.filter(|token| !token.is_empty() && token != BEARER.trim()).map(AccessToken::new),
+            token: token.filter(|token| !token.is_empty() && *token != BEARER.trim()).map(AccessToken::new),
             refresh_token: text("refreshtoken").map(RefreshToken::new),
             expires_at: text("expiresin").and_then(|time| timestamp(&time)),
         }
@@ -141,26 +144,26 @@ fn timestamp(text: &str) -> Option<Timestamp> {
 ///
 /// Clones share what was parsed.
 #[derive(Clone)]
-pub struct Document {
-    text: Arc<str>,
-    /// `None`: nothing but comments.
-    root: Option<Arc<Node>>,
-}
+pub struct Document(Arc<Tree>);
 
 impl Document {
     /// Reads settings. The top level is a mapping, or nothing at all.
     pub fn parse(text: impl Into<String>) -> Result<Self, DocumentError> {
-        let text = text.into();
-        let root = parse(&text)?;
-        if let Some(root) = &root
-            && root.entries().is_none()
-            && !root.is_vacant()
-        {
-            return Err(at(&text, root.span.start, "settings expected, as `key: value`"));
+        Self::of(Tree::read(text.into())?)
+    }
+
+    fn of(tree: Tree) -> Result<Self, DocumentError> {
+        let document = Self(Arc::new(tree));
+        if let Some(root) = document.root().filter(|root| !root.is_mapping() && !root.is_vacant()) {
+            return Err(at(document.as_str(), root.span().start, "settings expected, as `key: value`"));
         }
-        let document = Self { text: text.into(), root: root.map(Arc::new) };
         document.refuse_ambiguity()?;
         Ok(document)
+    }
+
+    /// `None`: nothing but comments.
+    fn root(&self) -> Option<Node<'_>> {
+        self.0.root()
     }
 
     pub(super) fn from_bytes(bytes: Vec<u8>) -> Result<Self, DocumentError> {
@@ -174,12 +177,12 @@ impl Document {
 
     /// The settings as they are to be written.
     pub fn as_str(&self) -> &str {
-        &self.text
+        self.0.text()
     }
 
     /// The domain of the current context, as the file names it.
     pub fn current_context(&self) -> Option<String> {
-        let name = self.root.as_ref()?.get("context")?.1.scalar()?;
+        let name = self.root()?.get("context")?.1.scalar()?;
         Some(name.to_owned()).filter(|name| !name.is_empty())
     }
 
@@ -196,16 +199,16 @@ impl Document {
     /// What the file says about `domain`.
     pub fn context(&self, domain: &Domain) -> Option<Context> {
         let key = domain.context_key();
-        let (_, node) = self.root.as_ref()?.get("contexts")?.1.get(&key)?;
-        node.entries().map(|_| Context::read(&key, node))
+        let (_, node) = self.root()?.get("contexts")?.1.get(&key)?;
+        node.is_mapping().then(|| Context::read(&key, node))
     }
 
     /// All contexts in the file's order, those of other programs among them.
     pub fn contexts(&self) -> Vec<Context> {
-        let contexts = self.root.as_deref().and_then(|root| root.get("contexts"));
-        let entries = contexts.and_then(|(_, contexts)| contexts.entries()).unwrap_or_default();
-        let mapping = |(key, node): &(Node, Node)| Some(Context::read(key.scalar()?, node.entries().map(|_| node)?));
-        entries.iter().filter_map(mapping).collect()
+        let contexts = self.root().and_then(|root| root.get("contexts"));
+        let entries = contexts.into_iter().flat_map(|(_, contexts)| contexts.entries());
+        let mappings = entries.filter(|(_, context)| context.is_mapping());
+        mappings.filter_map(|(key, context)| Some(Context::read(key.scalar()?, context))).collect()
     }
 
     /// Lets `change` alter the context of `domain` (a new one if there is none) and writes what it altered. Fields
@@ -255,35 +258,38 @@ impl Document {
 
     /// Whether the person forbade a plaintext store.
     pub fn no_insecure_fallback(&self) -> bool {
-        let value = self.root.as_deref().and_then(|root| root.get("no_insecure_fallback"));
+        let value = self.root().and_then(|root| root.get("no_insecure_fallback"));
         value.and_then(|(_, value)| value.scalar()).is_some_and(is_yes)
     }
 
-    fn field(&self, context: &str, name: &str) -> Option<&Node> {
-        self.root.as_ref()?.get("contexts")?.1.get(context)?.1.get(name).map(|(_, value)| value)
+    fn field(&self, context: &str, name: &str) -> Option<Node<'_>> {
+        self.root()?.get("contexts")?.1.get(context)?.1.get(name).map(|(_, value)| value)
     }
 
     /// Two spellings of a key are one key to the Go CLI, so where it is ours there must be one only.
     fn refuse_ambiguity(&self) -> Result<(), DocumentError> {
-        let unique = |node: &Node, names: &[&str]| {
-            let entries = node.entries().unwrap_or_default();
-            for name in names {
-                if let Some((second, _)) = entries.iter().filter(|(key, _)| key.is_key(name)).nth(1) {
-                    return Err(at(&self.text, second.span.start, &format!("`{name}` for the second time")));
+        let unique = |node: Node, names: &[&str]| {
+            let mut seen = Vec::with_capacity(names.len());
+            for (key, _) in node.entries() {
+                let text = key.scalar().unwrap_or_default();
+                let Some(name) = names.iter().find(|name| is_same_key(text, name)) else { continue };
+                if seen.contains(&name) {
+                    return Err(at(self.as_str(), key.span().start, &format!("`{name}` for the second time")));
                 }
+                seen.push(name);
             }
             Ok(())
         };
-        let Some(root) = &self.root else { return Ok(()) };
+        let Some(root) = self.root() else { return Ok(()) };
         unique(root, &["context", "contexts", "no_insecure_fallback"])?;
         let Some((_, contexts)) = root.get("contexts") else { return Ok(()) };
         let names = Context::default().fields().map(|(name, _)| name);
         let mut seen = std::collections::HashSet::new();
-        for (key, context) in contexts.entries().unwrap_or_default() {
+        for (key, context) in contexts.entries() {
             let name = key.scalar().unwrap_or_default();
             if !seen.insert(name.to_ascii_lowercase()) {
                 let reason = format!("`{}` for the second time", clean(name, 60));
-                return Err(at(&self.text, key.span.start, &reason));
+                return Err(at(self.as_str(), key.span().start, &reason));
             }
             unique(context, &names)?;
         }
