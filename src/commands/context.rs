@@ -92,7 +92,7 @@ fn list(system: &System, config: &Config, json: bool) -> Result<(), Error> {
 
 async fn switch(system: &System, config: &Config, typed: Option<&str>) -> Result<(), Error> {
     let document = config.read()?;
-    let mut known: Vec<String> = document.contexts().into_iter().map(|context| context.domain).collect();
+    let mut known = document.domains();
     let labels = || known.iter().map(|domain| clean(domain, 100)).collect();
     let chosen = match typed {
         Some(typed) => named(&known, typed).ok_or_else(|| no_context(typed, labels()))?,
@@ -136,7 +136,7 @@ async fn delete(system: &System, domain: &Domain, force: bool) -> Result<(), Err
     let session = Session::of(system, domain.clone());
     let document = session.config.read()?;
     if document.context(domain).is_none() {
-        let known = document.contexts().into_iter().map(|context| clean(&context.domain, 100)).collect();
+        let known = document.domains().iter().map(|domain| clean(domain, 100)).collect();
         return Err(no_context(domain.as_str(), known));
     }
     if !force {

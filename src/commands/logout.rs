@@ -56,7 +56,7 @@ fn one(system: &System, logout: &Logout) -> Result<Domain, Error> {
 fn every_domain(system: &System) -> (Vec<Domain>, Option<Error>) {
     let (mut names, unreadable): (Vec<String>, Option<Error>) = match Config::new(&system.home).read() {
         Ok(document) => {
-            let names = document.contexts().into_iter().map(|context| context.domain);
+            let names = document.domains().into_iter();
             (names.chain(document.current_context()).collect(), None)
         }
         Err(failure) => (Vec::new(), Some(failure.into())),

@@ -120,6 +120,7 @@ fn a_context_is_read_in_any_case_and_quoting() {
     assert_eq!(document.context(&domain("astronomer.io")), Some(expected.clone()));
     assert_eq!(document.context(&domain("localhost")), None);
     let foreign = Context { domain: "gcp.example.com".into(), ..Context::default() };
+    assert_eq!(document.domains(), [expected.domain.clone(), foreign.domain.clone()]);
     assert_eq!(document.contexts(), [expected.clone(), foreign]);
     let shown = format!("{expected:?}");
     assert!(!shown.contains("eyJ") && !shown.contains("v1.M"), "TK-11: {shown}");

@@ -99,7 +99,7 @@ impl Context {
         let text = |name| written(name).filter(|text| !text.is_empty()).map(str::to_owned);
         let token = written("token").map(|token| token.strip_prefix(BEARER).unwrap_or(token).trim());
         Self {
-            domain: text("domain").unwrap_or_else(|| key.replace('_', ".")),
+            domain: domain_of(key, node),
             organization: text("organization"),
             organization_product: text("organization_product"),
             workspace: text("workspace"),
@@ -127,6 +127,12 @@ impl Context {
             ("workspace", text(&self.workspace)),
         ]
     }
+}
+
+/// The domain as the context says it, or else as its key does.
+fn domain_of(key: &str, context: Node) -> String {
+    let said = context.get("domain").and_then(|(_, domain)| domain.scalar()).filter(|domain| !domain.is_empty());
+    said.map_or_else(|| key.replace('_', "."), str::to_owned)
 }
 
 /// Whether a switch is on. A word that may mean yes is taken for yes, for what is switched on here is caution.
@@ -205,10 +211,19 @@ impl Document {
 
     /// All contexts in the file's order, those of other programs among them.
     pub fn contexts(&self) -> Vec<Context> {
+        self.mappings().map(|(key, context)| Context::read(key, context)).collect()
+    }
+
+    /// The domains of all contexts, in the same order.
+    pub fn domains(&self) -> Vec<String> {
+        self.mappings().map(|(key, context)| domain_of(key, context)).collect()
+    }
+
+    /// Each context's key, and what it is read from.
+    fn mappings(&self) -> impl Iterator<Item = (&str, Node<'_>)> {
         let contexts = self.root().and_then(|root| root.get("contexts"));
         let entries = contexts.into_iter().flat_map(|(_, contexts)| contexts.entries());
-        let mappings = entries.filter(|(_, context)| context.is_mapping());
-        mappings.filter_map(|(key, context)| Some(Context::read(key.scalar()?, context))).collect()
+        entries.filter_map(|(key, context)| Some((key.scalar()?, context)).filter(|_| context.is_mapping()))
     }
 
     /// Lets `change` alter the context of `domain` (a new one if there is none) and writes what it altered. Fields
