@@ -19,7 +19,7 @@ use crate::aside::aside;
 use crate::domain::is_loopback;
 use crate::environment::{API_TOKEN, Environment};
 
-pub use decision::{Desktop, Machine, NoBrowser, Opening, WayBack, decide, way_back};
+pub use decision::{Desktop, Machine, NoBrowser, Opening, WayBack, decide, forward_command, way_back};
 
 const OPEN_BOUND: Duration = Duration::from_secs(5);
 /// A launcher that fails at all fails within this time.
