@@ -5,6 +5,7 @@
 
 mod decision;
 
+use std::env::consts::EXE_EXTENSION;
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
@@ -37,15 +38,25 @@ const CONTAINER_FILES: [&str; 2] = ["/.dockerenv", "/run/.containerenv"];
 /// Where programs are where `PATH` does not say.
 const USUAL_PATH: &str = "/bin:/usr/bin";
 
+/// Whether this program is here: where its path says, or else in the folders of `PATH`.
+pub fn is_there(environment: &Environment, program: &OsStr) -> bool {
+    let is_file = |path: &Path| path.is_file() || path.with_extension(EXE_EXTENSION).is_file();
+    if Path::new(program).components().count() > 1 {
+        return is_file(Path::new(program));
+    }
+    let folders = environment.get("PATH").unwrap_or(USUAL_PATH);
+    std::env::split_paths(folders).any(|folder| is_file(&folder.join(program)))
+}
+
 impl Machine {
     /// Looks at this machine.
     pub fn here(environment: &Environment) -> Self {
-        let folders = environment.get("PATH").unwrap_or(USUAL_PATH);
-        let is_there = |program: &OsStr| std::env::split_paths(folders).any(|folder| folder.join(program).is_file());
         Self {
             os: std::env::consts::OS,
             container: CONTAINER_FILES.iter().any(|file| Path::new(file).exists()),
-            launcher: open::commands("https://localhost").iter().any(|command| is_there(command.get_program())),
+            launcher: open::commands("https://localhost")
+                .iter()
+                .any(|command| is_there(environment, command.get_program())),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! What this machine has for a login: a browser, a port, a keychain, config.yaml and its environment.
 
+use std::ffi::OsStr;
+
 use url::Url;
 
 use super::{Check, Outcome, Would};
-use crate::browser::{NoBrowser, Opening, WayBack, way_back};
+use crate::browser::{NoBrowser, Opening, WayBack, forward_command, is_there, way_back};
 use crate::commands::login::callback_port;
 use crate::config::ConfigError;
 use crate::credentials::{Credentials, Kind, StoreError};
@@ -59,11 +61,22 @@ pub(super) fn domain(session: &Session<'_>, named_by: Option<NamedBy>) -> Check 
     }
 }
 
+/// The first of the programs that BROWSER names which is here.
+pub(super) fn chosen_browser<'a>(environment: &Environment, opening: &'a Opening) -> Option<&'a str> {
+    let Opening::Chosen(alternatives) = opening else { return None };
+    let mut programs = alternatives.iter().filter_map(|words| words.first());
+    programs.find(|program| is_there(environment, OsStr::new(program))).map(String::as_str)
+}
+
 pub(super) fn login(session: &Session<'_>, opening: &Opening, way: Would) -> Check {
     let reason = match opening {
         Opening::Chosen(alternatives) => {
+            if let Some(program) = chosen_browser(&session.system.environment, opening) {
+                return Check::ok("login", &format!("opens {}, which BROWSER names", clean(program, 100)));
+            }
             let program = alternatives.first().and_then(|words| words.first()).map_or("", String::as_str);
-            return Check::ok("login", &format!("opens {}, which BROWSER names", clean(program, 100)));
+            let detail = format!("prints a link: {}, which BROWSER names, is not here", clean(program, 100));
+            return Check::note("login", &detail).advice("set BROWSER to a browser that is here, or to nothing");
         }
         Opening::Platform(desktop) => return Check::ok("login", &format!("opens {desktop}")),
         Opening::None(reason) => *reason,
@@ -98,7 +111,13 @@ pub(super) fn callback(session: &Session<'_>, way: Would) -> Check {
         Ok(_) => {
             let free = if port == 0 { "any free port will do".to_owned() } else { format!("port {port} is free") };
             match way_back(&session.system.environment, &session.system.machine).filter(|_| way != Would::Token) {
-                Some(way @ WayBack::Forwarded(_)) => Check::note("callback", &format!("{free}; {way}")),
+                Some(way @ WayBack::Forwarded(_)) => {
+                    let check = Check::note("callback", &format!("{free}; {way}"));
+                    match forward_command(&session.system.environment, port).filter(|_| port != 0) {
+                        Some(forward) => check.advice(&format!("`{forward}`, run at your end first, forwards it")),
+                        None => check,
+                    }
+                }
                 Some(way @ WayBack::Wsl) => Check::ok("callback", &format!("{free}; {way}")),
                 None => Check::ok("callback", &free),
             }
@@ -201,13 +220,21 @@ pub(super) fn account(session: &Session<'_>, keychain: Result<Option<Credentials
 
 pub(super) fn variables(environment: &Environment) -> Check {
     let plain = VARIABLES.iter().filter(|name| environment.get(name).is_some()).map(|name| (*name).to_owned());
-    let proxies = PROXIES.iter().filter_map(|name| Some(format!("{name} ({})", proxy_host(environment.get(name)?))));
-    let set: Vec<String> = plain.chain(proxies).collect();
-    Check::ok("variables", if set.is_empty() { "none is set that matters".to_owned() } else { set.join(", ") }.as_str())
+    let proxies: Vec<_> = PROXIES.iter().filter_map(|name| Some((name, proxy_host(environment.get(name)?)))).collect();
+    let told = proxies.iter().map(|(name, host)| format!("{name} ({})", host.as_deref().unwrap_or("not understood")));
+    let set: Vec<String> = plain.chain(told).collect();
+    if set.is_empty() {
+        return Check::ok("variables", "none is set that matters");
+    }
+    if proxies.iter().any(|(_, host)| host.is_none()) {
+        return Check::note("variables", &set.join(", "))
+            .advice("a proxy is named as http://HOST:PORT; what is not understood is not used");
+    }
+    Check::ok("variables", &set.join(", "))
 }
 
-/// The host and the port of a proxy, which may be given without a scheme.
-fn proxy_host(value: &str) -> String {
+/// The host and the port of a proxy, which may be given without a scheme; nothing where it is no address.
+fn proxy_host(value: &str) -> Option<String> {
     let url = if value.contains("://") { value.parse::<Url>() } else { format!("http://{value}").parse() };
-    url.ok().filter(Url::has_host).map_or_else(|| "not understood".to_owned(), |url| host_of(&url))
+    url.ok().filter(Url::has_host).map(|url| host_of(&url))
 }

@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::session::{self, Session};
 use crate::system::System;
 use crate::text::clean;
+use crate::ui;
 
 /// How many columns a line takes at most, and how many of them stand before what it says.
 const WIDTH: usize = 80;
@@ -85,7 +86,9 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
     drop(spinner);
     let opening = system.opening();
     let way = match opening {
-        Opening::Chosen(_) | Opening::Platform(_) => Would::Browser,
+        Opening::Chosen(_) if here::chosen_browser(&system.environment, &opening).is_some() => Would::Browser,
+        Opening::Platform(_) => Would::Browser,
+        Opening::Chosen(_) => Would::Link,
         Opening::None(_) if system.ui.can_ask() => Would::Link,
         Opening::None(_) => Would::Token,
     };
@@ -124,17 +127,17 @@ impl Report {
         };
         let mut lines = vec![format!("A login to {} {verdict}.", session.domain), String::new()];
         for Check { name, outcome, detail, advice } in &self.checks {
-            let mark = match outcome {
-                Outcome::Ok => "ok",
-                Outcome::Note => "note",
-                Outcome::Fail => "fails",
+            let (mark, style) = match outcome {
+                Outcome::Ok => ("ok", ui::SUCCESS),
+                Outcome::Note => ("note", ui::WARNING),
+                Outcome::Fail => ("fails", ui::ERROR),
             };
-            let mut head = format!("{mark:<6} {name:<13}");
+            let mut head = format!("{style}{mark}{style:#}{:1$}{name:<13}", "", 7 - mark.len());
             let hint = advice.as_ref().map(|advice| format!("hint: {advice}"));
             for text in [Some(detail), hint.as_ref()].into_iter().flatten() {
                 for line in wrapped(text, WIDTH - INDENT) {
-                    lines.push(format!("{head:<INDENT$}{line}"));
-                    head.clear();
+                    lines.push(format!("{head}{line}"));
+                    head = " ".repeat(INDENT);
                 }
             }
         }
