@@ -126,3 +126,19 @@ fn this_version_has_its_place_in_the_changelog() {
     assert!(changelog.contains("\n## [Unreleased]\n"));
     assert!(changelog.contains(&format!("\n## [{VERSION}]")), "{VERSION}");
 }
+
+#[test]
+fn each_action_that_a_workflow_uses_is_pinned_by_its_commit() {
+    let mut found = 0;
+    for workflow in fs::read_dir(root().join(".github/workflows")).unwrap() {
+        let text = fs::read_to_string(workflow.unwrap().path()).unwrap();
+        for used in text.lines().filter_map(|line| line.split_once("uses: ")).map(|(_, used)| used) {
+            let (_, commit) = used.split_once('@').unwrap();
+            let (commit, version) = commit.split_once(" # v").unwrap_or((commit, ""));
+            assert!(commit.len() == 40 && commit.bytes().all(|it| it.is_ascii_hexdigit()), "{used}");
+            assert!(version.starts_with(|it: char| it.is_ascii_digit()), "{used}");
+            found += 1;
+        }
+    }
+    assert!(found > 10, "they are found: {found}");
+}
