@@ -141,13 +141,16 @@ const WORKSPACE_SWITCH: &str = "Examples:
   astro workspace switch etl";
 
 const COMPLETION: &str = "Examples:
-  bash        astro completion bash \\
-                >~/.local/share/bash-completion/completions/astro
-  zsh         astro completion zsh >~/.zfunc/_astro
-              (with `fpath+=~/.zfunc` before `compinit` in ~/.zshrc)
-  fish        astro completion fish >~/.config/fish/completions/astro.fish
-  PowerShell  astro completion powershell >>$PROFILE
-  Elvish      astro completion elvish >>~/.config/elvish/rc.elv";
+  # in ~/.bashrc
+  eval \"$(astro completion bash)\"
+  # in ~/.zshrc, after `compinit`
+  eval \"$(astro completion zsh)\"
+  # in ~/.config/fish/config.fish
+  astro completion fish | source
+  # in $PROFILE, for PowerShell
+  astro completion powershell | Out-String | Invoke-Expression
+  # in ~/.config/elvish/rc.elv
+  eval (astro completion elvish | slurp)";
 
 /// Log in to Astro: from a laptop, over SSH, or in CI.
 #[derive(Debug, Parser)]
@@ -181,8 +184,8 @@ pub(super) enum AnyCommand {
     Outward(Command),
     /// Print a script that completes commands in your shell
     ///
-    /// Once it is where the shell looks for it, and a new shell has been started, the Tab key completes commands and
-    /// flags.
+    /// With the line below in the shell's own start-up file, the Tab key completes commands and flags in every new shell.
+    /// The packages have the scripts in place.
     #[command(after_help = COMPLETION, arg_required_else_help = true)]
     Completion {
         /// Which shell
