@@ -40,7 +40,11 @@ fn pages(command: &Command, folder: &Path) -> io::Result<()> {
     // clap_mangen leaves an empty date out, and everything behind it would move up.
     writeln!(file, ".TH {} 1 \"\" \"{version}\" \"User Commands\"", page.get_filename().trim_end_matches(".1"))?;
     page.render_name_section(&mut file)?;
-    page.render_synopsis_section(&mut file)?;
+    // As the help has it: clap_mangen's lists every flag, in no order, and without its value.
+    let usage = command.clone().render_usage().to_string();
+    let name = command.get_bin_name().unwrap_or("astro");
+    let arguments = usage.trim_start_matches("Usage: ").trim_start_matches(name);
+    writeln!(file, ".SH SYNOPSIS\n\\fB{name}\\fR{arguments}")?;
     page.render_description_section(&mut file)?;
     page.render_options_section(&mut file)?;
     if command.has_subcommands() {
@@ -49,6 +53,11 @@ fn pages(command: &Command, folder: &Path) -> io::Result<()> {
     if let Some(further) = command.get_after_long_help().or_else(|| command.get_after_help()) {
         sections(&further.to_string(), &mut file)?;
     }
+    let related = match name {
+        "astro" => ".BR astro\\-auth\\-doctor (1),\n.BR astro\\-auth\\-explain (1)",
+        _ => ".BR astro (1)",
+    };
+    writeln!(file, ".SH SEE ALSO\n{related}")?;
     Ok(())
 }
 

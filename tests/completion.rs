@@ -211,6 +211,7 @@ fn each_command_has_a_manual_page_and_each_shell_its_file() {
         page.contains("\n.SH EXAMPLES\n.nf\n\\&curl \\-H \"Authorization: Bearer $(astro auth token)\" \\e\n"),
         "{page}"
     );
+    assert!(page.contains("\n.SH SYNOPSIS\n\\fBastro auth token\\fR [OPTIONS]\n"), "{page}");
     assert!(page.contains("\n.SH EXIT STATUS\n.nf\n\\&0    done\n"), "{page}");
 }
 
@@ -223,7 +224,7 @@ fn groff_and_man_show_each_page_without_a_warning() {
         let page = folder.path().join(format!("{name}.1"));
         said(program("groff").args(["-man", "-ww", "-Tutf8", "-rCHECKSTYLE=3"]).arg(&page));
         let shown = said(program("man").arg("--local-file").arg(&page).env("MANWIDTH", "80").env("LANG", "C.UTF-8"));
-        for heading in ["NAME", "SYNOPSIS", "OPTIONS", "EXAMPLES"] {
+        for heading in ["NAME", "SYNOPSIS", "OPTIONS", "EXAMPLES", "SEE ALSO"] {
             assert!(shown.lines().any(|line| line == heading), "{name}: {shown}");
         }
     }

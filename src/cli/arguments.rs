@@ -35,6 +35,7 @@ macro_rules! main_examples {
         "Examples:
   astro login                     sign in with the browser
   astro auth status               show who is signed in, and until when
+  astro auth explain MESSAGE      say what an error message means
   astro help login                show everything that a command can do"
     };
 }
@@ -61,9 +62,7 @@ examples!(
     "  astro login                              sign in with the browser
   astro login --login-link                 sign in with a browser elsewhere
   printenv ASTRO_JWT | astro login -t -    sign in without a browser, as in CI
-  astro login --organization acme --workspace etl
-
-What each error message means, and what to do: docs/troubleshooting.md"
+  astro login --organization acme --workspace etl"
 );
 
 examples!(
@@ -76,7 +75,9 @@ examples!(
 
 const AUTH: &str = "Examples:
   astro auth status               show who is signed in, and until when
-  astro auth token                print a token, for other programs";
+  astro auth token                print a token, for other programs
+  astro auth doctor               see what is in the way of a login, if anything
+  astro auth explain MESSAGE      say what an error message means";
 
 examples!(
     STATUS,
@@ -92,6 +93,11 @@ examples!(
     "  astro auth doctor               see what is in the way of a login, if anything
   astro auth doctor --json | jq -r .would"
 );
+
+const EXPLAIN: &str = "Examples:
+  astro auth explain no reply from the browser within 5 minutes
+  astro auth explain keychain     everything that has this word
+  astro auth explain | less       everything";
 
 examples!(
     TOKEN,
@@ -261,6 +267,15 @@ pub(super) enum AuthCommand {
         /// Which domain; the current one if left out
         #[arg(long, value_hint = ValueHint::Other)]
         domain: Option<String>,
+    },
+    /// Say what a message of this program means, and what to do
+    ///
+    /// Finds the message as it was printed, or all those about which these words are said.
+    #[command(after_help = EXPLAIN)]
+    Explain {
+        /// The message, or words; everything if left out
+        #[arg(value_hint = ValueHint::Other)]
+        words: Vec<String>,
     },
     /// Print a token that is valid now, renewed if need be
     ///

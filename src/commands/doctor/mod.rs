@@ -9,7 +9,6 @@ mod here;
 mod network;
 
 use serde::Serialize;
-use unicode_width::UnicodeWidthStr;
 
 use super::table;
 use crate::browser::Opening;
@@ -18,7 +17,7 @@ use crate::domain;
 use crate::error::Error;
 use crate::session::{self, Session};
 use crate::system::System;
-use crate::text::clean;
+use crate::text::{clean, wrapped};
 use crate::ui;
 
 /// How many columns a line takes at most, and how many of them stand before what it says.
@@ -169,19 +168,4 @@ impl Check {
         let advice = error.hint_for(session.domain.as_str()).map(|advice| clean(&advice, 600));
         Self { advice, ..Self::new(name, Outcome::Fail, &words.join(": ")) }
     }
-}
-
-/// `text` in lines of so many columns, broken at blanks; a word that is longer stands alone.
-fn wrapped(text: &str, columns: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.width() + 1 + word.width() <= columns => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
