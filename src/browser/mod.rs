@@ -5,7 +5,7 @@
 
 mod decision;
 
-use std::env::consts::EXE_EXTENSION;
+use std::env::consts::EXE_SUFFIX;
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
@@ -40,12 +40,15 @@ const USUAL_PATH: &str = "/bin:/usr/bin";
 
 /// Whether this program is here: where its path says, or else in the folders of `PATH`.
 pub fn is_there(environment: &Environment, program: &OsStr) -> bool {
-    let is_file = |path: &Path| path.is_file() || path.with_extension(EXE_EXTENSION).is_file();
+    // On Windows it may be named without its ending.
+    let mut whole = program.to_owned();
+    whole.push(EXE_SUFFIX);
+    let is_in = |folder: &Path| folder.join(program).is_file() || folder.join(&whole).is_file();
     if Path::new(program).components().count() > 1 {
-        return is_file(Path::new(program));
+        return is_in(Path::new(""));
     }
     let folders = environment.get("PATH").unwrap_or(USUAL_PATH);
-    std::env::split_paths(folders).any(|folder| is_file(&folder.join(program)))
+    std::env::split_paths(folders).any(|folder| is_in(&folder))
 }
 
 impl Machine {
@@ -165,6 +168,17 @@ mod tests {
             let refused = browser.open(&Url::parse(address).unwrap()).unwrap_err();
             assert_eq!(refused.kind(), io::ErrorKind::InvalidInput, "{address}");
         }
+    }
+
+    #[test]
+    fn a_program_is_where_its_path_or_the_variable_says() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("helper"), "").unwrap();
+        let path = folder.path().to_str().unwrap();
+        let environment = Environment::from_pairs(&[("PATH", path)]);
+        let is_there = |program: &str| is_there(&environment, OsStr::new(program));
+        assert!(is_there("helper") && is_there(folder.path().join("helper").to_str().unwrap()));
+        assert!(!is_there("helper.sh") && !is_there("folder/helper") && !is_there("other"));
     }
 
     #[test]
