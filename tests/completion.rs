@@ -208,7 +208,7 @@ fn each_command_has_a_manual_page_and_each_shell_its_file() {
         "{page}"
     );
     assert!(
-        page.contains("\n.SH EXAMPLES\n.nf\n\\&curl \\-H \"Authorization: Bearer $(astro auth token)\" \\e\n"),
+        page.contains("\n.SH EXAMPLES\n.nf\n\\&printf \\(aqAuthorization: Bearer %s\\(aq \"$(astro auth token)\" |\n"),
         "{page}"
     );
     assert!(page.contains("\n.SH SYNOPSIS\n\\fBastro auth token\\fR [OPTIONS]\n"), "{page}");

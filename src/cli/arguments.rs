@@ -102,8 +102,8 @@ const EXPLAIN: &str = "Examples:
 examples!(
     TOKEN,
     TOKEN_LONG,
-    "  curl -H \"Authorization: Bearer $(astro auth token)\" \\
-      https://api.astronomer.io/v1/organizations"
+    "  printf 'Authorization: Bearer %s' \"$(astro auth token)\" |
+    curl --header @- https://api.astronomer.io/v1/organizations"
 );
 
 const CONTEXT: &str = "Examples:
