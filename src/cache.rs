@@ -30,13 +30,13 @@ pub struct Cache {
     now: fn() -> Timestamp,
 }
 
-#[derive(Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 struct Kept {
     /// By address.
     answers: BTreeMap<String, Answer>,
 }
 
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Answer {
     since: Timestamp,
     until: Timestamp,
@@ -72,17 +72,19 @@ impl Cache {
     fn write(&self, url: &Url, headers: &HeaderMap, body: &[u8]) -> io::Result<()> {
         let Some(folder) = self.path.parent().filter(|folder| folder.is_dir()) else { return Ok(()) };
         let now = (self.now)();
-        let before = self.read();
-        let mut kept = Kept { answers: before.answers.clone() };
+        let mut kept = self.read();
+        let count = kept.answers.len();
         kept.answers.retain(|kept, answer| kept != url.as_str() && answer.is_good(now));
+        let mut changed = kept.answers.len() != count;
         let lifetime = SignedDuration::try_from(lifetime(url, headers, now).min(LONGEST)).unwrap_or_default();
         if let (Ok(until), Ok(body)) = (now.checked_add(lifetime), std::str::from_utf8(body))
             && until > now
             && body.len() <= BODY_LIMIT
         {
             kept.answers.insert(url.to_string(), Answer { since: now, until, body: body.to_owned() });
+            changed = true;
         }
-        if kept == before {
+        if !changed {
             return Ok(());
         }
         // Born for its owner alone, and put in its place in one step: a reader finds the old or the new one.

@@ -2,6 +2,8 @@
 //!
 //! Servers, tokens and files hold text that a terminal would obey. Whatever is printed and not ours goes through [`clean`].
 
+use unicode_width::UnicodeWidthStr;
+
 /// `text` without control, escape, bidirectional and invisible formatting characters, white space folded to single
 /// blanks, and cut to `max_chars` characters (an ellipsis marks the cut).
 pub fn clean(text: &str, max_chars: usize) -> String {
@@ -29,6 +31,21 @@ pub fn clean(text: &str, max_chars: usize) -> String {
         count += 1;
     }
     kept
+}
+
+/// `text` in lines of so many columns, broken at blanks; a word that is longer stands alone.
+pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.width() + 1 + word.width() <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// Characters of Unicode's general category Cf and their kin: invisible, or able to reorder what stands around them.

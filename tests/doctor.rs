@@ -475,6 +475,11 @@ async fn a_browser_outside_of_this_machine_is_told_of_its_way_back() {
             "any free port will do; a browser outside of this codespace gets back only where the port is forwarded; else paste its address",
         ),
         (
+            ("SSH_CONNECTION", "203.0.113.9 50022 198.51.100.7 22"),
+            "note",
+            "any free port will do; a browser outside of this machine gets back only where the port is forwarded; else paste its address",
+        ),
+        (
             ("WSL_DISTRO_NAME", "Debian"),
             "ok",
             "any free port will do; Windows hands on what its browser sends to localhost",
@@ -482,12 +487,52 @@ async fn a_browser_outside_of_this_machine_is_told_of_its_way_back() {
     ];
     for (variable, outcome, detail) in table {
         let mut stage = desk();
-        stage.environment = Environment::from_pairs(&[variable, ("BROWSER", "/opt/helper.sh")]);
+        let folder = with_program(&stage, "helper");
+        stage.environment = Environment::from_pairs(&[variable, ("BROWSER", "helper"), ("PATH", &folder)]);
         let found = report(&ask(&stage, true).await);
         let expected = json!({"name": "callback", "outcome": outcome, "detail": detail, "advice": null});
         assert_eq!(check(&found, "callback"), &expected);
-        assert_eq!(check(&found, "login")["detail"], "opens /opt/helper.sh, which BROWSER names");
+        assert_eq!(check(&found, "login")["detail"], "opens helper, which BROWSER names");
     }
+}
+
+/// The folder of a program of this name.
+fn with_program(stage: &Stage, name: &str) -> String {
+    let folder = stage.home.path().join("bin");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join(name), "").unwrap();
+    folder.to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_browser_that_is_named_and_is_not_here_is_told_of() {
+    let mut stage = desk();
+    let folder = with_program(&stage, "second");
+    let named = |value: &str| Environment::from_pairs(&[("DISPLAY", ":0"), ("BROWSER", value), ("PATH", &folder)]);
+    stage.environment = named("first:second --new-window");
+    let found = report(&ask(&stage, true).await);
+    assert_eq!(check(&found, "login")["detail"], "opens second, which BROWSER names");
+    stage.environment = named("first:bin/second");
+    let outcome = ask(&stage, true).await;
+    let found = report(&outcome);
+    assert_eq!((outcome.exit_code(), &found["would"]), (0, &json!("link")), "{found:#}");
+    let expected = json!({
+        "name": "login", "outcome": "note",
+        "detail": "prints a link: first, which BROWSER names, is not here",
+        "advice": "set BROWSER to a browser that is here, or to nothing",
+    });
+    assert_eq!(check(&found, "login"), &expected);
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_understood_is_a_note() {
+    let mut stage = desk();
+    stage.environment = Environment::from_pairs(&[("DISPLAY", ":0"), ("HTTPS_PROXY", "::::")]);
+    let expected = json!({
+        "name": "variables", "outcome": "note", "detail": "DISPLAY, HTTPS_PROXY (not understood)",
+        "advice": "a proxy is named as http://HOST:PORT; what is not understood is not used",
+    });
+    assert_eq!(check(&report(&ask(&stage, true).await), "variables"), &expected);
 }
 
 #[tokio::test]

@@ -49,10 +49,16 @@ fn an_archive_has_the_program_its_manual_its_completions_and_its_papers() {
     let listed = stdout(&listed);
     let mut listed: Vec<&str> = listed.lines().filter(|line| !line.ends_with('/')).collect();
     listed.sort_unstable();
+    let in_folder = |folder: &str| {
+        let entries = fs::read_dir(root().join(folder)).unwrap().map(Result::unwrap);
+        let files = entries.filter(|entry| entry.path().is_file());
+        files.map(|entry| format!("{name}/{folder}/{}", entry.file_name().display())).collect::<Vec<_>>()
+    };
     let mut expected: Vec<String> = [
         "CHANGELOG.md",
         "LICENSE",
         "README.md",
+        "SECURITY.md",
         "astro",
         "completions/_astro",
         "completions/_astro.ps1",
@@ -64,6 +70,7 @@ fn an_archive_has_the_program_its_manual_its_completions_and_its_papers() {
     ]
     .map(|file| format!("{name}/{file}"))
     .to_vec();
+    expected.extend(["docs", "docs/images"].into_iter().flat_map(in_folder));
     expected.sort();
     assert_eq!(listed, expected);
 
@@ -125,4 +132,23 @@ fn this_version_has_its_place_in_the_changelog() {
     let changelog = fs::read_to_string(root().join("CHANGELOG.md")).unwrap();
     assert!(changelog.contains("\n## [Unreleased]\n"));
     assert!(changelog.contains(&format!("\n## [{VERSION}]")), "{VERSION}");
+}
+
+#[test]
+fn each_action_that_a_workflow_uses_is_pinned_by_its_commit() {
+    let mut found = 0;
+    for workflow in fs::read_dir(root().join(".github/workflows")).unwrap() {
+        let text = fs::read_to_string(workflow.unwrap().path()).unwrap();
+        for image in text.lines().filter_map(|line| line.split_once("image: ")).map(|(_, image)| image) {
+            assert!(image.split_once("@sha256:").is_some_and(|(_, digest)| digest.len() == 64), "{image}");
+        }
+        for used in text.lines().filter_map(|line| line.split_once("uses: ")).map(|(_, used)| used) {
+            let (_, commit) = used.split_once('@').unwrap();
+            let (commit, version) = commit.split_once(" # v").unwrap_or((commit, ""));
+            assert!(commit.len() == 40 && commit.bytes().all(|it| it.is_ascii_hexdigit()), "{used}");
+            assert!(version.starts_with(|it: char| it.is_ascii_digit()), "{used}");
+            found += 1;
+        }
+    }
+    assert!(found > 10, "they are found: {found}");
 }

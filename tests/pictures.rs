@@ -69,11 +69,7 @@ async fn the_readme_shows_what_the_program_shows() {
     chromium.type_into("#password", "correct horse").await;
     chromium.click("#log-in").await;
     assert_eq!(chromium.text(".confirmed bdi").await, "ada@example.com");
-    pty.wait_for("Workspace:");
-    pty.wait_for("type to filter");
-    pty.type_keys("pun");
-    pty.wait_for("pun");
-    pty.type_keys(ENTER);
+    pty.choose("Workspace:", "pun");
     let (code, shown) = pty.finish();
     assert_eq!(code, 0, "{shown}");
 

@@ -720,11 +720,7 @@ fn the_screen_after_a_login_reads_well() {
     let mut pty = world.login(&[]);
     say_who(&mut pty, "ada@example.com");
     visit(&world.opened(), "ada@example.com");
-    pty.wait_for("Workspace:");
-    pty.wait_for("type to filter");
-    pty.type_keys("pun");
-    pty.wait_for("pun");
-    pty.type_keys(ENTER);
+    pty.choose("Workspace:", "pun");
     let (code, shown) = pty.finish();
     assert_eq!(code, 0, "{shown}");
     insta::assert_snapshot!(world.filtered(&shown), @r"

@@ -4,6 +4,9 @@
 //! codespace to a helper that opens the browser of the person's own machine, and so may anybody over SSH. After it the
 //! nearer fact decides: whether anybody is there, whose screen it is, whether there is one, and how it is asked.
 
+use std::fmt;
+use std::net::IpAddr;
+
 use crate::environment::Environment;
 
 /// Browsers that show a page in the terminal.
@@ -32,23 +35,30 @@ pub enum Opening {
 }
 
 /// Whose browser the platform opens; completes "opens …".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Desktop {
     /// macOS.
-    #[error("the browser that macOS is set to")]
     MacOs,
     /// Windows.
-    #[error("the browser that Windows is set to")]
     Windows,
     /// Linux within Windows.
-    #[error("the browser of Windows, since this is WSL")]
     Wsl,
     /// A Wayland session.
-    #[error("the desktop's browser (Wayland)")]
     Wayland,
     /// An X session.
-    #[error("the desktop's browser (X)")]
     X,
+}
+
+impl fmt::Display for Desktop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MacOs => "the browser that macOS is set to",
+            Self::Windows => "the browser that Windows is set to",
+            Self::Wsl => "the browser of Windows, since this is WSL",
+            Self::Wayland => "the desktop's browser (Wayland)",
+            Self::X => "the desktop's browser (X)",
+        })
+    }
 }
 
 /// Why no browser can be opened.
@@ -81,14 +91,24 @@ pub enum NoBrowser {
 }
 
 /// How what a browser answers comes back, where the browser may not be on this machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WayBack {
     /// From Windows to its Linux.
-    #[error("Windows hands on what its browser sends to localhost")]
     Wsl,
-    /// Out of a codespace, a workspace or a container, if the port is forwarded there.
-    #[error("a browser outside of this {0} gets back only where the port is forwarded; else paste its address")]
+    /// Out of a codespace, a workspace, a container, or a machine reached over SSH, if the port is forwarded there.
     Forwarded(&'static str),
+}
+
+impl fmt::Display for WayBack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wsl => f.write_str("Windows hands on what its browser sends to localhost"),
+            Self::Forwarded(from) => write!(
+                f,
+                "a browser outside of this {from} gets back only where the port is forwarded; else paste its address"
+            ),
+        }
+    }
 }
 
 /// Decides what to do.
@@ -109,11 +129,28 @@ pub fn way_back(environment: &Environment, machine: &Machine) -> Option<WayBack>
         Some(WayBack::Forwarded("codespace"))
     } else if environment.get("GITPOD_WORKSPACE_ID").is_some() {
         Some(WayBack::Forwarded("workspace"))
+    } else if is_over_ssh(environment) {
+        Some(WayBack::Forwarded("machine"))
     } else if is_container(environment, machine) {
         Some(WayBack::Forwarded("container"))
     } else {
         is_wsl(environment).then_some(WayBack::Wsl)
     }
+}
+
+/// The command that makes the callback port of this machine reachable from the one that the person sits at.
+pub fn forward_command(environment: &Environment, callback: u16) -> Option<String> {
+    // "client-address client-port server-address server-port", as sshd sets it.
+    let connection: Vec<&str> = environment.get("SSH_CONNECTION")?.split_whitespace().collect();
+    let [_, _, server, port] = connection.as_slice() else { return None };
+    let (server, port): (IpAddr, u16) = (server.parse().ok()?, port.parse().ok()?);
+    let user = environment.get("USER").or_else(|| environment.get("LOGNAME"))?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if !user.bytes().all(plain) {
+        return None;
+    }
+    let port = if port == 22 { String::new() } else { format!("-p {port} ") };
+    Some(format!("ssh {port}-L {callback}:localhost:{callback} {user}@{server}"))
 }
 
 /// Why nobody looks at a screen of this machine, if that is so.
@@ -125,7 +162,7 @@ fn elsewhere(environment: &Environment) -> Option<NoBrowser> {
     } else if environment.get("GITPOD_WORKSPACE_ID").is_some() {
         Some(NoBrowser::Gitpod)
     } else {
-        any(environment, &["SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"]).then_some(NoBrowser::Ssh)
+        is_over_ssh(environment).then_some(NoBrowser::Ssh)
     }
 }
 
@@ -149,6 +186,10 @@ fn any(environment: &Environment, names: &[&str]) -> bool {
 /// Whether a switch is set, and not to a no.
 fn is_on(environment: &Environment, name: &str) -> bool {
     environment.get(name).is_some_and(|value| !["false", "0", "no"].iter().any(|no| value.eq_ignore_ascii_case(no)))
+}
+
+fn is_over_ssh(environment: &Environment) -> bool {
+    any(environment, &["SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"])
 }
 
 fn is_wsl(environment: &Environment) -> bool {
@@ -258,9 +299,11 @@ mod tests {
 
     #[test]
     fn a_browser_that_is_elsewhere_has_its_way_back() {
-        let table: [(Machine, Variables, Option<WayBack>); 8] = [
+        let table: [(Machine, Variables, Option<WayBack>); 10] = [
             (DESKTOP, &[X], None),
-            (DESKTOP, &[SSH], None),
+            (DESKTOP, &[SSH], Some(WayBack::Forwarded("machine"))),
+            (CONTAINER, &[SSH], Some(WayBack::Forwarded("machine"))),
+            (CONTAINER, &[SSH, CODESPACE], Some(WayBack::Forwarded("codespace"))),
             (DESKTOP, &[("WSL_DISTRO_NAME", "Debian")], Some(WayBack::Wsl)),
             (CONTAINER, &[FIREFOX, CODESPACE], Some(WayBack::Forwarded("codespace"))),
             (CONTAINER, &[GITPOD], Some(WayBack::Forwarded("workspace"))),

@@ -5,6 +5,7 @@
 
 mod decision;
 
+use std::env::consts::EXE_SUFFIX;
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
@@ -19,7 +20,7 @@ use crate::aside::aside;
 use crate::domain::is_loopback;
 use crate::environment::{API_TOKEN, Environment};
 
-pub use decision::{Desktop, Machine, NoBrowser, Opening, WayBack, decide, way_back};
+pub use decision::{Desktop, Machine, NoBrowser, Opening, WayBack, decide, forward_command, way_back};
 
 const OPEN_BOUND: Duration = Duration::from_secs(5);
 /// A launcher that fails at all fails within this time.
@@ -37,15 +38,28 @@ const CONTAINER_FILES: [&str; 2] = ["/.dockerenv", "/run/.containerenv"];
 /// Where programs are where `PATH` does not say.
 const USUAL_PATH: &str = "/bin:/usr/bin";
 
+/// Whether this program is here: where its path says, or else in the folders of `PATH`.
+pub fn is_there(environment: &Environment, program: &OsStr) -> bool {
+    // On Windows it may be named without its ending.
+    let mut whole = program.to_owned();
+    whole.push(EXE_SUFFIX);
+    let is_in = |folder: &Path| folder.join(program).is_file() || folder.join(&whole).is_file();
+    if Path::new(program).components().count() > 1 {
+        return is_in(Path::new(""));
+    }
+    let folders = environment.get("PATH").unwrap_or(USUAL_PATH);
+    std::env::split_paths(folders).any(|folder| is_in(&folder))
+}
+
 impl Machine {
     /// Looks at this machine.
     pub fn here(environment: &Environment) -> Self {
-        let folders = environment.get("PATH").unwrap_or(USUAL_PATH);
-        let is_there = |program: &OsStr| std::env::split_paths(folders).any(|folder| folder.join(program).is_file());
         Self {
             os: std::env::consts::OS,
             container: CONTAINER_FILES.iter().any(|file| Path::new(file).exists()),
-            launcher: open::commands("https://localhost").iter().any(|command| is_there(command.get_program())),
+            launcher: open::commands("https://localhost")
+                .iter()
+                .any(|command| is_there(environment, command.get_program())),
         }
     }
 }
@@ -154,6 +168,17 @@ mod tests {
             let refused = browser.open(&Url::parse(address).unwrap()).unwrap_err();
             assert_eq!(refused.kind(), io::ErrorKind::InvalidInput, "{address}");
         }
+    }
+
+    #[test]
+    fn a_program_is_where_its_path_or_the_variable_says() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("helper"), "").unwrap();
+        let path = folder.path().to_str().unwrap();
+        let environment = Environment::from_pairs(&[("PATH", path)]);
+        let is_there = |program: &str| is_there(&environment, OsStr::new(program));
+        assert!(is_there("helper") && is_there(folder.path().join("helper").to_str().unwrap()));
+        assert!(!is_there("helper.sh") && !is_there("folder/helper") && !is_there("other"));
     }
 
     #[test]

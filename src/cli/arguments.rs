@@ -35,6 +35,7 @@ macro_rules! main_examples {
         "Examples:
   astro login                     sign in with the browser
   astro auth status               show who is signed in, and until when
+  astro auth explain MESSAGE      say what an error message means
   astro help login                show everything that a command can do"
     };
 }
@@ -61,9 +62,7 @@ examples!(
     "  astro login                              sign in with the browser
   astro login --login-link                 sign in with a browser elsewhere
   printenv ASTRO_JWT | astro login -t -    sign in without a browser, as in CI
-  astro login --organization acme --workspace etl
-
-What each error message means, and what to do: docs/troubleshooting.md"
+  astro login --organization acme --workspace etl"
 );
 
 examples!(
@@ -76,7 +75,9 @@ examples!(
 
 const AUTH: &str = "Examples:
   astro auth status               show who is signed in, and until when
-  astro auth token                print a token, for other programs";
+  astro auth token                print a token, for other programs
+  astro auth doctor               see what is in the way of a login, if anything
+  astro auth explain MESSAGE      say what an error message means";
 
 examples!(
     STATUS,
@@ -93,11 +94,16 @@ examples!(
   astro auth doctor --json | jq -r .would"
 );
 
+const EXPLAIN: &str = "Examples:
+  astro auth explain no reply from the browser within 5 minutes
+  astro auth explain keychain     everything that has this word
+  astro auth explain | less       everything";
+
 examples!(
     TOKEN,
     TOKEN_LONG,
-    "  curl -H \"Authorization: Bearer $(astro auth token)\" \\
-      https://api.astronomer.io/v1/organizations"
+    "  printf 'Authorization: Bearer %s' \"$(astro auth token)\" |
+    curl --header @- https://api.astronomer.io/v1/organizations"
 );
 
 const CONTEXT: &str = "Examples:
@@ -141,13 +147,16 @@ const WORKSPACE_SWITCH: &str = "Examples:
   astro workspace switch etl";
 
 const COMPLETION: &str = "Examples:
-  bash        astro completion bash \\
-                >~/.local/share/bash-completion/completions/astro
-  zsh         astro completion zsh >~/.zfunc/_astro
-              (with `fpath+=~/.zfunc` before `compinit` in ~/.zshrc)
-  fish        astro completion fish >~/.config/fish/completions/astro.fish
-  PowerShell  astro completion powershell >>$PROFILE
-  Elvish      astro completion elvish >>~/.config/elvish/rc.elv";
+  # in ~/.bashrc
+  eval \"$(astro completion bash)\"
+  # in ~/.zshrc, after `compinit`
+  eval \"$(astro completion zsh)\"
+  # in ~/.config/fish/config.fish
+  astro completion fish | source
+  # in $PROFILE, for PowerShell
+  astro completion powershell | Out-String | Invoke-Expression
+  # in ~/.config/elvish/rc.elv
+  eval (astro completion elvish | slurp)";
 
 /// Log in to Astro: from a laptop, over SSH, or in CI.
 #[derive(Debug, Parser)]
@@ -181,8 +190,8 @@ pub(super) enum AnyCommand {
     Outward(Command),
     /// Print a script that completes commands in your shell
     ///
-    /// Once it is where the shell looks for it, and a new shell has been started, the Tab key completes commands and
-    /// flags.
+    /// With the line below in the shell's own start-up file, the Tab key completes commands and flags in every new shell.
+    /// The packages have the scripts in place.
     #[command(after_help = COMPLETION, arg_required_else_help = true)]
     Completion {
         /// Which shell
@@ -258,6 +267,15 @@ pub(super) enum AuthCommand {
         /// Which domain; the current one if left out
         #[arg(long, value_hint = ValueHint::Other)]
         domain: Option<String>,
+    },
+    /// Say what a message of this program means, and what to do
+    ///
+    /// Finds the message as it was printed, or all those about which these words are said.
+    #[command(after_help = EXPLAIN)]
+    Explain {
+        /// The message, or words; everything if left out
+        #[arg(value_hint = ValueHint::Other)]
+        words: Vec<String>,
     },
     /// Print a token that is valid now, renewed if need be
     ///

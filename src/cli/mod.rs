@@ -21,6 +21,7 @@ use crate::cache::Cache;
 use crate::commands::completion;
 use crate::commands::context;
 use crate::commands::doctor::{self, Doctor};
+use crate::commands::explain::explain;
 use crate::commands::login;
 use crate::commands::logout::{self, Logout};
 use crate::commands::organization;
@@ -123,6 +124,7 @@ async fn execute(system: &System, command: Command) -> Result<(), Error> {
         Command::Auth { command: AuthCommand::Doctor { json, domain } } => {
             doctor::doctor(system, &Doctor { domain, json }).await
         }
+        Command::Auth { command: AuthCommand::Explain { words } } => explain(&system.ui, &words),
         Command::Auth { command: AuthCommand::Token { domain } } => token::token(system, domain.as_deref()).await,
         Command::Context { command } => context::context(system, command.into()).await,
         Command::Organization { command } => organization::organization(system, command.into()).await,

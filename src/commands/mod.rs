@@ -3,6 +3,7 @@
 pub mod completion;
 pub mod context;
 pub mod doctor;
+pub mod explain;
 mod grant;
 pub mod login;
 pub mod logout;

@@ -6,6 +6,7 @@
 mod keys;
 mod refresh;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,23 +54,30 @@ pub enum Store {
 }
 
 /// What has named the domain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NamedBy {
     /// The command line.
-    #[error("as you typed it")]
     Typed,
     /// The environment.
-    #[error("by ASTRO_DOMAIN")]
     Variable,
     /// config.yaml.
-    #[error("the current context")]
     Context,
     /// Nothing: config.yaml names none.
-    #[error("the default")]
     Default,
     /// Nothing: config.yaml names one that is not Astro's.
-    #[error("the default, since the current context is not one of Astro's")]
     Instead,
+}
+
+impl fmt::Display for NamedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Typed => "as you typed it",
+            Self::Variable => "by ASTRO_DOMAIN",
+            Self::Context => "the current context",
+            Self::Default => "the default",
+            Self::Instead => "the default, since the current context is not one of Astro's",
+        })
+    }
 }
 
 /// A login that was found.

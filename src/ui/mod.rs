@@ -20,9 +20,12 @@ pub use anstream::ColorChoice;
 pub use ask::UiError;
 pub use lines::{Line, Lines, MAX_INPUT};
 
-const ERROR: Style = AnsiColor::Red.on_default().bold();
-const WARNING: Style = AnsiColor::Yellow.on_default().bold();
-const SUCCESS: Style = AnsiColor::Green.on_default().bold();
+/// What went wrong.
+pub const ERROR: Style = AnsiColor::Red.on_default().bold();
+/// What is not as it should be.
+pub const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+/// What is done, or well.
+pub const SUCCESS: Style = AnsiColor::Green.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
 const FRAME: Duration = Duration::from_millis(100);
 
@@ -61,7 +64,7 @@ impl Ui {
             terminal: options.terminal,
             color: err.current_choice() != ColorChoice::Never,
             input: Mutex::new(Box::new(io::stdin())),
-            out: Mutex::new(Box::new(io::stdout())),
+            out: Mutex::new(Box::new(AutoStream::new(io::stdout(), options.color))),
             err: Mutex::new(Box::new(err)),
             progress: MultiProgress::with_draw_target(if options.terminal {
                 ProgressDrawTarget::stderr()
@@ -74,13 +77,14 @@ impl Ui {
     /// Without a terminal: reads `input` as stdin, and keeps what it says for whoever holds the [`Captured`].
     pub fn captured(quiet: bool, input: impl Into<Vec<u8>>) -> (Self, Captured) {
         let captured = Captured::default();
-        let err: Box<dyn Write + Send> = Box::new(captured.err.clone());
+        let (out, err): (Box<dyn Write + Send>, Box<dyn Write + Send>) =
+            (Box::new(captured.out.clone()), Box::new(captured.err.clone()));
         let ui = Self(Arc::new(Streams {
             quiet,
             terminal: false,
             color: false,
             input: Mutex::new(Box::new(io::Cursor::new(input.into()))),
-            out: Mutex::new(Box::new(captured.out.clone())),
+            out: Mutex::new(Box::new(AutoStream::never(out))),
             err: Mutex::new(Box::new(AutoStream::never(err))),
             progress: MultiProgress::with_draw_target(ProgressDrawTarget::hidden()),
         }));

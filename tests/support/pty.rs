@@ -78,6 +78,16 @@ impl Pty {
         self.type_keys(&format!("\x1b[200~{text}\x1b[201~"));
     }
 
+    /// Chooses from the menu of this name by typing a part of the entry's.
+    #[track_caller]
+    pub(crate) fn choose(&mut self, menu: &str, part: &str) {
+        self.wait_for(menu);
+        self.wait_for("type to filter");
+        self.type_keys(part);
+        self.wait_for(part);
+        self.type_keys(ENTER);
+    }
+
     /// Asks the program to end, as a session that ends does.
     pub(crate) fn terminate(&mut self) {
         self.process.signal(Signal::SIGTERM).unwrap();

@@ -3,7 +3,6 @@
 //! Both lead through the same parser. Whatever does not belong to this login is told off, and the wait goes on; only the
 //! answer to this login, the person's Ctrl-C or the end of the time ends it.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::time::{Instant, sleep_until};
@@ -11,7 +10,7 @@ use url::Url;
 
 use super::Attempt;
 use super::browser::{Invited, Way};
-use crate::browser;
+use crate::browser::{self, forward_command};
 use crate::domain::Domain;
 use crate::error::Error;
 use crate::oauth::{
@@ -171,7 +170,11 @@ impl Attempt<'_> {
         if ui.can_ask() {
             ways.push("On another machine the last page will not load: paste its address here.".to_owned());
         }
-        if let Some(forward) = doors.callbacks.as_ref().and_then(|_| self.forward_command(doors.redirect_uri.port())) {
+        if let Some(forward) = doors
+            .callbacks
+            .as_ref()
+            .and_then(|_| forward_command(&self.session.system.environment, doors.redirect_uri.port()))
+        {
             let when = if ui.can_ask() {
                 "Or let it load, by running this on that machine first:"
             } else {
@@ -182,22 +185,6 @@ impl Attempt<'_> {
         if !ways.is_empty() {
             ui.say(&ways.join("\n"));
         }
-    }
-
-    /// The command that makes the callback port of this machine reachable from the one that the person sits at.
-    fn forward_command(&self, callback: u16) -> Option<String> {
-        let environment = &self.session.system.environment;
-        // "client-address client-port server-address server-port", as sshd sets it.
-        let connection: Vec<&str> = environment.get("SSH_CONNECTION")?.split_whitespace().collect();
-        let [_, _, server, port] = connection.as_slice() else { return None };
-        let (server, port): (IpAddr, u16) = (server.parse().ok()?, port.parse().ok()?);
-        let user = environment.get("USER").or_else(|| environment.get("LOGNAME"))?;
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        if !user.bytes().all(plain) {
-            return None;
-        }
-        let port = if port == 22 { String::new() } else { format!("-p {port} ") };
-        Some(format!("ssh {port}-L {callback}:localhost:{callback} {user}@{server}"))
     }
 
     async fn open_browser(&self, link: &Url) {

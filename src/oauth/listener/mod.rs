@@ -5,8 +5,10 @@
 //! [`Callback`]; the browser behind it is kept waiting until the [`Reply`] tells it the truth. When the listener is
 //! dropped the port is free again, and only a browser that still waits for its reply keeps its connection.
 
+mod answer;
+mod connections;
+
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -24,11 +26,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{self, AbortHandle};
-use tokio::time::{self, Instant};
+use tokio::time;
 
 use super::authorization::{CALLBACK_PATH, RedirectUri};
 use super::callback::{AuthorizationCode, CallbackError, ExpectedResponse, Verdict, parse};
-use super::page::{self, Outcome};
+use super::page::Outcome;
+use answer::Page;
+use connections::Connections;
 
 /// How long a connection may take to say what it wants.
 const REQUEST_BOUND: Duration = Duration::from_secs(10);
@@ -38,15 +42,8 @@ const REQUEST_LIMIT: usize = 16 * 1024;
 const REPLY_BOUND: Duration = Duration::from_secs(2);
 /// The pause after a connection could not be accepted although none is open that could give way.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How many connections are open at once. Some systems let a process have 256 files, and the login needs its own.
-const MOST_CONNECTIONS: usize = 128;
 /// How many connections may wait to be accepted, as far as the operating system agrees.
 const QUEUE: u32 = 1024;
-/// How long a connection is open at least before it gives way to others. In a crowd of 200 that always comes again, the
-/// last to come waits for two of these.
-const GRACE: Duration = Duration::from_millis(20);
-/// How soon it is looked whether a connection has ended by itself meanwhile.
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// How many ports are tried when any will do, since one that is free in one family may be taken in the other.
 const PORT_ATTEMPTS: usize = 16;
 /// The first byte of a TLS handshake (RFC 8446 section 5.1): a browser that turned `http` into `https`.
@@ -253,67 +250,8 @@ struct Attempt {
     tls_told: AtomicBool,
 }
 
-/// The open connections, oldest first. Dropped, they are closed, except for the one that waits for its reply.
-struct Connections {
-    open: VecDeque<Connection>,
-    attempt: Arc<Attempt>,
-}
-
-struct Connection {
-    task: AbortHandle,
-    since: Instant,
-}
-
-impl Connections {
-    /// Adds a connection. Where there are too many, returns only when the oldest has given way. Nobody is refused: silent
-    /// connections come in crowds (browsers open them in advance), and the last to come is most likely the one that matters.
-    async fn add(&mut self, task: AbortHandle) {
-        self.open.push_back(Connection { task, since: Instant::now() });
-        while self.count() > MOST_CONNECTIONS && self.give_way().await {}
-    }
-
-    fn count(&mut self) -> usize {
-        self.open.retain(|open| !open.task.is_finished());
-        self.open.len()
-    }
-
-    /// Closes the oldest connection, if there is one that may be closed, but not before its grace is over: else a crowd that
-    /// comes between a browser's connecting and its asking would push it out. Until then it returns now and then, since
-    /// another may have ended by itself. Those who come meanwhile wait in the operating system's queue, which costs us
-    /// nothing, and what they say waits with them.
-    async fn give_way(&mut self) -> bool {
-        let Some(oldest) = self.oldest() else { return false };
-        let (id, since) = (oldest.task.id(), oldest.since);
-        let due = since + GRACE;
-        time::sleep_until(due.min(Instant::now() + LOOK_AGAIN)).await;
-        // However late it is: what a connection has said by now is looked at first. It may be the one that matters.
-        task::yield_now().await;
-        if Instant::now() >= due
-            && let Some(oldest) = self.oldest().filter(|oldest| oldest.task.id() == id)
-        {
-            oldest.task.abort();
-            self.open.retain(|open| open.task.id() != id);
-        }
-        true
-    }
-
-    fn oldest(&self) -> Option<&Connection> {
-        self.open.iter().find(|open| self.may_be_closed(open))
-    }
-
-    fn may_be_closed(&self, connection: &Connection) -> bool {
-        self.attempt.claimed_by.get() != Some(&connection.task.id())
-    }
-}
-
-impl Drop for Connections {
-    fn drop(&mut self) {
-        self.open.iter().filter(|open| self.may_be_closed(open)).for_each(|open| open.task.abort());
-    }
-}
-
 async fn accept(v4: Option<TcpListener>, v6: Option<TcpListener>, attempt: Arc<Attempt>) {
-    let mut connections = Connections { open: VecDeque::new(), attempt: Arc::clone(&attempt) };
+    let mut connections = Connections::new(Arc::clone(&attempt));
     loop {
         let accepted = tokio::select! {
             accepted = accept_one(v4.as_ref()) => accepted,
@@ -438,49 +376,6 @@ fn is_addressed_to(request: &Request<Incoming>, port: u16) -> bool {
     ["localhost", "127.0.0.1", "[::1]"]
         .iter()
         .any(|name| host.as_bytes().eq_ignore_ascii_case(format!("{name}:{port}").as_bytes()))
-}
-
-/// An answer to a browser.
-#[derive(Debug)]
-struct Page {
-    status: StatusCode,
-    html: String,
-}
-
-impl Page {
-    fn of(outcome: &Outcome<'_>) -> Self {
-        let status = match outcome {
-            Outcome::Confirmed { .. } => StatusCode::OK,
-            Outcome::Failed { .. } | Outcome::Refused { .. } => StatusCode::BAD_REQUEST,
-        };
-        Self { status, html: page::render(outcome) }
-    }
-
-    fn refused(status: StatusCode, detail: &str) -> Self {
-        Self { status, html: page::render(&Outcome::Refused { detail }) }
-    }
-}
-
-impl From<Page> for Response<Full<Bytes>> {
-    /// Adds what keeps the code in the address from spreading: no referrer, no cache, no frame, nothing loaded.
-    fn from(page: Page) -> Self {
-        let mut response = Response::new(Full::new(Bytes::from(page.html)));
-        *response.status_mut() = page.status;
-        let headers = [
-            ("content-type", "text/html; charset=utf-8"),
-            ("referrer-policy", "no-referrer"),
-            ("cache-control", "no-store"),
-            ("content-security-policy", page::CONTENT_SECURITY_POLICY),
-            ("x-content-type-options", "nosniff"),
-            ("x-frame-options", "DENY"),
-            ("cross-origin-opener-policy", "same-origin"),
-            ("cross-origin-resource-policy", "same-origin"),
-        ];
-        for (name, value) in headers {
-            response.headers_mut().insert(name, header::HeaderValue::from_static(value));
-        }
-        response
-    }
 }
 
 #[cfg(test)]
