@@ -51,7 +51,8 @@ async fn sign_out(stage: &Stage) -> Outcome {
 }
 
 fn plain(stage: &Stage, text: &str) -> String {
-    text.replace(&stage.service.domain(), "localhost:PORT").replace(&stage.home.path().display().to_string(), "HOME")
+    let home = stage.home.path().display().to_string();
+    text.replace(&stage.service.domain(), "localhost:PORT").replace(&home, "HOME").replace('\\', "/")
 }
 
 /// What config.yaml is after a logout: as it was before the login, but for the name of the context.

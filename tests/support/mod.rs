@@ -39,7 +39,8 @@ impl TestHome {
     }
 
     pub fn config_path(&self) -> PathBuf {
-        self.path().join(".astro/config.yaml")
+        // Each with the separator of its platform, as the program tells it.
+        self.path().join(".astro").join("config.yaml")
     }
 
     /// The text of config.yaml, if there is one.
