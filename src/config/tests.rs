@@ -361,12 +361,10 @@ fn rf_10_who_reads_meanwhile_stands_in_nobodys_way_and_sees_one_whole_text_or_an
             }
             seen
         });
-        for _ in 0..50 {
-            config.edit(log_in).unwrap();
-            config.edit(log_out).unwrap();
-        }
+        let edited = (0..50).try_for_each(|_| config.edit(log_in).and_then(|()| config.edit(log_out)));
         stop.store(true, Ordering::SeqCst);
         assert!(reading.join().unwrap() > 0);
+        edited.unwrap();
     });
 }
 
