@@ -55,7 +55,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
         Ok(cli) => cli,
         Err(refused) => return refuse(refused),
     };
-    ui::restore_terminal_on_panic();
     jwt::provider::install();
     let color = match cli.global.color {
         ColorChoice::Auto => anstream::ColorChoice::Auto,
@@ -63,7 +62,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
         ColorChoice::Never => anstream::ColorChoice::Never,
     };
     let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    let ui = Ui::new(ui::Options { quiet: cli.global.quiet, color, terminal });
+    let escapes = terminal && environment.get("TERM").map_or(cfg!(windows), |term| term != "dumb");
+    ui::restore_terminal_on_panic(escapes);
+    let ui = Ui::new(ui::Options { quiet: cli.global.quiet, color, terminal, escapes });
     log::start(cli.global.verbose, &ui);
     let outcome = match cli.command {
         // It needs nothing of this machine, not even a home directory.
