@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueHint};
+use clap::{ArgAction, ArgMatches, Args, ColorChoice, FromArgMatches, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 use crate::commands::context::ContextCommand;
@@ -197,34 +197,55 @@ pub(super) enum Command {
     Logout(LogoutArgs),
     /// Sign in and out, show the login, print a token
     #[command(after_help = AUTH, subcommand_required = true, arg_required_else_help = true)]
-    Auth {
-        #[command(subcommand)]
-        command: AuthCommand,
-    },
+    #[command(subcommand)]
+    Auth(Late<AuthCommand>),
     /// Show and choose the domain in use
     ///
     /// A context is a domain that you have signed in to, with the account, the organization and the workspace in use there.
     /// The contexts are in config.yaml, which the Go CLI reads too.
     #[command(after_help = CONTEXT)]
     #[command(visible_alias = "c", subcommand_required = true, arg_required_else_help = true)]
-    Context {
-        #[command(subcommand)]
-        command: ContextArgs,
-    },
+    #[command(subcommand)]
+    Context(Late<ContextArgs>),
     /// Show and choose the organization in use
     #[command(after_help = ORGANIZATION)]
     #[command(visible_alias = "org", subcommand_required = true, arg_required_else_help = true)]
-    Organization {
-        #[command(subcommand)]
-        command: OrganizationArgs,
-    },
+    #[command(subcommand)]
+    Organization(Late<OrganizationArgs>),
     /// Show and choose the workspace in use
     #[command(after_help = WORKSPACE)]
     #[command(visible_aliases = ["ws", "w"], subcommand_required = true, arg_required_else_help = true)]
-    Workspace {
-        #[command(subcommand)]
-        command: WorkspaceArgs,
-    },
+    #[command(subcommand)]
+    Workspace(Late<WorkspaceArgs>),
+}
+
+/// Subcommands that clap hears of when somebody names the command above them: building them all takes longer than most of
+/// what is asked for.
+#[derive(Debug)]
+pub(super) struct Late<T>(pub(super) T);
+
+impl<T: Subcommand> Subcommand for Late<T> {
+    fn augment_subcommands(command: clap::Command) -> clap::Command {
+        command.defer(T::augment_subcommands)
+    }
+
+    fn augment_subcommands_for_update(command: clap::Command) -> clap::Command {
+        command.defer(T::augment_subcommands_for_update)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        T::has_subcommand(name)
+    }
+}
+
+impl<T: FromArgMatches> FromArgMatches for Late<T> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        T::from_arg_matches(matches).map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
 }
 
 #[derive(Debug, Subcommand)]

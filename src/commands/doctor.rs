@@ -291,7 +291,7 @@ fn check_callback(session: &Session<'_>, way: Would) -> Check {
         Err(failure) => Check::note("callback", &failure.to_string()),
         Ok(_) => {
             let free = if port == 0 { "any free port will do".to_owned() } else { format!("port {port} is free") };
-            match way_back(&session.system.environment, &session.system.machine).filter(|_| way != Would::Token) {
+            match way_back(&session.system.environment, session.system.machine()).filter(|_| way != Would::Token) {
                 Some(way @ WayBack::Forwarded(_)) => Check::note("callback", &format!("{free}; {way}")),
                 Some(way @ WayBack::Wsl) => Check::ok("callback", &format!("{free}; {way}")),
                 None => Check::ok("callback", &free),

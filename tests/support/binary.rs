@@ -218,7 +218,9 @@ pub fn commands() -> Vec<Vec<String>> {
         }
     }
     let mut found = Vec::new();
-    below(&cli::command(), &[], &mut found);
+    let mut command = cli::command().disable_help_subcommand(true);
+    command.build();
+    below(&command, &[], &mut found);
     found
 }
 
