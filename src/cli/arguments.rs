@@ -1,9 +1,14 @@
 //! What can be typed, and the typed request that it makes.
 
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{ArgAction, ArgMatches, Args, ColorChoice, FromArgMatches, Parser, Subcommand, ValueHint};
+use clap::{
+    ArgAction, ArgMatches, Args, ColorChoice, CommandFactory as _, FromArgMatches, Parser, Subcommand, ValueHint,
+};
 use clap_complete::Shell;
 
 use crate::commands::context::ContextCommand;
@@ -149,6 +154,19 @@ const COMPLETION: &str = "Examples:
   PowerShell  astro completion powershell >>$PROFILE
   Elvish      astro completion elvish >>~/.config/elvish/rc.elv";
 
+const SIGN_IN: &str = "Sign in to Astro";
+const SIGN_IN_LONG: &str = "Sign in to Astro
+
+Asks for your e-mail address, works out the organization, sends you to the browser and notices when you have signed in. \
+The credentials go into the keychain of the operating system.";
+
+const SIGN_OUT: &str = "Sign out of Astro";
+const SIGN_OUT_LONG: &str = "Sign out of Astro
+
+Revokes the refresh token at the issuer, and removes the credentials from the keychain and from config.yaml. Where the \
+issuer is set up so, this signs you out on your other machines too. A copy of the access token works until it expires: no \
+issuer takes one back.";
+
 /// Log in to Astro: from a laptop, over SSH, or in CI.
 #[derive(Debug, Parser)]
 #[command(name = "astro", version, styles = styles(), max_term_width = 100)]
@@ -190,11 +208,12 @@ pub(super) enum AnyCommand {
     },
 }
 
-// Login and logout bring their own description along, which a comment here would replace.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    Login(LoginArgs),
-    Logout(LogoutArgs),
+    #[command(about = SIGN_IN, long_about = SIGN_IN_LONG)]
+    Login(Late<LoginArgs>),
+    #[command(about = SIGN_OUT, long_about = SIGN_OUT_LONG)]
+    Logout(Late<LogoutArgs>),
     /// Sign in and out, show the login, print a token
     #[command(after_help = AUTH, subcommand_required = true, arg_required_else_help = true)]
     #[command(subcommand)]
@@ -219,18 +238,47 @@ pub(super) enum Command {
     Workspace(Late<WorkspaceArgs>),
 }
 
-/// Subcommands that clap hears of when somebody names the command above them: building them all takes longer than most of
-/// what is asked for.
+/// What clap hears of when somebody names the command that it belongs to: building it all takes longer than most of what
+/// is asked for.
 #[derive(Debug)]
 pub(super) struct Late<T>(pub(super) T);
 
+thread_local! {
+    /// Whether it is late. Not for those who want to see all of the command line.
+    static LATE: Cell<bool> = const { Cell::new(false) };
+}
+
+fn late(command: clap::Command, augment: fn(clap::Command) -> clap::Command) -> clap::Command {
+    if LATE.get() { command.defer(augment) } else { augment(command) }
+}
+
+/// Reads a command line.
+pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    LATE.set(true);
+    // To give it back piece by piece would take a third of the time that it took to make it, and the process ends soon.
+    let mut command = ManuallyDrop::new(Cli::command());
+    let matches = command.try_get_matches_from_mut(arguments);
+    LATE.set(false);
+    Cli::from_arg_matches_mut(&mut matches?).map_err(|error| error.format(&mut command))
+}
+
+impl<T: Args> Args for Late<T> {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        late(command, T::augment_args)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        late(command, T::augment_args_for_update)
+    }
+}
+
 impl<T: Subcommand> Subcommand for Late<T> {
     fn augment_subcommands(command: clap::Command) -> clap::Command {
-        command.defer(T::augment_subcommands)
+        late(command, T::augment_subcommands)
     }
 
     fn augment_subcommands_for_update(command: clap::Command) -> clap::Command {
-        command.defer(T::augment_subcommands_for_update)
+        late(command, T::augment_subcommands_for_update)
     }
 
     fn has_subcommand(name: &str) -> bool {
@@ -250,8 +298,10 @@ impl<T: FromArgMatches> FromArgMatches for Late<T> {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AuthCommand {
-    Login(LoginArgs),
-    Logout(LogoutArgs),
+    #[command(about = SIGN_IN, long_about = SIGN_IN_LONG)]
+    Login(Late<LoginArgs>),
+    #[command(about = SIGN_OUT, long_about = SIGN_OUT_LONG)]
+    Logout(Late<LogoutArgs>),
     /// Show who is signed in, where, and until when
     ///
     /// Reads what is stored and asks nobody, so it works offline. Where nobody is signed in, it ends with exit code 4.
@@ -356,11 +406,6 @@ pub(super) enum WorkspaceArgs {
     },
 }
 
-/// Sign out of Astro
-///
-/// Revokes the refresh token at the issuer, and removes the credentials from the keychain and from config.yaml. Where the
-/// issuer is set up so, this signs you out on your other machines too. A copy of the access token works until it expires:
-/// no issuer takes one back.
 #[derive(Debug, Args)]
 #[command(after_help = LOGOUT, after_long_help = LOGOUT_LONG)]
 pub(super) struct LogoutArgs {
@@ -372,10 +417,6 @@ pub(super) struct LogoutArgs {
     pub(super) all: bool,
 }
 
-/// Sign in to Astro
-///
-/// Asks for your e-mail address, works out the organization, sends you to the browser and notices when you have signed
-/// in. The credentials go into the keychain of the operating system.
 #[derive(Debug, Args)]
 #[command(after_help = LOGIN, after_long_help = LOGIN_LONG)]
 pub(super) struct LoginArgs {

@@ -4,7 +4,6 @@ mod arguments;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::ExitCode;
@@ -12,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _};
+use clap::{ColorChoice, CommandFactory as _};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ring::rand::SystemRandom;
@@ -45,8 +44,7 @@ const SILENT_BOUND: Duration = Duration::from_millis(300);
 /// Few words that make sense here are longer, in bytes; every token is.
 const LONGEST_SHOWN: usize = 40;
 
-/// The command line as clap knows it, for whatever is made of it: completion scripts and manual pages. Before it is built
-/// it shows no command below the first.
+/// The command line as clap knows it, for whatever is made of it: completion scripts and manual pages.
 pub fn command() -> clap::Command {
     Cli::command()
 }
@@ -54,7 +52,7 @@ pub fn command() -> clap::Command {
 /// Runs one command line to its end: reads it, does what it says, reports a failure and names the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environment) -> ExitCode {
     core_dumps::forbid();
-    let cli = match parse(arguments) {
+    let cli = match arguments::parse(arguments) {
         Ok(cli) => cli,
         Err(refused) => return refuse(refused),
     };
@@ -82,23 +80,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
     }
 }
 
-fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    // To give it back piece by piece would take a third of the time that it took to make it, and the process ends soon.
-    let mut command = ManuallyDrop::new(command());
-    let mut matches = command.try_get_matches_from_mut(arguments)?;
-    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
-}
-
 /// A command that is under way.
 type Running<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>>;
 
 /// Runs one command to its end.
 fn finish(system: &System, command: Command) -> Result<(), Error> {
     let running: Running<'_> = match command {
-        Command::Login(args) | Command::Auth(Late(AuthCommand::Login(args))) => {
+        Command::Login(Late(args)) | Command::Auth(Late(AuthCommand::Login(Late(args)))) => {
             Box::pin(async move { login::login(system, &args.into()).await })
         }
-        Command::Logout(args) | Command::Auth(Late(AuthCommand::Logout(args))) => {
+        Command::Logout(Late(args)) | Command::Auth(Late(AuthCommand::Logout(Late(args)))) => {
             Box::pin(async move { logout::logout(system, &Logout { domain: args.domain, all: args.all }).await })
         }
         Command::Auth(Late(AuthCommand::Status { json, check, domain })) => {

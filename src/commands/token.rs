@@ -11,17 +11,13 @@ use crate::token::AccessToken;
 /// Prints the token of `domain` where it is at hand: in the environment, or in config.yaml and good for a while. Else
 /// answers with the session that has to be asked for it.
 pub fn at_hand<'a>(system: &'a System, domain: Option<&str>) -> Result<Option<Session<'a>>, Error> {
-    let access = match environment_token(system) {
-        // It wins over whatever is stored, so what is stored need not even be readable.
-        Some(token) => Access::Environment(not_over(system, token)?),
-        None => {
-            let session = Session::open(system, domain)?;
-            match session.at_hand()? {
-                Some(access) => access,
-                None => return Ok(Some(session)),
-            }
-        }
-    };
+    // It wins over whatever is stored, so what is stored need not even be readable.
+    if let Some(token) = environment_token(system) {
+        hand_over(system, &Access::Environment(not_over(system, token)?))?;
+        return Ok(None);
+    }
+    let session = Session::open(system, domain)?;
+    let Some(access) = session.at_hand()? else { return Ok(Some(session)) };
     hand_over(system, &access)?;
     Ok(None)
 }

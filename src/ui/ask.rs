@@ -126,7 +126,7 @@ impl Ui {
         let render = if self.0.color { RenderConfig::default_colored() } else { RenderConfig::empty() };
         // The report says it, and spells it otherwise.
         let render = render.with_canceled_prompt_indicator(Styled::new(""));
-        let _restore = RestoreTerminal { escapes: self.0.escapes };
+        let _restore = RestoreTerminal { escapes: self.takes_escapes() };
         off_the_runtime(move || {
             let answer = question(render);
             if let Err(InquireError::OperationInterrupted) = answer {

@@ -96,7 +96,7 @@ impl Ui {
         }
         terminal::enable_raw_mode().map_err(UiError::Io)?;
         // Where the terminal doesn't know how to mark a paste, it arrives as if typed.
-        if self.0.escapes {
+        if self.takes_escapes() {
             let _ = crossterm::execute!(io::stderr(), event::EnableBracketedPaste);
         }
 
@@ -104,7 +104,7 @@ impl Ui {
         let moving = Arc::new(Moving { spinner: self.moving_line(message), shown });
         let (sender, received) = mpsc::unbounded_channel();
         let (end, ended) = std_mpsc::channel();
-        let (stop, escapes) = (Arc::default(), self.0.escapes);
+        let (stop, escapes) = (Arc::default(), self.takes_escapes());
         let lines = Lines { received, stop, ended, escapes, moving: Arc::clone(&moving) };
         let (ui, stop) = (self.clone(), Arc::clone(&lines.stop));
         thread::Builder::new()

@@ -46,13 +46,13 @@ pub struct Ui(Arc<Streams>);
 struct Streams {
     quiet: bool,
     terminal: bool,
-    escapes: bool,
     color: bool,
     input: Mutex<Box<dyn Read + Send>>,
     out: Mutex<Box<dyn Write + Send>>,
     err: Mutex<Box<dyn Write + Send>>,
     /// Whatever moves at the bottom of the terminal. Lines are written while it steps aside.
-    stage: Arc<Stage>,
+    /// None where the terminal can't move anything, or is none.
+    stage: Option<Arc<Stage>>,
 }
 
 impl Ui {
@@ -63,12 +63,11 @@ impl Ui {
         Self(Arc::new(Streams {
             quiet: options.quiet,
             terminal: options.terminal,
-            escapes: options.terminal && options.escapes,
             color,
             input: Mutex::new(Box::new(io::stdin())),
             out: Mutex::new(Box::new(io::stdout())),
             err: Mutex::new(Box::new(err)),
-            stage: Stage::new(color),
+            stage: (options.terminal && options.escapes).then(|| Stage::new(color)),
         }))
     }
 
@@ -79,12 +78,11 @@ impl Ui {
         let ui = Self(Arc::new(Streams {
             quiet,
             terminal: false,
-            escapes: false,
             color: false,
             input: Mutex::new(Box::new(io::Cursor::new(input.into()))),
             out: Mutex::new(Box::new(captured.out.clone())),
             err: Mutex::new(Box::new(AutoStream::never(err))),
-            stage: Stage::new(false),
+            stage: None,
         }));
         (ui, captured)
     }
@@ -104,7 +102,7 @@ impl Ui {
 
     /// One bare line on stdout that was the whole point of the command: that nobody reads it is an error too.
     pub fn hand_over(&self, line: &str) -> Result<(), UiError> {
-        self.0.stage.beside(|| {
+        self.beside_moving(|| {
             let mut out = lock(&self.0.out);
             let written = writeln!(out, "{line}").and_then(|()| out.flush());
             if self.raw() {
@@ -165,8 +163,8 @@ impl Ui {
 
     /// A moving line where the terminal can move one (a dumb one can't), else a plain line.
     fn moving_line(&self, message: &str) -> Spinner {
-        if self.0.escapes {
-            self.0.stage.start(message)
+        if let Some(stage) = &self.0.stage {
+            stage.start(message)
         } else {
             self.line(message);
             Spinner::hidden()
@@ -175,12 +173,25 @@ impl Ui {
 
     /// People's text, above whatever moves. That stderr cannot be written is nothing anyone could be told.
     fn line(&self, text: &str) {
-        self.0.stage.beside(|| {
+        self.beside_moving(|| {
             let mut err = lock(&self.0.err);
             let _ =
                 if self.raw() { write!(err, "{}\r\n", text.replace('\n', "\r\n")) } else { writeln!(err, "{text}") };
             let _ = err.flush();
         });
+    }
+
+    /// Does `write` while whatever moves has stepped aside.
+    fn beside_moving<T>(&self, write: impl FnOnce() -> T) -> T {
+        match &self.0.stage {
+            Some(stage) => stage.beside(write),
+            None => write(),
+        }
+    }
+
+    /// Whether stderr is a terminal that does what escape sequences say.
+    fn takes_escapes(&self) -> bool {
+        self.0.stage.is_some()
     }
 
     /// Whether the terminal takes `\n` as it stands, without going back to the first column.

@@ -70,7 +70,7 @@ impl Stage {
     /// Does `write` while the line has stepped aside.
     pub(super) fn beside<T>(&self, write: impl FnOnce() -> T) -> T {
         let moving = lock(&self.moving);
-        self.erase(&moving);
+        moving.erase();
         let written = write();
         self.draw(&moving);
         written
@@ -97,9 +97,11 @@ impl Stage {
         let mut err = BufWriter::new(io::stderr());
         let _ = queue!(err, Print(line), Clear(ClearType::UntilNewLine)).and_then(|()| err.flush());
     }
+}
 
-    fn erase(&self, moving: &Moving) {
-        if !moving.spinners.is_empty() {
+impl Moving {
+    fn erase(&self) {
+        if !self.spinners.is_empty() {
             let mut err = BufWriter::new(io::stderr());
             let _ = queue!(err, Print('\r'), Clear(ClearType::UntilNewLine)).and_then(|()| err.flush());
         }
@@ -127,7 +129,7 @@ impl Drop for Spinner {
     fn drop(&mut self) {
         let Some((stage, number)) = &self.0 else { return };
         let mut moving = lock(&stage.moving);
-        stage.erase(&moving);
+        moving.erase();
         moving.spinners.retain(|(it, _)| it != number);
         stage.draw(&moving);
         if moving.spinners.is_empty() {

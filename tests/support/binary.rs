@@ -218,9 +218,7 @@ pub fn commands() -> Vec<Vec<String>> {
         }
     }
     let mut found = Vec::new();
-    let mut command = cli::command().disable_help_subcommand(true);
-    command.build();
-    below(&command, &[], &mut found);
+    below(&cli::command(), &[], &mut found);
     found
 }
 
