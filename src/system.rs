@@ -4,7 +4,7 @@
 //! down, and a test hands down another.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -23,8 +23,8 @@ use crate::ui::Ui;
 pub struct System {
     /// The environment variables.
     pub environment: Environment,
-    /// The machine, as far as it decides about a browser.
-    pub machine: Machine,
+    /// The machine, as far as it decides about a browser, once it has been looked at: most commands have no need to.
+    pub machine: OnceLock<Machine>,
     /// The folder that holds `.astro`: `$ASTRO_HOME`, or the home directory.
     pub home: PathBuf,
     /// What the process speaks HTTP with.
@@ -57,7 +57,12 @@ pub struct Granted {
 impl System {
     /// What to do about a browser here.
     pub fn opening(&self) -> Opening {
-        browser::decide(&self.environment, &self.machine)
+        browser::decide(&self.environment, self.machine())
+    }
+
+    /// The machine, which is looked at once.
+    pub fn machine(&self) -> &Machine {
+        self.machine.get_or_init(|| Machine::here(&self.environment))
     }
 
     /// Once nothing is being stored any more, gives back what was granted and is not kept (RFC 7009): nobody will ever use

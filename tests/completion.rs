@@ -114,10 +114,11 @@ fn bash_completes_commands_and_flags() {
         echo "${COMPREPLY[@]}"
     "#;
     let (_folder, script) = written(&script("bash"));
-    let table: [(&[&str], &str); 7] = [
+    let table: [(&[&str], &str); 8] = [
         (&["astro", "au"], "auth"),
         (&["astro", "lo"], "login logout"),
         (&["astro", "auth", "st"], "status"),
+        (&["astro", "help", "auth", "st"], "status"),
         (&["astro", "auth", "status", "--ch"], "--check"),
         (&["astro", "login", "--login"], "--login-link"),
         (&["astro", "completion", "po"], "powershell"),

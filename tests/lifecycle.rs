@@ -9,7 +9,6 @@ mod support;
 use astro_login::commands::login::Login;
 use astro_login::commands::logout::{Logout, logout};
 use astro_login::commands::organization::{PlaceCommand, organization};
-use astro_login::commands::token::token;
 use astro_login::commands::workspace::workspace;
 use astro_login::config::Config;
 use astro_login::credentials::Credentials;
@@ -19,7 +18,7 @@ use astro_login::system::System;
 use diff::diff;
 use jiff::Timestamp;
 use serde_json::json;
-use support::{Options, Stage};
+use support::{Options, Stage, token};
 
 const GO: &str = "\
 # kept in my dotfiles

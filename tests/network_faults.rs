@@ -14,7 +14,6 @@ use astro_login::commands::login::{Login, login};
 use astro_login::commands::logout::{Logout, logout};
 use astro_login::commands::organization::{PlaceCommand, organization};
 use astro_login::commands::status::{Status, status};
-use astro_login::commands::token::token;
 use astro_login::commands::workspace::workspace;
 use astro_login::credentials::Credentials;
 use astro_login::error::Error;
@@ -24,7 +23,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, timeout};
 
-use support::{Fault, Mode, Options, Outcome, Part, Stage};
+use support::{Fault, Mode, Options, Outcome, Part, Stage, token};
 
 const AUTH_CONFIG: &str = "/private/v1alpha1/cli/auth-config";
 const KEYS: &str = "/.well-known/jwks.json";

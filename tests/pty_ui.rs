@@ -8,10 +8,14 @@
 #[path = "support/pty.rs"]
 mod pty;
 
+use std::io::Read as _;
+
 use astro_login::ui::{self, ColorChoice, Options, Ui, UiError};
 use pty::{CTRL_C, ENTER, Pty};
 
 const PART: &str = "ASTRO_TEST_PART";
+/// What turns before a moving line.
+const SIGNS: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 
 fn play(part: &str) -> Pty {
     let program = std::env::current_exe().unwrap();
@@ -23,12 +27,13 @@ fn play(part: &str) -> Pty {
 #[allow(clippy::disallowed_methods)]
 fn stage() {
     let Ok(part) = std::env::var(PART) else { return };
-    ui::restore_terminal_on_panic();
-    let ui = Ui::new(Options { quiet: false, color: ColorChoice::Auto, terminal: true });
+    ui::restore_terminal_on_panic(true);
+    let ui = Ui::new(Options { quiet: false, color: ColorChoice::Auto, terminal: true, escapes: true });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let result = runtime.block_on(async {
         match part.as_str() {
             "wait" => wait(&ui).await,
+            "move" => moving(&ui),
             "panic" => {
                 let _lines = ui.lines("Waiting")?;
                 panic!("on purpose");
@@ -65,6 +70,51 @@ async fn wait(ui: &Ui) -> Result<(), UiError> {
     let chosen = ui.choose("Which?", vec!["Alpha".into(), "Beta".into(), "Gamma".into()], 1).await?;
     ui.say(&format!("chosen {chosen}"));
     Ok(())
+}
+
+/// Two moving lines and two that stay, each as soon as a key is pressed.
+fn moving(ui: &Ui) -> Result<(), UiError> {
+    crossterm::terminal::enable_raw_mode().map_err(UiError::Io)?;
+    let key = || std::io::stdin().read_exact(&mut [0]).map_err(UiError::Io);
+    let oldest = ui.spinner(&"日本 is\nwide\x1b[2J ".repeat(20));
+    key()?;
+    ui.say("one");
+    let newest = ui.spinner("newest");
+    oldest.set_message("oldest");
+    key()?;
+    drop(newest);
+    key()?;
+    drop(oldest);
+    ui.say("two");
+    crossterm::terminal::disable_raw_mode().map_err(UiError::Io)
+}
+
+#[test]
+fn a_moving_line_is_one_line_below_all_others_and_leaves_nothing_behind() {
+    let mut pty = play("move");
+    // As much as leaves the last of the 80 columns free.
+    let cut = "日本 is wide[2J ".repeat(4) + "日本 is wide…";
+    pty.wait_for(&cut);
+    // Above it stands what the test program says of itself.
+    let seen = |pty: &Pty| {
+        let screen = pty.screen();
+        screen.lines().skip(2).map(|line| line.trim_start_matches(SIGNS).to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(seen(&pty), [format!(" {cut}")]);
+    for sign in &SIGNS[1..4] {
+        pty.wait_for(&sign.to_string());
+    }
+    pty.type_keys("x");
+    pty.wait_for("one\r\n");
+    pty.wait_for(" newest");
+    assert_eq!(seen(&pty), ["one", " newest"]);
+    pty.type_keys("x");
+    pty.wait_for(" oldest");
+    assert_eq!(seen(&pty), ["one", " oldest"]);
+    pty.type_keys("x");
+    let (code, transcript) = pty.finish();
+    assert_eq!(code, 0, "{transcript}");
+    assert!(pty::screen(&transcript).ends_with("test\none\ntwo\nraw mode: false"), "{transcript}");
 }
 
 #[test]

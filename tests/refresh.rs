@@ -5,10 +5,11 @@
 mod support;
 
 use std::fs::{self, File};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use astro_login::commands::token::token;
 use astro_login::config::Config;
 use astro_login::credentials::{CredentialStore as _, Credentials, StoreError};
 use astro_login::domain::Domain;
@@ -19,7 +20,7 @@ use astro_login::session::{self, Session};
 use astro_login::token::{AccessToken, RefreshToken};
 use serde_json::{Value, json};
 
-use support::{AUDIENCE, CLIENT_ID, Fault, Mode, Options, Outcome, Part, Stage};
+use support::{AUDIENCE, CLIENT_ID, Fault, Mode, Options, Outcome, Part, Stage, token};
 
 const TOKEN: &str = "/oauth/token";
 const KEYS: &str = "/.well-known/jwks.json";
@@ -609,6 +610,18 @@ async fn a_401_does_not_make_do_with_the_refused_token() {
     stage.service.fail(TOKEN, Fault::Status(500, String::new()));
     let outcome = call(&stage).await;
     assert_eq!((outcome.exit_code(), bearers(&stage).len(), stage.stored()), (1, 1, Some(old)));
+}
+
+#[test]
+fn a_token_that_is_at_hand_is_printed_without_a_runtime() {
+    let (mut stage, credentials) = with_config(FRESH);
+    let at_once = |stage: &Stage| match pin!(print(stage)).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => (outcome.exit_code(), outcome.stdout),
+        Poll::Pending => panic!("something is waited for"),
+    };
+    assert_eq!(at_once(&stage), (0, format!("{}\n", credentials.access.expose())));
+    stage.environment = stage.environment.clone().with("ASTRO_API_TOKEN", "one.two.three");
+    assert_eq!(at_once(&stage), (0, "one.two.three\n".to_owned()));
 }
 
 #[tokio::test]

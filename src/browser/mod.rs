@@ -29,8 +29,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Opens a page for the person.
 pub trait Browser: Send + Sync {
-    /// Hands the address over. Success means that something was started, not that a page is seen.
-    fn open(&self, url: &Url) -> io::Result<()>;
+    /// Hands the address over, as was decided. Success means that something was started, not that a page is seen.
+    fn open(&self, url: &Url, opening: &Opening) -> io::Result<()>;
 }
 
 /// The files by which Docker and podman tell their containers from other machines.
@@ -65,25 +65,16 @@ impl Machine {
 }
 
 /// The person's own browser.
-pub struct SystemBrowser {
-    opening: Opening,
-}
-
-impl SystemBrowser {
-    /// A browser that opens as was decided.
-    pub fn new(opening: Opening) -> Self {
-        Self { opening }
-    }
-}
+pub struct SystemBrowser;
 
 impl Browser for SystemBrowser {
-    fn open(&self, url: &Url) -> io::Result<()> {
+    fn open(&self, url: &Url, opening: &Opening) -> io::Result<()> {
         // The opener would run other schemes too: `file:` and whatever else is registered on the desktop.
         let may_open = url.scheme() == "https" || (url.scheme() == "http" && url.host_str().is_some_and(is_loopback));
         if !may_open {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "only https addresses are opened"));
         }
-        match &self.opening {
+        match opening {
             Opening::Platform(_) => start_first(open::commands(url.as_str()), LAUNCHER_BOUND),
             // What the person has chosen may well be the browser itself, and what its end means is theirs to know.
             Opening::Chosen(alternatives) => {
@@ -135,8 +126,8 @@ fn command(words: &[String], url: &str) -> Option<Command> {
 }
 
 /// Opens `url` away from the runtime's thread, for some launchers block; gives up waiting after five seconds.
-pub async fn open(browser: Arc<dyn Browser>, url: Url) -> io::Result<()> {
-    match tokio::time::timeout(OPEN_BOUND, aside(move || browser.open(&url))).await {
+pub async fn open(browser: Arc<dyn Browser>, url: Url, opening: Opening) -> io::Result<()> {
+    match tokio::time::timeout(OPEN_BOUND, aside(move || browser.open(&url, &opening))).await {
         Ok(outcome) => outcome?,
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     }
@@ -163,9 +154,9 @@ mod tests {
 
     #[test]
     fn ar_16_other_schemes_are_not_opened() {
-        let browser = SystemBrowser::new(Opening::Platform(Desktop::X));
+        let opening = Opening::Platform(Desktop::X);
         for address in ["file:///etc/passwd", "javascript:alert(1)", "http://astronomer.io/"] {
-            let refused = browser.open(&Url::parse(address).unwrap()).unwrap_err();
+            let refused = SystemBrowser.open(&Url::parse(address).unwrap(), &opening).unwrap_err();
             assert_eq!(refused.kind(), io::ErrorKind::InvalidInput, "{address}");
         }
     }

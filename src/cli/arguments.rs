@@ -1,9 +1,14 @@
 //! What can be typed, and the typed request that it makes.
 
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueHint};
+use clap::{
+    ArgAction, ArgMatches, Args, ColorChoice, CommandFactory as _, FromArgMatches, Parser, Subcommand, ValueHint,
+};
 use clap_complete::Shell;
 
 use crate::commands::context::ContextCommand;
@@ -158,6 +163,19 @@ const COMPLETION: &str = "Examples:
   # in ~/.config/elvish/rc.elv
   eval (astro completion elvish | slurp)";
 
+const SIGN_IN: &str = "Sign in to Astro";
+const SIGN_IN_LONG: &str = "Sign in to Astro
+
+Asks for your e-mail address, works out the organization, sends you to the browser and notices when you have signed in. \
+The credentials go into the keychain of the operating system.";
+
+const SIGN_OUT: &str = "Sign out of Astro";
+const SIGN_OUT_LONG: &str = "Sign out of Astro
+
+Revokes the refresh token at the issuer, and removes the credentials from the keychain and from config.yaml. Where the \
+issuer is set up so, this signs you out on your other machines too. A copy of the access token works until it expires: no \
+issuer takes one back.";
+
 /// Log in to Astro: from a laptop, over SSH, or in CI.
 #[derive(Debug, Parser)]
 #[command(name = "astro", version, styles = styles(), max_term_width = 100)]
@@ -199,47 +217,100 @@ pub(super) enum AnyCommand {
     },
 }
 
-// Login and logout bring their own description along, which a comment here would replace.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    Login(LoginArgs),
-    Logout(LogoutArgs),
+    #[command(about = SIGN_IN, long_about = SIGN_IN_LONG)]
+    Login(Late<LoginArgs>),
+    #[command(about = SIGN_OUT, long_about = SIGN_OUT_LONG)]
+    Logout(Late<LogoutArgs>),
     /// Sign in and out, show the login, print a token
     #[command(after_help = AUTH, subcommand_required = true, arg_required_else_help = true)]
-    Auth {
-        #[command(subcommand)]
-        command: AuthCommand,
-    },
+    #[command(subcommand)]
+    Auth(Late<AuthCommand>),
     /// Show and choose the domain in use
     ///
     /// A context is a domain that you have signed in to, with the account, the organization and the workspace in use there.
     /// The contexts are in config.yaml, which the Go CLI reads too.
     #[command(after_help = CONTEXT)]
     #[command(visible_alias = "c", subcommand_required = true, arg_required_else_help = true)]
-    Context {
-        #[command(subcommand)]
-        command: ContextArgs,
-    },
+    #[command(subcommand)]
+    Context(Late<ContextArgs>),
     /// Show and choose the organization in use
     #[command(after_help = ORGANIZATION)]
     #[command(visible_alias = "org", subcommand_required = true, arg_required_else_help = true)]
-    Organization {
-        #[command(subcommand)]
-        command: OrganizationArgs,
-    },
+    #[command(subcommand)]
+    Organization(Late<OrganizationArgs>),
     /// Show and choose the workspace in use
     #[command(after_help = WORKSPACE)]
     #[command(visible_aliases = ["ws", "w"], subcommand_required = true, arg_required_else_help = true)]
-    Workspace {
-        #[command(subcommand)]
-        command: WorkspaceArgs,
-    },
+    #[command(subcommand)]
+    Workspace(Late<WorkspaceArgs>),
+}
+
+/// What clap hears of when somebody names the command that it belongs to: building it all takes longer than most of what
+/// is asked for.
+#[derive(Debug)]
+pub(super) struct Late<T>(pub(super) T);
+
+thread_local! {
+    /// Whether it is late. Not for those who want to see all of the command line.
+    static LATE: Cell<bool> = const { Cell::new(false) };
+}
+
+fn late(command: clap::Command, augment: fn(clap::Command) -> clap::Command) -> clap::Command {
+    if LATE.get() { command.defer(augment) } else { augment(command) }
+}
+
+/// Reads a command line.
+pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    LATE.set(true);
+    // To give it back piece by piece would take a third of the time that it took to make it, and the process ends soon.
+    let mut command = ManuallyDrop::new(Cli::command());
+    let matches = command.try_get_matches_from_mut(arguments);
+    LATE.set(false);
+    Cli::from_arg_matches_mut(&mut matches?).map_err(|error| error.format(&mut command))
+}
+
+impl<T: Args> Args for Late<T> {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        late(command, T::augment_args)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        late(command, T::augment_args_for_update)
+    }
+}
+
+impl<T: Subcommand> Subcommand for Late<T> {
+    fn augment_subcommands(command: clap::Command) -> clap::Command {
+        late(command, T::augment_subcommands)
+    }
+
+    fn augment_subcommands_for_update(command: clap::Command) -> clap::Command {
+        late(command, T::augment_subcommands_for_update)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        T::has_subcommand(name)
+    }
+}
+
+impl<T: FromArgMatches> FromArgMatches for Late<T> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        T::from_arg_matches(matches).map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AuthCommand {
-    Login(LoginArgs),
-    Logout(LogoutArgs),
+    #[command(about = SIGN_IN, long_about = SIGN_IN_LONG)]
+    Login(Late<LoginArgs>),
+    #[command(about = SIGN_OUT, long_about = SIGN_OUT_LONG)]
+    Logout(Late<LogoutArgs>),
     /// Show who is signed in, where, and until when
     ///
     /// Reads what is stored and asks nobody, so it works offline. Where nobody is signed in, it ends with exit code 4.
@@ -353,11 +424,6 @@ pub(super) enum WorkspaceArgs {
     },
 }
 
-/// Sign out of Astro
-///
-/// Revokes the refresh token at the issuer, and removes the credentials from the keychain and from config.yaml. Where the
-/// issuer is set up so, this signs you out on your other machines too. A copy of the access token works until it expires:
-/// no issuer takes one back.
 #[derive(Debug, Args)]
 #[command(after_help = LOGOUT, after_long_help = LOGOUT_LONG)]
 pub(super) struct LogoutArgs {
@@ -369,10 +435,6 @@ pub(super) struct LogoutArgs {
     pub(super) all: bool,
 }
 
-/// Sign in to Astro
-///
-/// Asks for your e-mail address, works out the organization, sends you to the browser and notices when you have signed
-/// in. The credentials go into the keychain of the operating system.
 #[derive(Debug, Args)]
 #[command(after_help = LOGIN, after_long_help = LOGIN_LONG)]
 pub(super) struct LoginArgs {

@@ -5,18 +5,19 @@ mod arguments;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ColorChoice, CommandFactory as _, Parser as _};
+use clap::{ColorChoice, CommandFactory as _};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ring::rand::SystemRandom;
 use tokio::sync::Mutex;
 
-use crate::browser::{Machine, SystemBrowser, decide};
+use crate::browser::SystemBrowser;
 use crate::cache::Cache;
 use crate::commands::completion;
 use crate::commands::context;
@@ -36,7 +37,7 @@ use crate::text::clean;
 use crate::ui::{self, Ui};
 use crate::{core_dumps, jwt, log};
 
-use arguments::{AnyCommand, AuthCommand, Cli, Command};
+use arguments::{AnyCommand, AuthCommand, Cli, Command, Late};
 
 /// What is over within this time needs no announcement.
 const SILENT_BOUND: Duration = Duration::from_millis(300);
@@ -52,19 +53,19 @@ pub fn command() -> clap::Command {
 /// Runs one command line to its end: reads it, does what it says, reports a failure and names the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environment) -> ExitCode {
     core_dumps::forbid();
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match arguments::parse(arguments) {
         Ok(cli) => cli,
         Err(refused) => return refuse(refused),
     };
-    ui::restore_terminal_on_panic();
-    jwt::provider::install();
     let color = match cli.global.color {
         ColorChoice::Auto => anstream::ColorChoice::Auto,
         ColorChoice::Always => anstream::ColorChoice::Always,
         ColorChoice::Never => anstream::ColorChoice::Never,
     };
     let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    let ui = Ui::new(ui::Options { quiet: cli.global.quiet, color, terminal });
+    let escapes = terminal && environment.get("TERM").map_or(cfg!(windows), |term| term != "dumb");
+    ui::restore_terminal_on_panic(escapes);
+    let ui = Ui::new(ui::Options { quiet: cli.global.quiet, color, terminal, escapes });
     log::start(cli.global.verbose, &ui);
     let outcome = match cli.command {
         // It needs nothing of this machine, not even a home directory.
@@ -80,11 +81,41 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
     }
 }
 
-/// Runs one command on a runtime of its own, until it ends or the person ends it.
+/// A command that is under way.
+type Running<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>>;
+
+/// Runs one command to its end.
 fn finish(system: &System, command: Command) -> Result<(), Error> {
+    let running: Running<'_> = match command {
+        Command::Login(Late(args)) | Command::Auth(Late(AuthCommand::Login(Late(args)))) => {
+            Box::pin(async move { login::login(system, &args.into()).await })
+        }
+        Command::Logout(Late(args)) | Command::Auth(Late(AuthCommand::Logout(Late(args)))) => {
+            Box::pin(async move { logout::logout(system, &Logout { domain: args.domain, all: args.all }).await })
+        }
+        Command::Auth(Late(AuthCommand::Status { json, check, domain })) => {
+            Box::pin(async move { status::status(system, &Status { domain, json, check }).await })
+        }
+        Command::Auth(Late(AuthCommand::Doctor { json, domain })) => {
+            Box::pin(async move { doctor::doctor(system, &Doctor { domain, json }).await })
+        }
+        Command::Auth(Late(AuthCommand::Explain { words })) => return explain(&system.ui, &words),
+        Command::Auth(Late(AuthCommand::Token { domain })) => match token::at_hand(system, domain.as_deref())? {
+            Some(session) => Box::pin(token::fetched(session)),
+            None => return Ok(()),
+        },
+        Command::Context(Late(command)) => Box::pin(context::context(system, command.into())),
+        Command::Organization(Late(command)) => Box::pin(organization::organization(system, command.into())),
+        Command::Workspace(Late(command)) => Box::pin(workspace::workspace(system, command.into())),
+    };
+    wait(system, running)
+}
+
+/// Waits for a command, on a runtime of its own, until it ends or the person ends it.
+fn wait(system: &System, mut running: Running<'_>) -> Result<(), Error> {
+    jwt::provider::install();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
-        let mut running = std::pin::pin!(execute(system, command));
         tokio::select! {
             outcome = &mut running => return outcome,
             () = interrupted() => {}
@@ -110,28 +141,6 @@ fn finish(system: &System, command: Command) -> Result<(), Error> {
     outcome
 }
 
-async fn execute(system: &System, command: Command) -> Result<(), Error> {
-    match command {
-        Command::Login(args) | Command::Auth { command: AuthCommand::Login(args) } => {
-            login::login(system, &args.into()).await
-        }
-        Command::Logout(args) | Command::Auth { command: AuthCommand::Logout(args) } => {
-            logout::logout(system, &Logout { domain: args.domain, all: args.all }).await
-        }
-        Command::Auth { command: AuthCommand::Status { json, check, domain } } => {
-            status::status(system, &Status { domain, json, check }).await
-        }
-        Command::Auth { command: AuthCommand::Doctor { json, domain } } => {
-            doctor::doctor(system, &Doctor { domain, json }).await
-        }
-        Command::Auth { command: AuthCommand::Explain { words } } => explain(&system.ui, &words),
-        Command::Auth { command: AuthCommand::Token { domain } } => token::token(system, domain.as_deref()).await,
-        Command::Context { command } => context::context(system, command.into()).await,
-        Command::Organization { command } => organization::organization(system, command.into()).await,
-        Command::Workspace { command } => workspace::workspace(system, command.into()).await,
-    }
-}
-
 /// Ends with Ctrl-C, or with the signal by which a session is ended.
 async fn interrupted() {
     #[cfg(unix)]
@@ -154,14 +163,12 @@ async fn interrupted() {
 /// The real outside world.
 fn system(environment: Environment, ui: Ui) -> Result<System, Error> {
     let home = environment.get("ASTRO_HOME").map(PathBuf::from).or_else(dirs::home_dir).ok_or(Error::NoHome)?;
-    let machine = Machine::here(&environment);
-    let browser = SystemBrowser::new(decide(&environment, &machine));
     Ok(System {
         environment,
-        machine,
+        machine: OnceLock::new(),
         http: Http::caching(Cache::new(&home, now)),
         home,
-        browser: Arc::new(browser),
+        browser: Arc::new(SystemBrowser),
         keychain: Arc::new(Keychain::new(SystemRandom::new())),
         ui,
         now,

@@ -1,4 +1,6 @@
-//! `astro auth token`: a token that is valid now, bare, on stdout.
+//! `astro auth token`: a token that is valid now, bare, on stdout. Never asks, never opens a browser.
+//!
+//! In two steps, since most often the first one does: it waits for nothing, so nothing needs to be set up for that.
 
 use crate::error::Error;
 use crate::jwt::Unverified;
@@ -6,15 +8,27 @@ use crate::session::{Access, Session, environment_token};
 use crate::system::System;
 use crate::token::AccessToken;
 
-/// Prints the token of `domain`, refreshed first if it ends soon. Never asks, never opens a browser.
-pub async fn token(system: &System, domain: Option<&str>) -> Result<(), Error> {
-    let access = match environment_token(system) {
-        // It wins over whatever is stored, so what is stored need not even be readable.
-        Some(token) => Access::Environment(not_over(system, token)?),
-        None => Session::open(system, domain)?.access().await?,
-    };
-    system.ui.hand_over(access.token().expose())?;
-    Ok(())
+/// Prints the token of `domain` where it is at hand: in the environment, or in config.yaml and good for a while. Else
+/// answers with the session that has to be asked for it.
+pub fn at_hand<'a>(system: &'a System, domain: Option<&str>) -> Result<Option<Session<'a>>, Error> {
+    // It wins over whatever is stored, so what is stored need not even be readable.
+    if let Some(token) = environment_token(system) {
+        hand_over(system, &Access::Environment(not_over(system, token)?))?;
+        return Ok(None);
+    }
+    let session = Session::open(system, domain)?;
+    let Some(access) = session.at_hand()? else { return Ok(Some(session)) };
+    hand_over(system, &access)?;
+    Ok(None)
+}
+
+/// Prints the session's token, refreshed first if it ends soon.
+pub async fn fetched(session: Session<'_>) -> Result<(), Error> {
+    hand_over(session.system, &session.access().await?)
+}
+
+fn hand_over(system: &System, access: &Access) -> Result<(), Error> {
+    Ok(system.ui.hand_over(access.token().expose())?)
 }
 
 /// A token that says of itself that it is over is of no use to anyone. What cannot be read is the API's to judge.

@@ -110,8 +110,8 @@ impl<'a> Session<'a> {
     /// The login that is kept for the domain, wherever it is. Where there is none, [`Error::SignedOut`] tells, and with it
     /// that there was no keychain to look into: another session of the same person, at the desktop, may have one.
     pub async fn stored(&self) -> Result<Stored, Error> {
-        if let Some(credentials) = plaintext(&self.context()?) {
-            return Ok(Stored { store: Store::Config, credentials });
+        if let Some(stored) = self.stored_in_config()? {
+            return Ok(stored);
         }
         let signed_out = |unseen| Error::SignedOut { domain: self.domain.to_string(), unseen };
         match self.keychain(|store, domain| store.load(domain)).await {
@@ -120,6 +120,10 @@ impl<'a> Session<'a> {
             Err(absent @ StoreError::Absent { .. }) => Err(signed_out(Some(absent))),
             Err(failure) => Err(self.keychain_failure(failure)),
         }
+    }
+
+    fn stored_in_config(&self) -> Result<Option<Stored>, Error> {
+        Ok(plaintext(&self.context()?).map(|credentials| Stored { store: Store::Config, credentials }))
     }
 
     /// The domain's API, called with this very token.

@@ -82,10 +82,21 @@ impl Session<'_> {
         }
     }
 
+    /// The token of config.yaml, where it is good for a while: the only one that takes no waiting.
+    pub fn at_hand(&self) -> Result<Option<Access>, Error> {
+        let Some(stored) = self.stored_in_config()? else { return Ok(None) };
+        let stored = self.own(stored)?;
+        Ok(self.is_fresh(&stored).then(|| Access::Login(Box::new(stored))))
+    }
+
+    async fn login(&self) -> Result<Stored, Error> {
+        self.own(self.stored().await?)
+    }
+
     /// The login that is kept. One that another domain's issuer made is not used for anything: neither its refresh token
     /// nor its access token is for the servers of this domain (RFC 9700 section 4.14).
-    async fn login(&self) -> Result<Stored, Error> {
-        let (stored, domain) = (self.stored().await?, self.domain.to_string());
+    fn own(&self, stored: Stored) -> Result<Stored, Error> {
+        let domain = self.domain.to_string();
         let Credentials { kind, issuer, .. } = &stored.credentials;
         match kind {
             Kind::User if Issuer::parse(issuer, &self.domain).is_err() => {

@@ -126,7 +126,7 @@ impl Ui {
         let render = if self.0.color { RenderConfig::default_colored() } else { RenderConfig::empty() };
         // The report says it, and spells it otherwise.
         let render = render.with_canceled_prompt_indicator(Styled::new(""));
-        let _restore = RestoreTerminal;
+        let _restore = RestoreTerminal { escapes: self.takes_escapes() };
         off_the_runtime(move || {
             let answer = question(render);
             if let Err(InquireError::OperationInterrupted) = answer {
@@ -140,11 +140,13 @@ impl Ui {
 }
 
 /// For the question that is given up while it stands: its thread goes on reading, but the process is about to end.
-struct RestoreTerminal;
+struct RestoreTerminal {
+    escapes: bool,
+}
 
 impl Drop for RestoreTerminal {
     fn drop(&mut self) {
-        restore_terminal();
+        restore_terminal(self.escapes);
     }
 }
 

@@ -14,7 +14,7 @@ use crossterm::terminal;
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
-use super::{Spinner, Ui, UiError, lock, restore_terminal, takes_escapes};
+use super::{Spinner, Ui, UiError, lock, restore_terminal};
 
 /// The longest input that is taken, in bytes.
 pub const MAX_INPUT: usize = 64 * 1024;
@@ -56,6 +56,7 @@ pub struct Lines {
     received: mpsc::UnboundedReceiver<Result<Line, UiError>>,
     stop: Arc<AtomicBool>,
     ended: std_mpsc::Receiver<()>,
+    escapes: bool,
     // Dropped last, by its place here: after the terminal is back in its usual mode.
     moving: Arc<Moving>,
 }
@@ -95,7 +96,7 @@ impl Ui {
         }
         terminal::enable_raw_mode().map_err(UiError::Io)?;
         // Where the terminal doesn't know how to mark a paste, it arrives as if typed.
-        if takes_escapes() {
+        if self.takes_escapes() {
             let _ = crossterm::execute!(io::stderr(), event::EnableBracketedPaste);
         }
 
@@ -103,7 +104,8 @@ impl Ui {
         let moving = Arc::new(Moving { spinner: self.moving_line(message), shown });
         let (sender, received) = mpsc::unbounded_channel();
         let (end, ended) = std_mpsc::channel();
-        let lines = Lines { received, stop: Arc::default(), ended, moving: Arc::clone(&moving) };
+        let (stop, escapes) = (Arc::default(), self.takes_escapes());
+        let lines = Lines { received, stop, ended, escapes, moving: Arc::clone(&moving) };
         let (ui, stop) = (self.clone(), Arc::clone(&lines.stop));
         thread::Builder::new()
             .name("stdin".into())
@@ -134,7 +136,7 @@ impl Drop for Lines {
         // Nothing is ever sent: the reader's end closes the channel.
         let _ = self.ended.recv_timeout(JOIN);
         while event::poll(DRAIN).unwrap_or(false) && event::read().is_ok() {}
-        restore_terminal();
+        restore_terminal(self.escapes);
     }
 }
 

@@ -5,20 +5,21 @@
 
 mod ask;
 mod lines;
+mod moving;
 
 use std::fmt::Write as _;
-use std::io::{self, ErrorKind, IsTerminal, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use crossterm::{cursor, event, terminal};
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use moving::Stage;
 
 pub use anstream::ColorChoice;
 pub use ask::UiError;
 pub use lines::{Line, Lines, MAX_INPUT};
+pub use moving::Spinner;
 
 /// What went wrong.
 pub const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -27,7 +28,6 @@ pub const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 /// What is done, or well.
 pub const SUCCESS: Style = AnsiColor::Green.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
-const FRAME: Duration = Duration::from_millis(100);
 
 /// The terminal's facts and the person's wishes; `main` finds them out.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +38,8 @@ pub struct Options {
     pub color: ColorChoice,
     /// Whether stdin and stderr both are terminals: then, and only then, a person can answer.
     pub terminal: bool,
+    /// Whether that terminal does what escape sequences say; a dumb one shows them.
+    pub escapes: bool,
 }
 
 /// The three standard streams, as everything else here sees them. Clones share one terminal.
@@ -52,25 +54,23 @@ struct Streams {
     out: Mutex<Box<dyn Write + Send>>,
     err: Mutex<Box<dyn Write + Send>>,
     /// Whatever moves at the bottom of the terminal. Lines are written while it steps aside.
-    progress: MultiProgress,
+    /// None where the terminal can't move anything, or is none.
+    stage: Option<Arc<Stage>>,
 }
 
 impl Ui {
     /// On the process's own streams.
     pub fn new(options: Options) -> Self {
         let err = AutoStream::new(io::stderr(), options.color);
+        let color = err.current_choice() != ColorChoice::Never;
         Self(Arc::new(Streams {
             quiet: options.quiet,
             terminal: options.terminal,
-            color: err.current_choice() != ColorChoice::Never,
+            color,
             input: Mutex::new(Box::new(io::stdin())),
             out: Mutex::new(Box::new(AutoStream::new(io::stdout(), options.color))),
             err: Mutex::new(Box::new(err)),
-            progress: MultiProgress::with_draw_target(if options.terminal {
-                ProgressDrawTarget::stderr()
-            } else {
-                ProgressDrawTarget::hidden()
-            }),
+            stage: (options.terminal && options.escapes).then(|| Stage::new(color)),
         }))
     }
 
@@ -86,7 +86,7 @@ impl Ui {
             input: Mutex::new(Box::new(io::Cursor::new(input.into()))),
             out: Mutex::new(Box::new(AutoStream::never(out))),
             err: Mutex::new(Box::new(AutoStream::never(err))),
-            progress: MultiProgress::with_draw_target(ProgressDrawTarget::hidden()),
+            stage: None,
         }));
         (ui, captured)
     }
@@ -106,7 +106,7 @@ impl Ui {
 
     /// One bare line on stdout that was the whole point of the command: that nobody reads it is an error too.
     pub fn hand_over(&self, line: &str) -> Result<(), UiError> {
-        self.beside_progress(|| {
+        self.beside_moving(|| {
             let mut out = lock(&self.0.out);
             let written = writeln!(out, "{line}").and_then(|()| out.flush());
             if self.raw() {
@@ -162,31 +162,22 @@ impl Ui {
 
     /// Says that something takes its time, for as long as the answer lives. Without a terminal it is one plain line.
     pub fn spinner(&self, message: &str) -> Spinner {
-        if self.0.quiet { Spinner(ProgressBar::hidden()) } else { self.moving_line(message) }
+        if self.0.quiet { Spinner::hidden() } else { self.moving_line(message) }
     }
 
     /// A moving line where the terminal can move one (a dumb one can't), else a plain line.
     fn moving_line(&self, message: &str) -> Spinner {
-        if self.0.progress.is_hidden() {
-            self.line(message);
-            return Spinner(ProgressBar::hidden());
-        }
-        let template = if self.0.color {
-            format!("{HINT}{{spinner}}{HINT:#} {{wide_msg}}")
+        if let Some(stage) = &self.0.stage {
+            stage.start(message)
         } else {
-            "{spinner} {wide_msg}".into()
-        };
-        let bar = self.0.progress.add(ProgressBar::new_spinner().with_message(message.to_owned()));
-        if let Ok(style) = ProgressStyle::with_template(&template) {
-            bar.set_style(style);
+            self.line(message);
+            Spinner::hidden()
         }
-        bar.enable_steady_tick(FRAME);
-        Spinner(bar)
     }
 
     /// People's text, above whatever moves. That stderr cannot be written is nothing anyone could be told.
     fn line(&self, text: &str) {
-        self.beside_progress(|| {
+        self.beside_moving(|| {
             let mut err = lock(&self.0.err);
             let _ =
                 if self.raw() { write!(err, "{}\r\n", text.replace('\n', "\r\n")) } else { writeln!(err, "{text}") };
@@ -195,31 +186,21 @@ impl Ui {
     }
 
     /// Does `write` while whatever moves has stepped aside.
-    fn beside_progress<T>(&self, write: impl FnOnce() -> T) -> T {
-        // `suspend` panics where the terminal was closed meanwhile.
-        if self.0.terminal && io::stderr().is_terminal() { self.0.progress.suspend(write) } else { write() }
+    fn beside_moving<T>(&self, write: impl FnOnce() -> T) -> T {
+        match &self.0.stage {
+            Some(stage) => stage.beside(write),
+            None => write(),
+        }
+    }
+
+    /// Whether stderr is a terminal that does what escape sequences say.
+    fn takes_escapes(&self) -> bool {
+        self.0.stage.is_some()
     }
 
     /// Whether the terminal takes `\n` as it stands, without going back to the first column.
     fn raw(&self) -> bool {
         self.0.terminal && terminal::is_raw_mode_enabled().unwrap_or(false)
-    }
-}
-
-/// A moving line at the bottom of the terminal; gone when dropped.
-#[must_use = "a spinner is gone as soon as it is dropped"]
-pub struct Spinner(ProgressBar);
-
-impl Spinner {
-    /// Says something else from now on (on a terminal alone).
-    pub fn set_message(&self, message: &str) {
-        self.0.set_message(message.to_owned());
-    }
-}
-
-impl Drop for Spinner {
-    fn drop(&mut self) {
-        self.0.finish_and_clear();
     }
 }
 
@@ -262,28 +243,23 @@ impl Write for Buffer {
 }
 
 /// Makes a panic leave a usable terminal behind, then reports it as before. `main` calls this once: the release build
-/// aborts on a panic, so no destructor would.
-pub fn restore_terminal_on_panic() {
+/// aborts on a panic, so no destructor would. `escapes` as in [`Options`].
+pub fn restore_terminal_on_panic(escapes: bool) {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        restore_terminal();
+        restore_terminal(escapes);
         report(panic);
     }));
 }
 
 /// Undoes what a question or [`Lines`] does to the terminal; nothing where nothing was done.
-fn restore_terminal() {
+fn restore_terminal(escapes: bool) {
     if terminal::is_raw_mode_enabled().unwrap_or(false) {
-        if takes_escapes() {
+        if escapes {
             let _ = crossterm::execute!(io::stderr(), event::DisableBracketedPaste, cursor::Show);
         }
         let _ = terminal::disable_raw_mode();
     }
-}
-
-/// Whether stderr is a terminal that does what escape sequences say; a dumb one shows them.
-fn takes_escapes() -> bool {
-    !ProgressDrawTarget::stderr().is_hidden()
 }
 
 /// A panic elsewhere leaves streams as usable as before.

@@ -14,7 +14,7 @@ use astro_login::browser::Machine;
 use astro_login::environment::Environment;
 
 pub use browser::{FakeBrowser, Mode, Page};
-pub use program::{MemoryStore, NOON, Outcome, Stage, callback_port};
+pub use program::{MemoryStore, NOON, Outcome, Stage, callback_port, token};
 pub use service::{AUDIENCE, CLIENT_ID, Fault, Options, Organization, Part, Person, Request, Service, Workspace};
 
 /// Why no browser is opened on this machine in an empty environment, where that is Linux.

@@ -9,8 +9,9 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use astro_login::browser::{Browser, Machine};
+use astro_login::browser::{Browser, Machine, Opening};
 use astro_login::commands::login::{Login, Mode as LoginMode, TokenArgument, login};
+use astro_login::commands::token;
 use astro_login::credentials::{CredentialStore, Credentials, Kind, StoreError};
 use astro_login::domain::Domain;
 use astro_login::environment::Environment;
@@ -234,7 +235,7 @@ impl Stage {
         let (ui, captured) = Ui::captured(false, self.stdin.clone());
         let system = System {
             environment: self.environment.clone(),
-            machine: self.machine,
+            machine: self.machine.into(),
             home: self.home.path().to_owned(),
             http: Http::default(),
             browser: Arc::new(Opener { browser: Arc::clone(&self.browser), meanwhile: Arc::clone(&self.meanwhile) }),
@@ -391,8 +392,16 @@ struct Opener {
     meanwhile: Arc<dyn Fn() + Send + Sync>,
 }
 
+/// `astro auth token`, both steps of it.
+pub async fn token(system: &System, domain: Option<&str>) -> Result<(), Error> {
+    match token::at_hand(system, domain)? {
+        Some(session) => token::fetched(session).await,
+        None => Ok(()),
+    }
+}
+
 impl Browser for Opener {
-    fn open(&self, url: &Url) -> io::Result<()> {
+    fn open(&self, url: &Url, _: &Opening) -> io::Result<()> {
         (self.meanwhile)();
         self.browser.visit(url);
         Ok(())

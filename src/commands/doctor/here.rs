@@ -110,7 +110,7 @@ pub(super) fn callback(session: &Session<'_>, way: Would) -> Check {
         Err(failure) => Check::note("callback", &failure.to_string()),
         Ok(_) => {
             let free = if port == 0 { "any free port will do".to_owned() } else { format!("port {port} is free") };
-            match way_back(&session.system.environment, &session.system.machine).filter(|_| way != Would::Token) {
+            match way_back(&session.system.environment, session.system.machine()).filter(|_| way != Would::Token) {
                 Some(way @ WayBack::Forwarded(_)) => {
                     let check = Check::note("callback", &format!("{free}; {way}"));
                     match forward_command(&session.system.environment, port).filter(|_| port != 0) {

@@ -188,8 +188,9 @@ impl Attempt<'_> {
     }
 
     async fn open_browser(&self, link: &Url) {
-        if let Err(error) = browser::open(Arc::clone(&self.session.system.browser), link.clone()).await {
-            self.session.system.ui.warn(&format!("no browser could be opened ({error}); open the link yourself"));
+        let system = self.session.system;
+        if let Err(error) = browser::open(Arc::clone(&system.browser), link.clone(), system.opening()).await {
+            system.ui.warn(&format!("no browser could be opened ({error}); open the link yourself"));
         }
     }
 }
