@@ -6,6 +6,7 @@
 
 mod edit;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -283,13 +284,19 @@ impl Document {
 
     /// Two spellings of a key are one key to the Go CLI, so where it is ours there must be one only.
     fn refuse_ambiguity(&self) -> Result<(), DocumentError> {
+        let twice = |key: Node, name: &str| {
+            Err(at(self.as_str(), key.span().start, &format!("`{}` for the second time", clean(name, 60))))
+        };
         let unique = |node: Node, names: &[&str]| {
+            if !is_spelled_oddly(node) {
+                return Ok(());
+            }
             let mut seen = Vec::with_capacity(names.len());
             for (key, _) in node.entries() {
                 let text = key.scalar().unwrap_or_default();
                 let Some(name) = names.iter().find(|name| is_same_key(text, name)) else { continue };
                 if seen.contains(&name) {
-                    return Err(at(self.as_str(), key.span().start, &format!("`{name}` for the second time")));
+                    return twice(key, name);
                 }
                 seen.push(name);
             }
@@ -298,16 +305,23 @@ impl Document {
         let Some(root) = self.root() else { return Ok(()) };
         unique(root, &["context", "contexts", "no_insecure_fallback"])?;
         let Some((_, contexts)) = root.get("contexts") else { return Ok(()) };
-        let names = Context::default().fields().map(|(name, _)| name);
-        let mut seen = std::collections::HashSet::new();
-        for (key, context) in contexts.entries() {
-            let name = key.scalar().unwrap_or_default();
-            if !seen.insert(name.to_ascii_lowercase()) {
-                let reason = format!("`{}` for the second time", clean(name, 60));
-                return Err(at(self.as_str(), key.span().start, &reason));
+        if is_spelled_oddly(contexts) {
+            let mut seen = HashSet::new();
+            for (key, _) in contexts.entries() {
+                let name = key.scalar().unwrap_or_default();
+                if !seen.insert(name.to_ascii_lowercase()) {
+                    return twice(key, name);
+                }
             }
-            unique(context, &names)?;
         }
-        Ok(())
+        let names = Context::default().fields().map(|(name, _)| name);
+        contexts.entries().try_for_each(|(_, context)| unique(context, &names))
     }
+}
+
+/// Whether a mapping has keys with capitals, or that are no text. Among others none is there twice, or it would not have
+/// been read.
+fn is_spelled_oddly(mapping: Node) -> bool {
+    let is_odd = |key: &str| key.bytes().any(|byte| byte.is_ascii_uppercase());
+    mapping.entries().any(|(key, _)| key.scalar().is_none_or(is_odd))
 }
