@@ -12,17 +12,19 @@ const LOADED: usize = 16;
 pub(super) struct Characters<'a> {
     text: &'a str,
     position: usize,
+    /// The byte there, or 0 behind the end: it is looked at far more often than left.
+    byte: u8,
 }
 
 impl<'a> Characters<'a> {
     pub(super) fn of(text: &'a str) -> Self {
-        Self { text, position: 0 }
+        Self { text, position: 0, byte: text.bytes().next().unwrap_or_default() }
     }
 
-    /// The `n`-th byte from here, or 0 behind the end.
+    /// The byte behind this one, or 0 behind the end.
     #[inline]
-    fn byte(&self, n: usize) -> u8 {
-        self.text.as_bytes().get(self.position + n).copied().unwrap_or_default()
+    fn next_byte(&self) -> u8 {
+        self.text.as_bytes().get(self.position + 1).copied().unwrap_or_default()
     }
 
     fn is_flow(byte: u8) -> bool {
@@ -68,13 +70,14 @@ impl Input for Characters<'_> {
 
     #[inline]
     fn skip(&mut self) {
-        self.position += match self.byte(0) {
+        self.position += match self.byte {
             1..0x80 => 1,
             0 => 0,
             0x80..0xe0 => 2,
             0xe0..0xf0 => 3,
             0xf0.. => 4,
         };
+        self.byte = self.text.as_bytes().get(self.position).copied().unwrap_or_default();
     }
 
     fn skip_n(&mut self, count: usize) {
@@ -85,7 +88,7 @@ impl Input for Characters<'_> {
 
     #[inline]
     fn peek(&self) -> char {
-        match self.byte(0) {
+        match self.byte {
             ascii @ 0..0x80 => char::from(ascii),
             0x80.. => self.wide().unwrap_or_default(),
         }
@@ -103,9 +106,9 @@ impl Input for Characters<'_> {
 
     #[inline]
     fn next_can_be_plain_scalar(&self, in_flow: bool) -> bool {
-        match self.byte(0) {
-            b':' if Self::is_blank_break_or_end(self.byte(1)) => false,
-            b':' => !(in_flow && Self::is_flow(self.byte(1))),
+        match self.byte {
+            b':' if Self::is_blank_break_or_end(self.next_byte()) => false,
+            b':' => !(in_flow && Self::is_flow(self.next_byte())),
             0xef => self.peek() != '\u{feff}',
             byte => !(in_flow && Self::is_flow(byte)),
         }
@@ -113,27 +116,27 @@ impl Input for Characters<'_> {
 
     #[inline]
     fn next_is_blank_or_break(&self) -> bool {
-        matches!(self.byte(0), b' ' | b'\t' | b'\n' | b'\r')
+        matches!(self.byte, b' ' | b'\t' | b'\n' | b'\r')
     }
 
     #[inline]
     fn next_is_blank_or_breakz(&self) -> bool {
-        Self::is_blank_break_or_end(self.byte(0))
+        Self::is_blank_break_or_end(self.byte)
     }
 
     #[inline]
     fn next_is_blank(&self) -> bool {
-        matches!(self.byte(0), b' ' | b'\t')
+        matches!(self.byte, b' ' | b'\t')
     }
 
     #[inline]
     fn next_is_break(&self) -> bool {
-        matches!(self.byte(0), b'\n' | b'\r')
+        matches!(self.byte, b'\n' | b'\r')
     }
 
     #[inline]
     fn next_is_breakz(&self) -> bool {
-        matches!(self.byte(0), b'\n' | b'\r' | 0)
+        matches!(self.byte, b'\n' | b'\r' | 0)
     }
 }
 
