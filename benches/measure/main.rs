@@ -37,7 +37,7 @@ fn main() {
     measures::browser_login(&mut report, &programs);
     measures::lists(&mut report, &programs);
     measures::many_contexts(&mut report, &programs);
-    measures::size(&mut report, &programs.astro, given.get("no-unwind"), given.get("build-seconds"));
+    measures::size(&mut report, &programs.astro, given.get("build-seconds"));
     std::fs::write("BENCHMARKS.md", report.document(given.get("attack"))).unwrap();
 }
 

@@ -217,12 +217,9 @@ pub(crate) fn many_contexts(report: &mut Report, programs: &Programs) {
 }
 
 /// What the program weighs, and how long it takes to build.
-pub(crate) fn size(report: &mut Report, astro: &Path, no_unwind: Option<&PathBuf>, seconds: Option<&PathBuf>) {
+pub(crate) fn size(report: &mut Report, astro: &Path, seconds: Option<&PathBuf>) {
     let megabytes = |file: &Path| to_f64(usize::try_from(fs::metadata(file).unwrap().len()).unwrap()) / 1e6;
     report.row("binary, stripped", megabytes(astro), "MB", None, Goal::AtMost(4.5));
-    if let Some(no_unwind) = no_unwind {
-        report.row("binary, without unwind tables", megabytes(no_unwind), "MB", None, Goal::AtMost(4.5));
-    }
     if let Some(seconds) = seconds.and_then(|it| it.to_str()?.parse().ok()) {
         report.row("clean release build", seconds, "s", None, Goal::AtMost(200.0));
     }
