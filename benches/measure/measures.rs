@@ -14,7 +14,8 @@ use crate::support_keyring::Session;
 use crate::tools::Line;
 use crate::worlds::{World, at_home, home, token_file};
 
-const RUNS: usize = 200;
+const RUNS: usize = 400;
+const ROUNDS: usize = 20;
 const ROUND_TRIP: Duration = Duration::from_millis(50);
 /// What `ROUND_TRIP` is, in milliseconds.
 const TRIP: f64 = 50.0;
@@ -43,16 +44,26 @@ pub(crate) fn start_up(report: &mut Report, programs: &Programs) {
     let login = ["login", &domain, "--token-login", "-", "--insecure-storage"];
     at_home(&home, &programs.astro, &login).stdin(&token_file(&service, &home)).run(&[]);
     let floor = at_home(&home, &programs.empty, &[]);
-    let (time, count) = (floor.milliseconds(RUNS), floor.instructions());
+    let count = floor.instructions();
     for arguments in [["--version"].as_slice(), &["auth", "token"]] {
         let line = at_home(&home, &programs.astro, arguments);
         let name = format!("`astro {}`{}", arguments.join(" "), if arguments.len() > 1 { ", file store" } else { "" });
-        report.row(&format!("{name}: time"), line.milliseconds(RUNS), "ms", Some(time), Goal::Ratio(1.3));
+        let [time, floor_time] = alternately([&line, &floor]);
+        report.row(&format!("{name}: time"), time, "ms", Some(floor_time), Goal::Ratio(1.3));
         report.row(&format!("{name}: instructions"), line.instructions(), "M", Some(count), Goal::None);
         let count = line.threads_and_sockets();
         report.row(&format!("{name}: threads and sockets"), to_f64(count), "", None, Goal::AtMost(0.0));
         report.row(&format!("{name}: memory"), line.megabytes(), "MB", Some(floor.megabytes()), Goal::AtMost(5.0));
     }
+}
+
+/// Times that are to be compared closer than the machine keeps its pace: in rounds, so that it slows down for both.
+fn alternately(lines: [&Line; 2]) -> [f64; 2] {
+    let mut rounds: Vec<[f64; 2]> = (0..ROUNDS).map(|_| lines.map(|line| line.milliseconds(RUNS / ROUNDS))).collect();
+    [0, 1].map(|index| {
+        rounds.sort_by(|one, other| one[index].total_cmp(&other[index]));
+        rounds[ROUNDS / 2][index]
+    })
 }
 
 /// A token that the keychain keeps.
@@ -72,8 +83,8 @@ pub(crate) fn secret_service(report: &mut Report, programs: &Programs) {
     let floor = in_session(Path::new("/usr/bin/secret-tool"), &lookup);
     let line = in_session(&programs.astro, &["auth", "token"]);
     let name = "`astro auth token`, Secret Service";
-    let time = floor.milliseconds(RUNS);
-    report.row(&format!("{name}: time"), line.milliseconds(RUNS), "ms", Some(time), Goal::Ratio(1.5));
+    let [time, floor_time] = alternately([&line, &floor]);
+    report.row(&format!("{name}: time"), time, "ms", Some(floor_time), Goal::Ratio(1.5));
     report.row(&format!("{name}: memory"), line.megabytes(), "MB", Some(floor.megabytes()), Goal::AtMost(5.0));
 }
 
@@ -207,7 +218,9 @@ pub(crate) fn many_contexts(report: &mut Report, programs: &Programs) {
         fs::write(&saved, &text).unwrap();
         let wanted = format!("pr{count}.astronomer-dev.io");
         let switch = at_home(&home, &programs.astro, &["context", "switch", &wanted]);
-        let switch = switch.after(format!("cp {} {}", saved.display(), home.config_path().display()));
+        // The copy is on the disk before it begins: the program's own sync would wait for that, too.
+        let (from, to) = (saved.display().to_string(), home.config_path().display().to_string());
+        let switch = switch.after(format!("dd if={from} of={to} bs=1M conv=fsync status=none"));
         (switch.milliseconds(50), switch.instructions(), switch.megabytes())
     };
     let ((few, few_count, _), (many, many_count, memory)) = (measure(2), measure(1_000));

@@ -77,7 +77,7 @@ impl Report {
 }
 
 const EXPLANATION: &str = "\
-Times are medians of [hyperfine](https://github.com/sharkdp/hyperfine) without a shell; instructions are valgrind's count
+Times are medians of [hyperfine](https://github.com/sharkdp/hyperfine) without a shell, of the short ones in rounds by turns; instructions are valgrind's count
 in user space, which does not depend on what else the machine does; memory is the peak resident set, as `time` reads it,
 and what the empty program takes is in it. The fake service of the tests answers, on this machine; where a round trip is
 named, the proxy in between holds back each direction by half of it, the CONNECT and the TLS handshake included, for the
