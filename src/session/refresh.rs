@@ -89,12 +89,13 @@ impl Session<'_> {
         Ok(self.is_fresh(&stored).then(|| Access::Login(Box::new(stored))))
     }
 
+    /// The login that is kept.
     async fn login(&self) -> Result<Stored, Error> {
         self.own(self.stored().await?)
     }
 
-    /// The login that is kept. One that another domain's issuer made is not used for anything: neither its refresh token
-    /// nor its access token is for the servers of this domain (RFC 9700 section 4.14).
+    /// This login, if it is the domain's own. One that another domain's issuer made is not used for anything: neither its
+    /// refresh token nor its access token is for the servers of this domain (RFC 9700 section 4.14).
     fn own(&self, stored: Stored) -> Result<Stored, Error> {
         let domain = self.domain.to_string();
         let Credentials { kind, issuer, .. } = &stored.credentials;

@@ -68,10 +68,10 @@ pub(super) fn chosen_browser<'a>(environment: &Environment, opening: &'a Opening
     programs.find(|program| is_there(environment, OsStr::new(program))).map(String::as_str)
 }
 
-pub(super) fn login(session: &Session<'_>, opening: &Opening, way: Would) -> Check {
+pub(super) fn login(session: &Session<'_>, opening: &Opening, chosen: Option<&str>, way: Would) -> Check {
     let reason = match opening {
         Opening::Chosen(alternatives) => {
-            if let Some(program) = chosen_browser(&session.system.environment, opening) {
+            if let Some(program) = chosen {
                 return Check::ok("login", &format!("opens {}, which BROWSER names", clean(program, 100)));
             }
             let program = alternatives.first().and_then(|words| words.first()).map_or("", String::as_str);

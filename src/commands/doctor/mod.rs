@@ -84,8 +84,9 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
     let (keychain, answers) = tokio::join!(here::ask_keychain(&session), network::ask(&session));
     drop(spinner);
     let opening = system.opening();
+    let chosen = here::chosen_browser(&system.environment, &opening);
     let way = match opening {
-        Opening::Chosen(_) if here::chosen_browser(&system.environment, &opening).is_some() => Would::Browser,
+        Opening::Chosen(_) if chosen.is_some() => Would::Browser,
         Opening::Platform(_) => Would::Browser,
         Opening::Chosen(_) => Would::Link,
         Opening::None(_) if system.ui.can_ask() => Would::Link,
@@ -93,7 +94,7 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
     };
     let checks = vec![
         here::domain(&session, named_by),
-        here::login(&session, &opening, way),
+        here::login(&session, &opening, chosen, way),
         here::callback(&session, way),
         here::loopback(&session, way),
         here::keychain(&session, &keychain),
