@@ -4,7 +4,7 @@
 //! new settings and never a half. What can't be read, or can't be kept as it is, is left alone.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::sleep;
@@ -33,6 +33,9 @@ const NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
 
 /// More than any settings are; the file is shared, and may be anything.
 const LARGEST: u64 = 16 * 1024 * 1024;
+
+/// How much of the file is looked at at a time, in bytes.
+const CHUNK: usize = 64 * 1024;
 
 /// Names of temporary files start and end so. One that is left over holds what the settings held.
 const TEMPORARY: (&str, &str) = (".config.yaml.", ".tmp");
@@ -139,27 +142,25 @@ impl Config {
 
     /// Reads the settings, without a lock. No file reads as an empty one.
     pub fn read(&self) -> Result<Document, ConfigError> {
-        let bytes = match fs::metadata(&self.path) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = match fs::metadata(&self.path) {
             Ok(metadata) if !metadata.is_file() => return Err(ConfigError::NotAFile(self.path.clone())),
-            Ok(metadata) => File::open(&self.path).and_then(|file| {
-                let size = usize::try_from(metadata.len().min(LARGEST)).unwrap_or_default();
-                let mut bytes = Vec::with_capacity(size + 1);
-                file.take(LARGEST + 1).read_to_end(&mut bytes).map(|_| bytes)
-            }),
+            Ok(metadata) => {
+                let known = seen.as_ref().map_or("", Document::as_str);
+                File::open(&self.path).and_then(|file| read_unless(known.as_bytes(), file, metadata.len()))
+            }
             Err(error) => Err(error),
         };
-        let bytes = match bytes {
-            Ok(bytes) if bytes.len() as u64 > LARGEST => return Err(ConfigError::TooLarge(self.path.clone())),
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Err(self.folder_error(error)),
-            Err(source) => return Err(ConfigError::Read { path: self.path.clone(), source }),
+        let bytes = match (news, &*seen) {
+            (Ok(None), Some(document)) => return Ok(document.clone()),
+            (Ok(Some(bytes)), _) if bytes.len() as u64 > LARGEST => {
+                return Err(ConfigError::TooLarge(self.path.clone()));
+            }
+            (Ok(bytes), _) => bytes.unwrap_or_default(),
+            (Err(error), _) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            (Err(error), _) if error.kind() == io::ErrorKind::NotADirectory => return Err(self.folder_error(error)),
+            (Err(source), _) => return Err(ConfigError::Read { path: self.path.clone(), source }),
         };
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        // A command looks at the settings several times, and reading a large file costs less than parsing it.
-        if let Some(document) = seen.as_ref().filter(|document| document.as_str().as_bytes() == bytes) {
-            return Ok(document.clone());
-        }
         let document = Document::from_bytes(bytes).map_err(|source| self.document_error(source))?;
         Ok(seen.insert(document).clone())
     }
@@ -336,6 +337,29 @@ impl Config {
     fn document_error(&self, source: DocumentError) -> ConfigError {
         ConfigError::Document { path: self.path.clone(), source }
     }
+}
+
+/// Reads a file of about that size, up to a byte more than may be; `None` if it holds what is known. A command looks at the
+/// settings several times, and a large file takes longer to parse than to read, and longer to keep than to look through.
+fn read_unless(known: &[u8], file: File, size: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut file = BufReader::with_capacity(CHUNK, file.take(LARGEST + 1));
+    let mut same = 0;
+    loop {
+        match file.fill_buf() {
+            Ok([]) if same == known.len() => return Ok(None),
+            Ok(chunk) if !chunk.is_empty() && known[same..].starts_with(chunk) => {
+                let length = chunk.len();
+                same += length;
+                file.consume(length);
+            }
+            Ok(_) => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(size.min(LARGEST)).unwrap_or_default() + 1);
+    bytes.extend_from_slice(&known[..same]);
+    file.read_to_end(&mut bytes).map(|_| Some(bytes))
 }
 
 /// Puts a whole new file in the place of `target`.

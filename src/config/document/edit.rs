@@ -7,7 +7,7 @@ use super::{Document, DocumentError, Value};
 use crate::text::clean;
 
 /// One place of the text and what is to stand there.
-type Splice = (Range<usize>, String);
+pub(super) type Splice = (Range<usize>, String);
 
 /// What one edit does to the mapping at a path.
 pub(super) struct Edit<'a> {
@@ -19,30 +19,43 @@ pub(super) struct Edit<'a> {
 
 impl Document {
     pub(super) fn apply(&mut self, edit: &Edit) -> Result<(), DocumentError> {
+        let mut edited = self.edited(edit);
+        if edited.is_err() && !self.0.left_out.is_nothing() {
+            edited = Self::parse_whole(self.as_str().to_owned())?.edited(edit);
+        }
+        *self = edited?;
+        Ok(())
+    }
+
+    fn edited(&self, edit: &Edit) -> Result<Self, DocumentError> {
+        let refused = || DocumentError::WouldChange { key: clean(&edit.path.join("."), 200) };
         let mut splices = self.splices(edit)?;
         splices.sort_by_key(|(range, _)| (range.start, range.end));
-        let refused = || DocumentError::WouldChange { key: clean(&edit.path.join("."), 200) };
-        let mut text = String::with_capacity(self.0.text().len() + 1024);
-        let start = splices.first().map_or(0, |(range, _)| range.start);
+        let mut text = String::with_capacity(self.parsed().len() + 1024);
         let mut end = 0;
-        for (range, with) in splices {
-            text.push_str(self.0.text().get(end..range.start).ok_or_else(refused)?);
-            text.push_str(&with);
+        for (range, with) in &splices {
+            text.push_str(self.parsed().get(end..range.start).ok_or_else(refused)?);
+            text.push_str(with);
             end = range.end;
         }
-        text.push_str(&self.0.text()[end..]);
-        let edited = self.0.edited(text, &(start..end)).and_then(Document::of).map_err(|_| refused())?;
-        if let Some(key) = self.difference(edit, &edited) {
-            return Err(DocumentError::WouldChange { key: clean(&key, 200) });
+        text.push_str(&self.parsed()[end..]);
+        let left_out = self.0.left_out.moved(&splices, &text).ok_or_else(refused)?;
+        let edited = Self::parse_excerpt(text, left_out).map_err(|_| refused())?;
+        match self.difference(edit, &edited) {
+            Some(key) => Err(DocumentError::WouldChange { key: clean(&key, 200) }),
+            None => Ok(edited),
         }
-        *self = edited;
-        Ok(())
+    }
+
+    /// The text of what was parsed, in which all nodes have their places.
+    fn parsed(&self) -> &str {
+        self.0.tree.text()
     }
 
     fn splices(&self, edit: &Edit) -> Result<Vec<Splice>, DocumentError> {
         let eol = self.eol();
         let refused = |depth: usize| DocumentError::WouldChange { key: clean(&edit.path[..depth].join("."), 200) };
-        let text = self.0.text();
+        let text = self.parsed();
         let Some(root) = self.root().filter(|root| !root.is_vacant()) else {
             let block = edit.block(0, "", eol);
             let end = text.len();
@@ -129,7 +142,7 @@ impl Document {
     fn lines_of(&self, entry: Entry) -> Option<Range<usize>> {
         let first = entry.0.span().start;
         let start = self.line_start(first);
-        let alone = self.0.text()[start..first].trim_start_matches('\u{feff}').trim().is_empty();
+        let alone = self.parsed()[start..first].trim_start_matches('\u{feff}').trim().is_empty();
         alone.then(|| start..self.line_end(self.entry_end(entry)))
     }
 
@@ -140,8 +153,8 @@ impl Document {
             return (end..end, format!(", {}", flow.join(", ")));
         }
         let end = behind.1.span().end;
-        let place = if self.0.text()[..end].ends_with('\n') { end } else { self.line_end(end) };
-        let text = if self.0.text()[..place].ends_with('\n') {
+        let place = if self.parsed()[..end].ends_with('\n') { end } else { self.line_end(end) };
+        let text = if self.parsed()[..place].ends_with('\n') {
             block.to_owned()
         } else {
             format!("{}{}", self.eol(), block.trim_end())
@@ -160,12 +173,12 @@ impl Document {
         }
         // A block scalar's range holds its last line break.
         let behind = key.span().end;
-        behind + self.0.text()[behind..value.span().end].trim_end().len()
+        behind + self.parsed()[behind..value.span().end].trim_end().len()
     }
 
     /// Behind the colon that follows a key, or behind the key if there is none.
     fn behind_colon(&self, key: Node) -> usize {
-        let rest = &self.0.text()[key.span().end..];
+        let rest = &self.parsed()[key.span().end..];
         let colon = rest.trim_start_matches([' ', '\t']);
         key.span().end + if colon.starts_with(':') { rest.len() - colon.len() + 1 } else { 0 }
     }
@@ -174,21 +187,21 @@ impl Document {
     fn indent(&self, node: Node) -> Option<String> {
         let Kind::Mapping { flow: false } = node.kind() else { return Some(String::new()) };
         let first = node.entries().next()?.0.span().start;
-        let indent = self.0.text()[self.line_start(first)..first].trim_start_matches('\u{feff}');
+        let indent = self.parsed()[self.line_start(first)..first].trim_start_matches('\u{feff}');
         indent.bytes().all(|byte| byte == b' ').then(|| indent.to_owned())
     }
 
     fn line_start(&self, position: usize) -> usize {
-        self.0.text()[..position].rfind('\n').map_or(0, |newline| newline + 1)
+        self.parsed()[..position].rfind('\n').map_or(0, |newline| newline + 1)
     }
 
     /// Behind the line break that ends the line.
     fn line_end(&self, position: usize) -> usize {
-        self.0.text()[position..].find('\n').map_or(self.0.text().len(), |newline| position + newline + 1)
+        self.parsed()[position..].find('\n').map_or(self.parsed().len(), |newline| position + newline + 1)
     }
 
     fn eol(&self) -> &'static str {
-        if self.0.text().contains("\r\n") { "\r\n" } else { "\n" }
+        if self.parsed().contains("\r\n") { "\r\n" } else { "\n" }
     }
 
     /// The path of the first thing that is not as `edit` meant it to be.

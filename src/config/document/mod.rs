@@ -5,9 +5,10 @@
 //! what was asked for must read back. Else the edit is refused and the text stays.
 
 mod edit;
+mod excerpt;
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -18,6 +19,7 @@ use crate::text::clean;
 use crate::token::{AccessToken, RefreshToken};
 
 use edit::{Edit, quoted};
+use excerpt::LeftOut;
 
 /// Why a text could not be read as settings, or not be edited.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -133,7 +135,18 @@ impl Context {
 /// The domain as the context says it, or else as its key does.
 fn domain_of(key: &str, context: Node) -> String {
     let said = context.get("domain").and_then(|(_, domain)| domain.scalar()).filter(|domain| !domain.is_empty());
-    said.map_or_else(|| key.replace('_', "."), str::to_owned)
+    said.map_or_else(|| domain_of_key(key), str::to_owned)
+}
+
+fn domain_of_key(key: &str) -> String {
+    key.replace('_', ".")
+}
+
+/// A context that was left out, read from its lines.
+fn by_itself(lines: &str) -> Option<Context> {
+    let tree = Tree::read(lines.to_owned()).ok()?;
+    let (key, context) = tree.root()?.entries().next()?;
+    Some(Context::read(key.scalar()?, context))
 }
 
 /// Whether a switch is on. A word that may mean yes is taken for yes, for what is switched on here is caution.
@@ -151,26 +164,40 @@ fn timestamp(text: &str) -> Option<Timestamp> {
 ///
 /// Clones share what was parsed.
 #[derive(Clone)]
-pub struct Document(Arc<Tree>);
+pub struct Document(Arc<Settings>);
+
+struct Settings {
+    /// What was parsed: the text, or an excerpt of it.
+    tree: Tree,
+    left_out: LeftOut,
+    /// The text, if that is more than what was parsed.
+    whole: OnceLock<Arc<String>>,
+}
 
 impl Document {
     /// Reads settings. The top level is a mapping, or nothing at all.
     pub fn parse(text: impl Into<String>) -> Result<Self, DocumentError> {
-        Self::of(Tree::read(text.into())?)
+        let text = Arc::new(text.into());
+        // What is wrong with an excerpt is wrong with the whole, where its place can be told.
+        if let Some((left_out, excerpt)) = LeftOut::of(&text)
+            && let Ok(tree) = settings(excerpt)
+        {
+            return Ok(Self(Arc::new(Settings { tree, left_out, whole: OnceLock::from(text) })));
+        }
+        Self::parse_whole(Arc::unwrap_or_clone(text))
     }
 
-    fn of(tree: Tree) -> Result<Self, DocumentError> {
-        let document = Self(Arc::new(tree));
-        if let Some(root) = document.root().filter(|root| !root.is_mapping() && !root.is_vacant()) {
-            return Err(at(document.as_str(), root.span().start, "settings expected, as `key: value`"));
-        }
-        document.refuse_ambiguity()?;
-        Ok(document)
+    fn parse_whole(text: String) -> Result<Self, DocumentError> {
+        Self::parse_excerpt(text, LeftOut::default())
+    }
+
+    fn parse_excerpt(text: String, left_out: LeftOut) -> Result<Self, DocumentError> {
+        Ok(Self(Arc::new(Settings { tree: settings(text)?, left_out, whole: OnceLock::new() })))
     }
 
     /// `None`: nothing but comments.
     fn root(&self) -> Option<Node<'_>> {
-        self.0.root()
+        self.0.tree.root()
     }
 
     pub(super) fn from_bytes(bytes: Vec<u8>) -> Result<Self, DocumentError> {
@@ -184,7 +211,19 @@ impl Document {
 
     /// The settings as they are to be written.
     pub fn as_str(&self) -> &str {
-        self.0.text()
+        let parsed = self.0.tree.text();
+        if self.0.left_out.is_nothing() {
+            return parsed;
+        }
+        self.0.whole.get_or_init(|| Arc::new(self.0.left_out.put_into(parsed)))
+    }
+
+    /// Parses the context under `key`, if it was left out.
+    fn bring_in(&mut self, key: &str) -> Result<(), DocumentError> {
+        if let Some((left_out, excerpt)) = self.0.left_out.bring_in(key, self.0.tree.text()) {
+            *self = Self::parse_excerpt(excerpt, left_out)?;
+        }
+        Ok(())
     }
 
     /// The domain of the current context, as the file names it.
@@ -206,31 +245,45 @@ impl Document {
     /// What the file says about `domain`.
     pub fn context(&self, domain: &Domain) -> Option<Context> {
         let key = domain.context_key();
+        if let Some(lines) = self.0.left_out.context(&key) {
+            return by_itself(lines);
+        }
         let (_, node) = self.root()?.get("contexts")?.1.get(&key)?;
         node.is_mapping().then(|| Context::read(&key, node))
     }
 
     /// All contexts in the file's order, those of other programs among them.
     pub fn contexts(&self) -> Vec<Context> {
-        self.mappings().map(|(key, context)| Context::read(key, context)).collect()
+        self.in_order(Context::read, by_itself)
     }
 
     /// The domains of all contexts, in the same order.
     pub fn domains(&self) -> Vec<String> {
-        self.mappings().map(|(key, context)| domain_of(key, context)).collect()
+        let of_lines = |lines: &str| {
+            let said = excerpt::field_of(lines, "domain");
+            said.map_or_else(|| domain_of_key(excerpt::key_of(lines)), str::to_owned)
+        };
+        self.in_order(domain_of, |lines| Some(of_lines(lines)))
     }
 
-    /// Each context's key, and what it is read from.
-    fn mappings(&self) -> impl Iterator<Item = (&str, Node<'_>)> {
+    /// What is said of each context, by its key and value or by its lines.
+    fn in_order<T>(&self, parsed: impl Fn(&str, Node) -> T, left_out: impl Fn(&str) -> Option<T>) -> Vec<T> {
         let contexts = self.root().and_then(|root| root.get("contexts"));
         let entries = contexts.into_iter().flat_map(|(_, contexts)| contexts.entries());
-        entries.filter_map(|(key, context)| Some((key.scalar()?, context)).filter(|_| context.is_mapping()))
+        let entries = entries.filter(|(_, context)| context.is_mapping());
+        let parsed = entries.filter_map(|(key, it)| Some((key.span().start, parsed(key.scalar()?, it))));
+        let left_out = self.0.left_out.contexts().filter_map(|(at, lines)| Some((at, left_out(lines)?)));
+        // What was left out in front of a context comes before it.
+        let mut all: Vec<(usize, T)> = left_out.chain(parsed).collect();
+        all.sort_by_key(|(at, _)| *at);
+        all.into_iter().map(|(_, it)| it).collect()
     }
 
     /// Lets `change` alter the context of `domain` (a new one if there is none) and writes what it altered. Fields
     /// that became `None` leave the file; `domain` is always written as `domain`.
     pub fn update_context(&mut self, domain: &Domain, change: impl FnOnce(&mut Context)) -> Result<(), DocumentError> {
         let key = domain.context_key();
+        self.bring_in(&key)?;
         let before = self.context(domain).unwrap_or_default();
         let mut after = before.clone();
         change(&mut after);
@@ -252,6 +305,7 @@ impl Document {
     /// context nothing happens.
     pub fn clear_context(&mut self, domain: &Domain) -> Result<(), DocumentError> {
         let key = domain.context_key();
+        self.bring_in(&key)?;
         let mut fields = Vec::from(Context::default().fields());
         fields.retain(|(name, _)| *name != "domain" && self.field(&key, name).is_some());
         if fields.is_empty() {
@@ -266,6 +320,7 @@ impl Document {
     /// Takes the whole context out, with whatever else it holds. Without such a context nothing happens.
     pub fn delete_context(&mut self, domain: &Domain) -> Result<(), DocumentError> {
         let key = domain.context_key();
+        self.bring_in(&key)?;
         if self.context(domain).is_none() {
             return Ok(());
         }
@@ -281,42 +336,52 @@ impl Document {
     fn field(&self, context: &str, name: &str) -> Option<Node<'_>> {
         self.root()?.get("contexts")?.1.get(context)?.1.get(name).map(|(_, value)| value)
     }
+}
 
-    /// Two spellings of a key are one key to the Go CLI, so where it is ours there must be one only.
-    fn refuse_ambiguity(&self) -> Result<(), DocumentError> {
-        let twice = |key: Node, name: &str| {
-            Err(at(self.as_str(), key.span().start, &format!("`{}` for the second time", clean(name, 60))))
-        };
-        let unique = |node: Node, names: &[&str]| {
-            if !is_spelled_oddly(node) {
-                return Ok(());
+/// Reads what stands at the top level of settings.
+fn settings(text: String) -> Result<Tree, DocumentError> {
+    let tree = Tree::read(text)?;
+    if let Some(root) = tree.root() {
+        if !root.is_mapping() && !root.is_vacant() {
+            return Err(at(tree.text(), root.span().start, "settings expected, as `key: value`"));
+        }
+        refuse_ambiguity(tree.text(), root)?;
+    }
+    Ok(tree)
+}
+
+/// Two spellings of a key are one key to the Go CLI, so where it is ours there must be one only.
+fn refuse_ambiguity(text: &str, root: Node) -> Result<(), DocumentError> {
+    let twice =
+        |key: Node, name: &str| Err(at(text, key.span().start, &format!("`{}` for the second time", clean(name, 60))));
+    let unique = |node: Node, names: &[&str]| {
+        if !is_spelled_oddly(node) {
+            return Ok(());
+        }
+        let mut seen = Vec::with_capacity(names.len());
+        for (key, _) in node.entries() {
+            let key_text = key.scalar().unwrap_or_default();
+            let Some(name) = names.iter().find(|name| is_same_key(key_text, name)) else { continue };
+            if seen.contains(&name) {
+                return twice(key, name);
             }
-            let mut seen = Vec::with_capacity(names.len());
-            for (key, _) in node.entries() {
-                let text = key.scalar().unwrap_or_default();
-                let Some(name) = names.iter().find(|name| is_same_key(text, name)) else { continue };
-                if seen.contains(&name) {
-                    return twice(key, name);
-                }
-                seen.push(name);
-            }
-            Ok(())
-        };
-        let Some(root) = self.root() else { return Ok(()) };
-        unique(root, &["context", "contexts", "no_insecure_fallback"])?;
-        let Some((_, contexts)) = root.get("contexts") else { return Ok(()) };
-        if is_spelled_oddly(contexts) {
-            let mut seen = HashSet::new();
-            for (key, _) in contexts.entries() {
-                let name = key.scalar().unwrap_or_default();
-                if !seen.insert(name.to_ascii_lowercase()) {
-                    return twice(key, name);
-                }
+            seen.push(name);
+        }
+        Ok(())
+    };
+    unique(root, &["context", "contexts", "no_insecure_fallback"])?;
+    let Some((_, contexts)) = root.get("contexts") else { return Ok(()) };
+    if is_spelled_oddly(contexts) {
+        let mut seen = HashSet::new();
+        for (key, _) in contexts.entries() {
+            let name = key.scalar().unwrap_or_default();
+            if !seen.insert(name.to_ascii_lowercase()) {
+                return twice(key, name);
             }
         }
-        let names = Context::default().fields().map(|(name, _)| name);
-        contexts.entries().try_for_each(|(_, context)| unique(context, &names))
     }
+    let names = Context::default().fields().map(|(name, _)| name);
+    contexts.entries().try_for_each(|(_, context)| unique(context, &names))
 }
 
 /// Whether a mapping has keys with capitals, or that are no text. Among others none is there twice, or it would not have

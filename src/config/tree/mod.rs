@@ -3,9 +3,7 @@
 //! A [`Node`] knows the byte range of what it was read from, so that an edit can replace exactly that. A text that two
 //! readers might understand differently (duplicate keys, several documents, a NUL) does not become a tree.
 
-mod characters;
 mod read;
-mod reread;
 
 use std::ops::Range;
 

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use saphyr_parser::{Event, Marker, Parser, Span, Tag};
 
-use super::characters::Characters;
 use super::{Data, DocumentError, Kind, Node, Rest, Tree, at};
 use crate::text::clean;
 
@@ -16,7 +15,7 @@ const FEW_KEYS: usize = 16;
 
 impl Tree {
     pub(in super::super) fn read(text: String) -> Result<Self, DocumentError> {
-        let nodes = nodes(&text, 0)?;
+        let nodes = nodes(&text)?;
         Ok(Self { text, nodes })
     }
 }
@@ -29,8 +28,8 @@ struct Open {
     end: usize,
 }
 
-/// The nodes of the only document in `text`, which is to be read below so many levels.
-pub(super) fn nodes(text: &str, levels: usize) -> Result<Vec<Data>, DocumentError> {
+/// The nodes of the only document in `text`.
+fn nodes(text: &str) -> Result<Vec<Data>, DocumentError> {
     // The parser takes a NUL for the end of its input, and what is behind it would never be looked at.
     if let Some(position) = text.find('\0') {
         return Err(at(text, position, "a NUL character"));
@@ -45,9 +44,9 @@ pub(super) fn nodes(text: &str, levels: usize) -> Result<Vec<Data>, DocumentErro
     let mut nodes: Vec<Data> = Vec::new();
     let mut open: Vec<Open> = Vec::new();
     let mut documents = 0;
-    for event in Parser::new(Characters::of(text)) {
+    for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| refused(*error.marker(), &clean(error.info(), 200)))?;
-        if open.len() + levels >= MAX_DEPTH {
+        if open.len() >= MAX_DEPTH {
             return Err(refused(span.start, "too many levels"));
         }
         let range = byte(span.start)..byte(span.end);
