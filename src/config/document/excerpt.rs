@@ -442,9 +442,55 @@ mod tests {
     }
 
     #[test]
+    fn a_context_whose_name_has_capitals_stays() {
+        assert_eq!(left_out("    Z_io:\n        domain: x\n"), 3);
+        assert_eq!(left_out("    z_io:\n        domain: x\n"), 4);
+    }
+
+    #[test]
+    fn an_edit_brings_in_what_it_edits_alone() {
+        let context = |number: usize| {
+            format!("    pr{number}_astronomer-dev_io:\n        domain: pr{number}.astronomer-dev.io\n")
+        };
+        let text = format!("contexts:\n{}context: x\n", (1000..1006).map(context).collect::<String>());
+        for (what, number, left) in [
+            (Change::Switch, 1001, 4),
+            (Change::LogIn, 1009, 4),
+            (Change::LogIn, 1001, 3),
+            (Change::Update, 1000, 3),
+            (Change::Update, 1005, 4),
+            (Change::Clear, 1001, 3),
+            (Change::Delete, 1001, 3),
+            (Change::Delete, 1005, 4),
+        ] {
+            let mut document = Document::parse(text.as_str()).unwrap();
+            change(&mut document, what, &format!("pr{number}.astronomer-dev.io").parse().unwrap()).unwrap();
+            assert_eq!(document.0.left_out.contexts.len(), left, "{what:?} {number}");
+        }
+    }
+
+    #[test]
+    fn what_was_left_out_fits_only_between_others() {
+        let context = |key: &str| format!("    {key}:\n        domain: x\n");
+        let rest = ["contexts:\n", &context("b_io"), &context("c_io"), "context: x\n"].concat();
+        let text = rest.replacen("    b_io", &(context("a_io") + "    b_io"), 1);
+        let (left_out, excerpt) = LeftOut::of(&Arc::new(text.clone())).unwrap();
+        assert_eq!(excerpt, rest);
+        let put_into = |excerpt: &str, splices: &[Splice]| Some(left_out.moved(splices, excerpt)?.put_into(excerpt));
+        assert_eq!(put_into(&rest, &[]), Some(text.clone()));
+        let first = ("x: y\n".to_owned() + &rest, "x: y\n".to_owned() + &text);
+        assert_eq!(put_into(&first.0, &[(0..0, "x: y\n".to_owned())]), Some(first.1));
+        assert_eq!(put_into(&rest.replace("    ", "  "), &[]), None);
+        assert_eq!(put_into(&rest.replace("b_io", "a_io"), &[]), None);
+        assert_eq!(put_into(&rest.replace("b_io", "A_io"), &[]), None);
+        assert_eq!(put_into(&rest.replace("domain: x", "domain: [x]"), &[]), None);
+        assert_eq!(put_into(&rest, &[(0..12, "contexts:\n  ".to_owned())]), None);
+    }
+
+    #[test]
     fn a_file_that_is_not_plain_stays_whole() {
         for line in [
-            "        name: é\n",
+            "        name: aé\n",
             "        name: a\tb\n",
             "        name: a\r\n",
             "        name: a: b\n",
