@@ -35,7 +35,7 @@ const NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
 const LARGEST: u64 = 16 * 1024 * 1024;
 
 /// How much of the file is looked at at a time, in bytes.
-const CHUNK: usize = 64 * 1024;
+const CHUNK: usize = 16 * 1024;
 
 /// Names of temporary files start and end so. One that is left over holds what the settings held.
 const TEMPORARY: (&str, &str) = (".config.yaml.", ".tmp");

@@ -517,6 +517,7 @@ mod tests {
         ] {
             assert_eq!(left_out(line), 0, "{line:?}");
         }
+        assert_eq!(left_out(&format!("        {}: x\n", "n".repeat(LONGEST_KEY + 1))), 0);
     }
 
     proptest! {
