@@ -20,6 +20,7 @@ pub(super) struct Edit<'a> {
 impl Document {
     pub(super) fn apply(&mut self, edit: &Edit) -> Result<(), DocumentError> {
         let mut edited = self.edited(edit);
+        // An excerpt may lack what the edit needs; what the whole refuses, too, is refused.
         if edited.is_err() && !self.0.left_out.is_nothing() {
             edited = Self::parse_whole(self.as_str().to_owned())?.edited(edit);
         }

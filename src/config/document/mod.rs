@@ -2,7 +2,8 @@
 //!
 //! An edit replaces, inserts or removes whole entries at positions that a YAML parser reported, reads the result, and
 //! compares the two trees: everything that was not asked for must be as it was, down to quoting, tags and anchors, and
-//! what was asked for must read back. Else the edit is refused and the text stays.
+//! what was asked for must read back. Else the edit is refused and the text stays. What was left out of the parsed text is
+//! written back byte for byte.
 
 mod edit;
 mod excerpt;
