@@ -369,6 +369,20 @@ fn rf_10_who_reads_meanwhile_stands_in_nobodys_way_and_sees_one_whole_text_or_an
 }
 
 #[test]
+fn what_others_change_is_seen_wherever_it_is() {
+    let lines = |last: usize| (0..=last).map(|number| format!("a{number}: b\n")).collect::<String>();
+    let long = lines(CHUNK / 4);
+    assert!(long.len() > 2 * CHUNK);
+    let (_home, config) = with(&long);
+    let first = long.replacen('b', "c", 1);
+    let last = long.strip_suffix("b\n").unwrap().to_owned() + "c\n";
+    for text in [long.clone(), long.clone(), first, last, lines(CHUNK / 5), long, lines(1), String::new()] {
+        fs::write(config.path(), &text).unwrap();
+        assert!(config.read().unwrap().as_str() == text);
+    }
+}
+
+#[test]
 fn an_edit_that_changes_nothing_does_not_write() {
     let (_home, config) = at_home();
     config.edit(|_| Ok(())).unwrap();
