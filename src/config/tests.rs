@@ -370,7 +370,8 @@ fn rf_10_who_reads_meanwhile_stands_in_nobodys_way_and_sees_one_whole_text_or_an
 
 #[test]
 fn what_others_change_is_seen_wherever_it_is() {
-    let lines = |last: usize| (0..=last).map(|number| format!("a{number}: b\n")).collect::<String>();
+    let line = |number: usize| format!("a{number}: b\n");
+    let lines = |last: usize| (0..=last).map(line).collect::<String>();
     let long = lines(CHUNK / 4);
     assert!(long.len() > 2 * CHUNK);
     let (_home, config) = with(&long);
