@@ -48,11 +48,6 @@ impl Document {
         }
     }
 
-    /// The text of what was parsed, in which all nodes have their places.
-    fn parsed(&self) -> &str {
-        self.0.tree.text()
-    }
-
     fn splices(&self, edit: &Edit) -> Result<Vec<Splice>, DocumentError> {
         let eol = self.eol();
         let refused = |depth: usize| DocumentError::WouldChange { key: clean(&edit.path[..depth].join("."), 200) };

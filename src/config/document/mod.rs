@@ -212,16 +212,20 @@ impl Document {
 
     /// The settings as they are to be written.
     pub fn as_str(&self) -> &str {
-        let parsed = self.0.tree.text();
         if self.0.left_out.is_nothing() {
-            return parsed;
+            return self.parsed();
         }
-        self.0.whole.get_or_init(|| Arc::new(self.0.left_out.put_into(parsed)))
+        self.0.whole.get_or_init(|| Arc::new(self.0.left_out.put_into(self.parsed())))
+    }
+
+    /// The text of what was parsed, in which all nodes have their places.
+    fn parsed(&self) -> &str {
+        self.0.tree.text()
     }
 
     /// Parses the context under `key`, if it was left out.
     fn bring_in(&mut self, key: &str) -> Result<(), DocumentError> {
-        if let Some((left_out, excerpt)) = self.0.left_out.bring_in(key, self.0.tree.text()) {
+        if let Some((left_out, excerpt)) = self.0.left_out.bring_in(key, self.parsed()) {
             *self = Self::parse_excerpt(excerpt, left_out)?;
         }
         Ok(())
