@@ -11,7 +11,7 @@
 //! The program is the one that ships, entered where `main` enters it; whatever else follows the `--` goes to it. The
 //! identity provider and the API are those of the tests.
 
-#[path = "../tests/support/service.rs"]
+#[path = "../tests/it/support/service.rs"]
 mod service;
 
 use std::error::Error;

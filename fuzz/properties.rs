@@ -1,4 +1,4 @@
-//! What holds of every input, for the fuzz targets and for `tests/fuzz_corpus.rs`, which replays their corpus.
+//! What holds of every input, for the fuzz targets and for `tests/it/fuzz_corpus.rs`, which replays their corpus.
 
 #![allow(dead_code, unreachable_pub, reason = "each fuzz target uses one of them")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a property that does not hold stops here")]

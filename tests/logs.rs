@@ -4,8 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests, their functions outside of `#[test]` too")]
 
-#[path = "support/binary.rs"]
-mod binary;
+#[path = "it/support/mod.rs"]
 mod support;
 
 use std::collections::BTreeSet;
@@ -17,8 +16,8 @@ use std::sync::{Arc, Mutex};
 use astro_login::commands::logout::{Logout, logout};
 use astro_login::commands::organization::{PlaceCommand, organization};
 use astro_login::commands::status::{Status, status};
-use binary::{Astro, Output, leaked};
 use serde_json::json;
+use support::binary::{Astro, Output, leaked};
 use support::{FakeBrowser, Mode, Options, Service, Stage, TestHome, token};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};

@@ -1,0 +1,567 @@
+//! The built binary, without a terminal: what it says, where it says it, and how it ends.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::support::binary::{Astro, Output, commands, leaked};
+use crate::support::{FakeBrowser, Fault, Mode, Options, Part, Request, Service, TestHome, no_screen};
+use serde_json::json;
+use url::Url;
+
+fn run(arguments: &[&str]) -> Output {
+    Astro::at(&TestHome::new()).run(arguments)
+}
+
+/// config.yaml as the program writes its path.
+fn config_path(home: &TestHome) -> String {
+    home.path().join(".astro").join("config.yaml").display().to_string()
+}
+
+fn output(code: i32, stdout: &str, stderr: &str) -> Output {
+    Output { stdout: stdout.to_owned(), stderr: stderr.to_owned(), code: Some(code) }
+}
+
+/// A file of this repository, as it was before git may have changed its line ends.
+fn text(file: &str) -> String {
+    file.replace('\r', "")
+}
+
+/// What is on stderr, and 2.
+fn wrong_usage(arguments: &[&str]) -> String {
+    let Output { stdout, stderr, code } = run(arguments);
+    assert_eq!((stdout.as_str(), code), ("", Some(2)), "{arguments:?} {stderr}");
+    stderr.replace("astro.exe", "astro")
+}
+
+/// The snapshot of a command's help, by the command's words behind `astro`.
+fn snapshot(command: &[&str], length: &str) -> String {
+    let name = ["help"].iter().chain(command).copied().collect::<Vec<_>>().join("-");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/snapshots/{name}{length}.txt"));
+    // Where there is none, the comparison fails and shows what belongs into it.
+    text(&fs::read_to_string(&path).unwrap_or_default())
+}
+
+#[test]
+fn a_message_is_explained_on_80_columns() {
+    let Output { stdout, stderr, code } = run(&["auth", "explain", "error:", "there", "is", "no", "home", "directory"]);
+    let told = "there is no home directory\n  Set `HOME`, or `ASTRO_HOME` to the folder that is to hold `.astro`.\n";
+    assert_eq!((stdout.as_str(), stderr.as_str(), code), (told, "", Some(0)));
+    let all = run(&["auth", "explain"]).stdout;
+    assert!(all.lines().count() > 200 && all.contains(told), "{all}");
+    for line in all.lines().filter(|line| line.starts_with(' ')) {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    let hint = "error: no message has these words\nhint: `astro auth explain` shows what there is about all of them\n";
+    assert_eq!(run(&["auth", "explain", "astrolabe"]), output(1, "", hint));
+}
+
+#[test]
+fn help_is_on_stdout_and_fits_into_80_columns() {
+    for words in commands() {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        // The same command under another name.
+        let twin = |help: String| match words[..] {
+            ["auth", name @ ("login" | "logout")] => {
+                help.replace(&format!("Usage: astro {name}"), &format!("Usage: astro auth {name}"))
+            }
+            _ => help,
+        };
+        let shown = match words[..] {
+            ["auth", "login" | "logout"] => &words[1..],
+            _ => &words[..],
+        };
+        let (short, long) = (twin(snapshot(shown, "-short")), twin(snapshot(shown, "")));
+        let table = [
+            ([&words[..], &["-h"]].concat(), &short),
+            ([&words[..], &["--help"]].concat(), &long),
+            ([&["help"], &words[..]].concat(), &long),
+        ];
+        for (arguments, expected) in table {
+            let Output { stdout, stderr, code } = run(&arguments);
+            assert_eq!(&stdout.replace("astro.exe", "astro"), expected, "{arguments:?}");
+            assert_eq!((stderr.as_str(), code), ("", Some(0)), "{arguments:?}");
+            assert!(expected.contains("\nExamples:\n  "), "{arguments:?}");
+            for line in expected.lines() {
+                assert!(line.chars().count() <= 80, "{arguments:?}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_version_is_on_stdout() {
+    assert_eq!(run(&["--version"]), output(0, concat!("astro ", env!("CARGO_PKG_VERSION"), "\n"), ""));
+}
+
+#[test]
+fn a_command_that_is_not_whole_shows_its_help_and_is_no_success() {
+    for command in [&[][..], &["auth"], &["context"], &["organization"], &["workspace"], &["completion"]] {
+        assert_eq!(wrong_usage(command), snapshot(command, "-short"), "{command:?}");
+    }
+}
+
+#[test]
+fn other_commands_are_the_go_clis() {
+    for name in ["deploy", "dev", "run"] {
+        let said = wrong_usage(&[name]);
+        assert!(said.contains(&format!("this program only signs in; for `{name}` use the Go CLI")), "{said}");
+    }
+    let said = wrong_usage(&["workspace", "create"]);
+    assert!(said.contains("this program only signs in; for `create` use the Go CLI"), "{said}");
+}
+
+#[test]
+fn a_wrong_command_line_says_what_is_wrong() {
+    let table: [(&[&str], &str); 11] = [
+        (&["login", "-l", "-t", "x"], "error: the argument '--login-link' cannot be used with '--token-login <TOKEN>'"),
+        (&["login", "-t"], "error: a value is required for '--token-login <TOKEN>' but none was supplied"),
+        (
+            &["login", "-t", "--insecure-storage"],
+            "error: a value is required for '--token-login <TOKEN>' but none was supplied",
+        ),
+        (
+            &["login", "--email", "ada"],
+            "error: invalid value 'ada' for '--email <EMAIL>': this is not an e-mail address (it should look like \
+             name@example.com)",
+        ),
+        (&["login", "--timeout", "0"], "error: invalid value '0' for '--timeout <SECONDS>': 0 is not in 1..=86400"),
+        (
+            &["login", "--timeout", "86401"],
+            "error: invalid value '86401' for '--timeout <SECONDS>': 86401 is not in 1..=86400",
+        ),
+        (
+            &["login", "--timeout", "5m"],
+            "error: invalid value '5m' for '--timeout <SECONDS>': invalid digit found in string",
+        ),
+        (&["login", "-q", "-v"], "error: the argument '--quiet' cannot be used with '--verbose...'"),
+        (&["login", "example.com"], "error: `example.com` is not an Astro domain"),
+        (&["login", "https://Cloud.Example.COM/"], "error: `cloud.example.com` is not an Astro domain"),
+        (&["login", "http://astronomer.io"], "error: `http://astronomer.io` is not an Astro domain"),
+    ];
+    for (arguments, expected) in table {
+        assert_eq!(wrong_usage(arguments).lines().next(), Some(expected), "{arguments:?}");
+    }
+    let said = Astro::at(&TestHome::new()).with("ASTRO_DOMAIN", "cluster.example.com").run(&["login"]);
+    let hint = "hint: Astro's domains are astronomer.io, previews of it, and localhost[:PORT]; \
+                for Astro Private Cloud use the Go CLI";
+    assert_eq!(said, output(2, "", &format!("error: `cluster.example.com` is not an Astro domain\n{hint}\n")));
+}
+
+#[test]
+fn tk_11_a_token_in_a_wrong_place_is_never_shown() {
+    let service = Service::start(Options::default());
+    let token = service.access_token(&json!({}));
+    let refresh_token =
+        "v1.MRrtRefreshRefreshRefreshRefreshRefreshRefreshRefreshRefreshRefreshRefreshRefreshRefreshRefresh";
+    for token in [token.as_str(), &service.api_token(), refresh_token] {
+        let table: [&[&str]; 9] = [
+            &["login", token],
+            &["login", "astronomer.io", token],
+            &["login", "Bearer", token],
+            &["login", &format!("Bearer {token}")],
+            &[token],
+            &["auth", token],
+            &["login", "--email", token],
+            &["login", "--timeout", token],
+            &["login", "--color", token],
+        ];
+        for arguments in table {
+            let said = wrong_usage(arguments);
+            assert_eq!(leaked(&said, token), None, "{said}");
+        }
+    }
+    assert_eq!(
+        wrong_usage(&["login", &token]),
+        "error: this looks like a token, not like a domain\nhint: to sign in with a token, use `astro login \
+         --token-login -` and enter it there\n"
+    );
+}
+
+#[test]
+fn nobody_there_is_told_at_once() {
+    let home = TestHome::new();
+    let began = Instant::now();
+    let ssh = Astro::at(&home).with("SSH_CONNECTION", "10.0.0.1 50000 10.0.0.2 22").run(&["login"]);
+    let told = |reason: &str| {
+        let why = format!(
+            "error: could not sign in to astronomer.io\ncause: nobody can sign in here: {reason}, and there is no"
+        );
+        let hint = "hint: use `--login-link` for a link to open elsewhere, or `--token-login -` with a token on standard input";
+        output(2, "", &format!("{why} terminal\n{hint}\n"))
+    };
+    assert_eq!(ssh, told("this is an SSH session"));
+    if cfg!(target_os = "linux") {
+        let service = Service::start(Options::default());
+        assert_eq!(Astro::at(&home).run(&["login"]), told(no_screen()));
+        let Output { code, .. } = Astro::at(&home).run(&["login", &service.domain()]);
+        assert_eq!((code, service.requests()), (Some(2), Vec::new()));
+    }
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert_eq!(home.config(), None);
+}
+
+/// A good token, and the arguments of a login with it on stdin.
+fn token_login(service: &Service) -> (String, [String; 7]) {
+    let arguments = ["login", &service.domain(), "-t", "-", "--insecure-storage", "--workspace", "Punched Cards"];
+    (service.access_token(&json!({})), arguments.map(str::to_owned))
+}
+
+fn borrowed(arguments: &[String]) -> Vec<&str> {
+    arguments.iter().map(String::as_str).collect()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn without_a_keychain_the_program_falls_back_aloud() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let service = Service::start(Options::default());
+    let home = TestHome::new();
+    let token = service.access_token(&json!({}));
+    // The bus of these tests leads nowhere.
+    let outcome = Astro::at(&home).stdin(&token).run(&["login", &service.domain(), "-t", "-"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("warning: there is no keychain here ("), "{}", outcome.stderr);
+    assert!(home.config().unwrap().contains(&format!("token: Bearer {token}\n")));
+    assert_eq!(std::fs::metadata(home.config_path()).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_token_signs_in_and_is_shared_with_the_go_cli() {
+    let service = Service::start(Options::default());
+    let home = TestHome::new();
+    let (token, arguments) = token_login(&service);
+    let Output { stdout, stderr, code } = Astro::at(&home).stdin(&format!("{token}\n")).run(&borrowed(&arguments));
+    assert_eq!((stdout.as_str(), code), ("", Some(0)), "{stderr}");
+    let (domain, path) = (service.domain(), config_path(&home));
+    let (words, until) = stderr.split_once("  valid until   ").unwrap();
+    assert_eq!(
+        words,
+        format!(
+            "Signed in to {domain} as Ada Lovelace <ada@example.com>\n  organization  Analytical Engines\n  \
+             workspace     Punched Cards\n  credentials   in {path}, as plain text\n"
+        )
+    );
+    assert!(until.ends_with(" UTC (in 24 hours); it will not be renewed: sign in again then\n"), "{until}");
+    let config = home.config().unwrap();
+    let expires = config.lines().find_map(|line| line.trim().strip_prefix("expiresin: ")).unwrap();
+    assert!(leaked(&config, &token).is_some(), "what is looked for elsewhere is found here");
+    assert!(until.starts_with(&expires.replace('T', " ")[..16]), "{until} {expires}");
+    assert_eq!(
+        config,
+        format!(
+            "contexts:\n    \"{domain}\":\n        domain: \"{domain}\"\n        expiresin: {expires}\n        \
+             token: Bearer {token}\n        user_email: ada@example.com\n        last_used_workspace: clws000010000000000000002\n        \
+             organization: clorg00000000000000000001\n        organization_product: HOSTED\n        \
+             workspace: clws000010000000000000002\ncontext: \"{domain}\"\n"
+        )
+    );
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[test]
+fn auth_login_is_the_same_command() {
+    let service = Service::start(Options::default());
+    let home = TestHome::new();
+    let (token, arguments) = token_login(&service);
+    let arguments: Vec<&str> = std::iter::once("auth").chain(borrowed(&arguments)).collect();
+    let Output { stderr, code, .. } = Astro::at(&home).stdin(&token).run(&arguments);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(home.config().unwrap().contains(&token));
+}
+
+#[test]
+fn quiet_says_nothing_but_what_is_wrong() {
+    let service = Service::start(Options::default());
+    let home = TestHome::new();
+    let (token, arguments) = token_login(&service);
+    let arguments: Vec<&str> = borrowed(&arguments).into_iter().chain(["-q"]).collect();
+    assert_eq!(Astro::at(&home).stdin(&token).run(&arguments), output(0, "", ""));
+    let domain = service.domain();
+    let Output { stdout, stderr, code } = Astro::at(&home).stdin("x").run(&["-q", "login", &domain, "-t", "-"]);
+    assert_eq!((stdout.as_str(), code), ("", Some(4)));
+    let told = format!("error: could not sign in to {domain}\ncause: this is not a JSON Web Token\n");
+    assert!(stderr.starts_with(&told), "{stderr}");
+}
+
+#[test]
+fn a_link_signs_in_with_stdin_closed() {
+    let service = Service::start(Options::default());
+    let home = TestHome::new();
+    let mut running = Astro::at(&home).start(&["login", &service.domain(), "--login-link", "--insecure-storage", "-q"]);
+    let link = running.line();
+    let browser = FakeBrowser::new(Mode::LogIn("ada@example.com".to_owned()));
+    browser.visit(&Url::parse(&link).unwrap());
+    let warning = "warning: no workspace is chosen: there are 2 (Difference Engine, Punched Cards); name one with `--workspace`\n";
+    assert_eq!(running.finish(), output(0, &format!("{link}\n"), warning));
+    let answers = browser.answers();
+    assert!(answers[0].as_ref().is_ok_and(|page| page.status == 200), "{answers:?}");
+    assert!(home.config().unwrap().contains("user_email: ada@example.com"));
+}
+
+/// Where the redirect of a login goes, and the state that it has to bring.
+fn redirect_and_state(link: &Url) -> (Url, String) {
+    let value = |wanted: &str| link.query_pairs().find(|(name, _)| name == wanted).unwrap().1.into_owned();
+    (value("redirect_uri").parse().unwrap(), value("state"))
+}
+
+#[test]
+fn lb_16_two_logins_at_once_keep_to_themselves() {
+    let service = Service::start(Options::default());
+    let logins = [TestHome::new(), TestHome::new()].map(|home| {
+        let mut running = Astro::at(&home).start(&["login", &service.domain(), "-l", "--insecure-storage"]);
+        let link: Url = running.line().parse().unwrap();
+        (home, running, link)
+    });
+    let [first, second] = logins.each_ref().map(|(_, _, link)| redirect_and_state(link));
+    assert!(first.0.port() != second.0.port() && first.1 != second.1);
+
+    // The second's answer is a stranger's to the first.
+    let sign_in = |mode: fn(String) -> Mode, link: &Url| {
+        let browser = FakeBrowser::new(mode("ada@example.com".to_owned()));
+        browser.visit(link);
+        browser
+    };
+    let mut astray = sign_in(Mode::StopAtRedirect, &logins[1].2).redirect().unwrap();
+    astray.set_port(first.0.port()).unwrap();
+    assert_eq!(answer(&astray), "HTTP/1.1 400 Bad Request");
+    assert_eq!(service.token_requests(), []);
+
+    for (_, _, link) in &logins {
+        sign_in(Mode::LogIn, link);
+    }
+    let mut tokens = Vec::new();
+    for (home, running, _) in logins {
+        let Output { stderr, code, .. } = running.finish();
+        assert_eq!(code, Some(0), "{stderr}");
+        let config = home.config().unwrap();
+        tokens.extend(config.lines().find(|line| line.contains("refreshtoken: ")).map(str::to_owned));
+    }
+    assert!(tokens.len() == 2 && tokens[0] != tokens[1], "each has its own");
+    let port = |request: &Request| request.form("redirect_uri").unwrap().parse::<Url>().unwrap().port();
+    let mut ports: Vec<_> = service.token_requests().iter().map(port).collect();
+    ports.sort_unstable();
+    let mut expected = [first.0.port(), second.0.port()];
+    expected.sort_unstable();
+    assert_eq!(ports, expected);
+}
+
+#[test]
+fn tk_7_a_scope_that_is_withheld_is_noticed() {
+    let withheld = |scope: &str| {
+        let (service, home) = (Service::start(Options::default()), TestHome::new());
+        service.patch(Part::Token, json!({"scope": scope}));
+        let mut running = Astro::at(&home).start(&["login", &service.domain(), "-l", "--insecure-storage", "-v"]);
+        FakeBrowser::new(Mode::LogIn("ada@example.com".to_owned())).visit(&running.line().parse().unwrap());
+        let Output { stderr, code, .. } = running.finish();
+        assert_eq!(code, Some(0), "{stderr}");
+        stderr.lines().find(|line| line.contains("granted less than was asked for")).map(str::to_owned)
+    };
+    let line = withheld("openid profile").unwrap();
+    assert!(line.contains(r#"withheld=["email", "offline_access"]"#), "{line}");
+    assert_eq!(withheld("offline_access email openid profile more"), None);
+}
+
+/// The first line of what a callback answers.
+fn answer(callback: &Url) -> String {
+    let address = (Ipv4Addr::LOCALHOST, callback.port().unwrap());
+    let mut stream = TcpStream::connect(address).unwrap();
+    let target = &callback[url::Position::BeforePath..];
+    write!(stream, "GET {target} HTTP/1.1\r\nHost: localhost:{}\r\n\r\n", address.1).unwrap();
+    BufReader::new(stream).lines().next().unwrap().unwrap()
+}
+
+#[test]
+fn colour_is_for_those_who_want_it() {
+    let escape = '\u{1b}';
+    let coloured = |astro: Astro, flags: &[&str]| {
+        let arguments: Vec<&str> =
+            ["login", "localhost:1", "-t", "x"].into_iter().chain(flags.iter().copied()).collect();
+        let Output { stderr, code, .. } = astro.run(&arguments);
+        assert_eq!(code, Some(4), "{stderr}");
+        stderr.contains(escape)
+    };
+    let home = TestHome::new();
+    assert!(!coloured(Astro::at(&home), &[]), "not into a pipe");
+    assert!(coloured(Astro::at(&home), &["--color", "always"]));
+    assert!(!coloured(Astro::at(&home), &["--color=never"]));
+    assert!(!coloured(Astro::at(&home).with("NO_COLOR", "1"), &["--color=auto"]));
+    assert!(!coloured(Astro::at(&home).with("CLICOLOR_FORCE", "1").with("NO_COLOR", "1"), &["--color=never"]));
+    // A flag is nearer than a variable.
+    assert!(coloured(Astro::at(&home).with("NO_COLOR", "1"), &["--color=always"]));
+}
+
+#[test]
+fn nobody_reading_is_no_panic() {
+    let closed = || std::io::pipe().unwrap().1;
+    let home = TestHome::new();
+    let Output { stderr, code, .. } = Astro::at(&home).stdout(closed()).run(&["--help"]);
+    assert_eq!((stderr.as_str(), code), ("", Some(0)));
+    // The link is printed to nobody, but the listener can still be reached by whoever has read it from stderr's text.
+    let service = Service::start(Options::default());
+    let arguments = ["login", &service.domain(), "-l", "--timeout", "1", "--insecure-storage"];
+    let Output { stderr, code, .. } = Astro::at(&home).stdout(closed()).run(&arguments);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("cause: no reply from the browser within 1 second\n"), "{stderr}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+}
+
+#[test]
+fn a_failure_of_the_service_is_told_with_its_cause_and_what_to_do() {
+    let service = Service::start(Options::default());
+    let home = TestHome::new();
+    service.fail("/private/v1alpha1/cli/auth-config", Fault::Status(503, json!({"message": "down"}).to_string()));
+    let (token, arguments) = token_login(&service);
+    let domain = service.domain();
+    let told = format!(
+        "error: could not sign in to {domain}\ncause: could not fetch the login configuration: {domain}: it answered with \
+         status 503: down\nhint: try again in a minute\n"
+    );
+    assert_eq!(Astro::at(&home).stdin(&token).run(&borrowed(&arguments)), output(1, "", &told));
+    assert_eq!(home.config(), None);
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::fs::File;
+    use std::io::ErrorKind;
+    use std::process::Command;
+
+    use super::*;
+    use crate::support::binary::Running;
+
+    fn send(signal: &str, running: &Running) {
+        let kill = format!("kill -{signal} {}", running.id());
+        assert!(Command::new("/bin/sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// Ends a wait by a signal, and shows that nothing of it is left.
+    fn interrupted_by(signal: &str) {
+        let service = Service::start(Options::default());
+        let home = TestHome::new();
+        let mut running = Astro::at(&home).start(&["login", &service.domain(), "-l", "--insecure-storage", "-q"]);
+        let link = Url::parse(&running.line()).unwrap();
+        let port = redirect_and_state(&link).0.port().unwrap();
+        assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok(), "the callback port is open while it waits");
+        send(signal, &running);
+        assert_eq!(running.finish(), output(130, &format!("{link}\n"), "warning: cancelled\n"));
+        let refused = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused, "lb_5: the port is closed");
+        assert_eq!(home.config(), None);
+        assert_eq!(service.token_requests(), []);
+    }
+
+    #[test]
+    fn lb_25_control_c_leaves_nothing() {
+        interrupted_by("INT");
+    }
+
+    #[test]
+    fn lb_25_the_end_of_the_session_leaves_nothing() {
+        interrupted_by("TERM");
+    }
+
+    /// A login by link that has been granted and is not stored yet, because the API takes its time.
+    fn granted(service: &Service, home: &TestHome) -> Running {
+        service.fail("/v1/users/self", Fault::Stall);
+        let mut running = Astro::at(home).start(&["login", &service.domain(), "-l", "--insecure-storage"]);
+        let browser = FakeBrowser::new(Mode::LogIn("ada@example.com".to_owned()));
+        browser.visit(&running.line().parse().unwrap());
+        service.wait_for("/v1/users/self", 1);
+        assert_eq!(service.live_refresh_tokens().len(), 1);
+        running
+    }
+
+    #[test]
+    fn lb_25_what_was_granted_and_is_not_stored_goes_back() {
+        for signal in ["INT", "TERM"] {
+            let (service, home) = (Service::start(Options::default()), TestHome::new());
+            let running = granted(&service, &home);
+            send(signal, &running);
+            let Output { stderr, code, .. } = running.finish();
+            assert_eq!(code, Some(130), "{stderr}");
+            assert!(stderr.ends_with("\nwarning: cancelled\n"), "{stderr}");
+            let revoked = service.requests_to("/oauth/revoke").len();
+            assert_eq!((service.live_refresh_tokens(), revoked, home.config()), (Vec::new(), 1, None));
+        }
+    }
+
+    #[test]
+    fn lb_25_who_insists_does_not_wait_for_an_issuer_that_is_silent() {
+        let (service, home) = (Service::start(Options::default()), TestHome::new());
+        service.fail("/oauth/revoke", Fault::Stall);
+        let mut running = granted(&service, &home);
+        send("INT", &running);
+        running.wait_for("Ctrl-C again stops at once");
+        send("INT", &running);
+        assert_eq!(running.finish().code, Some(130));
+        assert_eq!(service.requests_to("/oauth/revoke").len(), 1);
+    }
+
+    #[test]
+    fn control_c_does_not_tear_what_is_being_stored() {
+        let home = TestHome::new();
+        let service = Service::start(Options::default());
+        let (token, arguments) = token_login(&service);
+        let lock = File::create(home.path().join(".astro/config.yaml.lock")).unwrap();
+        lock.lock().unwrap();
+        let arguments = [borrowed(&arguments), vec!["-v"]].concat();
+        let mut running = Astro::at(&home).stdin(&token).start(&arguments);
+        running.wait_for("storing the login");
+        send("INT", &running);
+        drop(lock);
+        let Output { stderr, code, .. } = running.finish();
+        assert_eq!(code, Some(130), "{stderr}");
+        assert!(home.config().unwrap().contains(&format!("token: Bearer {token}\n")));
+    }
+
+    #[test]
+    fn closed_streams_are_no_panic() {
+        let home = TestHome::new();
+        let service = Service::start(Options::default());
+        let (token, arguments) = token_login(&service);
+        let command = r#"printf %s "$0" | { exec "$@" >&- 2>&-; }"#;
+        let status = Command::new("/bin/sh")
+            .args(["-c", command, &token, env!("CARGO_BIN_EXE_astro")])
+            .args(&arguments)
+            .env_clear()
+            .env("ASTRO_HOME", home.path())
+            .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent")
+            .status();
+        assert_eq!(status.unwrap().code(), Some(0));
+        assert!(home.config().unwrap().contains(&token));
+    }
+
+    #[test]
+    fn without_any_home_nothing_panics() {
+        // Where the system knows the person's home without HOME, it is looked at, but nothing is written there.
+        let astro = Astro::at(&TestHome::new()).without("HOME").without("ASTRO_HOME");
+        let Output { stdout, stderr, code } = astro.run(&["login", "example.com"]);
+        assert_eq!(stdout, "");
+        match code {
+            Some(1) => assert!(stderr.starts_with("error: there is no home directory\n"), "{stderr}"),
+            code => assert_eq!(
+                (code, stderr.lines().next()),
+                (Some(2), Some("error: `example.com` is not an Astro domain"))
+            ),
+        }
+    }
+
+    #[test]
+    fn the_home_directory_serves_where_astro_home_is_unset_or_empty() {
+        let service = Service::start(Options::default());
+        let (token, arguments) = token_login(&service);
+        let home = TestHome::new();
+        for astro in [Astro::at(&home).without("ASTRO_HOME"), Astro::at(&home).with("ASTRO_HOME", "")] {
+            assert_eq!(astro.stdin(&token).run(&borrowed(&arguments)).code, Some(0));
+            assert!(home.config().unwrap().contains(&token));
+            std::fs::remove_file(home.config_path()).unwrap();
+        }
+    }
+}

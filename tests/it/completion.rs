@@ -1,0 +1,233 @@
+//! Completion scripts and manual pages: there is one for every shell and every command, and shells and groff take them.
+
+use std::fs;
+use std::path::Path;
+#[cfg(unix)]
+use std::path::PathBuf;
+use std::process::Command;
+#[cfg(unix)]
+use std::process::Stdio;
+
+use crate::support::TestHome;
+use crate::support::binary::{Astro, Output, commands};
+use tempfile::TempDir;
+
+const SHELLS: [&str; 5] = ["bash", "elvish", "fish", "powershell", "zsh"];
+
+/// The manual page of every command, without the `.1`: `astro`, `astro-login`, …
+fn pages() -> Vec<String> {
+    commands().iter().map(|words| [&["astro".to_owned()], &words[..]].concat().join("-")).collect()
+}
+
+fn script(shell: &str) -> String {
+    let home = TestHome::new();
+    // It needs no home directory: this one is no absolute path, and not there.
+    let astro = Astro::at(&home).with("HOME", "not-there").without("ASTRO_HOME");
+    let Output { stdout, stderr, code } = astro.run(&["completion", shell]);
+    assert_eq!((stderr.as_str(), code), ("", Some(0)), "{shell}");
+    assert_eq!(fs::read_dir(home.path().join(".astro")).unwrap().count(), 0, "nothing is written");
+    stdout
+}
+
+/// A folder with everything that a package installs beside the program.
+fn manual() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let debug = Path::new(crate::support::binary::BINARY).parent().unwrap();
+    let generator = debug.join("examples").join(format!("manual{}", std::env::consts::EXE_SUFFIX));
+    assert!(generator.exists(), "without the whole test suite, `cargo build --example manual` first");
+    let written = Command::new(generator).arg(folder.path()).env_clear().output().unwrap();
+    assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+    folder
+}
+
+#[cfg(unix)]
+fn written(text: &str) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("script");
+    fs::write(&path, text).unwrap();
+    (folder, path)
+}
+
+/// A program of this machine, without the environment of whoever runs the test.
+#[cfg(unix)]
+fn program(name: &str) -> Command {
+    let mut command = Command::new(name);
+    command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").stdin(Stdio::null());
+    command
+}
+
+/// What it says; it has to succeed, and to complain about nothing.
+#[cfg(unix)]
+fn said(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && complaint.is_empty(), "{command:?}: {complaint}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn each_shell_has_a_script_that_knows_every_command() {
+    for shell in SHELLS {
+        let script = script(shell);
+        for word in commands().into_iter().flatten() {
+            assert!(script.contains(&word), "{shell}: {word}");
+        }
+        for flag in ["login-link", "insecure-storage", "check", "force"] {
+            assert!(script.contains(flag), "{shell}: {flag}");
+        }
+    }
+}
+
+#[test]
+fn without_a_shell_the_shells_are_named() {
+    for arguments in [&["completion"][..], &["completion", "csh"]] {
+        let Output { stdout, stderr, code } = Astro::at(&TestHome::new()).run(arguments);
+        assert_eq!((stdout.as_str(), code), ("", Some(2)), "{arguments:?}");
+        for shell in SHELLS {
+            assert!(stderr.contains(shell), "{arguments:?}: {stderr}");
+        }
+    }
+}
+
+#[test]
+fn nobody_reading_the_script_is_no_failure() {
+    let closed = std::io::pipe().unwrap().1;
+    let output = Astro::at(&TestHome::new()).stdout(closed).run(&["completion", "bash"]);
+    assert_eq!(output, Output { stdout: String::new(), stderr: String::new(), code: Some(0) });
+}
+
+#[cfg(unix)]
+#[test]
+fn bash_completes_commands_and_flags() {
+    // Asks the function that the script has registered, as bash does when Tab is pressed.
+    const PRESS_TAB: &str = r#"
+        source "$1"; shift
+        COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+        function=$(complete -p astro); function=${function#*-F }; function=${function%% *}
+        "$function" astro "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
+        echo "${COMPREPLY[@]}"
+    "#;
+    let (_folder, script) = written(&script("bash"));
+    let table: [(&[&str], &str); 8] = [
+        (&["astro", "au"], "auth"),
+        (&["astro", "lo"], "login logout"),
+        (&["astro", "auth", "st"], "status"),
+        (&["astro", "help", "auth", "st"], "status"),
+        (&["astro", "auth", "status", "--ch"], "--check"),
+        (&["astro", "login", "--login"], "--login-link"),
+        (&["astro", "completion", "po"], "powershell"),
+        (&["astro", "organization", "xyz"], ""),
+    ];
+    for (words, expected) in table {
+        let said = said(program("bash").args(["--norc", "-c", PRESS_TAB, "bash"]).arg(&script).args(words));
+        assert_eq!(said.trim_end(), expected, "{words:?}");
+    }
+}
+
+/// Runs the line that the help has for the start-up file of this name, between two others.
+#[cfg(unix)]
+fn with_line_of_help(shell: &str, file: &str, before: &str, after: &str) -> String {
+    let home = tempfile::tempdir().unwrap();
+    let help = Astro::at(&TestHome::new()).run(&["completion", "--help"]).stdout;
+    let line = help.lines().skip_while(|line| !line.contains(&format!("# in {file}"))).nth(1).unwrap();
+    let folder = Path::new(crate::support::binary::BINARY).parent().unwrap().display();
+    let path = format!("{folder}:/usr/local/bin:/usr/bin:/bin");
+    let quiet = match shell {
+        "bash" => "--norc",
+        "zsh" => "--no-rcs",
+        _ => "--no-config",
+    };
+    let lines = format!("{before}\n{line}\n{after}");
+    said(program(shell).args([quiet, "-c", &lines]).env("PATH", path).env("HOME", home.path()))
+}
+
+#[cfg(unix)]
+#[test]
+fn the_line_that_the_help_has_for_bash_works() {
+    let said = with_line_of_help("bash", "~/.bashrc", "set -e", "complete -p astro");
+    assert!(said.contains("-F _astro"), "{said}");
+}
+
+#[cfg(unix)]
+#[ignore = "needs fish and zsh"]
+#[test]
+fn the_lines_that_the_help_has_for_fish_and_zsh_work() {
+    let said = with_line_of_help("fish", "~/.config/fish/config.fish", "", "complete --do-complete 'astro auth st'");
+    assert!(said.starts_with("status\t"), "{said}");
+    let compinit = "autoload -Uz compinit; compinit -u -D";
+    assert_eq!(with_line_of_help("zsh", "~/.zshrc", compinit, "print ${_comps[astro]}"), "_astro\n");
+}
+
+#[cfg(unix)]
+#[ignore = "needs fish"]
+#[test]
+fn fish_completes_commands_and_flags() {
+    let (folder, script) = written(&script("fish"));
+    let complete = |typed: &str| {
+        let asked = format!("source {}; complete --do-complete {typed:?}", script.display());
+        let said = said(program("fish").args(["--no-config", "--command", &asked]).env("HOME", folder.path()));
+        said.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(complete("astro au"), ["auth"]);
+    assert_eq!(complete("astro auth st"), ["status"]);
+    assert_eq!(complete("astro auth status --ch"), ["--check"]);
+}
+
+#[cfg(unix)]
+#[ignore = "needs zsh"]
+#[test]
+fn zsh_takes_its_script_for_the_completion_of_astro() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("_astro"), script("zsh")).unwrap();
+    let asked = format!(
+        "fpath=({} $fpath); autoload -Uz compinit; compinit -u -D; autoload +X _astro; print ${{_comps[astro]}}",
+        folder.path().display()
+    );
+    assert_eq!(said(program("zsh").args(["--no-rcs", "-c", &asked]).env("HOME", folder.path())), "_astro\n");
+}
+
+#[test]
+fn each_command_has_a_manual_page_and_each_shell_its_file() {
+    let folder = manual();
+    let mut expected: Vec<String> = pages().iter().map(|page| format!("{page}.1")).collect();
+    expected.extend(["_astro", "_astro.ps1", "astro.bash", "astro.elv", "astro.fish"].map(str::to_owned));
+    expected.sort();
+    let entries = fs::read_dir(folder.path()).unwrap();
+    let mut found: Vec<String> = entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+    found.sort();
+    assert_eq!(found, expected);
+
+    let page = fs::read_to_string(folder.path().join("astro-auth-token.1")).unwrap();
+    assert!(
+        page.starts_with(concat!(".TH astro-auth-token 1 \"\" \"astro ", env!("CARGO_PKG_VERSION"), "\"")),
+        "{page}"
+    );
+    assert!(
+        page.contains("\n.SH EXAMPLES\n.nf\n\\&printf \\(aqAuthorization: Bearer %s\\(aq \"$(astro auth token)\" |\n"),
+        "{page}"
+    );
+    assert!(page.contains("\n.SH SYNOPSIS\n\\fBastro auth token\\fR [OPTIONS]\n"), "{page}");
+    assert!(page.contains("\n.SH EXIT STATUS\n.nf\n\\&0    done\n"), "{page}");
+}
+
+#[cfg(unix)]
+#[ignore = "needs groff and man"]
+#[test]
+fn groff_and_man_show_each_page_without_a_warning() {
+    let folder = manual();
+    for name in pages() {
+        let page = folder.path().join(format!("{name}.1"));
+        said(program("groff").args(["-man", "-ww", "-Tutf8", "-rCHECKSTYLE=3"]).arg(&page));
+        let shown = said(program("man").arg("--local-file").arg(&page).env("MANWIDTH", "80").env("LANG", "C.UTF-8"));
+        if name == "astro-auth-explain" {
+            assert!(shown.contains("\n       no reply from the browser within …\n"), "{shown}");
+            assert_eq!(
+                shown.matches('…').count(),
+                include_str!("../../docs/troubleshooting.md").matches('…').count() - 1
+            );
+        }
+        for heading in ["NAME", "SYNOPSIS", "OPTIONS", "EXAMPLES", "SEE ALSO"] {
+            assert!(shown.lines().any(|line| line == heading), "{name}: {shown}");
+        }
+    }
+}

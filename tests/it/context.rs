@@ -1,0 +1,330 @@
+//! `astro context`: what is listed, what becomes current, and what a deletion leaves.
+
+use crate::support::{Fault, Outcome, Stage};
+use astro_login::commands::context::{ContextCommand, context};
+use astro_login::credentials::StoreError;
+use serde_json::{Value, json};
+
+const FILE: &str = "\
+context: astronomer.io
+contexts:
+    astronomer_io:
+        domain: astronomer.io
+        organization: clorg1
+        user_email: ada@example.com
+        workspace: clws1
+    gcp0001_example_com:
+        domain: gcp0001.example.com
+        token: eyJPRIVATE
+        user_email: not@ours.example
+        workspace: ck05
+    astronomer-stage_io:
+        domain: astronomer-stage.io
+";
+
+async fn list(stage: &Stage, json: bool) -> Outcome {
+    stage.run(async |system| context(system, ContextCommand::List { json }).await).await
+}
+
+async fn switch(stage: &Stage, domain: Option<&str>) -> Outcome {
+    let domain = domain.map(str::to_owned);
+    stage.run(async |system| context(system, ContextCommand::Switch { domain }).await).await
+}
+
+async fn delete(stage: &Stage, domain: &str, force: bool) -> Outcome {
+    let domain = domain.to_owned();
+    stage.run(async |system| context(system, ContextCommand::Delete { domain, force }).await).await
+}
+
+fn stage(config: &str) -> Stage {
+    let stage = Stage::new();
+    stage.home.write_config(config);
+    stage
+}
+
+/// Someone signed in, the domain's context current and one of another program's behind it.
+async fn signed_in() -> Stage {
+    let stage = Stage::new();
+    assert_eq!(stage.login(&stage.request()).await.exit_code(), 0);
+    let foreign = "    gcp_example_com: {domain: gcp.example.com, token: x} # theirs\n";
+    let config = stage.home.config().unwrap().replace("contexts:\n", &format!("contexts:\n{foreign}"));
+    stage.home.write_config(&format!("page_size: \"20\" # mine\n{config}"));
+    stage
+}
+
+#[tokio::test]
+async fn every_context_is_listed_and_the_current_one_marked() {
+    let stage = stage(FILE);
+    let outcome = list(&stage, false).await;
+    assert_eq!((outcome.exit_code(), outcome.stderr.as_str()), (0, ""));
+    assert_eq!(
+        outcome.stdout,
+        "  DOMAIN               ACCOUNT                ORGANIZATION  WORKSPACE\n\
+         * astronomer.io        ada@example.com        clorg1        clws1\n\
+         \x20 gcp0001.example.com  (Astro Private Cloud)                ck05\n\
+         \x20 astronomer-stage.io\n"
+    );
+    assert_eq!(stage.home.config().unwrap(), FILE);
+}
+
+#[tokio::test]
+async fn the_schema_of_the_list_is_frozen() {
+    let outcome = list(&stage(FILE), true).await;
+    assert_eq!((outcome.exit_code(), outcome.stderr.as_str()), (0, ""));
+    let expected = json!({"version": 1, "contexts": [
+        {"domain": "astronomer.io", "current": true, "astro": true, "account": "ada@example.com",
+         "organization": "clorg1", "workspace": "clws1"},
+        {"domain": "gcp0001.example.com", "current": false, "astro": false, "account": "not@ours.example",
+         "organization": null, "workspace": "ck05"},
+        {"domain": "astronomer-stage.io", "current": false, "astro": true, "account": null,
+         "organization": null, "workspace": null},
+    ]});
+    assert_eq!(serde_json::from_str::<Value>(&outcome.stdout).unwrap(), expected);
+    assert!(outcome.stdout.starts_with("{\n  \"version\": 1,\n  \"contexts\": ["), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn no_contexts_are_a_remark_and_an_empty_list() {
+    for config in ["", "contexts: {}\n", "contexts:\n", "context: astronomer.io\n"] {
+        let stage = stage(config);
+        let table = list(&stage, false).await;
+        assert_eq!((table.exit_code(), table.stdout.as_str(), table.stderr.as_str()), (0, "", "There are none.\n"));
+        let json = list(&stage, true).await;
+        let parsed: Value = serde_json::from_str(&json.stdout).unwrap();
+        assert_eq!((parsed, json.stderr.as_str()), (json!({"version": 1, "contexts": []}), ""));
+        let switched = switch(&stage, Some("astronomer.io")).await;
+        assert_eq!(switched.exit_code(), 1);
+        assert_eq!(switched.complaint(), "you have no context `astronomer.io`; there is none");
+    }
+}
+
+#[tokio::test]
+async fn cl_16_names_cannot_steer_the_terminal_and_wide_ones_line_up() {
+    let stage = stage(
+        "contexts:\n    a: {domain: \"e\\e[2J\\u009b1m\\u202evil.example\", organization: \"\\e]0;x\\a日本\"}\n    \
+         b: {domain: 東京.example, organization: o}\n",
+    );
+    let table = list(&stage, false).await;
+    assert_eq!(
+        table.stdout,
+        "  DOMAIN             ACCOUNT                ORGANIZATION  WORKSPACE\n\
+         \x20 e[2J1mvil.example  (Astro Private Cloud)  ]0;x日本\n\
+         \x20 東京.example       (Astro Private Cloud)  o\n"
+    );
+    let json = list(&stage, true).await;
+    assert!(!json.stdout.contains(|character: char| character.is_control() && character != '\n'), "{:?}", json.stdout);
+    let unknown = switch(&stage, Some("x\u{1b}[31m")).await;
+    assert_eq!(unknown.complaint(), "you have no context `x[31m`; there is e[2J1mvil.example, 東京.example");
+}
+
+#[tokio::test]
+async fn another_context_becomes_current_and_nothing_else_changes() {
+    for (typed, name) in [
+        ("gcp0001.example.com", "gcp0001.example.com"),
+        ("GCP0001.example.com ", "gcp0001.example.com"),
+        ("https://cloud.astronomer-stage.io/", "astronomer-stage.io"),
+    ] {
+        let stage = stage(FILE);
+        let outcome = switch(&stage, Some(typed)).await;
+        assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (0, ""), "{typed}");
+        assert_eq!(outcome.stderr, format!("The current context is {name}\n"));
+        let expected = FILE.replace("context: astronomer.io\n", &format!("context: {name}\n"));
+        assert_eq!(stage.home.config().unwrap(), expected);
+        assert_eq!(stage.service.requests(), []);
+    }
+}
+
+#[tokio::test]
+async fn a_name_as_the_file_spells_it_comes_first() {
+    let stage = stage("contexts:\n    cloud_astronomer_io: {domain: cloud.astronomer.io}\n");
+    assert_eq!(switch(&stage, Some("cloud.astronomer.io")).await.exit_code(), 0);
+    assert!(stage.home.config().unwrap().ends_with("context: cloud.astronomer.io\n"));
+}
+
+#[tokio::test]
+async fn a_switch_under_astro_domain_says_that_it_has_no_effect_yet() {
+    let mut stage = stage(FILE);
+    stage.environment = stage.environment.with("ASTRO_DOMAIN", "astronomer.io");
+    let outcome = switch(&stage, Some("astronomer-stage.io")).await;
+    assert_eq!(outcome.exit_code(), 0);
+    assert_eq!(
+        outcome.stderr,
+        "The current context is astronomer-stage.io\nwarning: ASTRO_DOMAIN is set, and wins over the current context\n"
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_context_is_told_with_what_there_is() {
+    let stage = stage(FILE);
+    let there = "there is astronomer.io, gcp0001.example.com, astronomer-stage.io";
+    let outcome = switch(&stage, Some("astronomer-dev.io")).await;
+    assert_eq!(
+        (outcome.exit_code(), outcome.complaint()),
+        (1, format!("you have no context `astronomer-dev.io`; {there}"))
+    );
+    let hint = outcome.result.unwrap_err().hint();
+    assert_eq!(hint.as_deref(), Some("`astro context list` shows those there are"));
+    let outcome = delete(&stage, "astronomer-dev.io", true).await;
+    assert_eq!(
+        (outcome.exit_code(), outcome.complaint()),
+        (1, format!("you have no context `astronomer-dev.io`; {there}"))
+    );
+    assert_eq!(stage.home.config().unwrap(), FILE);
+}
+
+#[tokio::test]
+async fn without_a_terminal_the_name_and_the_force_are_needed() {
+    let stage = stage(FILE);
+    let outcome = switch(&stage, None).await;
+    assert_eq!(outcome.exit_code(), 2);
+    assert_eq!(outcome.complaint(), "which context? There is no terminal to ask in");
+    let outcome = delete(&stage, "astronomer.io", false).await;
+    assert_eq!(outcome.exit_code(), 2);
+    assert_eq!(outcome.complaint(), "this deletes a context, and there is no terminal to ask in");
+    assert_eq!(outcome.result.unwrap_err().hint().unwrap(), "use `--force` to delete it without being asked");
+    assert_eq!(stage.home.config().unwrap(), FILE);
+}
+
+#[tokio::test]
+async fn a_context_of_another_program_is_never_deleted() {
+    let stage = stage(FILE);
+    for force in [false, true] {
+        let outcome = delete(&stage, "gcp0001.example.com", force).await;
+        assert_eq!(
+            (outcome.exit_code(), outcome.complaint().as_str()),
+            (2, "`gcp0001.example.com` is not an Astro domain")
+        );
+    }
+    assert_eq!(stage.home.config().unwrap(), FILE);
+}
+
+#[tokio::test]
+async fn rf_12_a_deletion_signs_out_and_takes_the_whole_entry() {
+    let stage = signed_in().await;
+    assert_eq!(stage.service.live_refresh_tokens().len(), 1);
+    let outcome = delete(&stage, &stage.service.domain(), true).await;
+    assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (0, ""), "{}", outcome.stderr);
+    assert!(outcome.stderr.ends_with(&format!("The context {} is deleted\n", stage.service.domain())));
+    assert_eq!((stage.service.live_refresh_tokens(), stage.stored()), (vec![], None));
+    assert_eq!(
+        stage.home.config().unwrap(),
+        "page_size: \"20\" # mine\n\
+         contexts:\n    gcp_example_com: {domain: gcp.example.com, token: x} # theirs\n\
+         context: \"\"\n"
+    );
+}
+
+#[tokio::test]
+async fn the_last_context_leaves_a_map_that_the_go_cli_reads() {
+    let stage = Stage::new();
+    assert_eq!(stage.login(&stage.request()).await.exit_code(), 0);
+    assert_eq!(delete(&stage, &stage.service.domain(), true).await.exit_code(), 0);
+    assert_eq!(stage.home.config().unwrap(), "contexts: {}\ncontext: \"\"\n");
+    assert_eq!(stage.login(&stage.request()).await.exit_code(), 0);
+    assert_eq!(list(&stage, false).await.stdout.lines().count(), 2);
+}
+
+#[tokio::test]
+async fn a_context_that_is_not_current_leaves_the_current_one() {
+    let stage = signed_in().await;
+    assert_eq!(switch(&stage, Some("gcp.example.com")).await.exit_code(), 0);
+    assert_eq!(delete(&stage, &stage.service.domain(), true).await.exit_code(), 0);
+    assert!(stage.home.config().unwrap().ends_with("context: gcp.example.com\n"));
+}
+
+#[tokio::test]
+async fn unknown_keys_notes_and_flow_style_go_with_the_context() {
+    let stage = signed_in().await;
+    let domain = stage.service.domain();
+    for ours in [
+        format!("    \"{domain}\": {{domain: \"{domain}\", mine: [1, 2]}} # ours\n"),
+        format!("    \"{domain}\": # ours\n        # a note\n        mine: {{x: y}}\n        user_email: a@b.c\n"),
+    ] {
+        let others = "    a_example_com:\n        domain: a.example.com\n";
+        stage.home.write_config(&format!("contexts:\n{others}{ours}x: 1\n"));
+        assert_eq!(delete(&stage, &domain, true).await.exit_code(), 0);
+        assert_eq!(stage.home.config().unwrap(), format!("contexts:\n{others}x: 1\n"));
+    }
+    let flow = format!("contexts: {{a: {{token: x}}, \"{domain}\": {{token: ''}}, b: {{}}}}\n");
+    stage.home.write_config(&flow);
+    assert_eq!(delete(&stage, &domain, true).await.exit_code(), 0);
+    assert_eq!(stage.home.config().unwrap(), "contexts: {a: {token: x}, b: {}}\n");
+}
+
+#[tokio::test]
+async fn a_deletion_goes_on_without_the_issuer_and_tells() {
+    let stage = signed_in().await;
+    stage.service.fail("/oauth/revoke", Fault::Status(503, "{}".to_owned()));
+    let outcome = delete(&stage, &stage.service.domain(), true).await;
+    assert_eq!(outcome.exit_code(), 1, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("could not revoke the refresh token: "), "{}", outcome.stderr);
+    assert_eq!(stage.stored(), None);
+    assert!(!stage.home.config().unwrap().contains(&stage.service.domain()));
+}
+
+#[tokio::test]
+async fn a_keychain_that_does_not_answer_is_told_and_the_context_goes() {
+    let stage = signed_in().await;
+    stage.keychain.fail(StoreError::Locked);
+    let outcome = delete(&stage, &stage.service.domain(), true).await;
+    assert_eq!(outcome.exit_code(), 1, "{}", outcome.stderr);
+    assert!(!stage.home.config().unwrap().contains(&stage.service.domain()));
+}
+
+#[cfg(unix)]
+mod terminal {
+    use super::*;
+    use crate::support::pty::{CTRL_C, ENTER, Pty};
+
+    fn astro(stage: &Stage, args: &[&str]) -> Pty {
+        Pty::spawn(env!("CARGO_BIN_EXE_astro"), args, [("ASTRO_HOME", stage.home.path().to_str().unwrap())])
+    }
+
+    #[test]
+    fn a_context_is_found_by_typing_a_part_of_its_name() {
+        let stage = stage(FILE);
+        let mut pty = astro(&stage, &["c", "sw"]);
+        pty.wait_for("Context:");
+        pty.wait_for("astronomer-stage.io");
+        pty.type_keys("gcp");
+        pty.wait_for("gcp0001");
+        pty.type_keys(ENTER);
+        pty.wait_for("The current context is gcp0001.example.com");
+        assert_eq!(pty.finish().0, 0);
+        assert!(stage.home.config().unwrap().starts_with("context: gcp0001.example.com\n"));
+
+        // The list begins at the current one, so Enter alone changes nothing.
+        let mut pty = astro(&stage, &["context", "switch", "--color", "never"]);
+        pty.wait_for("Context:");
+        pty.wait_for("> gcp0001.example.com");
+        pty.type_keys(ENTER);
+        pty.wait_for("The current context is gcp0001.example.com");
+        assert_eq!(pty.finish().0, 0);
+    }
+
+    #[test]
+    fn what_is_cancelled_or_refused_changes_nothing() {
+        let stage = stage(FILE);
+        for (args, question, keys) in [
+            (&["context", "switch"][..], "Context:", CTRL_C),
+            (&["c", "de", "astronomer.io"], "Sign out of astronomer.io and delete its context?", "n\r"),
+            (&["c", "delete", "astronomer.io"], "Sign out of astronomer.io", ENTER),
+            (&["c", "delete", "astronomer.io"], "Sign out of astronomer.io", CTRL_C),
+        ] {
+            let mut pty = astro(&stage, args);
+            pty.wait_for(question);
+            pty.type_keys(keys);
+            assert_eq!(pty.finish().0, 130, "{args:?}");
+            assert_eq!(stage.home.config().unwrap(), FILE);
+        }
+    }
+
+    #[test]
+    fn with_nothing_to_choose_from_nothing_is_asked() {
+        let stage = Stage::new();
+        let mut pty = astro(&stage, &["context", "switch"]);
+        pty.wait_for("there is no context yet");
+        pty.wait_for("`astro login` makes one");
+        assert_eq!(pty.finish().0, 1);
+    }
+}

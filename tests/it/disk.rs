@@ -1,0 +1,395 @@
+//! Storage that is in the way: full, read-only, locked for ever, or not what its name says. What failed is told with its
+//! path and a way out, nothing is lost, and nothing is spent that could not be kept.
+
+use std::fs::{self, File};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use astro_login::commands::login::Login;
+use astro_login::credentials::Credentials;
+use serde_json::json;
+
+use crate::support::binary::{Astro, Output, Running};
+use crate::support::{Mode, Options, Stage, TestHome};
+
+const ENDED: i64 = -3600;
+const ENDS_SOON: i64 = 200;
+const FRESH: i64 = 3600;
+
+/// A home in which the Go CLI has left a login of Ada's, and that login. Grace is the next to sign in.
+fn signed_in(seconds: i64) -> (Stage, Credentials) {
+    let stage = Stage::with(Options::default(), Mode::LogIn("grace@example.org".to_owned()));
+    let login = stage.earlier_login(seconds);
+    stage.keep_in_config(&login);
+    (stage, login)
+}
+
+fn folder(stage: &Stage) -> PathBuf {
+    stage.home.path().join(".astro")
+}
+
+/// The names of the lock of the settings, and of the lock of the login.
+fn locks(stage: &Stage) -> [String; 2] {
+    ["config.yaml.lock".to_owned(), format!("{}.refresh.lock", stage.service.domain().replace(':', "_"))]
+}
+
+fn start(stage: &Stage, arguments: &[&str]) -> Running {
+    let token = stage.service.access_token(&json!({}));
+    Astro::at(&stage.home).with("ASTRO_DOMAIN", &stage.service.domain()).stdin(&token).start(arguments)
+}
+
+fn run(stage: &Stage, arguments: &[&str]) -> Output {
+    start(stage, arguments).finish()
+}
+
+const LOGIN: &[&str] = &["login", "--token-login", "-", "--insecure-storage"];
+const TOKEN: &[&str] = &["auth", "token"];
+const LOGOUT: &[&str] = &["logout"];
+
+/// The error, its causes and its hint name the path and what to do.
+#[track_caller]
+fn check_told(output: &Output, what: &str, hint: &str) {
+    assert_eq!((output.code, output.stdout.as_str()), (Some(1), ""), "{output:?}");
+    assert!(output.stderr.contains(what) && output.stderr.ends_with(&format!("hint: {hint}\n")), "{what}\n{output:?}");
+}
+
+/// Makes something of this name.
+type Make = fn(&Path);
+
+fn mkfifo(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+#[test]
+fn what_is_not_a_file_of_settings_is_told_and_nothing_waits_for_it() {
+    let odd: [(_, Make); 4] = [
+        ("is not a file", |path| fs::create_dir(path).unwrap()),
+        ("is not a file", mkfifo),
+        ("is not a file", |path| symlink("/dev/zero", path).unwrap()),
+        ("is larger than 16 MiB", |path| File::create(path).unwrap().set_len(1 << 30).unwrap()),
+    ];
+    for (told, make) in odd {
+        let stage = Stage::new();
+        make(&stage.home.config_path());
+        for arguments in [LOGIN, TOKEN] {
+            let output = run(&stage, arguments);
+            check_told(
+                &output,
+                &format!("{} {told}\n", stage.home.config_path().display()),
+                "move it away and try again",
+            );
+        }
+        let logout = run(&stage, LOGOUT);
+        assert_eq!(logout.code, Some(1), "{logout:?}");
+        assert!(logout.stderr.contains(told), "{logout:?}");
+        assert_eq!(stage.service.requests(), []);
+    }
+}
+
+#[test]
+fn a_lock_that_is_not_a_file_is_told_and_nothing_is_spent_or_lost() {
+    let makes: [Make; 2] = [|path| fs::create_dir(path).unwrap(), mkfifo];
+    for make in makes {
+        for refresh in [false, true] {
+            for (seconds, arguments) in [(ENDED, TOKEN), (ENDED, LOGIN), (ENDS_SOON, TOKEN)] {
+                let (stage, old) = signed_in(seconds);
+                let lock = folder(&stage).join(&locks(&stage)[usize::from(refresh)]);
+                make(&lock);
+                let before = stage.home.config();
+                let output = run(&stage, arguments);
+                if seconds == ENDED {
+                    check_told(&output, &format!("{} is not a file\n", lock.display()), "move it away and try again");
+                } else {
+                    let printed = format!("{}\n", old.access.expose());
+                    assert_eq!((output.code, output.stdout), (Some(0), printed));
+                }
+                assert_eq!((stage.service.token_requests(), stage.home.config()), (vec![], before));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_in_the_place_of_a_folder_is_named() {
+    for below in ["", "/.astro"] {
+        let stage = Stage::new();
+        let home = stage.home.path().join("home");
+        let file = PathBuf::from(format!("{}{below}", home.display()));
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, "").unwrap();
+        for arguments in [LOGIN, TOKEN, &["organization", "list"]] {
+            let astro = Astro::at(&stage.home).with("ASTRO_HOME", home.to_str().unwrap());
+            let token = stage.service.access_token(&json!({}));
+            let output = astro.with("ASTRO_DOMAIN", &stage.service.domain()).stdin(&token).run(arguments);
+            let hint = "move it away, or set ASTRO_HOME to a folder of your own";
+            check_told(&output, &format!("error: {} is not a folder\n", file.display()), hint);
+        }
+        assert_eq!(stage.service.requests(), []);
+    }
+}
+
+#[test]
+fn a_home_that_is_missing_is_made_and_one_that_is_unset_not_needed() {
+    let stage = Stage::new();
+    let missing = stage.home.path().join("not/yet");
+    let token = stage.service.access_token(&json!({}));
+    let astro = || Astro::at(&stage.home).with("ASTRO_DOMAIN", &stage.service.domain()).stdin(&token);
+    let at = |name, value: &Path| astro().without("HOME").without("ASTRO_HOME").with(name, value.to_str().unwrap());
+    for (name, home) in [("HOME", missing.join("a")), ("ASTRO_HOME", missing.join("b"))] {
+        // Where temporary files of other programs go does not matter.
+        let login = at(name, &home).with("TMPDIR", "/nonexistent").run(LOGIN);
+        assert_eq!(login.code, Some(0), "{login:?}");
+        assert_eq!(at(name, &home).run(TOKEN).stdout, format!("{token}\n"));
+        let mode = fs::metadata(home.join(".astro")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+}
+
+#[test]
+#[ignore = "waits for half a minute"]
+fn a_lock_that_another_holds_for_ever_is_named_and_nothing_is_spent_or_lost() {
+    let cases = [false, true].into_iter().flat_map(|refresh| {
+        [(ENDS_SOON, TOKEN), (ENDED, TOKEN), (FRESH, LOGIN), (FRESH, LOGOUT)].map(|case| (refresh, case))
+    });
+    let running: Vec<_> = cases
+        .map(|(refresh, (seconds, arguments))| {
+            let (stage, old) = signed_in(seconds);
+            let path = folder(&stage).join(&locks(&stage)[usize::from(refresh)]);
+            let lock = File::create(&path).unwrap();
+            lock.lock().unwrap();
+            let before = stage.home.config();
+            let child = start(&stage, arguments);
+            (refresh, seconds, arguments, stage, old, path, lock, before, child)
+        })
+        .collect();
+    for (refresh, seconds, arguments, stage, old, path, lock, before, child) in running {
+        let waited = if refresh { 30 } else { 10 };
+        let output = child.finish();
+        let told = format!("{} has been locked by another program for {waited} seconds", path.display());
+        let context = format!("{arguments:?} {seconds} {refresh} {output:?}");
+        if arguments == LOGOUT {
+            // What can be removed without the lock of another is; the login is over either way.
+            assert!(output.code == Some(1) && output.stderr.contains(&told), "{context}");
+            assert_eq!(stage.service.live_refresh_tokens(), [""; 0]);
+        } else {
+            if seconds == ENDS_SOON {
+                assert_eq!((output.code, output.stdout), (Some(0), format!("{}\n", old.access.expose())), "{context}");
+            } else {
+                check_told(&output, &told, "wait until other astro commands are done and try again");
+            }
+            assert_eq!((stage.service.token_requests(), stage.home.config()), (vec![], before), "{context}");
+            // Once the other is gone, the login is as good as ever.
+            drop(lock);
+            let token = run(&stage, TOKEN);
+            assert_eq!((token.code, token.stdout == format!("{}\n", old.access.expose())), (Some(0), seconds == FRESH));
+        }
+    }
+}
+
+/// What is wrong with the file system that the settings are on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    Full,
+    NoInodes,
+    ReadOnly,
+}
+
+/// A small file system at `.astro`, gone when dropped.
+struct Small(PathBuf);
+
+impl Small {
+    /// Moves what is in the folder to a file system of its own, and lets the trouble begin.
+    fn with(trouble: Trouble, stage: &Stage) -> Self {
+        let (folder, config) = (folder(stage), stage.home.config().unwrap());
+        let inodes = if trouble == Trouble::NoInodes { "nr_inodes=5" } else { "nr_inodes=50" };
+        mount(&["-t", "tmpfs", "-o", &format!("size=64k,mode=700,{inodes}"), "tmpfs"], &folder);
+        let small = Self(folder);
+        stage.home.write_config(&config);
+        // As after any earlier command.
+        for lock in locks(stage) {
+            File::create(small.0.join(lock)).unwrap();
+        }
+        match trouble {
+            Trouble::Full => assert!(fs::write(small.0.join("filler"), vec![0; 128 * 1024]).is_err()),
+            Trouble::NoInodes => {
+                fs::write(small.0.join("filler"), "").unwrap();
+                assert!(fs::write(small.0.join("one too many"), "").is_err());
+            }
+            Trouble::ReadOnly => mount(&["-o", "remount,ro"], &small.0),
+        }
+        small
+    }
+
+    /// Ends the trouble.
+    fn heal(&self) {
+        mount(&["-o", "remount,rw"], &self.0);
+        // There is none where the trouble was another.
+        let _ = fs::remove_file(self.0.join("filler"));
+    }
+}
+
+fn mount(arguments: &[&str], folder: &Path) {
+    assert!(Command::new("mount").args(arguments).arg(folder).status().unwrap().success(), "{arguments:?}");
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+const TROUBLES: [(Trouble, &str); 3] = [
+    (Trouble::Full, "No space left on device (os error 28)"),
+    (Trouble::NoInodes, "No space left on device (os error 28)"),
+    (Trouble::ReadOnly, "Read-only file system (os error 30)"),
+];
+
+const WRITE_HINT: &str = "check that you may write there and that the disk is not full";
+
+#[test]
+#[ignore = "mounts file systems, so it needs a mount namespace of its own"]
+fn rf_2_a_refresh_that_could_not_be_stored_spends_nothing() {
+    for (trouble, cause) in TROUBLES {
+        for seconds in [ENDS_SOON, ENDED] {
+            let (stage, old) = signed_in(seconds);
+            let before = stage.home.config();
+            let small = Small::with(trouble, &stage);
+            let output = run(&stage, TOKEN);
+            if seconds == ENDS_SOON {
+                let printed = format!("{}\n", old.access.expose());
+                assert_eq!((output.code, output.stdout, output.stderr.as_str()), (Some(0), printed, ""), "{trouble:?}");
+            } else {
+                check_told(&output, &format!("error: could not write {}", small.0.display()), WRITE_HINT);
+                assert!(output.stderr.contains(&format!("\ncause: {cause}")), "{output:?}");
+            }
+            assert_eq!((stage.service.token_requests(), stage.home.config()), (vec![], before), "{trouble:?}");
+            small.heal();
+            let output = run(&stage, TOKEN);
+            assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""), "{trouble:?}");
+            assert_ne!(output.stdout.trim_end(), old.access.expose());
+            let mut names: Vec<_> = fs::read_dir(&small.0).unwrap().map(|it| it.unwrap().file_name()).collect();
+            names.sort();
+            let [lock, refresh_lock] = locks(&stage);
+            assert_eq!(names, ["config.yaml", &lock, &refresh_lock]);
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "mounts file systems, so it needs a mount namespace of its own"]
+async fn a_login_that_could_not_be_stored_is_given_back_and_the_earlier_one_stays() {
+    for (trouble, cause) in TROUBLES {
+        for insecure_storage in [false, true] {
+            let (stage, old) = signed_in(FRESH);
+            let before = stage.home.config();
+            let small = Small::with(trouble, &stage);
+            let outcome = stage.login(&Login { insecure_storage, ..stage.request() }).await;
+            let complaint = outcome.complaint();
+            let told =
+                format!("could not sign in to {}\ncould not write {}", stage.service.domain(), small.0.display());
+            assert!(outcome.exit_code() == 1 && complaint.starts_with(&told), "{complaint}");
+            assert!(complaint.lines().last().unwrap().starts_with(cause), "{complaint}");
+            assert_eq!(outcome.result.unwrap_err().hint().as_deref(), Some(WRITE_HINT));
+            assert_eq!((stage.stored(), stage.home.config()), (None, before));
+            assert_eq!(stage.service.live_refresh_tokens(), [old.refresh.unwrap().expose()], "{trouble:?}");
+            assert_eq!(run(&stage, TOKEN).stdout, format!("{}\n", old.access.expose()));
+        }
+    }
+}
+
+#[test]
+#[ignore = "mounts file systems, so it needs a mount namespace of its own"]
+fn rf_12_a_logout_that_cannot_write_says_what_remains_and_can_be_repeated() {
+    for (trouble, cause) in TROUBLES {
+        let (stage, _) = signed_in(FRESH);
+        let before = stage.home.config();
+        let small = Small::with(trouble, &stage);
+        let output = run(&stage, LOGOUT);
+        assert_eq!((output.code, stage.home.config()), (Some(1), before), "{output:?}");
+        let domain = stage.service.domain();
+        let told = format!(
+            "warning: what config.yaml says of {domain} could not be removed: could not write {}",
+            small.0.display()
+        );
+        assert!(output.stderr.contains(&told) && output.stderr.contains(cause), "{output:?}");
+        assert_eq!(stage.service.live_refresh_tokens(), [""; 0], "it is revoked all the same");
+        small.heal();
+        assert_eq!(run(&stage, LOGOUT).code, Some(0));
+        assert!(!stage.home.config().unwrap().contains("Bearer"), "{trouble:?}");
+        assert_eq!(run(&stage, TOKEN).code, Some(4));
+    }
+}
+
+/// Root, too, keeps to the permissions like this.
+const AS_ANYBODY: &[&str] = &["/usr/bin/setpriv", "--bounding-set=-all", "--inh-caps=-all"];
+
+/// The doctor says of config.yaml, by name and without writing anything, what a login would say; and its cause.
+#[track_caller]
+fn check_foreseen(stage: &Stage, astro: Astro, told: &str, cause: &str) {
+    let before = stage.home.config();
+    let output = astro.run(&["auth", "doctor", "--json", "--domain", &stage.service.domain()]);
+    let report: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    let checks = report["checks"].as_array().unwrap();
+    let config = checks.iter().find(|check| check["name"] == "config").unwrap();
+    let (outcome, detail) = (config["outcome"].as_str().unwrap(), config["detail"].as_str().unwrap());
+    assert_eq!((output.code, outcome), (Some(1), "fail"), "{report:#}");
+    assert!(detail.starts_with(told) && detail.ends_with(cause), "{detail} is not {told}…{cause}");
+    assert_eq!(stage.home.config(), before);
+}
+
+#[test]
+#[ignore = "mounts file systems, so it needs a mount namespace of its own"]
+fn the_doctor_foresees_a_disk_that_takes_nothing() {
+    for (trouble, cause) in TROUBLES {
+        let (stage, _) = signed_in(FRESH);
+        let small = Small::with(trouble, &stage);
+        let told = format!("could not write {}", small.0.display());
+        check_foreseen(&stage, Astro::at(&stage.home), &told, cause);
+    }
+}
+
+#[test]
+#[ignore = "gives capabilities away, so it needs a user namespace of its own"]
+fn what_may_not_be_read_or_written_is_told_and_nothing_is_spent_or_lost() {
+    let table = [
+        ("config.yaml", 0o000, "could not read", "check that you may read it"),
+        (".", 0o555, "could not write", WRITE_HINT),
+        ("config.yaml.lock", 0o444, "could not write", WRITE_HINT),
+    ];
+    for (name, mode, told, hint) in table {
+        let (stage, old) = signed_in(ENDED);
+        let before = stage.home.config();
+        // As after any earlier command.
+        for lock in locks(&stage) {
+            File::create(folder(&stage).join(lock)).unwrap();
+        }
+        let path = folder(&stage).join(name);
+        let normal = fs::metadata(&path).unwrap().permissions();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        for arguments in [TOKEN, LOGIN] {
+            let token = stage.service.access_token(&json!({}));
+            let astro = Astro::at(&stage.home).with("ASTRO_DOMAIN", &stage.service.domain()).stdin(&token);
+            let output = astro.through(AS_ANYBODY).run(arguments);
+            check_told(&output, &format!("{told} {}", folder(&stage).display()), hint);
+            assert!(output.stderr.contains("\ncause: Permission denied (os error 13)"), "{output:?}");
+        }
+        let told = format!("{told} {}", folder(&stage).display());
+        check_foreseen(&stage, Astro::at(&stage.home).through(AS_ANYBODY), &told, "Permission denied (os error 13)");
+        fs::set_permissions(&path, normal).unwrap();
+        assert_eq!((stage.service.token_requests(), stage.home.config()), (vec![], before), "{name}");
+        let output = run(&stage, TOKEN);
+        assert_eq!(output.code, Some(0), "{output:?}");
+        assert_ne!(output.stdout.trim_end(), old.access.expose());
+    }
+}
+
+#[test]
+#[ignore = "needs a user that no list of users knows, so a user namespace of its own"]
+fn without_any_home_the_command_ends() {
+    let home = TestHome::new();
+    let hint = "set HOME, or ASTRO_HOME to the folder that is to hold `.astro`";
+    let nobody = ["/usr/bin/unshare", "--user", "--map-user=54321"];
+    let astro = Astro::at(&home).without("HOME").without("ASTRO_HOME").through(&nobody);
+    check_told(&astro.run(&["auth", "status"]), "error: there is no home directory\n", hint);
+}

@@ -1,0 +1,67 @@
+//! Replays the corpus of the fuzz targets with the very properties that they hold, and the same with generated inputs.
+
+#[path = "../../fuzz/properties.rs"]
+mod properties;
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use proptest::prelude::*;
+
+fn replay(target: &str, property: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let mut failed = Vec::new();
+    let mut count = 0;
+    for file in fs::read_dir(&folder).into_iter().flatten().flatten() {
+        let Ok(data) = fs::read(file.path()) else { continue };
+        count += 1;
+        if catch_unwind(AssertUnwindSafe(|| property(&data))).is_err() {
+            failed.push(file.file_name());
+        }
+    }
+    assert!(failed.is_empty(), "{failed:?}");
+    assert!(count >= 10, "only {count} files in {}", folder.display());
+}
+
+#[test]
+fn requests_to_the_callback_port() {
+    replay("request", properties::request);
+}
+
+#[test]
+fn pasted_addresses() {
+    replay("paste", properties::paste);
+}
+
+#[test]
+fn tokens() {
+    replay("jwt", properties::jwt);
+}
+
+#[test]
+fn domains() {
+    replay("domain", properties::domain);
+}
+
+#[test]
+fn settings() {
+    replay("config", properties::config);
+}
+
+proptest! {
+    /// Whatever is typed, and whatever looks like one of ours.
+    #[test]
+    fn a_domain_is_read_back_from_its_name(
+        anything in ".{0,40}",
+        like_ours in "( |\t|https://|HTTPS://|http://|cloud\\.|CLOUD\\.|pr[0-9]{3,7}|api|\\.|@|:|[0-9]{1,5}|/|#|\\?|astronomer(-dev|-stage|-perf)?\\.io|localhost|Localhost|_|\u{130}|\u{212a}){1,6}",
+        front in prop::sample::select(vec!["", " ", "https://", "HTTPS://cloud.", "cloud."]),
+        name in "(astronomer(-dev|-stage|-perf)?\\.io|pr[0-9]{4,6}\\.(cloud\\.)?astronomer-dev\\.io|localhost|localhost:[1-9][0-9]{0,3})",
+        back in prop::sample::select(vec!["", "/", "/ ", "\n"]),
+    ) {
+        properties::domain(anything.as_bytes());
+        properties::domain(like_ours.as_bytes());
+        properties::domain(format!("{front}{name}{back}").as_bytes());
+        prop_assert!(name.parse::<astro_login::domain::Domain>().is_ok());
+    }
+}

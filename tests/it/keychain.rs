@@ -1,0 +1,214 @@
+//! The keychain of a Linux desktop, as this program finds it: the real Secret Service, and all the ways not to have one.
+//!
+//! D-Bus takes its address from the environment, which is one for the whole process. So each test has a session
+//! of its own and runs the calls in processes of their own: this test binary, asked for nothing but `probe`.
+
+use std::os::unix::net::UnixListener;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::support::keyring::{Prompter, Session};
+use astro_login::credentials::{CredentialStore, Credentials, Keychain, Kind, StoreError, WITHOUT_PERSON, bounded};
+use astro_login::domain::Domain;
+use astro_login::token::{AccessToken, RefreshToken};
+use ring::rand::SystemRandom;
+
+/// Names the call that a probe makes, and the bound on it in milliseconds where it is not the usual one.
+const CALL: &str = "KEYCHAIN_PROBE_CALL";
+const BOUND: &str = "KEYCHAIN_PROBE_BOUND";
+
+#[tokio::test]
+#[ignore = "needs one of the other tests, which give it its environment"]
+#[expect(clippy::disallowed_methods, reason = "a process that a test started gets its orders here")]
+async fn probe() {
+    let Ok(call) = std::env::var(CALL) else { return };
+    let bound = std::env::var(BOUND).map_or(WITHOUT_PERSON, |text| Duration::from_millis(text.parse().unwrap()));
+    let keychain = Arc::new(Keychain::new(SystemRandom::new()));
+    let result = bounded(bound, move || {
+        Ok(match call.as_str() {
+            "load" => format!("{:?}", keychain.load(&domain())?.map(told)),
+            "save" => format!("{:?}", keychain.save(&domain(), &first())?),
+            "save again" => format!("{:?}", keychain.save(&domain(), &second())?),
+            "delete" => format!("{:?}", keychain.delete(&domain())?),
+            "ready" => format!("{:?}", keychain.ready()?),
+            other => panic!("no such call: {other}"),
+        })
+    });
+    match result.await {
+        Ok(done) => println!("\nprobe: {done}"),
+        Err(error) => println!("\nprobe: {error:?}"),
+    }
+}
+
+/// What a call came to in this session, in words of `Debug`.
+fn probe_in(session: &Session, call: &str) -> String {
+    outcome(session.command(std::env::current_exe().unwrap()).env(CALL, call))
+}
+
+fn outcome(probe: &mut Command) -> String {
+    let output = probe.args(["--exact", "keychain::probe", "--ignored", "--nocapture"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("probe: "));
+    line.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr))).to_owned()
+}
+
+fn absent(reason: &'static str) -> String {
+    format!("{:?}", StoreError::Absent { reason })
+}
+
+fn domain() -> Domain {
+    "localhost:8123".parse().unwrap()
+}
+
+fn first() -> Credentials {
+    Credentials {
+        kind: Kind::User,
+        access: AccessToken::new(format!("eyJ{}", "a".repeat(4000))),
+        refresh: Some(RefreshToken::new("v1.first")),
+        issuer: "http://localhost:8123/".to_owned(),
+        client_id: "client".to_owned(),
+        audience: "astronomer-ee".to_owned(),
+        sub: "auth0|Zoë".to_owned(),
+        email: Some("zoe@example.com".to_owned()),
+        issued_at: Some("2026-11-24T10:00:00Z".parse().unwrap()),
+        expires_at: Some("2026-11-25T10:00:00Z".parse().unwrap()),
+    }
+}
+
+fn second() -> Credentials {
+    Credentials { access: AccessToken::new("eyJb"), refresh: None, ..first() }
+}
+
+/// Which of the two a probe read, compared as a whole.
+fn told(credentials: Credentials) -> &'static str {
+    match credentials {
+        found if found == first() => "first",
+        found if found == second() => "second",
+        _ => "neither",
+    }
+}
+
+fn secret_tool(session: &Session) -> String {
+    let mut tool = session.command("secret-tool");
+    let output = tool.args(["lookup", "service", "astro-login", "username", "localhost:8123"]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+#[ignore = "needs dbus-daemon, gnome-keyring-daemon and secret-tool"]
+fn rf_10_a_login_is_one_entry_that_secret_tool_reads_back() {
+    let session = Session::with_keyring();
+    assert_eq!(probe_in(&session, "ready"), "()");
+    assert_eq!(probe_in(&session, "load"), "None");
+    assert_eq!(probe_in(&session, "delete"), "false");
+
+    assert_eq!(probe_in(&session, "save"), "()");
+    let access = format!("eyJ{}", "a".repeat(4000));
+    let expected = format!(
+        r#"{{"v":1,"kind":"user","access":"{access}","refresh":"v1.first","issuer":"http://localhost:8123/","client_id":"client","audience":"astronomer-ee","sub":"auth0|Zoë","email":"zoe@example.com","issued_at":"2026-11-24T10:00:00Z","expires_at":"2026-11-25T10:00:00Z"}}"#
+    );
+    assert_eq!(secret_tool(&session), expected);
+    assert_eq!(probe_in(&session, "load"), r#"Some("first")"#);
+
+    assert_eq!(probe_in(&session, "save again"), "()");
+    assert!(!secret_tool(&session).contains("v1.first"));
+    assert_eq!(probe_in(&session, "load"), r#"Some("second")"#);
+
+    assert_eq!(probe_in(&session, "delete"), "true");
+    assert_eq!(secret_tool(&session), "");
+    assert_eq!(probe_in(&session, "load"), "None");
+}
+
+#[test]
+#[ignore = "needs dbus-daemon, gnome-keyring-daemon and secret-tool"]
+fn what_someone_else_wrote_is_damaged_and_can_be_replaced() {
+    let session = Session::with_keyring();
+    let text = session.path("text");
+    std::fs::write(&text, "eyJ no record").unwrap();
+    let mut tool = session.command("secret-tool");
+    tool.args(["store", "--label=x", "service", "astro-login", "username", "localhost:8123"]);
+    assert!(tool.stdin(std::fs::File::open(text).unwrap()).status().unwrap().success());
+
+    assert_eq!(probe_in(&session, "load"), "Damaged");
+    assert_eq!(probe_in(&session, "save"), "()");
+    assert_eq!(probe_in(&session, "load"), r#"Some("first")"#);
+}
+
+#[test]
+fn no_bus_address_is_absent() {
+    let session = Session::without_bus();
+    for call in ["load", "save", "delete", "ready"] {
+        assert_eq!(probe_in(&session, call), absent("no session bus"), "{call}");
+    }
+}
+
+#[test]
+fn a_dead_socket_is_absent() {
+    let session = Session::at_socket("dead");
+    drop(UnixListener::bind(session.path("dead")).unwrap());
+    assert!(session.path("dead").exists());
+    for call in ["load", "ready"] {
+        assert_eq!(probe_in(&session, call), absent("no session bus"), "{call}");
+    }
+}
+
+#[test]
+fn a_bus_that_accepts_and_never_answers_times_out() {
+    let session = Session::at_socket("silent");
+    let _silent = UnixListener::bind(session.path("silent")).unwrap();
+    for call in ["load", "ready"] {
+        let mut probe = session.command(std::env::current_exe().unwrap());
+        assert_eq!(outcome(probe.env(CALL, call).env(BOUND, "100")), "TimedOut(100ms)", "{call}");
+    }
+}
+
+#[test]
+#[ignore = "needs dbus-daemon"]
+fn a_bus_without_a_secret_service_is_absent() {
+    let session = Session::with_bus();
+    for call in ["load", "save", "delete", "ready"] {
+        assert_eq!(probe_in(&session, call), absent("no Secret Service"), "{call}");
+    }
+}
+
+#[test]
+#[ignore = "needs dbus-daemon and gnome-keyring-daemon"]
+fn no_default_collection_is_absent_before_anything_is_written() {
+    let mut session = Session::with_bus();
+    session.start_keyring(false);
+    assert_eq!(probe_in(&session, "load"), "None");
+    for call in ["ready", "save"] {
+        assert_eq!(probe_in(&session, call), absent("no default collection"), "{call}");
+    }
+}
+
+#[test]
+#[ignore = "needs dbus-daemon and gnome-keyring-daemon"]
+fn a_locked_collection_and_nobody_to_ask_is_locked() {
+    let session = locked();
+    for call in ["load", "save", "delete", "ready"] {
+        let start = Instant::now();
+        assert_eq!(probe_in(&session, call), "Locked", "{call}");
+        assert!(start.elapsed() < WITHOUT_PERSON, "{call}");
+    }
+}
+
+#[test]
+#[ignore = "needs dbus-daemon and gnome-keyring-daemon"]
+fn a_dialog_that_is_dismissed_is_a_refusal() {
+    let session = locked();
+    let _prompter = session.prompter(Prompter::Dismisses);
+    for call in ["load", "save", "ready"] {
+        assert_eq!(probe_in(&session, call), "Refused", "{call}");
+    }
+}
+
+/// A session whose keyring holds a login and is locked.
+fn locked() -> Session {
+    let mut session = Session::with_keyring();
+    assert_eq!(probe_in(&session, "save"), "()");
+    session.stop_keyring();
+    session.start_keyring(false);
+    session
+}

@@ -1,0 +1,67 @@
+//! This system's own keychain, whichever it is: a login that one entry holds everywhere, and one that takes Windows several.
+//!
+//! It writes into the keychain of whoever runs it, under a domain that is nobody's, and removes that again. So it is not
+//! run unless it is asked for; the workflow does so on its Windows and macOS machines.
+
+use std::net::{Ipv4Addr, TcpListener};
+
+use astro_login::credentials::{CredentialStore, Credentials, Keychain, Kind};
+use astro_login::domain::Domain;
+use astro_login::token::{AccessToken, RefreshToken};
+use ring::rand::SystemRandom;
+
+/// Removes what is left when a check has failed.
+struct Cleared<'a>(&'a Keychain, &'a Domain);
+
+impl Drop for Cleared<'_> {
+    fn drop(&mut self) {
+        drop(self.0.delete(self.1));
+    }
+}
+
+fn credentials(length: usize) -> Credentials {
+    Credentials {
+        kind: Kind::User,
+        access: AccessToken::new("a".repeat(length)),
+        refresh: Some(RefreshToken::new("v1.refresh")),
+        issuer: "https://auth.astronomer.io/".to_owned(),
+        client_id: "client".to_owned(),
+        audience: "astronomer-ee".to_owned(),
+        sub: "auth0|Zoë".to_owned(),
+        email: None,
+        issued_at: None,
+        expires_at: Some("2026-11-25T10:00:00Z".parse().unwrap()),
+    }
+}
+
+#[test]
+#[ignore = "writes into the keychain of whoever runs it"]
+fn rf_10_a_login_of_any_length_comes_back_whole_and_goes_whole() {
+    // The port is this process's for as long as the test runs, so the domain is too.
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let domain: Domain = format!("localhost:{}", port.local_addr().unwrap().port()).parse().unwrap();
+    let keychain = Keychain::new(SystemRandom::new());
+    keychain.ready().expect("there is a keychain, and it is open");
+    let _cleared = Cleared(&keychain, &domain);
+    assert_eq!(keychain.load(&domain), Ok(None));
+    // Long after short and short after long: pieces come and go.
+    for length in [100, 6000, 8000, 100] {
+        keychain.save(&domain, &credentials(length)).unwrap();
+        assert_eq!(keychain.load(&domain), Ok(Some(credentials(length))), "{length}");
+    }
+    keychain.save(&domain, &credentials(6000)).unwrap();
+    assert_eq!(keychain.delete(&domain), Ok(true));
+    assert_eq!((keychain.load(&domain), keychain.delete(&domain)), (Ok(None), Ok(false)));
+}
+
+/// keyring hands on the errors of the system's own library, and they are told apart by downcasting to the version that we
+/// depend on. With a second version beside it that would silently stop to match. For Linux `tests/keychain.rs` shows the match
+/// itself, on the errors that really come.
+#[test]
+fn errors_are_known_by_type_because_each_library_is_there_once() {
+    let lock = include_str!("../../Cargo.lock");
+    for library in ["secret-service", "zbus", "security-framework"] {
+        let versions = lock.lines().filter(|line| *line == format!("name = \"{library}\"")).count();
+        assert_eq!(versions, 1, "{library}");
+    }
+}

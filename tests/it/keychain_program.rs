@@ -1,0 +1,61 @@
+//! The whole program on a real keychain: a login is kept there, read by another program, used, and gone after the logout.
+
+use std::io::Write as _;
+use std::process::{Output, Stdio};
+
+use crate::support::keyring::Session;
+use crate::support::{Options, Service};
+use serde_json::{Value, json};
+
+fn astro(session: &Session, stdin: &str, arguments: &[&str]) -> Output {
+    let mut command = session.command(env!("CARGO_BIN_EXE_astro"));
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[test]
+#[ignore = "needs dbus-daemon, gnome-keyring-daemon and secret-tool"]
+fn rf_10_a_login_lives_in_the_keychain_and_nowhere_else() {
+    let session = Session::with_keyring();
+    let service = Service::start(Options::default());
+    let domain = service.domain();
+    let token = service.access_token(&json!({}));
+    let kept = || {
+        let mut tool = session.command("secret-tool");
+        let output = tool.args(["lookup", "service", "astro-login", "username", &domain]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+
+    let login =
+        astro(&session, &token, &["login", &domain, "--token-login", "-", "--workspace", "Punched Cards", "-vvvv"]);
+    assert_eq!(login.status.code(), Some(0), "{}", text(&login.stderr));
+    assert!(text(&login.stderr).contains("\n  credentials   in the Secret Service\n"), "{}", text(&login.stderr));
+    // The token went over D-Bus, and the library that speaks it has a log of its own.
+    let log = text(&login.stderr).lines().map(str::trim_start);
+    let foreign =
+        |line: &str| line.starts_with("TRACE ") || (line.starts_with("DEBUG ") && !line.starts_with("DEBUG request "));
+    assert_eq!(log.filter(|line| foreign(line)).collect::<Vec<_>>(), [""; 0]);
+    assert!(!text(&login.stderr).contains(&token[token.len() - 8..]), "{}", text(&login.stderr));
+    let entry: Value = serde_json::from_str(&kept()).unwrap();
+    assert_eq!((&entry["v"], &entry["access"]), (&json!(1), &json!(token)));
+    let config = std::fs::read_to_string(session.path(".astro/config.yaml")).unwrap();
+    assert!(config.contains("organization_product: HOSTED\n") && !config.contains("token"), "{config}");
+
+    let printed = astro(&session, "", &["auth", "token"]);
+    assert_eq!((text(&printed.stdout), printed.status.code()), (format!("{token}\n").as_str(), Some(0)));
+    let status = astro(&session, "", &["auth", "status", "--json"]);
+    let status: Value = serde_json::from_slice(&status.stdout).unwrap();
+    assert_eq!((&status["state"], &status["source"]), (&json!("valid"), &json!("keychain")));
+
+    let logout = astro(&session, "", &["logout"]);
+    assert_eq!(logout.status.code(), Some(0), "{}", text(&logout.stderr));
+    assert_eq!(kept(), "");
+    let printed = astro(&session, "", &["auth", "token", "--domain", &domain]);
+    assert_eq!((text(&printed.stdout), printed.status.code()), ("", Some(4)));
+}

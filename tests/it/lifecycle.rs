@@ -1,0 +1,322 @@
+//! One config.yaml as the Go CLI leaves it, through a whole login: after each step only our lines differ.
+
+use crate::support::diff::diff;
+use crate::support::{Options, Stage, token};
+use astro_login::commands::login::Login;
+use astro_login::commands::logout::{Logout, logout};
+use astro_login::commands::organization::{PlaceCommand, organization};
+use astro_login::commands::workspace::workspace;
+use astro_login::config::Config;
+use astro_login::credentials::Credentials;
+use astro_login::domain::Domain;
+use astro_login::error::Error;
+use astro_login::system::System;
+use jiff::Timestamp;
+use serde_json::json;
+
+const GO: &str = "\
+# kept in my dotfiles
+airflow:
+    expose_port: \"false\"
+audit:
+    enabled: 'false'        # quoted by hand
+auto_select: \"false\"
+beta:
+    audit_logs: \"true\"
+cloud:
+    api:
+        port: \"443\"
+        protocol: https
+        ws_protocol: wss
+container:
+    binary: docker
+    engine: \"\"
+context: gcp0001.example.com
+contexts:
+    DOMAIN_KEY:
+        domain: DOMAIN
+        # what follows was written by the Go CLI
+        last_used_workspace: \"\"
+        organization: \"\"
+        organization_product: HYBRID
+        organization_short_name: acme
+        token: \"\"
+        user_email: \"\"
+        workspace: \"\"
+    gcp0001_example_com:
+        domain: gcp0001.example.com
+        last_used_workspace: ck05r3bor07h40d02y2hw4n4v
+        refreshtoken: \"\"
+        token: eyJPRIVATE
+        workspace: ck05r3bor07h40d02y2hw4n4v
+    houston_internal: {token: 'x', domain: houston.internal} # flow
+
+date: 2026-11-24
+deploy_git_metadata: true
+disable_astro_run: \"false\"
+disable_env_objects: \"false\"
+duplicate_volumes: \"true\"
+float: 1.10
+grouped: 1_000
+houston:
+    dial_timeout: \"10\"
+    skip_verify_tls: \"false\"
+huge: 18446744073709551616
+interactive: \"false\"
+local:
+    astrohub: http://localhost:8871/v1
+    core: http://localhost:8888/v1alpha1
+    houston: http://localhost:8871/v1
+    platform: cloud
+    public_astrohub: http://localhost:8871/graphql
+    registry: localhost:5555
+machine_id: >-
+    one
+    two
+octal: 0o17
+page_size: \"20\"
+postgres:
+    host: postgres
+    password: postgres
+    port: \"5432\"
+    repository: docker.io/postgres
+    tag: \"12.6\"
+    user: postgres
+project:
+    deployment: \"\"
+    name: \"\"
+    workspace: \"\"
+proxy_port: \"6563\"
+sha_as_tag: \"false\"
+show_warnings: \"true\"
+skip_parse: yes
+upgrade_message: \"true\"
+verbosity: warning
+webserver:
+    port: \"8080\"
+# the end";
+
+const ENGINES: &str = "clorg00000000000000000001";
+const COMPILERS: &str = "clorg00000000000000000002";
+
+/// The file as it was after the last step, and what the next one does to it.
+struct File<'a> {
+    stage: &'a Stage,
+    last: String,
+}
+
+impl File<'_> {
+    /// The lines that differ, with our secrets and times named and the server's port masked.
+    fn step(&mut self) -> Vec<String> {
+        let now = self.stage.home.config().unwrap();
+        let lines = diff(&self.last, &now).into_iter().map(|line| self.masked(&line)).collect();
+        self.last = now;
+        lines
+    }
+
+    fn masked(&self, line: &str) -> String {
+        let line = line.replace(&format!("\"{}\"", self.stage.service.domain()), "DOMAIN");
+        for (key, kind) in [("token: Bearer ", "JWT"), ("expiresin: ", "TIME"), ("refreshtoken: ", "REFRESH")] {
+            if let Some((indent, _)) = line.split_once(key) {
+                return format!("{indent}{key}{kind}");
+            }
+        }
+        line
+    }
+}
+
+async fn run(stage: &Stage, command: impl AsyncFnOnce(&System) -> Result<(), Error>) {
+    let outcome = stage.run(command).await;
+    assert_eq!(outcome.exit_code(), 0, "{}\n{:?}", outcome.stderr, outcome.result);
+}
+
+async fn switch_organization(stage: &Stage, wanted: &str) {
+    run(stage, async |system| organization(system, PlaceCommand::Switch { wanted: Some(wanted.to_owned()) }).await)
+        .await;
+}
+
+async fn switch_workspace(stage: &Stage, wanted: &str) {
+    run(stage, async |system| workspace(system, PlaceCommand::Switch { wanted: Some(wanted.to_owned()) }).await).await;
+}
+
+fn stage() -> Stage {
+    let stage = Stage::with(Options::default(), crate::support::Mode::LogIn("ada@example.com".to_owned()));
+    let domain = stage.service.domain();
+    stage.home.write_config(&GO.replace("DOMAIN_KEY", &format!("\"{domain}\"")).replace("DOMAIN", &domain));
+    stage
+}
+
+/// What a switch to the other organization and back to the second workspace changes, wherever the credentials are.
+async fn switches(stage: &Stage, file: &mut File<'_>) {
+    switch_organization(stage, "Compilers").await;
+    assert_eq!(
+        file.step(),
+        [
+            "-        last_used_workspace: clws000010000000000000002".to_owned(),
+            format!("-        organization: {ENGINES}"),
+            "+        last_used_workspace: clws000020000000000000001".to_owned(),
+            format!("+        organization: {COMPILERS}"),
+            "-        workspace: clws000010000000000000002".to_owned(),
+            "+        workspace: clws000020000000000000001".to_owned(),
+        ]
+    );
+    switch_organization(stage, ENGINES).await;
+    assert_eq!(
+        file.step(),
+        [
+            format!("-        organization: {COMPILERS}"),
+            format!("+        organization: {ENGINES}"),
+            "-        workspace: clws000020000000000000001".to_owned(),
+        ]
+    );
+    switch_workspace(stage, "Difference Engine").await;
+    let moved = file.step();
+    let mut sorted = moved.clone();
+    sorted.sort();
+    assert_eq!(
+        sorted,
+        [
+            "+        last_used_workspace: clws000010000000000000001",
+            "+        workspace: clws000010000000000000001",
+            "-        last_used_workspace: clws000020000000000000001",
+        ],
+        "{moved:?}"
+    );
+}
+
+/// What a logout takes out of the file, besides the plaintext credentials.
+const LOGGED_OUT: [&str; 6] = [
+    "-        last_used_workspace: clws000010000000000000001",
+    "-        organization: clorg00000000000000000001",
+    "-        organization_product: HOSTED",
+    "-        user_email: ada@example.com",
+    "-        workspace: clws000010000000000000001",
+    "-context: DOMAIN",
+];
+
+fn sorted(mut lines: Vec<String>) -> Vec<String> {
+    lines.sort();
+    lines
+}
+
+async fn log_out(stage: &Stage, file: &mut File<'_>, plaintext: &[&str]) {
+    run(stage, async |system| logout(system, &Logout { domain: None, all: false }).await).await;
+    let mut expected: Vec<String> = LOGGED_OUT.iter().chain(plaintext).map(|&line| line.to_owned()).collect();
+    expected.push("+context: \"\"".to_owned());
+    assert_eq!(sorted(file.step()), sorted(expected));
+    assert_eq!((stage.stored(), stage.service.live_refresh_tokens()), (None, vec![]));
+    // All in all: our own keys are gone, the current context is unset, and every other line is where it was.
+    let domain = stage.service.domain();
+    let ours = [
+        "last_used_workspace: \"\"",
+        "organization: \"\"",
+        "organization_product: HYBRID",
+        "token: \"\"",
+        "user_email: \"\"",
+        "workspace: \"\"",
+    ];
+    let mut expected = GO.replace("DOMAIN_KEY", &format!("\"{domain}\"")).replace("DOMAIN", &domain);
+    for line in ours {
+        expected = expected.replacen(&format!("        {line}\n"), "", 1);
+    }
+    assert_eq!(file.last, expected.replace("context: gcp0001.example.com", "context: \"\""));
+}
+
+#[tokio::test]
+async fn through_the_keychain() {
+    let stage = stage();
+    let mut file = File { stage: &stage, last: stage.home.config().unwrap() };
+    let login = Login { workspace: Some("Punched Cards".to_owned()), ..stage.request() };
+    assert_eq!(stage.login(&login).await.exit_code(), 0);
+    assert_eq!(
+        sorted(file.step()),
+        sorted(
+            [
+                "-context: gcp0001.example.com",
+                "+context: DOMAIN",
+                "-        last_used_workspace: \"\"",
+                "-        organization: \"\"",
+                "-        organization_product: HYBRID",
+                "-        user_email: \"\"",
+                "-        workspace: \"\"",
+                "+        last_used_workspace: clws000010000000000000002",
+                "+        organization: clorg00000000000000000001",
+                "+        organization_product: HOSTED",
+                "+        user_email: ada@example.com",
+                "+        workspace: clws000010000000000000002",
+            ]
+            .map(str::to_owned)
+            .to_vec()
+        )
+    );
+    switches(&stage, &mut file).await;
+
+    let old = stage.stored().unwrap();
+    let soon = Timestamp::from_second(1).unwrap();
+    stage.keychain.put(&stage.service.domain(), Credentials { expires_at: Some(soon), ..old.clone() });
+    run(&stage, async |system| token(system, None).await).await;
+    assert_ne!(stage.stored().unwrap().access, old.access);
+    assert_eq!(file.step(), Vec::<String>::new(), "a refresh in the keychain leaves the file alone");
+
+    log_out(&stage, &mut file, &["-        token: \"\""]).await;
+}
+
+#[tokio::test]
+async fn through_the_plaintext_store() {
+    let stage = stage();
+    let mut file = File { stage: &stage, last: stage.home.config().unwrap() };
+    let login = Login { workspace: Some("Punched Cards".to_owned()), insecure_storage: true, ..stage.request() };
+    assert_eq!(stage.login(&login).await.exit_code(), 0);
+    assert_eq!(
+        sorted(file.step()),
+        sorted(
+            [
+                "-context: gcp0001.example.com",
+                "+context: DOMAIN",
+                "-        last_used_workspace: \"\"",
+                "-        organization: \"\"",
+                "-        organization_product: HYBRID",
+                "-        token: \"\"",
+                "-        user_email: \"\"",
+                "-        workspace: \"\"",
+                "+        expiresin: TIME",
+                "+        last_used_workspace: clws000010000000000000002",
+                "+        organization: clorg00000000000000000001",
+                "+        organization_product: HOSTED",
+                "+        refreshtoken: REFRESH",
+                "+        token: Bearer JWT",
+                "+        user_email: ada@example.com",
+                "+        workspace: clws000010000000000000002",
+            ]
+            .map(str::to_owned)
+            .to_vec()
+        )
+    );
+    switches(&stage, &mut file).await;
+
+    // The token is as old as it gets.
+    let domain: Domain = stage.service.domain().parse().unwrap();
+    let config = Config::new(stage.home.path());
+    let context = config.read().unwrap().context(&domain).unwrap();
+    let (old, spent) = (context.token.unwrap(), context.refresh_token.unwrap());
+    let worn = stage.service.access_token(&json!({"exp": context.expires_at.unwrap().as_second() - 86_400 + 60}));
+    stage.home.write_config(&file.last.replace(old.expose(), &worn));
+    assert_eq!(file.step(), ["-        token: Bearer JWT", "+        token: Bearer JWT"]);
+    run(&stage, async |system| token(system, None).await).await;
+    let mut refreshed = file.step();
+    // A second that has not passed leaves the expiry as it is.
+    refreshed.retain(|line| !line.contains("expiresin"));
+    assert_eq!(
+        sorted(refreshed),
+        [
+            "+        refreshtoken: REFRESH",
+            "+        token: Bearer JWT",
+            "-        refreshtoken: REFRESH",
+            "-        token: Bearer JWT",
+        ]
+    );
+    assert!(!file.last.contains(spent.expose()) && !file.last.contains(worn.as_str()));
+
+    let plaintext = ["-        expiresin: TIME", "-        refreshtoken: REFRESH", "-        token: Bearer JWT"];
+    log_out(&stage, &mut file, &plaintext).await;
+}

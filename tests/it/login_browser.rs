@@ -1,0 +1,1020 @@
+//! `astro login` with a browser, from the first request to the closing words, without a terminal: what it sends, what it
+//! leaves behind, and that it leaves nothing behind when anything is wrong.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::Duration;
+
+use astro_login::commands::login::Login;
+use astro_login::credentials::{Credentials, Kind};
+use astro_login::domain::Domain;
+use astro_login::environment::Environment;
+use astro_login::oauth::page::CONTENT_SECURITY_POLICY;
+use astro_login::ui::Ui;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use crate::support::{AUDIENCE, CLIENT_ID, Fault, Mode, NOON, Options, Outcome, Page, Part, Stage, callback_port};
+
+const ADA: &str = "ada@example.com";
+
+/// Settings of other programs, which no failing login may touch.
+const OTHERS: &str = "\
+contexts:
+    gcp0001_example_com:
+        domain: gcp0001.example.com
+        token: eyJPRIVATE
+show_warnings: \"true\"   # quoted, as Go wants it
+";
+
+/// What is different about a stage.
+type Arrange = fn(&Stage);
+
+/// Environment variables.
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
+fn log_in(email: &str) -> Mode {
+    Mode::LogIn(email.to_owned())
+}
+
+/// `astro login localhost:PORT --email EMAIL`
+fn request_as(stage: &Stage, email: &str) -> Login {
+    Login { email: Some(email.parse().unwrap()), ..stage.request() }
+}
+
+/// The stage after a person has used the domain before.
+fn remembering(stage: &Stage, settings: &str) {
+    let domain = stage.service.domain();
+    stage.home.write_config(&format!("contexts:\n    \"{domain}\":\n        domain: \"{domain}\"\n{settings}"));
+}
+
+/// Whatever the program was told in confidence.
+fn secrets(stage: &Stage) -> Vec<String> {
+    let redeemed = stage.service.token_requests();
+    let fields = redeemed.iter().flat_map(|request| [request.form("code"), request.form("code_verifier")]);
+    // Every JWT begins with `eyJ`, every refresh token of the service with `v1.`.
+    fields.flatten().chain(["eyJ".to_owned(), "v1.".to_owned()]).collect()
+}
+
+/// TK-11
+fn assert_no_secret(stage: &Stage, text: &str) {
+    for secret in secrets(stage) {
+        assert!(!text.contains(&secret), "{secret} is in {text}");
+    }
+}
+
+/// The one page that the browser was answered with.
+async fn page(stage: &Stage) -> Page {
+    let pages = stage.pages().await;
+    let [Ok(page)] = pages.as_slice() else { panic!("one page expected: {pages:?}") };
+    page.clone()
+}
+
+#[tokio::test]
+async fn a_login_stores_what_was_verified() {
+    let stage = Stage::new().at_noon();
+    let outcome = stage.login(&request_as(&stage, ADA)).await;
+    assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+
+    let stored = stage.stored().unwrap();
+    // The API takes only tokens that the service has issued.
+    let presented = stage.service.requests_to("/v1/users/self")[0].header("authorization").unwrap().to_owned();
+    assert_eq!(presented, format!("Bearer {}", stored.access.expose()));
+    let refresh = stored.refresh.clone().unwrap();
+    assert_eq!([refresh.expose()].as_slice(), stage.service.live_refresh_tokens());
+    let expected = Credentials {
+        kind: Kind::User,
+        access: stored.access.clone(),
+        refresh: Some(refresh),
+        issuer: stage.service.issuer(),
+        client_id: CLIENT_ID.to_owned(),
+        audience: AUDIENCE.to_owned(),
+        sub: "auth0|ada@example.com".to_owned(),
+        email: Some(ADA.to_owned()),
+        issued_at: Some(NOON.parse().unwrap()),
+        expires_at: Some("2026-11-25T12:00:00Z".parse().unwrap()),
+    };
+    assert_eq!(stored, expected);
+
+    assert_eq!(
+        stage.plain(&stage.home.config().unwrap()),
+        "\
+contexts:
+    \"localhost:PORT\":
+        domain: \"localhost:PORT\"
+        user_email: ada@example.com
+        organization: clorg00000000000000000001
+        organization_product: HOSTED
+context: \"localhost:PORT\"
+"
+    );
+}
+
+#[tokio::test]
+async fn a_person_is_told_who_where_and_until_when() {
+    let stage = Stage::new().at_noon();
+    let request = Login { workspace: Some("punched cards".to_owned()), ..request_as(&stage, ADA) };
+    let outcome = stage.login(&request).await;
+    assert_eq!(outcome.stdout, "");
+    assert_eq!(
+        stage.plain(&outcome.stderr),
+        "\
+Preparing to sign in to localhost:PORT…
+Looking up your organization…
+Opening the browser. If nothing opens, visit this link yourself:
+
+  LINK
+
+Waiting for you to finish in the browser (Ctrl-C cancels)
+Checking who has signed in…
+Signed in to localhost:PORT as Ada Lovelace <ada@example.com>
+  organization  Analytical Engines
+  workspace     Punched Cards
+  credentials   in the test's keychain
+  valid until   2026-11-25 12:00 UTC (in 1 day); renewed when needed
+"
+    );
+    let opened: Vec<String> = stage.browser.opened().iter().map(ToString::to_string).collect();
+    assert!(outcome.stderr.contains(&format!("\n  {}\n", opened[0])), "{}", outcome.stderr);
+    assert_no_secret(&stage, &outcome.all_text());
+}
+
+#[tokio::test]
+async fn a_login_needs_these_requests_and_no_others() {
+    let stage = Stage::new();
+    let outcome = stage.login(&request_as(&stage, ADA)).await;
+    assert_eq!(outcome.exit_code(), 0);
+    assert_eq!(
+        stage.traffic(),
+        [
+            "GET /.well-known/jwks.json",
+            "GET /.well-known/openid-configuration",
+            // The browser's own.
+            "GET /authorize",
+            "GET /private/v1alpha1/cli/auth-config",
+            "GET /v1/organizations",
+            "GET /v1/organizations/clorg00000000000000000001/workspaces",
+            "GET /v1/users/self",
+            "POST /authorize",
+            "POST /hub/organization-lookup",
+            "POST /oauth/token",
+        ]
+    );
+    let lookup = &stage.service.requests_to("/hub/organization-lookup")[0];
+    assert_eq!(lookup.body, r#"{"email":"ada@example.com"}"#);
+}
+
+#[tokio::test]
+async fn ar_1_ar_3_to_ar_14_the_authorization_request() {
+    let stage = Stage::new();
+    let outcome = stage.login(&request_as(&stage, ADA)).await;
+    assert_eq!(outcome.exit_code(), 0);
+    let sent = stage.service.authorization_request();
+    let redeemed = &stage.service.token_requests()[0];
+    let verifier = redeemed.form("code_verifier").unwrap();
+
+    let hash = ring::digest::digest(&ring::digest::SHA256, verifier.as_bytes());
+    let callback = callback_port(&outcome.stderr).unwrap();
+    let expected: BTreeMap<String, String> = [
+        ("response_type", "code"),
+        ("response_mode", "query"),
+        ("client_id", CLIENT_ID),
+        ("audience", AUDIENCE),
+        ("redirect_uri", &format!("http://localhost:{callback}/callback")),
+        ("scope", "openid profile email offline_access"),
+        ("code_challenge", &BASE64_URL_SAFE_NO_PAD.encode(hash)),
+        ("code_challenge_method", "S256"),
+        ("prompt", "login"),
+        ("state", &sent["state"]),
+        ("nonce", &sent["nonce"]),
+        ("login_hint", ADA),
+        ("organization", "org_0000000000000001"),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .collect();
+    assert_eq!(sent, expected);
+    for (what, secret) in [("verifier", &verifier), ("state", &sent["state"]), ("nonce", &sent["nonce"])] {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(secret).unwrap();
+        assert!((secret.len(), bytes.len()) == (43, 32) && bytes.iter().any(|byte| *byte != bytes[0]), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn ar_5_an_issuer_that_does_not_take_s256_is_not_asked_again() {
+    let stage = Stage::new();
+    stage.service.patch(Part::Metadata, json!({"code_challenge_methods_supported": ["plain"]}));
+    let description = "code_challenge_method S256 is not supported, use plain";
+    let refusal = json!({"code": null, "error": "invalid_request", "error_description": description});
+    stage.service.patch(Part::Callback, refusal);
+    let outcome = stage.login(&stage.request()).await;
+    assert_eq!(
+        (outcome.exit_code(), stage.plain(&outcome.complaint())),
+        (4, format!("could not sign in to localhost:PORT\nthe issuer refused with `invalid_request`: {description}"))
+    );
+    let requests = stage.service.requests_to("/authorize");
+    let asked = requests.iter().filter(|request| request.method == "GET");
+    let methods: Vec<_> = asked.map(|request| request.query("code_challenge_method")).collect();
+    assert_eq!((methods, stage.service.token_requests()), (vec![Some("S256")], vec![]));
+}
+
+#[tokio::test]
+async fn tk_1_tk_2_ar_19_the_token_request() {
+    let stage = Stage::new();
+    let outcome = stage.login(&stage.request()).await;
+    assert_eq!(outcome.exit_code(), 0);
+    let redeemed = &stage.service.token_requests()[0];
+    let code = stage.browser.redirect().unwrap().query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
+    let sent: BTreeMap<String, String> = url::form_urlencoded::parse(redeemed.body.as_bytes()).into_owned().collect();
+    let expected: BTreeMap<String, String> = [
+        ("grant_type", "authorization_code".to_owned()),
+        ("client_id", CLIENT_ID.to_owned()),
+        ("code", code),
+        ("code_verifier", sent["code_verifier"].clone()),
+        ("redirect_uri", stage.service.authorization_request()["redirect_uri"].clone()),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect();
+    assert_eq!(sent, expected);
+    assert_eq!((redeemed.method.as_str(), redeemed.query.as_slice()), ("POST", [].as_slice()));
+}
+
+#[tokio::test]
+async fn ar_8_two_runs_share_nothing() {
+    let stage = Stage::new();
+    for _ in 0..2 {
+        assert_eq!(stage.login(&stage.request()).await.exit_code(), 0);
+    }
+    let requests = stage.service.requests_to("/authorize");
+    let [first, second] = [&requests[0], &requests[2]];
+    for name in ["state", "nonce", "code_challenge"] {
+        assert_ne!(first.query(name).unwrap(), second.query(name).unwrap(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn lb_19_lb_26_the_page_tells_the_truth_and_keeps_it_to_itself() {
+    let stage = Stage::new();
+    assert_eq!(stage.login(&stage.request()).await.exit_code(), 0);
+    let mut page = page(&stage).await;
+    assert!(page.body.contains("Astro confirmed you as <bdi>ada@example.com</bdi>"), "{}", page.body);
+    assert_no_secret(&stage, &page.body);
+    let date = page.headers.remove("date").map(drop);
+    let length = page.headers.remove("content-length").map(drop);
+    assert_eq!((page.status, date, length), (200, Some(()), Some(())));
+    let expected: BTreeMap<String, String> = [
+        ("cache-control", "no-store"),
+        ("connection", "close"),
+        ("content-security-policy", CONTENT_SECURITY_POLICY),
+        ("content-type", "text/html; charset=utf-8"),
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-resource-policy", "same-origin"),
+        ("referrer-policy", "no-referrer"),
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .collect();
+    assert_eq!(page.headers, expected);
+}
+
+#[tokio::test]
+async fn tk_11_what_vv_tells_of_a_login_holds_nothing_secret() {
+    // The whole process logs into this from now on; what other tests add does no harm.
+    let (ui, log) = Ui::captured(false, "");
+    astro_login::log::start(2, &ui);
+    let stage = Stage::with(Options::default(), Mode::TamperState(ADA.to_owned()));
+    assert_eq!(stage.login(&stage.request()).await.exit_code(), 0);
+    let log = log.stderr();
+    assert!(log.contains(&format!("host=\"{}\" path=\"/oauth/token\"", stage.service.domain())), "{log}");
+    assert_no_secret(&stage, &log);
+    let sent = stage.service.authorization_request();
+    assert!(!log.contains(&sent["state"]) && !log.contains(&sent["nonce"]), "{log}");
+}
+
+#[tokio::test]
+async fn without_a_terminal_the_remembered_address_is_a_hint_and_no_more() {
+    let stage = Stage::with(Options::default(), log_in("grace@example.org"));
+    remembering(&stage, "        user_email: ada@example.com\n");
+    let outcome = stage.login(&stage.request()).await;
+    assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+    let sent = stage.service.authorization_request();
+    let hints = ["login_hint", "organization"].map(|name| sent.get(name).map(String::as_str));
+    assert_eq!(hints, [Some(ADA), Some("org_0000000000000001")]);
+    assert_eq!(stage.stored().unwrap().email.as_deref(), Some("grace@example.org"));
+}
+
+#[tokio::test]
+async fn nobody_is_guessed_where_nobody_is_known() {
+    let stage = Stage::new();
+    assert_eq!(stage.login(&stage.request()).await.exit_code(), 0);
+    let sent = stage.service.authorization_request();
+    assert!(!sent.contains_key("login_hint") && !sent.contains_key("organization"), "{sent:?}");
+    assert_eq!(stage.service.requests_to("/hub/organization-lookup"), []);
+}
+
+#[tokio::test]
+async fn the_lookup_can_only_help() {
+    let retired = |stage: &Stage| {
+        stage.service.fail("/hub/organization-lookup", Fault::Status(404, r#"{"message":"gone"}"#.to_owned()));
+    };
+    let table: [(&str, Arrange, Option<&str>, usize); 7] = [
+        ("one id", |_| (), Some("org_0000000000000001"), 1),
+        ("retired", retired, None, 1),
+        ("silent", |stage| stage.service.fail("/hub/organization-lookup", Fault::Stall), None, 1),
+        ("none", |stage| stage.service.patch(Part::Lookup, json!({"OrganizationIds": []})), None, 1),
+        ("several", |stage| stage.service.patch(Part::Lookup, json!({"OrganizationIds": ["org_1", "org_2"]})), None, 1),
+        (
+            "in lower case",
+            |stage| {
+                let ids = json!({"OrganizationIds": null, "organizationIds": ["org_0000000000000002"]});
+                stage.service.patch(Part::Lookup, ids);
+            },
+            Some("org_0000000000000002"),
+            1,
+        ),
+        (
+            "identity first",
+            |stage| stage.service.patch(Part::AuthConfig, json!({"authFlow": "IDENTITY_FIRST"})),
+            None,
+            0,
+        ),
+    ];
+    for (what, arrange, organization, lookups) in table {
+        let stage = Stage::new();
+        arrange(&stage);
+        let outcome = stage.login(&request_as(&stage, ADA)).await;
+        assert_eq!(outcome.exit_code(), 0, "{what}: {}", outcome.stderr);
+        let sent = stage.service.authorization_request();
+        assert_eq!(sent.get("organization").map(String::as_str), organization, "{what}");
+        assert_eq!(stage.service.requests_to("/hub/organization-lookup").len(), lookups, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn metadata_that_cannot_be_had_are_done_without() {
+    let table = [
+        ("missing", Fault::Status(404, "{}".to_owned())),
+        ("broken", Fault::Body("<html>".to_owned())),
+        ("torn", Fault::CloseMidBody),
+        ("elsewhere", Fault::Redirect("https://evil.example/".to_owned())),
+    ];
+    for (what, fault) in table {
+        let stage = Stage::new();
+        stage.service.fail("/.well-known/openid-configuration", fault);
+        let outcome = stage.login(&stage.request()).await;
+        assert_eq!(outcome.exit_code(), 0, "{what}: {}", outcome.stderr);
+    }
+}
+
+#[tokio::test]
+async fn jw_17_an_unknown_key_is_looked_for_once_more() {
+    let stage = Stage::with(Options { signing_key: 1, second_key_after: 1, ..Options::default() }, log_in(ADA));
+    let outcome = stage.login(&stage.request()).await;
+    assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+    assert_eq!(stage.service.requests_to("/.well-known/jwks.json").len(), 2);
+    assert!(stage.stored().is_some());
+}
+
+#[tokio::test]
+async fn lb_10_a_strangers_callback_does_not_end_the_wait() {
+    let stage = Stage::with(Options::default(), Mode::TamperState(ADA.to_owned()));
+    let outcome = stage.login(&stage.request()).await;
+    assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+    let pages: Vec<Page> = stage.pages().await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(pages.iter().map(|page| page.status).collect::<Vec<_>>(), [400, 200]);
+    assert!(pages[0].body.contains("This is not part of the login that is waiting"), "{}", pages[0].body);
+    assert!(pages[1].body.contains("Astro confirmed you as"), "{}", pages[1].body);
+    assert_eq!(stage.service.token_requests().len(), 1);
+}
+
+#[tokio::test]
+async fn lb_17_a_code_that_is_delivered_twice_is_redeemed_once() {
+    let stage = Stage::with(Options::default(), Mode::DeliverTwice(ADA.to_owned()));
+    let outcome = stage.login(&stage.request()).await;
+    assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+    assert_eq!((stage.service.token_requests().len(), stage.service.replays()), (1, 0));
+    let confirmed =
+        |page: &Result<Page, String>| page.as_ref().is_ok_and(|page| page.body.contains("Astro confirmed you as"));
+    let pages = stage.pages().await;
+    assert_eq!(pages.iter().filter(|page| confirmed(page)).count(), 1, "{pages:?}");
+}
+
+#[tokio::test]
+async fn lb_14_an_issuer_that_names_itself_rightly_is_welcome() {
+    let told = Stage::with(Options { iss_in_callback: true, ..Options::default() }, log_in(ADA));
+    assert_eq!(told.login(&told.request()).await.exit_code(), 0);
+    let untold = Stage::with(Options { iss_in_callback: true, ..Options::default() }, log_in(ADA));
+    untold.service.patch(Part::Metadata, json!({"authorization_response_iss_parameter_supported": null}));
+    assert_eq!(untold.login(&untold.request()).await.exit_code(), 0);
+}
+
+#[tokio::test]
+async fn tk_8_the_earlier_end_counts() {
+    for (expires_in, end) in [
+        (json!(60), "2026-11-24T12:01:00Z"),
+        (json!("3600"), "2026-11-24T13:00:00Z"),
+        (json!(172_800), "2026-11-25T12:00:00Z"),
+        (json!(0), "2026-11-25T12:00:00Z"),
+        (json!(-1), "2026-11-25T12:00:00Z"),
+        (json!(null), "2026-11-25T12:00:00Z"),
+    ] {
+        let stage = Stage::new().at_noon();
+        stage.service.patch(Part::Token, json!({"expires_in": expires_in}));
+        assert_eq!(stage.login(&stage.request()).await.exit_code(), 0);
+        assert_eq!(stage.stored().unwrap().expires_at, Some(end.parse().unwrap()), "{expires_in}");
+    }
+}
+
+#[tokio::test]
+async fn tk_7_a_login_without_a_refresh_token_says_so() {
+    let stage = Stage::new().at_noon();
+    stage.service.patch(Part::Token, json!({"refresh_token": null, "scope": "openid profile email"}));
+    let outcome = stage.login(&stage.request()).await;
+    assert_eq!((outcome.exit_code(), stage.stored().unwrap().refresh), (0, None));
+    let last = outcome.stderr.lines().last().unwrap();
+    assert_eq!(
+        last,
+        "  valid until   2026-11-25 12:00 UTC (in 1 day); the issuer gave no refresh token: sign in again then"
+    );
+}
+
+#[tokio::test]
+async fn the_address_that_was_asked_for_is_the_account_in_any_case() {
+    let stage = Stage::new();
+    assert_eq!(stage.login(&request_as(&stage, "ADA@Example.com")).await.exit_code(), 0);
+}
+
+#[tokio::test]
+async fn cl_14_userinfo_fills_in_for_an_id_token_without_an_address() {
+    let nobody = |stage: &Stage| stage.service.patch(Part::Userinfo, json!({"email": null}));
+    let broken = |stage: &Stage| stage.service.fail("/userinfo", Fault::Status(500, "{}".to_owned()));
+    let warning = "warning: could not ask who has signed in: localhost:PORT: it answered with status 500\n";
+    let table: [(&str, Arrange, Option<&str>, &str); 3] =
+        [("known", |_| (), Some(ADA), ""), ("unknown", nobody, None, ""), ("broken", broken, None, warning)];
+    for (what, arrange, email, warning) in table {
+        let stage = Stage::new();
+        stage.service.patch(Part::IdToken, json!({"email": null}));
+        arrange(&stage);
+        let outcome = stage.login(&stage.request()).await;
+        assert_eq!(outcome.exit_code(), 0, "{what}: {}", outcome.stderr);
+        // The record says what config.yaml says, which is the API's word.
+        assert_eq!(stage.stored().unwrap().email.as_deref(), Some(ADA), "{what}");
+        assert_eq!(stage.service.requests_to("/userinfo").len(), 1, "{what}");
+        assert!(stage.plain(&outcome.stderr).contains(warning), "{what}: {}", outcome.stderr);
+        let who = email.unwrap_or("auth0|ada@example.com");
+        assert!(page(&stage).await.body.contains(&format!("Astro confirmed you as <bdi>{who}</bdi>")), "{what}");
+    }
+}
+
+/// How far a login came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// Nobody was sent to a browser.
+    Early,
+    /// The browser's answer was refused, and its code was left alone.
+    AtTheCallback,
+    /// The code was spent, and nothing of use came of it.
+    AtTheTokenEndpoint,
+    /// Tokens came and were not good enough.
+    AfterTheGrant,
+}
+
+/// What goes wrong, how it ends, with which exit code, and the complaint below its headline.
+type Failure = (&'static str, Arrange, Ended, u8, &'static str);
+
+/// Runs each login on a stage of its own and sees that it fails as told and leaves nothing behind.
+async fn assert_fail(failures: &[Failure]) {
+    for (what, arrange, ended, exit, complaint) in failures {
+        let stage = Stage::new().at_noon();
+        stage.home.write_config(OTHERS);
+        arrange(&stage);
+        let outcome = stage.login(&stage.request()).await;
+        assert_failed(&stage, &outcome, (what, *ended, *exit, complaint)).await;
+    }
+}
+
+async fn assert_failed(stage: &Stage, outcome: &Outcome, expected: (&str, Ended, u8, &str)) {
+    let (what, ended, exit, complaint) = expected;
+    assert!(outcome.result.is_err(), "{what}: {}", outcome.stderr);
+    let complaint = format!("could not sign in to localhost:PORT\n{complaint}");
+    assert_eq!((outcome.exit_code(), stage.plain(&outcome.complaint())), (exit, complaint), "{what}");
+    assert_eq!(outcome.stdout, "", "{what}");
+    assert_no_secret(stage, &outcome.all_text());
+
+    assert_eq!(stage.stored(), None, "{what}");
+    assert_eq!(stage.home.config().as_deref(), Some(OTHERS), "{what}");
+    let count = |path| stage.service.requests_to(path).len();
+    let requests = [count("/oauth/token"), count("/oauth/revoke"), count("/v1/users/self")];
+    let pages: Vec<Page> = stage.pages().await.into_iter().map(Result::unwrap).collect();
+    match ended {
+        Ended::Early => assert_eq!((requests, count("/authorize"), pages.len()), ([0, 0, 0], 0, 0), "{what}"),
+        Ended::AtTheCallback => assert_eq!((requests, pages.len()), ([0, 0, 0], 1), "{what}"),
+        Ended::AtTheTokenEndpoint => assert_eq!((requests, pages.len()), ([1, 0, 0], 1), "{what}"),
+        Ended::AfterTheGrant => {
+            assert_eq!((requests, pages.len()), ([1, 1, 0], 1), "{what}");
+            assert_eq!(stage.service.live_refresh_tokens(), [""; 0], "{what}");
+        }
+    }
+    for page in pages {
+        assert_eq!(page.status, 400, "{what}");
+        assert!(page.body.contains("You are not signed in"), "{what}: {}", page.body);
+        assert_no_secret(stage, &page.body);
+    }
+    if let Some(callback) = callback_port(&outcome.stderr) {
+        assert!(is_free(callback).await, "{what}: LB-5");
+    }
+}
+
+/// Whether nobody listens on a port (any more).
+async fn is_free(port: u16) -> bool {
+    // What has been told to end ends as soon as the runtime comes round to it.
+    tokio::task::yield_now().await;
+    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err()
+}
+
+#[tokio::test]
+async fn ar_17_ar_18_what_cannot_work_is_told_before_a_browser_opens() {
+    assert_fail(&[
+        (
+            "AR-18: an issuer elsewhere",
+            |stage| stage.service.patch(Part::AuthConfig, json!({"domainUrl": "https://evil.example/"})),
+            Ended::Early,
+            1,
+            "the login configuration of localhost:PORT names `evil.example` as its issuer, which does not belong to it",
+        ),
+        (
+            "AR-17: another issuer's metadata",
+            |stage| stage.service.patch(Part::Metadata, json!({"issuer": "https://evil.example/"})),
+            Ended::Early,
+            1,
+            "the metadata published by http://localhost:PORT/ is that of `https://evil.example/`",
+        ),
+        (
+            "no login configuration",
+            |stage| {
+                let answer = Fault::Status(503, r#"{"message":"down for maintenance"}"#.to_owned());
+                stage.service.fail("/private/v1alpha1/cli/auth-config", answer);
+            },
+            Ended::Early,
+            1,
+            "could not fetch the login configuration: localhost:PORT: it answered with status 503: down for maintenance",
+        ),
+        (
+            "a captive portal",
+            |stage| stage.service.fail("/private/v1alpha1/cli/auth-config", Fault::Body("<html>".to_owned())),
+            Ended::Early,
+            1,
+            "could not fetch the login configuration: localhost:PORT: its answer could not be understood",
+        ),
+        (
+            "a redirect",
+            |stage| {
+                let elsewhere = Fault::Redirect("https://evil.example/config".to_owned());
+                stage.service.fail("/private/v1alpha1/cli/auth-config", elsewhere);
+            },
+            Ended::Early,
+            1,
+            "could not fetch the login configuration: localhost:PORT: it redirects to evil.example, which is not followed",
+        ),
+        (
+            "JW-18: keys out of reach",
+            |stage| stage.service.fail("/.well-known/jwks.json", Fault::Status(500, String::new())),
+            Ended::Early,
+            1,
+            "could not fetch the issuer's keys: localhost:PORT: it answered with status 500",
+        ),
+        (
+            "no key of use",
+            |stage| stage.service.patch(Part::Keys, json!({"keys": [{"kty": "oct", "k": "AAAA"}]})),
+            Ended::Early,
+            1,
+            "the issuer publishes no RSA key for signatures of at least 2048 bits",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn lb_12_lb_13_lb_15_lb_18_an_answer_that_is_not_right_ends_the_login() {
+    assert_fail(&[
+        (
+            "LB-12: another issuer's answer",
+            |stage| stage.service.patch(Part::Callback, json!({"iss": "https://evil.example/"})),
+            Ended::AtTheCallback,
+            4,
+            "the answer from the browser comes from the issuer `https://evil.example/`, which was not asked",
+        ),
+        (
+            "LB-13: nobody's answer",
+            |stage| {
+                stage.service.set(|options| options.iss_in_callback = true);
+                stage.service.patch(Part::Callback, json!({"iss": null}));
+            },
+            Ended::AtTheCallback,
+            4,
+            "the answer from the browser does not name its issuer",
+        ),
+        (
+            "LB-15: another issuer's error",
+            |stage| {
+                let refusal = json!({"code": null, "error": "access_denied", "iss": "https://evil.example/"});
+                stage.service.patch(Part::Callback, refusal);
+            },
+            Ended::AtTheCallback,
+            4,
+            "the answer from the browser comes from the issuer `https://evil.example/`, which was not asked",
+        ),
+        (
+            "LB-18: yes and no",
+            |stage| stage.service.patch(Part::Callback, json!({"error": "access_denied"})),
+            Ended::AtTheCallback,
+            4,
+            "the answer from the browser holds both a code and an error",
+        ),
+        (
+            "LB-18: neither",
+            |stage| stage.service.patch(Part::Callback, json!({"code": null})),
+            Ended::AtTheCallback,
+            4,
+            "the answer from the browser holds neither a code nor an error",
+        ),
+        (
+            "LB-21: a refusal that would paint the terminal",
+            |stage| {
+                let refusal = json!({"code": null, "error": "unauthorized", "error_description": "no\u{1b}[31m <b>"});
+                stage.service.patch(Part::Callback, refusal);
+            },
+            Ended::AtTheCallback,
+            4,
+            "the issuer refused with `unauthorized`: no[31m <b>",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_person_who_cancels_in_the_browser_is_not_signed_in() {
+    let stage = Stage::with(Options::default(), Mode::Cancel).at_noon();
+    stage.home.write_config(OTHERS);
+    let outcome = stage.login(&stage.request()).await;
+    let complaint = "the issuer refused with `access_denied`: User cancelled the login";
+    assert_failed(&stage, &outcome, ("cancelled", Ended::AtTheCallback, 4, complaint)).await;
+}
+
+#[tokio::test]
+async fn lb_5_lb_25_a_browser_that_never_comes_back_is_given_up() {
+    let stage = Stage::with(Options::default(), Mode::NeverComeBack).at_noon();
+    stage.home.write_config(OTHERS);
+    let request = Login { timeout: Duration::from_secs(1), ..stage.request() };
+    let outcome = stage.login(&request).await;
+    assert_eq!(
+        (outcome.exit_code(), stage.plain(&outcome.complaint()).as_str()),
+        (1, "could not sign in to localhost:PORT\nno reply from the browser within 1 second")
+    );
+    assert_eq!(stage.pages().await, []);
+    let callback = callback_port(&outcome.stderr).unwrap();
+    assert!(is_free(callback).await);
+    assert_eq!((stage.stored(), stage.home.config().as_deref()), (None, Some(OTHERS)));
+    assert_eq!(stage.service.token_requests(), []);
+}
+
+#[tokio::test]
+async fn tk_3_to_tk_9_a_code_that_buys_no_token() {
+    fn answer(stage: &Stage, fault: Fault) {
+        stage.service.fail("/oauth/token", fault);
+    }
+    assert_fail(&[
+        (
+            "TK-9: refused with 400",
+            |stage| {
+                let body = r#"{"error":"invalid_grant","error_description":"no\u001b[2J such code"}"#;
+                answer(stage, Fault::Status(400, body.to_owned()));
+            },
+            Ended::AtTheTokenEndpoint,
+            4,
+            "the issuer refused with `invalid_grant`: no[2J such code",
+        ),
+        (
+            "TK-9: refused with 403, without a word",
+            |stage| answer(stage, Fault::Status(403, r#"{"error":"unauthorized_client"}"#.to_owned())),
+            Ended::AtTheTokenEndpoint,
+            4,
+            "the issuer refused with `unauthorized_client`",
+        ),
+        (
+            "TK-9: refused with 200",
+            |stage| answer(stage, Fault::Body(r#"{"error":"access_denied","access_token":"eyJ"}"#.to_owned())),
+            Ended::AtTheTokenEndpoint,
+            4,
+            "the issuer refused with `access_denied`",
+        ),
+        (
+            "too many at once",
+            |stage| answer(stage, Fault::RetryAfter(7)),
+            Ended::AtTheTokenEndpoint,
+            1,
+            "the issuer refused with `too_many_requests`: slow down",
+        ),
+        (
+            "TK-6: an error page",
+            |stage| answer(stage, Fault::Status(500, "<html>".to_owned())),
+            Ended::AtTheTokenEndpoint,
+            1,
+            "could not exchange the code for a token: localhost:PORT: it answered with status 500",
+        ),
+        (
+            "TK-6: a page of somebody else",
+            |stage| answer(stage, Fault::Body("<html>".to_owned())),
+            Ended::AtTheTokenEndpoint,
+            1,
+            "could not exchange the code for a token: localhost:PORT: its answer could not be understood",
+        ),
+        (
+            "TK-6: no access token",
+            |stage| stage.service.patch(Part::Token, json!({"access_token": null})),
+            Ended::AtTheTokenEndpoint,
+            1,
+            "could not exchange the code for a token: localhost:PORT: its answer could not be understood",
+        ),
+        (
+            "TK-6: too large",
+            |stage| stage.service.patch(Part::Token, json!({"padding": "x".repeat(1024 * 1024)})),
+            Ended::AtTheTokenEndpoint,
+            1,
+            "could not exchange the code for a token: localhost:PORT: the answer is larger than 1048576 bytes",
+        ),
+        (
+            "TK-5: a token of another type",
+            |stage| stage.service.patch(Part::Token, json!({"token_type": "DPoP"})),
+            Ended::AtTheTokenEndpoint,
+            1,
+            "the issuer sent a token of type `DPoP` instead of `Bearer`",
+        ),
+        (
+            "TK-4: torn, and not asked for again",
+            |stage| answer(stage, Fault::CloseMidBody),
+            Ended::AtTheTokenEndpoint,
+            1,
+            "could not exchange the code for a token: localhost:PORT: the connection ended in the middle of the answer",
+        ),
+        (
+            "TK-3: a redirect",
+            |stage| answer(stage, Fault::Redirect("https://evil.example/oauth/token".to_owned())),
+            Ended::AtTheTokenEndpoint,
+            1,
+            "could not exchange the code for a token: localhost:PORT: it redirects to evil.example, which is not followed",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn cl_1_to_cl_12_with_a_wrong_id_token_the_login_is_given_back() {
+    assert_fail(&[
+        (
+            "no ID token",
+            |stage| stage.service.patch(Part::Token, json!({"id_token": null})),
+            Ended::AfterTheGrant,
+            4,
+            "the issuer sent no ID token",
+        ),
+        (
+            "CL-11: another nonce",
+            |stage| stage.service.patch(Part::IdToken, json!({"nonce": "another"})),
+            Ended::AfterTheGrant,
+            4,
+            "the ID token belongs to another login",
+        ),
+        (
+            "CL-11: no nonce",
+            |stage| stage.service.patch(Part::IdToken, json!({"nonce": null})),
+            Ended::AfterTheGrant,
+            4,
+            "the ID token belongs to another login",
+        ),
+        (
+            "CL-5: an ID token for somebody else",
+            |stage| stage.service.patch(Part::IdToken, json!({"aud": "another-client"})),
+            Ended::AfterTheGrant,
+            4,
+            "made for `another-client`, not for `astro-cli-client`",
+        ),
+        (
+            "CL-5: an ID token for others too",
+            |stage| stage.service.patch(Part::IdToken, json!({"aud": [CLIENT_ID, "another-client"]})),
+            Ended::AfterTheGrant,
+            4,
+            "the ID token is also made for `another-client`",
+        ),
+        (
+            "CL-1: another issuer's ID token",
+            |stage| stage.service.patch(Part::IdToken, json!({"iss": "https://auth.astronomer-stage.io/"})),
+            Ended::AfterTheGrant,
+            4,
+            "issued for astronomer-stage.io, you asked for localhost:PORT",
+        ),
+        (
+            "CL-7: an ID token that has expired",
+            |stage| stage.service.patch(Part::IdToken, json!({"exp": 1_700_000_000})),
+            Ended::AfterTheGrant,
+            4,
+            "expired on 2023-11-14 (3 years ago)",
+        ),
+        (
+            "CL-12: an ID token for another access token",
+            |stage| stage.service.patch(Part::IdToken, json!({"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"})),
+            Ended::AfterTheGrant,
+            4,
+            "the ID token belongs to another access token",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn cl_1_to_cl_15_with_a_wrong_access_token_the_login_is_given_back() {
+    assert_fail(&[
+        (
+            "CL-4: an access token for another API",
+            |stage| stage.service.patch(Part::AccessToken, json!({"aud": ["another-api"]})),
+            Ended::AfterTheGrant,
+            4,
+            "made for `another-api`, not for `astronomer-ee`",
+        ),
+        (
+            "CL-1: another issuer's access token",
+            |stage| stage.service.patch(Part::AccessToken, json!({"iss": "https://evil.example/"})),
+            Ended::AfterTheGrant,
+            4,
+            "issued by https://evil.example/, not by http://localhost:PORT/",
+        ),
+        (
+            "CL-7: an access token that has expired",
+            |stage| stage.service.patch(Part::AccessToken, json!({"exp": 1_700_000_000})),
+            Ended::AfterTheGrant,
+            4,
+            "expired on 2023-11-14 (3 years ago)",
+        ),
+        (
+            "CL-8: an access token of tomorrow",
+            |stage| stage.service.patch(Part::AccessToken, json!({"nbf": 1_800_000_000})),
+            Ended::AfterTheGrant,
+            4,
+            "not valid before 2027-01-15T08:00:00Z, and the clock here says 2026-11-24T12:00:00Z",
+        ),
+        (
+            "CL-15: an access token of somebody else",
+            |stage| stage.service.patch(Part::AccessToken, json!({"sub": "auth0|mallory@example.com"})),
+            Ended::AfterTheGrant,
+            4,
+            "the issuer's answers do not agree on who has signed in",
+        ),
+        (
+            "CL-14: the userinfo of somebody else",
+            |stage| {
+                stage.service.patch(Part::IdToken, json!({"email": null}));
+                stage.service.patch(Part::Userinfo, json!({"sub": "auth0|mallory@example.com"}));
+            },
+            Ended::AfterTheGrant,
+            4,
+            "the issuer's answers do not agree on who has signed in",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn jw_17_a_key_that_stays_unknown_is_not_looked_for_again() {
+    let stage = Stage::with(Options { signing_key: 1, ..Options::default() }, log_in(ADA)).at_noon();
+    stage.home.write_config(OTHERS);
+    let outcome = stage.login(&stage.request()).await;
+    let complaint = "signed with a key that the issuer does not publish";
+    assert_failed(&stage, &outcome, ("unknown key", Ended::AfterTheGrant, 4, complaint)).await;
+    assert_eq!(stage.service.requests_to("/.well-known/jwks.json").len(), 2);
+}
+
+#[tokio::test]
+async fn cl_19_the_organization_that_was_asked_for_is_the_one_that_comes_back() {
+    let ended = Ended::AfterTheGrant;
+    let table = [
+        (json!("org_9"), "signed in to the organization `org_9`, not to the organization `org_0000000000000001`"),
+        (json!(null), "signed in to no organization, not to the organization `org_0000000000000001`"),
+    ];
+    for (org_id, complaint) in table {
+        let stage = Stage::new().at_noon();
+        stage.home.write_config(OTHERS);
+        stage.service.patch(Part::IdToken, json!({"org_id": org_id}));
+        let outcome = stage.login(&request_as(&stage, ADA)).await;
+        assert_failed(&stage, &outcome, ("another organization", ended, 4, complaint)).await;
+    }
+}
+
+#[tokio::test]
+async fn another_account_than_the_one_asked_for_is_refused() {
+    let table = [
+        (json!({}), "you asked for ada@example.com, but the browser signed in grace@example.org"),
+        (
+            json!({"email": null}),
+            "you asked for ada@example.com, but the browser signed in an account without an e-mail address",
+        ),
+    ];
+    for (userinfo, complaint) in table {
+        let stage = Stage::with(Options::default(), log_in("grace@example.org")).at_noon();
+        stage.home.write_config(OTHERS);
+        stage.service.patch(Part::IdToken, json!({"email": null}));
+        stage.service.patch(Part::Userinfo, userinfo);
+        let outcome = stage.login(&request_as(&stage, ADA)).await;
+        assert_failed(&stage, &outcome, ("another account", Ended::AfterTheGrant, 4, complaint)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_user_whom_the_api_does_not_know_leaves_nothing_behind() {
+    let stage = Stage::new();
+    stage.service.fail("/v1/users/self", Fault::Status(403, r#"{"message":"suspended"}"#.to_owned()));
+    let outcome = stage.login(&stage.request()).await;
+    assert_eq!(
+        (outcome.exit_code(), stage.plain(&outcome.complaint()).as_str()),
+        (
+            1,
+            "could not sign in to localhost:PORT\n\
+             could not read your Astro user: localhost:PORT: it answered with status 403: suspended"
+        )
+    );
+    assert_eq!((stage.stored(), stage.home.config()), (None, None));
+    assert_eq!(stage.service.live_refresh_tokens(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_login_that_cannot_revoke_fails_all_the_same() {
+    let stage = Stage::new();
+    stage.service.fail("/oauth/revoke", Fault::Status(503, "{}".to_owned()));
+    stage.service.patch(Part::IdToken, json!({"nonce": "another"}));
+    let outcome = stage.login(&stage.request()).await;
+    assert_eq!(
+        (outcome.exit_code(), stage.plain(&outcome.complaint()).as_str()),
+        (4, "could not sign in to localhost:PORT\nthe ID token belongs to another login")
+    );
+}
+
+/// Where a login without an argument goes, told by a token that is refused before anything is sent.
+async fn destination(environment: Variables<'_>, config: &str, typed: Option<&str>) -> (u8, String, String) {
+    let mut stage = Stage::new();
+    stage.environment = Environment::from_pairs(environment);
+    stage.home.write_config(config);
+    let request = Login { domain: typed.map(str::to_owned), ..stage.token_request("no token") };
+    let outcome = stage.login(&request).await;
+    assert_eq!(stage.traffic(), [""; 0]);
+    let headline = outcome.complaint().lines().next().unwrap().to_owned();
+    (outcome.exit_code(), headline, outcome.stderr)
+}
+
+#[tokio::test]
+async fn the_domain_is_the_argument_the_variable_the_context_or_astros_own() {
+    let stage_context = "context: astronomer-stage.io\n";
+    let dev = [("ASTRO_DOMAIN", "astronomer-dev.io")];
+    let table: [(Variables, &str, Option<&str>, &str); 5] = [
+        (&dev, stage_context, Some("cloud.Astronomer-PERF.io/"), "astronomer-perf.io"),
+        (&dev, stage_context, None, "astronomer-dev.io"),
+        (&[], stage_context, None, "astronomer-stage.io"),
+        (&[("ASTRO_DOMAIN", "")], stage_context, None, "astronomer-stage.io"),
+        (&[], "", None, "astronomer.io"),
+    ];
+    for (environment, config, typed, domain) in table {
+        let expected = (4, format!("could not sign in to {domain}"), String::new());
+        assert_eq!(destination(environment, config, typed).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_current_context_that_is_not_astros_is_passed_over_aloud() {
+    let said = "the current context, gcp0001.example.com, is not one of Astro's; this is about astronomer.io\n";
+    let expected = (4, "could not sign in to astronomer.io".to_owned(), said.to_owned());
+    assert_eq!(destination(&[], "context: gcp0001.example.com\n", None).await, expected);
+}
+
+#[tokio::test]
+async fn a_domain_that_is_not_astros_is_refused_with_what_was_understood() {
+    let refusal = "example.com".parse::<Domain>().unwrap_err().to_string();
+    let expected = (2, refusal, String::new());
+    assert_eq!(destination(&[], "", Some("https://Example.com/")).await, expected);
+    assert_eq!(destination(&[("ASTRO_DOMAIN", "Example.com")], "", None).await, expected);
+    let token = Stage::new().service.access_token(&Value::Null);
+    let expected = (2, "this looks like a token, not like a domain".to_owned(), String::new());
+    assert_eq!(destination(&[], "", Some(&token)).await, expected);
+}
+
+#[tokio::test]
+async fn a_token_in_the_environment_is_pointed_out() {
+    let mut stage = Stage::new();
+    stage.environment = stage.environment.with("ASTRO_API_TOKEN", "eyJsecret");
+    let outcome = stage.login(&stage.request()).await;
+    assert_eq!(outcome.exit_code(), 0);
+    let first = outcome.stderr.lines().next().unwrap();
+    assert_eq!(first, "warning: ASTRO_API_TOKEN is set, and wins over any login; unset it to use this one");
+    assert_no_secret(&stage, &outcome.all_text());
+}

@@ -1,0 +1,343 @@
+//! `astro logout`: what is removed, what is told, and the exit code, whatever the issuer and the stores do.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::support::{CLIENT_ID, Fault, Mode, Options, Outcome, Stage};
+use astro_login::commands::login::Login;
+use astro_login::commands::logout::{Logout, logout};
+use astro_login::credentials::StoreError;
+use jiff::Timestamp;
+
+/// 2026-11-24T10:00:00Z
+const NOW: i64 = 1_795_514_400;
+
+const FOREIGN: &str = "\
+context: houston.example.com
+contexts:
+    houston_example_com:
+        domain: houston.example.com   # not ours
+        token: Bearer their-token
+        workspace: w9
+page_size: \"20\"
+";
+
+fn now() -> Timestamp {
+    Timestamp::from_second(NOW).unwrap()
+}
+
+fn two_days_later() -> Timestamp {
+    Timestamp::from_second(NOW + 2 * 86_400).unwrap()
+}
+
+async fn signed_in(insecure_storage: bool) -> Stage {
+    let options = Options { now: Some(NOW), ..Options::default() };
+    let mut stage = Stage::with(options, Mode::LogIn("ada@example.com".to_owned()));
+    stage.clock = now;
+    stage.home.write_config(FOREIGN);
+    let login = stage.login(&Login { insecure_storage, ..stage.request() }).await;
+    assert_eq!(login.exit_code(), 0, "{}", login.stderr);
+    drop(stage.browser.answers());
+    stage
+}
+
+async fn sign_out(stage: &Stage) -> Outcome {
+    let request = Logout { domain: Some(stage.service.domain()), all: false };
+    stage.run(async |system| logout(system, &request).await).await
+}
+
+fn plain(stage: &Stage, text: &str) -> String {
+    let home = stage.home.path().display().to_string();
+    text.replace(&stage.service.domain(), "localhost:PORT").replace(&home, "HOME").replace('\\', "/")
+}
+
+/// What config.yaml is after a logout: as it was before the login, but for the name of the context.
+fn cleared(stage: &Stage) -> String {
+    let domain = stage.service.domain();
+    let entry = format!("workspace: w9\n    \"{domain}\":\n        domain: \"{domain}\"\n");
+    FOREIGN.replace("workspace: w9\n", &entry).replace("context: houston.example.com\n", "context: \"\"\n")
+}
+
+fn same_settings(stage: &Stage) {
+    let config = stage.home.config().unwrap();
+    for theirs in
+        [FOREIGN.split_once("contexts:\n").unwrap().1.split_once("page_size").unwrap().0, "page_size: \"20\"\n"]
+    {
+        assert!(config.contains(theirs), "{config}");
+    }
+    let read = |text: &str| text.replace(['"', '\''], "").replace(": \n", ":\n");
+    assert_eq!(read(&config), read(&cleared(stage)));
+}
+
+#[tokio::test]
+async fn rf_12_a_logout_revokes_removes_and_gives_a_receipt_for_each() {
+    let stage = signed_in(false).await;
+    let refresh = stage.stored().unwrap().refresh.unwrap();
+    let outcome = sign_out(&stage).await;
+    assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+    let mut lines: Vec<String> = plain(&stage, &outcome.stderr).lines().map(str::to_owned).collect();
+    lines.sort();
+    let expected = [
+        "A copy of the access token, if there is one, works until 2026-11-25 10:00 UTC (in 1 day)",
+        "Signed out of localhost:PORT",
+        "The context is cleared in HOME/.astro/config.yaml",
+        "The credentials are removed from the test's keychain",
+        "The refresh token is revoked at http://localhost:PORT/",
+    ];
+    assert_eq!(lines, expected);
+    assert_eq!(outcome.stdout, "");
+    let requests = stage.service.requests_to("/oauth/revoke");
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].form("token").as_deref(), Some(refresh.expose()));
+    assert_eq!(requests[0].form("client_id").as_deref(), Some(CLIENT_ID));
+    assert_eq!(stage.service.live_refresh_tokens(), Vec::<String>::new());
+    assert_eq!(stage.stored(), None);
+    same_settings(&stage);
+}
+
+#[tokio::test]
+async fn a_plaintext_login_leaves_the_file_with_its_refresh_token_revoked() {
+    let stage = signed_in(true).await;
+    let outcome = sign_out(&stage).await;
+    assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+    assert!(plain(&stage, &outcome.stderr).contains("The credentials are removed from HOME/.astro/config.yaml\n"));
+    assert_eq!(stage.service.live_refresh_tokens(), Vec::<String>::new());
+    same_settings(&stage);
+}
+
+#[tokio::test]
+async fn a_login_in_both_stores_leaves_both() {
+    let stage = signed_in(false).await;
+    let kept = stage.stored().unwrap();
+    let login = stage.login(&Login { insecure_storage: true, ..stage.request() }).await;
+    assert_eq!(login.exit_code(), 0, "{}", login.stderr);
+    stage.keychain.put(&stage.service.domain(), kept);
+    let outcome = sign_out(&stage).await;
+    assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+    assert_eq!(stage.stored(), None);
+    same_settings(&stage);
+}
+
+#[tokio::test]
+async fn signing_out_again_is_fine_and_says_that_nobody_was_there() {
+    let stage = signed_in(false).await;
+    assert_eq!(sign_out(&stage).await.exit_code(), 0);
+    let (before, requests) = (stage.home.config(), stage.service.requests().len());
+    let outcome = sign_out(&stage).await;
+    assert_eq!(outcome.exit_code(), 0);
+    assert_eq!(plain(&stage, &outcome.stderr), "Nobody was signed in to localhost:PORT\n");
+    assert_eq!((stage.home.config(), stage.service.requests().len()), (before, requests));
+}
+
+#[tokio::test]
+async fn an_expired_login_is_signed_out_and_its_end_is_not_told_again() {
+    let mut stage = signed_in(false).await;
+    stage.clock = two_days_later;
+    let outcome = sign_out(&stage).await;
+    assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("A copy of"), "{}", outcome.stderr);
+    assert_eq!(stage.service.live_refresh_tokens(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn rf_12_what_is_here_goes_whatever_the_issuer_says() {
+    let faults = [
+        (Fault::Status(503, String::new()), "it answered with status 503"),
+        (Fault::Redirect("https://elsewhere.example/".to_owned()), "it redirects to elsewhere.example"),
+    ];
+    for (fault, said) in faults {
+        let stage = signed_in(false).await;
+        stage.service.fail("/oauth/revoke", fault);
+        let outcome = sign_out(&stage).await;
+        assert_eq!(outcome.exit_code(), 1);
+        let warning = "warning: the refresh token stays good until it ends by itself: ";
+        assert!(outcome.stderr.contains(warning) && outcome.stderr.contains(said), "{}", outcome.stderr);
+        assert_eq!(plain(&stage, &outcome.complaint()), "not signed out of localhost:PORT completely");
+        assert_eq!(stage.stored(), None);
+        same_settings(&stage);
+    }
+}
+
+#[tokio::test]
+async fn rf_12_a_silent_issuer_is_waited_for_five_seconds_and_everything_here_is_gone_meanwhile() {
+    let stage = signed_in(false).await;
+    stage.service.fail("/oauth/revoke", Fault::Stall);
+    let started = Instant::now();
+    let look = async {
+        let look = || stage.service.requests_to("/oauth/revoke").len() == 1 && stage.stored().is_none();
+        while !look() && started.elapsed() < Duration::from_secs(4) {
+            tokio::task::yield_now().await;
+        }
+        look()
+    };
+    let (outcome, gone_meanwhile) = tokio::join!(sign_out(&stage), look);
+    assert!(gone_meanwhile);
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert_eq!(outcome.exit_code(), 1);
+    assert!(outcome.stderr.contains("no answer within 5 seconds"), "{}", outcome.stderr);
+    same_settings(&stage);
+}
+
+#[tokio::test]
+async fn a_logout_works_offline() {
+    let mut stage = signed_in(true).await;
+    let domain = stage.service.domain();
+    // The service that signed the person in is gone; another answers somewhere else.
+    stage.service = Stage::new().service;
+    let request = Logout { domain: Some(domain), all: false };
+    let outcome = stage.run(async |system| logout(system, &request).await).await;
+    assert_eq!(outcome.exit_code(), 1);
+    assert!(outcome.stderr.contains("no connection: "), "{}", outcome.stderr);
+    let config = stage.home.config().unwrap();
+    assert!(!config.contains("eyJ") && !config.contains("refreshtoken"), "{config}");
+}
+
+#[tokio::test]
+async fn an_unreadable_keychain_does_not_keep_the_rest_from_going() {
+    for error in [StoreError::Locked, StoreError::Refused, StoreError::TimedOut(Duration::from_secs(3))] {
+        let stage = signed_in(true).await;
+        stage.keychain.fail(error.clone());
+        let outcome = sign_out(&stage).await;
+        assert_eq!(outcome.exit_code(), 1);
+        let warning = format!("warning: credentials may remain in the test's keychain: {error}\n");
+        assert!(outcome.stderr.contains(&warning), "{}", outcome.stderr);
+        assert_eq!(stage.service.live_refresh_tokens(), Vec::<String>::new(), "the file's is revoked");
+        same_settings(&stage);
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_entry_is_removed_and_its_refresh_token_told_as_not_revoked() {
+    let stage = signed_in(false).await;
+    stage.keychain.damage(&stage.service.domain());
+    let outcome = sign_out(&stage).await;
+    assert_eq!(outcome.exit_code(), 1);
+    let told = "The credentials are removed from the test's keychain\nwarning: they could not be read before (the stored \
+                credentials are damaged), so a refresh token among them is not revoked\n";
+    assert!(outcome.stderr.contains(told), "{}", outcome.stderr);
+    assert_eq!(stage.stored(), None);
+    same_settings(&stage);
+    assert_eq!(sign_out(&stage).await.exit_code(), 0);
+}
+
+#[tokio::test]
+async fn where_there_is_no_keychain_there_is_nothing_to_remove_from_it_and_that_is_told() {
+    let stage = signed_in(true).await;
+    stage.keychain.fail(StoreError::Absent { reason: "no session bus" });
+    let unseen =
+        "there is no keychain here (no session bus); a login that a desktop session keeps in one stays there\n";
+    let outcome = sign_out(&stage).await;
+    assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains(unseen) && !outcome.stderr.contains("warning: "), "{}", outcome.stderr);
+    same_settings(&stage);
+
+    let outcome = sign_out(&stage).await;
+    assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+    let told = format!("warning: {unseen}No login to localhost:PORT was found here\n");
+    assert_eq!(plain(&stage, &outcome.stderr), told);
+}
+
+#[tokio::test]
+async fn a_keychain_that_will_not_let_go_is_told() {
+    let stage = signed_in(false).await;
+    stage.keychain.fail_saving(StoreError::Locked);
+    let outcome = sign_out(&stage).await;
+    assert_eq!(outcome.exit_code(), 1);
+    let warning = "warning: credentials may remain in the test's keychain: the keychain is locked\n";
+    assert!(outcome.stderr.contains(warning), "{}", outcome.stderr);
+    assert_eq!(stage.service.live_refresh_tokens(), Vec::<String>::new());
+    same_settings(&stage);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_parsed_is_left_alone_and_the_keychain_emptied() {
+    for all in [false, true] {
+        let stage = signed_in(false).await;
+        stage.keychain.put("astronomer.io", {
+            let mut credentials = stage.stored().unwrap();
+            credentials.refresh = None;
+            credentials
+        });
+        stage.home.write_config("contexts: [\n");
+        let domain = if all { "astronomer.io".to_owned() } else { stage.service.domain() };
+        let request = Logout { domain: (!all).then(|| domain.clone()), all };
+        let outcome = stage.run(async |system| logout(system, &request).await).await;
+        assert_eq!(outcome.exit_code(), 1);
+        assert!(outcome.stderr.contains("could not be removed: "), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("config.yaml: line "), "{}", outcome.stderr);
+        assert_eq!(stage.keychain.get(&domain), None);
+        assert_eq!(stage.home.config().unwrap(), "contexts: [\n");
+    }
+    let stage = signed_in(false).await;
+    stage.home.write_config("contexts: [\n");
+    let request = Logout { domain: None, all: false };
+    let outcome = stage.run(async |system| logout(system, &request).await).await;
+    assert_eq!(outcome.exit_code(), 1);
+    assert!(outcome.stderr.contains("hint: `astro logout DOMAIN`"), "{}", outcome.stderr);
+    assert!(stage.stored().is_some(), "nobody knows which domain is meant");
+}
+
+#[tokio::test]
+async fn all_signs_out_everywhere_and_leaves_what_is_not_astros() {
+    let stage = signed_in(false).await;
+    let theirs = stage.stored().unwrap();
+    for domain in ["astronomer.io", "pr1234.astronomer-dev.io", "houston.example.com", "astronomer-stage.io"] {
+        let mut credentials = theirs.clone();
+        credentials.refresh = None;
+        stage.keychain.put(domain, credentials);
+    }
+    let text = stage.home.config().unwrap();
+    let more =
+        "contexts:\n    pr1234_astronomer-dev_io:\n        domain: pr1234.astronomer-dev.io\n        workspace: w1\n";
+    stage.home.write_config(&text.replace("contexts:\n", more));
+    let outcome = stage.run(async |system| logout(system, &Logout { domain: None, all: true }).await).await;
+    assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+    let left =
+        ["astronomer.io", "pr1234.astronomer-dev.io", "houston.example.com"].map(|it| stage.keychain.get(it).is_some());
+    assert_eq!((left, stage.stored()), ([false, false, true], None));
+    let expected = cleared(&stage).replace("contexts:\n", &more.replace("        workspace: w1\n", ""));
+    let bare = |text: &str| text.replace(['"', '\''], "").replace(": \n", ":\n");
+    assert_eq!(bare(&stage.home.config().unwrap()), bare(&expected));
+}
+
+#[tokio::test]
+async fn a_current_context_that_is_not_signed_out_of_stays_current() {
+    let stage = signed_in(false).await;
+    let text = stage.home.config().unwrap();
+    let current = text.lines().find(|line| line.starts_with("context: ")).unwrap().to_owned();
+    stage.home.write_config(&text.replace(&current, "context: houston.example.com"));
+    assert_eq!(sign_out(&stage).await.exit_code(), 0);
+    assert!(stage.home.config().unwrap().starts_with("context: houston.example.com\n"));
+}
+
+#[tokio::test]
+async fn rf_8_a_refresh_token_goes_to_no_issuer_of_another_domain() {
+    let stage = signed_in(false).await;
+    let mut credentials = stage.stored().unwrap();
+    "https://auth.evil.example/".clone_into(&mut credentials.issuer);
+    stage.keychain.put(&stage.service.domain(), credentials);
+    let outcome = sign_out(&stage).await;
+    assert_eq!(outcome.exit_code(), 1);
+    assert!(outcome.stderr.contains("auth.evil.example"), "{}", outcome.stderr);
+    assert_eq!((stage.service.requests_to("/oauth/revoke"), stage.stored()), (Vec::new(), None));
+}
+
+#[tokio::test]
+async fn a_token_in_the_environment_stays_and_that_is_told() {
+    let mut stage = signed_in(false).await;
+    stage.environment = stage.environment.clone().with("ASTRO_API_TOKEN", "token");
+    let outcome = sign_out(&stage).await;
+    assert_eq!(outcome.exit_code(), 0);
+    assert!(outcome.stderr.contains("warning: ASTRO_API_TOKEN is set, and stays in use"), "{}", outcome.stderr);
+}
+
+#[test]
+fn rf_12_rf_13_help_warns_of_other_machines_and_of_the_access_token() {
+    for arguments in [&["logout", "--help"][..], &["auth", "logout", "--help"]] {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_astro"));
+        let output = program.args(arguments).env_clear().output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains("this signs you out on your other machines too"), "{text}");
+        assert!(text.contains("A copy of the access token works until it expires"), "{text}");
+    }
+}

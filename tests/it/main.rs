@@ -1,0 +1,74 @@
+//! The integration tests: one crate, so that the support code is compiled once.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test fails so"
+)]
+
+mod support;
+
+mod cache;
+mod callback;
+mod callback_attack;
+#[cfg(unix)]
+mod chromium;
+#[cfg(unix)]
+mod ci_snippets;
+mod cli;
+mod completion;
+mod config_compat;
+mod context;
+#[cfg(target_os = "linux")]
+mod crash;
+mod demo;
+mod dependencies;
+#[cfg(unix)]
+mod disk;
+mod doctor;
+mod fuzz_corpus;
+mod hostile_text;
+#[cfg(target_os = "linux")]
+mod keychain;
+#[cfg(target_os = "linux")]
+mod keychain_faults;
+mod keychain_native;
+#[cfg(all(unix, not(target_os = "macos")))]
+mod keychain_program;
+mod lifecycle;
+mod login_again;
+mod login_api_token;
+mod login_browser;
+mod login_link;
+mod login_place;
+mod login_storage;
+mod login_token;
+mod logout;
+mod network_faults;
+#[cfg(unix)]
+mod other_users;
+#[cfg(unix)]
+mod packaging;
+#[cfg(unix)]
+mod page;
+#[cfg(target_os = "linux")]
+mod pictures;
+mod places;
+#[cfg(target_os = "linux")]
+mod ports;
+#[cfg(unix)]
+mod pty;
+#[cfg(unix)]
+mod pty_ui;
+mod refresh;
+mod security_rules;
+mod service;
+mod status;
+#[cfg(target_os = "linux")]
+mod tls;
+#[cfg(unix)]
+mod token;
+mod troubleshooting;

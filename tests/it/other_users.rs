@@ -1,0 +1,559 @@
+//! Other users of the machine: what they can read, plant and see while somebody signs in, and afterwards.
+//!
+//! The ignored tests need root: they run the program as one user and attack it as another.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use crate::support::binary::{Astro, Output};
+use crate::support::{FakeBrowser, Mode, Options, Service, TestHome};
+use serde_json::json;
+
+/// Runs what follows with another umask.
+const UMASK: [(&str, [&str; 3]); 2] = [
+    ("000", ["/bin/sh", "-c", "umask 000; exec \"$0\" \"$@\""]),
+    ("077", ["/bin/sh", "-c", "umask 077; exec \"$0\" \"$@\""]),
+];
+
+/// What belongs to the person and has nothing to do with this program.
+const PRECIOUS: &str = "precious\n";
+
+/// A service whose tokens are refreshed at each use, and somebody's home without an `.astro`.
+struct World {
+    service: Service,
+    home: TestHome,
+}
+
+impl World {
+    fn new() -> Self {
+        let world = Self {
+            service: Service::start(Options { token_lifetime: 200, ..Options::default() }),
+            home: TestHome::new(),
+        };
+        fs::remove_dir(world.folder()).unwrap();
+        fs::write(world.precious(), PRECIOUS).unwrap();
+        set_mode(&world.precious(), 0o644);
+        set_mode(world.home.path(), 0o750);
+        world
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.home.path().join(".astro")
+    }
+
+    fn precious(&self) -> PathBuf {
+        self.home.path().join("precious")
+    }
+
+    fn astro(&self) -> Astro {
+        Astro::at(&self.home).with("ASTRO_DOMAIN", &self.service.domain())
+    }
+
+    /// A folder for an attack, which its owner has left open to everybody.
+    fn open_folder(&self) {
+        fs::create_dir(self.folder()).unwrap();
+        set_mode(&self.folder(), 0o777);
+    }
+
+    #[track_caller]
+    fn assert_nothing_precious_is_touched(&self) {
+        let precious = self.precious();
+        assert_eq!(fs::read_to_string(&precious).unwrap(), PRECIOUS);
+        assert_eq!(mode(&precious), 0o644);
+    }
+}
+
+/// Signs in with a link, into the plaintext store.
+fn log_in(astro: Astro) -> Output {
+    let mut running = astro.start(&["login", "-l", "--insecure-storage", "--workspace", "Punched Cards"]);
+    let browser = FakeBrowser::new(Mode::LogIn("ada@example.com".to_owned()));
+    browser.visit(&running.line().parse().unwrap());
+    running.finish()
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().mode() & 0o7777
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+#[track_caller]
+fn assert_done(what: &str, Output { stderr, code, .. }: &Output) {
+    assert_eq!(*code, Some(0), "{what}: {stderr}");
+}
+
+/// The commands that write, after a login.
+const WRITING: [&[&str]; 5] = [
+    &["organization", "list"],
+    &["organization", "switch", "Compilers"],
+    &["context", "switch", "astronomer.io"],
+    &["logout"],
+    &["logout", "--all"],
+];
+
+/// `.astro` as it is after a command: what is in it is for its owner alone.
+#[track_caller]
+fn assert_private(what: &str, folder: &Path) {
+    assert_eq!(mode(folder), 0o700, "{what}");
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{what}: {}", path.display());
+    }
+}
+
+/// A second context, to switch to.
+fn know_another_domain(world: &World) {
+    let config = world.home.config().unwrap();
+    let other = "contexts:\n    astronomer_io:\n        domain: astronomer.io\n";
+    fs::write(world.home.config_path(), config.replacen("contexts:\n", other, 1)).unwrap();
+}
+
+#[test]
+fn rf_10_whatever_the_umask_what_is_made_is_for_its_owner_alone() {
+    for (umask, shell) in UMASK {
+        let world = World::new();
+        assert_done(umask, &log_in(world.astro().through(&shell)));
+        assert!(world.home.config().unwrap().contains("refreshtoken: v1."));
+        assert_private(umask, &world.folder());
+        know_another_domain(&world);
+        for arguments in WRITING {
+            let before = world.home.config();
+            assert_done(umask, &world.astro().through(&shell).run(arguments));
+            assert_private(&format!("{umask}, {arguments:?}"), &world.folder());
+            assert!(before != world.home.config() || arguments.contains(&"--all"), "{arguments:?} writes");
+        }
+        let modes = [world.precious(), world.home.path().to_owned()].map(|path| mode(&path));
+        assert_eq!(modes, [0o644, 0o750], "what is not ours stays as it is");
+    }
+}
+
+#[test]
+fn rf_10_what_others_could_read_is_for_its_owner_when_tokens_go_into_it() {
+    let world = World::new();
+    fs::create_dir(world.folder()).unwrap();
+    set_mode(&world.folder(), 0o755);
+    fs::write(world.home.config_path(), "show_warnings: \"true\"\n").unwrap();
+    set_mode(&world.home.config_path(), 0o644);
+    let said = log_in(world.astro());
+    assert_done("login", &said);
+    assert!(world.home.config().unwrap().contains("refreshtoken: v1."));
+    assert_eq!([world.home.config_path(), world.folder()].map(|path| mode(&path)), [0o600, 0o755]);
+    assert!(!said.stderr.contains("others may write"), "{}", said.stderr);
+}
+
+#[test]
+fn rf_10_a_home_that_others_may_write_in_is_pointed_out_and_left() {
+    let table = [
+        (0o775, 0o700, Some("")),
+        (0o757, 0o700, Some("")),
+        (0o775, 0o777, Some("/.astro")),
+        (0o755, 0o720, Some("/.astro")),
+        // As /tmp is: nobody can move what is not theirs.
+        (0o1777, 0o700, None),
+        (0o755, 0o755, None),
+    ];
+    for (of_home, of_folder, pointed_out) in table {
+        let world = World::new();
+        fs::create_dir(world.folder()).unwrap();
+        set_mode(&world.folder(), of_folder);
+        set_mode(world.home.path(), of_home);
+        let Output { stderr, code, .. } = log_in(world.astro());
+        assert_eq!(code, Some(0), "{stderr}");
+        let warnings: Vec<&str> = stderr.lines().filter(|line| line.contains("others may write")).collect();
+        let expected = pointed_out.map(|inside| {
+            let path = format!("{}{inside}", world.home.path().display());
+            format!("warning: others may write in {path}; `chmod go-w {path}` ends that")
+        });
+        assert_eq!(warnings, expected.as_slice(), "{of_home:o} {of_folder:o}");
+        assert_eq!([world.home.path(), &world.folder()].map(mode), [of_home, of_folder]);
+    }
+}
+
+#[test]
+fn rf_10_links_in_the_place_of_a_temporary_file_are_removed_and_not_followed() {
+    let world = World::new();
+    world.open_folder();
+    let planted = |name: &str| world.folder().join(format!(".config.yaml.{name}.tmp"));
+    symlink(world.precious(), planted("symbolic")).unwrap();
+    symlink(world.home.path().join("nothing"), planted("dangling")).unwrap();
+    fs::hard_link(world.precious(), planted("hard")).unwrap();
+    symlink(world.home.path(), planted("home")).unwrap();
+    let inside = planted("folder").join("theirs");
+    fs::create_dir(planted("folder")).unwrap();
+    fs::write(&inside, PRECIOUS).unwrap();
+    assert_done("login", &log_in(world.astro()));
+    world.assert_nothing_precious_is_touched();
+    let mut names: Vec<String> =
+        fs::read_dir(world.folder()).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+    names.retain(|name| name.starts_with(".config.yaml") || name == "config.yaml");
+    names.sort();
+    assert_eq!(names, [".config.yaml.folder.tmp", "config.yaml"]);
+    assert_eq!(fs::read_to_string(inside).unwrap(), PRECIOUS);
+    assert!(!world.home.path().join("nothing").exists());
+}
+
+#[test]
+fn rf_10_a_link_in_the_place_of_a_lock_is_refused() {
+    let key = |world: &World| world.service.domain().replace(':', "_");
+    for target in ["precious", "nothing"] {
+        for is_refresh in [false, true] {
+            let world = World::new();
+            world.open_folder();
+            let name = if is_refresh { format!("{}.refresh.lock", key(&world)) } else { "config.yaml.lock".to_owned() };
+            let lock = world.folder().join(name);
+            symlink(world.home.path().join(target), &lock).unwrap();
+            let token = world.service.access_token(&json!({}));
+            let said = world.astro().stdin(&token).run(&["login", "-t", "-", "--insecure-storage"]);
+            assert_eq!(said.code, Some(1), "{}", said.stderr);
+            assert!(said.stderr.contains(&format!("could not write {}", lock.display())), "{}", said.stderr);
+            world.assert_nothing_precious_is_touched();
+            assert!(!world.home.path().join("nothing").exists());
+            assert_eq!(world.home.config(), None);
+        }
+    }
+}
+
+#[test]
+fn rf_10_hard_links_to_the_settings_keep_the_old_ones() {
+    let world = World::new();
+    world.open_folder();
+    let other = world.home.path().join("other");
+    fs::write(&other, "show_warnings: \"true\"\n").unwrap();
+    fs::hard_link(&other, world.home.config_path()).unwrap();
+    assert_done("login", &log_in(world.astro()));
+    assert!(world.home.config().unwrap().contains("refreshtoken: v1."));
+    assert_eq!(fs::read_to_string(other).unwrap(), "show_warnings: \"true\"\n", "no token where others may read it");
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::process::Command;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    const BOUND: Duration = Duration::from_secs(30);
+    /// Puts a program there that writes its own environment and command line into a pipe, one item on a line.
+    fn tell_tale(path: &Path, pipe: &Path) {
+        let script = format!(
+            "#!/bin/sh\nPATH=/usr/bin:/bin\n{{ tr '\\0' '\\n' </proc/$$/environ; tr '\\0' '\\n' </proc/$$/cmdline; }} >'{}'\n",
+            pipe.display()
+        );
+        fs::write(path, script).unwrap();
+        set_mode(path, 0o755);
+        assert!(Command::new("mkfifo").arg(pipe).status().unwrap().success());
+    }
+
+    #[test]
+    fn tk_11_a_browser_is_given_the_link_and_no_secret() {
+        for chosen in [true, false] {
+            let world = World::new();
+            let (pipe, folder) = (world.home.path().join("pipe"), world.home.path().join("bin"));
+            fs::create_dir(&folder).unwrap();
+            let browser = folder.join("xdg-open");
+            tell_tale(&browser, &pipe);
+            let (sender, told) = mpsc::channel();
+            // Opening it waits for the writer; where none comes, the thread ends with the test.
+            thread::spawn(move || sender.send(fs::read_to_string(pipe).unwrap()));
+            let api_token = world.service.api_token();
+            let astro = world.astro().with("ASTRO_API_TOKEN", &api_token).with("PATH", folder.to_str().unwrap());
+            let astro =
+                if chosen { astro.with("BROWSER", browser.to_str().unwrap()) } else { astro.with("DISPLAY", ":0") };
+            let mut running = astro.start(&["login", "--insecure-storage", "--workspace", "Punched Cards"]);
+            let link = running.wait_for("/authorize?").trim().to_owned();
+            let told = told.recv_timeout(BOUND).unwrap();
+            let person = FakeBrowser::new(Mode::LogIn("ada@example.com".to_owned()));
+            person.visit(&link.parse().unwrap());
+            assert_done("login", &running.finish());
+            assert!(told.lines().any(|line| line == link), "{told}");
+            assert!(told.contains(&format!("\nHOME={}\n", world.home.path().display())), "{told}");
+            assert!(!told.contains("ASTRO_API_TOKEN"), "{told}");
+            let without_link = told.replace(&link, "");
+            for secret in world.service.secrets() {
+                assert_eq!(crate::support::binary::leaked(&without_link, &secret), None, "{told}");
+            }
+        }
+    }
+
+    /// A line of `/proc/<pid>/limits`: the soft and the hard limit.
+    fn limit(process: &str, name: &str) -> [String; 2] {
+        let limits = fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
+        let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        let mut words = line.split_whitespace().map(str::to_owned);
+        [words.next().unwrap(), words.next().unwrap()]
+    }
+
+    #[test]
+    fn tk_11_a_crash_leaves_no_core_dump() {
+        let world = World::new();
+        // As far up as it may go, so that there is something to lower.
+        let shell = ["/bin/sh", "-c", "ulimit -S -c \"$(ulimit -H -c)\"; exec \"$0\" \"$@\""];
+        let mut running = world.astro().through(&shell).start(&["login", "-l", "--insecure-storage"]);
+        // The link is out, so it is the program, and no longer the shell.
+        running.line();
+        let name = "Max core file size";
+        let [_, hard] = limit("self", name);
+        assert_eq!(limit(&running.id().to_string(), name), ["0".to_owned(), hard]);
+    }
+
+    /// Every call by which files and folders come to be or change their mode, as strace saw it.
+    #[test]
+    #[ignore = "needs strace"]
+    fn rf_10_files_are_private_from_their_first_moment() {
+        for (umask, shell) in UMASK {
+            let world = World::new();
+            let trace = world.home.path().join("trace");
+            let calls = "trace=creat,open,openat,mkdir,mkdirat,chmod,fchmod,fchmodat,mknod,mknodat,link,linkat,symlink";
+            let strace = ["/usr/bin/strace", "-f", "-qq", "-s", "400", "-e", calls, "-o", trace.to_str().unwrap()];
+            let through: Vec<&str> = shell.into_iter().chain(strace).collect();
+            let mut seen = String::new();
+            assert_done(umask, &log_in(world.astro().through(&through)));
+            seen += &fs::read_to_string(&trace).unwrap();
+            know_another_domain(&world);
+            for arguments in WRITING {
+                assert_done(umask, &world.astro().through(&through).run(arguments));
+                seen += &fs::read_to_string(&trace).unwrap();
+            }
+            let folder = world.folder().display().to_string();
+            let makes = |call: &&str| call.contains(&folder) && (call.contains("O_CREAT") || !call.contains("open"));
+            let made: Vec<&str> = seen.lines().filter(makes).collect();
+            let is_private = |call: &&&str| {
+                let is_folder = call.contains("mkdir") && call.contains(", 0700");
+                is_folder || (call.contains("O_CREAT") && (call.contains(", 0600)") || call.contains(", 0600 <")))
+            };
+            let open: Vec<&&str> = made.iter().filter(|call| !is_private(call)).collect();
+            assert_eq!(open, [&""; 0], "{umask}");
+            let temporary: Vec<&&str> = made.iter().filter(|call| call.contains("/.config.yaml.")).collect();
+            assert!(temporary.len() > WRITING.len(), "{made:#?}");
+            assert!(temporary.iter().all(|call| call.contains("O_EXCL")), "{temporary:#?}");
+            assert!(made.iter().any(|call| call.contains("mkdir")), "{made:#?}");
+        }
+    }
+}
+
+/// Two users who are not root: the program runs as one of them, and the other has it in for the first.
+#[cfg(target_os = "linux")]
+mod second_user {
+    use std::os::unix::fs::chown;
+    use std::os::unix::process::CommandExt as _;
+    use std::process::Command;
+
+    use super::*;
+
+    const VICTIM: u32 = 64_001;
+    const ATTACKER: u32 = 64_002;
+
+    /// A home of the victim's, a folder of the attacker's, and a copy of the program that both can reach.
+    struct Shared {
+        world: World,
+        everybodys: tempfile::TempDir,
+    }
+
+    impl Shared {
+        fn new() -> Self {
+            let shared = Self { world: World::new(), everybodys: tempfile::tempdir().unwrap() };
+            set_mode(shared.everybodys.path(), 0o755);
+            fs::copy(crate::support::binary::BINARY, shared.program()).unwrap();
+            set_mode(&shared.program(), 0o755);
+            fs::create_dir(shared.lair()).unwrap();
+            give(&shared.lair(), ATTACKER);
+            // Everybody may look into the home, as it is on many machines.
+            set_mode(shared.world.home.path(), 0o755);
+            give(shared.world.home.path(), VICTIM);
+            give(&shared.world.precious(), VICTIM);
+            shared
+        }
+
+        fn program(&self) -> PathBuf {
+            self.everybodys.path().join("astro")
+        }
+
+        /// The attacker's own folder.
+        fn lair(&self) -> PathBuf {
+            self.everybodys.path().join("lair")
+        }
+
+        /// The program, run by the victim.
+        fn astro(&self) -> Astro {
+            let (user, group) = (format!("--reuid={VICTIM}"), format!("--regid={VICTIM}"));
+            self.world.astro().copied_to(&self.program()).through(&[
+                "/usr/bin/setpriv",
+                &user,
+                &group,
+                "--clear-groups",
+            ])
+        }
+
+        fn log_in(&self) -> Output {
+            log_in(self.astro())
+        }
+
+        /// A login that must fail, and put no token anywhere; what it said.
+        #[track_caller]
+        fn refused(&self) -> String {
+            let Output { stderr, code, .. } = self.log_in();
+            assert_eq!(code, Some(1), "{stderr}");
+            for secret in self.world.service.secrets() {
+                let config = self.world.home.config().unwrap_or_default();
+                assert_eq!(crate::support::binary::leaked(&config, &secret), None, "{config}");
+            }
+            stderr
+        }
+
+        fn folder(&self, owner: u32, mode: u32) {
+            fs::create_dir(self.world.folder()).unwrap();
+            set_mode(&self.world.folder(), mode);
+            give(&self.world.folder(), owner);
+        }
+    }
+
+    fn give(path: &Path, user: u32) {
+        chown(path, Some(user), Some(user)).unwrap();
+    }
+
+    /// What the attacker gets of a shell command.
+    fn attack(command: &str, path: &Path) -> Result<String, String> {
+        let mut shell = Command::new("/bin/sh");
+        // With the uid, std gives up root's other groups as well.
+        shell.args(["-c", command]).arg(path).uid(ATTACKER).gid(ATTACKER).current_dir("/").env_clear();
+        let output = shell.output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    }
+
+    #[track_caller]
+    fn assert_denied(command: &str, path: &Path) {
+        let outcome = attack(command, path);
+        assert!(outcome.as_ref().is_err_and(|it| it.contains("Permission denied")), "{command}: {outcome:?}");
+    }
+
+    #[test]
+    #[ignore = "needs root, to be two other users"]
+    fn rf_10_another_user_reaches_nothing() {
+        let shared = Shared::new();
+        assert_done("login", &shared.log_in());
+        let folder = shared.world.folder();
+        assert_denied("ls \"$0\"", &folder);
+        assert_denied("echo x >\"$0/new\"", &folder);
+        let mut seen = 0;
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            // Even where somebody has opened the folder.
+            for mode in [0o700, 0o755] {
+                set_mode(&folder, mode);
+                assert_denied("cat \"$0\"", &path);
+                assert_denied("echo x >>\"$0\"", &path);
+                // Whoever could open the lock could hold it, and nobody would get on.
+                assert_denied("exec 9<\"$0\"", &path);
+            }
+            seen += 1;
+        }
+        assert_eq!(seen, 3);
+        assert!(attack("cat \"$0\"", &shared.world.precious()).is_ok(), "what is open can be read");
+    }
+
+    #[test]
+    #[ignore = "needs root, to be two other users"]
+    fn rf_10_settings_of_another_user_are_not_replaced() {
+        // Whether the attacker's file stands there itself, or is pointed to.
+        for linked in [false, true] {
+            let shared = Shared::new();
+            shared.folder(VICTIM, 0o777);
+            let config = shared.world.home.config_path();
+            let file = if linked { shared.lair().join("theirs.yaml") } else { config.clone() };
+            attack("echo 'show_warnings: \"true\"' >\"$0\"; chmod 666 \"$0\"", &file).unwrap();
+            if linked {
+                // A new file could be made there.
+                set_mode(&shared.lair(), 0o777);
+                symlink(&file, &config).unwrap();
+            }
+            let said = shared.refused();
+            assert!(said.contains(&format!("cause: {} belongs to another user\n", file.display())), "{said}");
+            assert!(said.contains("warning: others may write in "), "{said}");
+            assert_eq!(fs::read_to_string(&file).unwrap(), "show_warnings: \"true\"\n");
+            assert_eq!(fs::metadata(&file).unwrap().uid(), ATTACKER);
+            assert_eq!(fs::read_dir(shared.lair()).unwrap().count(), usize::from(linked), "no temporary file stays");
+        }
+    }
+
+    #[test]
+    #[ignore = "needs root, to be two other users"]
+    fn rf_10_settings_in_another_users_folder_stay_unreadable() {
+        let shared = Shared::new();
+        shared.folder(VICTIM, 0o700);
+        // A file of the victim's, in a folder where both may write.
+        let lair = shared.lair();
+        set_mode(&lair, 0o777);
+        let file = lair.join("shared.yaml");
+        fs::write(&file, "show_warnings: \"true\"\n").unwrap();
+        give(&file, VICTIM);
+        symlink(&file, shared.world.home.config_path()).unwrap();
+        assert_done("login", &shared.log_in());
+        assert!(fs::read_to_string(&file).unwrap().contains("refreshtoken: v1."));
+        assert_eq!((mode(&file), fs::metadata(&file).unwrap().uid()), (0o600, VICTIM));
+        assert_denied("cat \"$0\"", &file);
+
+        // Where the victim may not write, nothing is written.
+        set_mode(&lair, 0o755);
+        fs::write(&file, "show_warnings: \"true\"\n").unwrap();
+        let said = shared.refused();
+        assert!(said.contains(&format!("could not write {}", file.display())), "{said}");
+    }
+
+    #[test]
+    #[ignore = "needs root, to be two other users"]
+    fn rf_10_a_folder_of_another_user() {
+        let shared = Shared::new();
+        shared.folder(ATTACKER, 0o755);
+        let said = shared.refused();
+        assert!(said.contains(&format!("could not write {}", shared.world.folder().display())), "{said}");
+
+        // Where the attacker lets everybody in, that is told; what is stored stays the victim's.
+        set_mode(&shared.world.folder(), 0o777);
+        let said = shared.log_in();
+        assert_done("login", &said);
+        assert!(said.stderr.contains("warning: others may write in "), "{}", said.stderr);
+        assert_denied("cat \"$0\"", &shared.world.home.config_path());
+
+        // One that nobody else gets into is as good as none.
+        set_mode(&shared.world.folder(), 0o700);
+        let Output { stderr, code, .. } = shared.astro().run(&["auth", "status"]);
+        assert_eq!(code, Some(1), "{stderr}");
+        assert!(stderr.contains("could not read ") && stderr.contains("Permission denied"), "{stderr}");
+    }
+
+    #[test]
+    #[ignore = "needs root, to be two other users"]
+    fn rf_10_what_another_user_plants_harms_no_third_file() {
+        let shared = Shared::new();
+        shared.folder(VICTIM, 0o777);
+        let plant = |name: &str, target: &Path| {
+            let link = shared.world.folder().join(name);
+            attack(&format!("ln -s '{}' \"$0\"", target.display()), &link).unwrap();
+            link
+        };
+        let left = plant(".config.yaml.attack.tmp", &shared.world.precious());
+        assert_done("login", &shared.log_in());
+        assert!(!left.is_symlink());
+        shared.world.assert_nothing_precious_is_touched();
+
+        attack("rm -f \"$0\"", &shared.world.folder().join("config.yaml.lock")).unwrap();
+        plant("config.yaml.lock", &shared.world.home.path().join("nothing"));
+        let Output { stderr, code, .. } = shared.astro().run(&["context", "switch", &shared.world.service.domain()]);
+        assert_eq!(code, Some(1), "{stderr}");
+        assert!(!shared.world.home.path().join("nothing").exists());
+        // A lock that the attacker owns, and holds, costs time and no secret.
+        attack("rm -f \"$0\"; echo >\"$0\"; chmod 666 \"$0\"", &shared.world.folder().join("config.yaml.lock"))
+            .unwrap();
+        let held = fs::File::options().write(true).open(shared.world.folder().join("config.yaml.lock")).unwrap();
+        held.lock().unwrap();
+        let Output { stderr, code, .. } = shared.astro().run(&["logout"]);
+        assert_eq!(code, Some(1), "{stderr}");
+        assert!(stderr.contains("has been locked by another program"), "{stderr}");
+    }
+}

@@ -1,0 +1,151 @@
+//! What a release is packed with: the archive's layout, which `cargo binstall` relies on, and the Homebrew formula.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+const URL: &str = "https://example.com/someone/astro/releases/download/v1.2.3";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Runs one of the scripts of packaging/.
+fn script(name: &str, arguments: &[&str]) -> Output {
+    let mut command = Command::new(root().join("packaging").join(name));
+    command.args(arguments).env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// A manual and a program of one line each.
+fn parts(folder: &Path) {
+    let names = ["astro", "astro.1", "astro-login.1", "astro.bash", "_astro", "astro.fish", "_astro.ps1", "astro.elv"];
+    for name in names {
+        fs::write(folder.join(name), format!("this is {name}\n")).unwrap();
+    }
+}
+
+#[test]
+fn an_archive_has_the_program_its_manual_its_completions_and_its_papers() {
+    let folder = tempfile::tempdir().unwrap();
+    parts(folder.path());
+    let (parts, out) = (folder.path().to_str().unwrap(), folder.path().join("out"));
+    let target = "x86_64-unknown-linux-musl";
+    let pack = || stdout(&script("archive", &[target, &format!("{parts}/astro"), parts, out.to_str().unwrap()]));
+    let archive = pack();
+    let name = format!("astro-{VERSION}-{target}");
+    assert_eq!(archive, format!("{}/{name}.tar.gz\n", out.display()));
+    let packed = fs::read(archive.trim_end()).unwrap();
+
+    let listed = Command::new("tar").args(["-tzf", archive.trim_end()]).output().unwrap();
+    let listed = stdout(&listed);
+    let mut listed: Vec<&str> = listed.lines().filter(|line| !line.ends_with('/')).collect();
+    listed.sort_unstable();
+    let in_folder = |folder: &str| {
+        let entries = fs::read_dir(root().join(folder)).unwrap().map(Result::unwrap);
+        let files = entries.filter(|entry| entry.path().is_file());
+        files.map(|entry| format!("{name}/{folder}/{}", entry.file_name().display())).collect::<Vec<_>>()
+    };
+    let mut expected: Vec<String> = [
+        "CHANGELOG.md",
+        "LICENSE",
+        "README.md",
+        "SECURITY.md",
+        "astro",
+        "completions/_astro",
+        "completions/_astro.ps1",
+        "completions/astro.bash",
+        "completions/astro.elv",
+        "completions/astro.fish",
+        "man/astro-login.1",
+        "man/astro.1",
+    ]
+    .map(|file| format!("{name}/{file}"))
+    .to_vec();
+    expected.extend(["docs", "docs/images"].into_iter().flat_map(in_folder));
+    expected.sort();
+    assert_eq!(listed, expected);
+
+    // Whoever packs the same gets the same, where tar can leave the time out.
+    if cfg!(target_os = "linux") {
+        assert_eq!(fs::read(pack().trim_end()).unwrap(), packed);
+    }
+}
+
+#[test]
+fn binstall_looks_for_what_the_archives_are_called() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    for line in [
+        "pkg-url = \"{ repo }/releases/download/v{ version }/astro-{ version }-{ target }.tar.gz\"",
+        "pkg-url = \"{ repo }/releases/download/v{ version }/astro-{ version }-{ target }.zip\"",
+        "bin-dir = \"astro-{ version }-{ target }/{ bin }{ binary-ext }\"",
+    ] {
+        assert!(manifest.contains(line), "{line}");
+    }
+}
+
+/// What `sha256sum` says, and each target's sum in it.
+fn sums(folder: &Path, targets: &[&str]) -> (String, Vec<String>) {
+    let sums: Vec<String> = (1..=targets.len()).map(|number| format!("{number:064x}")).collect();
+    let lines = targets.iter().zip(&sums).map(|(target, sum)| format!("{sum}  astro-1.2.3-{target}.tar.gz\n"));
+    let path = folder.join("SHA256SUMS");
+    fs::write(&path, lines.collect::<String>()).unwrap();
+    (path.to_str().unwrap().to_owned(), sums)
+}
+
+const TARGETS: [&str; 4] =
+    ["aarch64-apple-darwin", "aarch64-unknown-linux-musl", "x86_64-apple-darwin", "x86_64-unknown-linux-musl"];
+
+#[test]
+fn the_formula_names_each_archive_with_its_own_checksum() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, sums) = sums(folder.path(), &TARGETS);
+    let formula = stdout(&script("formula", &["1.2.3", &path, URL]));
+    for (target, sum) in TARGETS.iter().zip(sums) {
+        let lines = format!("      url \"{URL}/astro-1.2.3-{target}.tar.gz\"\n      sha256 \"{sum}\"\n");
+        assert!(formula.contains(&lines), "{formula}");
+    }
+    assert!(formula.contains("\n  homepage \"https://example.com/someone/astro\"\n  version \"1.2.3\"\n"), "{formula}");
+    assert!(!formula.contains('@'), "{formula}");
+}
+
+#[test]
+fn without_a_checksum_there_is_no_formula() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, _) = sums(folder.path(), &TARGETS[1..]);
+    let output = script("formula", &["1.2.3", &path, URL]);
+    let complaint = format!("error: {path} has no checksum of astro-1.2.3-aarch64-apple-darwin.tar.gz\n");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), complaint);
+    assert_eq!((output.stdout, output.status.code()), (Vec::new(), Some(1)));
+}
+
+#[test]
+fn this_version_has_its_place_in_the_changelog() {
+    let changelog = fs::read_to_string(root().join("CHANGELOG.md")).unwrap();
+    assert!(changelog.contains("\n## [Unreleased]\n"));
+    assert!(changelog.contains(&format!("\n## [{VERSION}]")), "{VERSION}");
+}
+
+#[test]
+fn each_action_that_a_workflow_uses_is_pinned_by_its_commit() {
+    let mut found = 0;
+    for workflow in fs::read_dir(root().join(".github/workflows")).unwrap() {
+        let text = fs::read_to_string(workflow.unwrap().path()).unwrap();
+        for image in text.lines().filter_map(|line| line.split_once("image: ")).map(|(_, image)| image) {
+            assert!(image.split_once("@sha256:").is_some_and(|(_, digest)| digest.len() == 64), "{image}");
+        }
+        for used in text.lines().filter_map(|line| line.split_once("uses: ")).map(|(_, used)| used) {
+            let (_, commit) = used.split_once('@').unwrap();
+            let (commit, version) = commit.split_once(" # v").unwrap_or((commit, ""));
+            assert!(commit.len() == 40 && commit.bytes().all(|it| it.is_ascii_hexdigit()), "{used}");
+            assert!(version.starts_with(|it: char| it.is_ascii_digit()), "{used}");
+            found += 1;
+        }
+    }
+    assert!(found > 10, "they are found: {found}");
+}

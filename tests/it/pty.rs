@@ -1,0 +1,733 @@
+//! The built binary on a pseudo-terminal, as a person sits before it: questions, the wait, menus, and Ctrl-C at each.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use crate::support::pty::{CTRL_C, DOWN, ENTER, Pty, screen};
+use crate::support::{FakeBrowser, Fault, Mode, Options, Organization, Service, TestHome, no_screen};
+use serde_json::json;
+use url::Url;
+
+const ASTRO: &str = env!("CARGO_BIN_EXE_astro");
+const PRESS_ENTER: &str = "Press Enter to open the browser";
+const WAITING: &str = "Waiting for you to finish in the browser";
+
+/// A service, a home, and `$BROWSER`: a script that tells what it was asked to open.
+struct World {
+    service: Service,
+    home: TestHome,
+    environment: Vec<(&'static str, String)>,
+    opened: Receiver<Url>,
+}
+
+impl World {
+    /// Ada belongs to two organizations. Hers is known by her address, and has two workspaces.
+    fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    /// Nothing is left to choose.
+    fn simple() -> Self {
+        Self::with(Options::default().organizations(1, 1))
+    }
+
+    fn with(options: Options) -> Self {
+        let home = TestHome::new();
+        let (fifo, script) = (home.path().join("opened"), home.path().join("browser"));
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        fs::write(&script, format!("#!/bin/sh\nprintf %s \"$1\" >'{}'\n", fifo.display())).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+        let (sender, opened) = mpsc::channel();
+        thread::spawn(move || {
+            while let Ok(address) = fs::read_to_string(&fifo) {
+                if sender.send(address.parse().unwrap()).is_err() {
+                    return;
+                }
+            }
+        });
+        let path = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+        let environment =
+            vec![("HOME", path(home.path())), ("ASTRO_HOME", path(home.path())), ("BROWSER", path(&script))];
+        Self { service: Service::start(options), home, environment, opened }
+    }
+
+    /// The variable as well, or in the place of another value.
+    fn set(mut self, name: &'static str, value: &str) -> Self {
+        self.environment.retain(|(other, _)| *other != name);
+        self.environment.push((name, value.to_owned()));
+        self
+    }
+
+    /// A machine without a browser.
+    fn bare(self) -> Self {
+        self.set("BROWSER", "")
+    }
+
+    /// An earlier login of this person.
+    fn remembering(self, email: &str) -> Self {
+        let domain = self.service.domain();
+        let key = json!(domain);
+        self.home.write_config(&format!(
+            "context: {key}\ncontexts:\n    {key}:\n        domain: {key}\n        user_email: {email}\n"
+        ));
+        self
+    }
+
+    /// `astro login localhost:PORT --insecure-storage` and these arguments.
+    fn login(&self, more: &[&str]) -> Pty {
+        let domain = self.service.domain();
+        let arguments = [&["login", &domain, "--insecure-storage"], more].concat();
+        Pty::spawn(ASTRO, &arguments, self.environment.iter().map(|(name, value)| (*name, value.as_str())))
+    }
+
+    /// What the browser was asked to open.
+    #[track_caller]
+    fn opened(&self) -> Url {
+        self.opened.recv_timeout(Duration::from_secs(10)).unwrap()
+    }
+
+    #[track_caller]
+    fn assert_nothing_was_opened(&self) {
+        assert_eq!(self.opened.try_recv(), Err(mpsc::TryRecvError::Empty));
+    }
+
+    /// Nothing but what was there before the login.
+    #[track_caller]
+    fn assert_nothing_is_stored(&self) {
+        let config = self.home.config().unwrap_or_default();
+        assert!(!config.contains("token"), "{config}");
+        assert_eq!(self.service.live_refresh_tokens(), Vec::<String>::new(), "a refresh token is left alive");
+    }
+
+    /// The values of the context under these keys.
+    fn kept(&self, keys: &[&str]) -> Vec<Option<String>> {
+        let config = self.home.config().unwrap_or_default();
+        let value = |key: &&str| {
+            let prefix = format!("{key}: ");
+            config.lines().find_map(|line| line.trim().strip_prefix(&prefix).map(str::to_owned))
+        };
+        keys.iter().map(value).collect()
+    }
+
+    #[track_caller]
+    fn assert_signed_in(&self, email: &str) {
+        assert_eq!(self.kept(&["user_email"]), [Some(email.to_owned())]);
+        assert!(self.kept(&["token"])[0].is_some());
+        assert_eq!(self.service.live_refresh_tokens().len(), 1);
+    }
+
+    /// What stays the same from run to run.
+    fn filtered(&self, shown: &str) -> String {
+        let mut text = String::new();
+        for line in screen(shown).lines() {
+            let shortened = line.split_once("/authorize?").map(|(before, _)| format!("{before}/authorize?…"));
+            let line = shortened.as_deref().unwrap_or(line);
+            let line = match line.split_once("valid until   ") {
+                Some((before, until)) => {
+                    format!("{before}valid until   …{}", until.find(';').map_or("", |at| &until[at..]))
+                }
+                None => line.to_owned(),
+            };
+            text += &(line + "\n");
+        }
+        text.replace(&self.service.domain(), "localhost:PORT").replace(self.home.path().to_str().unwrap(), "HOME")
+    }
+}
+
+/// Somebody logs in there, and comes back.
+fn visit(link: &Url, email: &str) -> FakeBrowser {
+    let browser = FakeBrowser::new(Mode::LogIn(email.to_owned()));
+    browser.visit(link);
+    browser
+}
+
+/// Somebody logs in there, on another machine: the address at which that browser ends.
+fn visit_elsewhere(link: &Url, email: &str) -> Url {
+    let browser = FakeBrowser::new(Mode::StopAtRedirect(email.to_owned()));
+    browser.visit(link);
+    browser.redirect().unwrap()
+}
+
+fn parameter(url: &Url, name: &str) -> Option<String> {
+    url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+}
+
+/// Answers the question for the e-mail address.
+fn say_who(pty: &mut Pty, email: &str) {
+    pty.wait_for("E-mail address:");
+    pty.type_keys(&format!("{email}\r"));
+}
+
+#[test]
+fn an_empty_answer_leaves_it_to_the_browser() {
+    let world = World::simple();
+    let mut pty = world.login(&[]);
+    pty.wait_for("leave it empty to say who you are in the browser");
+    pty.type_keys(ENTER);
+    let link = pty.link();
+    assert_eq!(parameter(&link, "login_hint"), None);
+    visit(&link, "grace@example.org");
+    let (code, shown) = pty.finish();
+    assert_eq!(code, 0, "{shown}");
+    world.assert_signed_in("grace@example.org");
+    assert_eq!(world.service.requests_to("/hub/organization-lookup"), []);
+}
+
+#[test]
+fn what_is_no_address_is_asked_again() {
+    let world = World::simple();
+    let mut pty = world.login(&[]);
+    say_who(&mut pty, "nobody");
+    pty.wait_for("this is not an e-mail address");
+    pty.type_keys("@example.com\r");
+    assert_eq!(parameter(&pty.link(), "login_hint").as_deref(), Some("nobody@example.com"));
+    pty.type_keys(CTRL_C);
+    assert_eq!(pty.finish().0, 130);
+}
+
+#[test]
+fn a_remembered_address_taken_with_enter_counts_as_typed() {
+    let world = World::simple().remembering("grace@example.org");
+    let mut pty = world.login(&[]);
+    pty.wait_for("E-mail address: ");
+    pty.wait_for("grace@example.org");
+    pty.type_keys(ENTER);
+    let link = pty.link();
+    assert_eq!(parameter(&link, "login_hint").as_deref(), Some("grace@example.org"));
+    visit(&link, "ada@example.com");
+    pty.wait_for("you asked for grace@example.org, but the browser signed in ada@example.com");
+    pty.wait_for("Go on with ada@example.com?");
+    pty.type_keys(CTRL_C);
+    assert_eq!(pty.finish().0, 130);
+    world.assert_nothing_is_stored();
+}
+
+#[test]
+fn after_an_answer_the_browser_opens_at_once() {
+    let world = World::simple();
+    let mut pty = world.login(&[]);
+    say_who(&mut pty, "ada@example.com");
+    let opened = world.opened();
+    assert_eq!(pty.link(), opened);
+    visit(&opened, "ada@example.com");
+    let (code, shown) = pty.finish();
+    assert_eq!(code, 0, "{shown}");
+    assert!(!shown.contains(PRESS_ENTER), "{shown}");
+}
+
+#[test]
+fn unasked_nothing_opens_before_enter_is_pressed() {
+    let world = World::simple();
+    let mut pty = world.login(&["--email", "ada@example.com"]);
+    pty.wait_for(PRESS_ENTER);
+    world.assert_nothing_was_opened();
+    pty.type_keys(ENTER);
+    let opened = world.opened();
+    // What is waited for now is said too.
+    pty.wait_for(WAITING);
+    // Impatience opens no second one.
+    pty.type_keys(ENTER);
+    visit(&opened, "ada@example.com");
+    assert_eq!(pty.finish().0, 0);
+    world.assert_nothing_was_opened();
+    world.assert_signed_in("ada@example.com");
+}
+
+#[test]
+fn a_callback_ends_the_wait_although_enter_was_never_pressed() {
+    let world = World::simple();
+    let mut pty = world.login(&["--email", "ada@example.com"]);
+    let link = pty.link();
+    pty.wait_for(PRESS_ENTER);
+    let browser = visit(&link, "ada@example.com");
+    let (code, shown) = pty.finish();
+    assert_eq!(code, 0, "{shown}");
+    assert_eq!(browser.answers().remove(0).unwrap().status, 200);
+    world.assert_nothing_was_opened();
+    world.assert_signed_in("ada@example.com");
+}
+
+#[test]
+fn lb_27_tk_11_an_address_is_taken_however_it_is_pasted_and_never_shown() {
+    type Keys<'a> = &'a dyn Fn(&Url) -> String;
+    let marked = |text: &str| format!("\x1b[200~{text}\x1b[201~\r");
+    let typed = |text: &str| format!("{text}\r");
+    let ways: [(&str, Keys); 5] = [
+        ("the whole address", &|url| marked(url.as_str())),
+        ("its query", &|url| marked(url.query().unwrap())),
+        ("in quotes and spaces", &|url| marked(&format!("  \"{url}\" "))),
+        ("with the line's end, wrapped", &|url| {
+            let (start, end) = url.as_str().split_at(80);
+            format!("\x1b[200~{start}\r\n{end}\n\x1b[201~")
+        }),
+        ("as if typed", &|url| typed(url.as_str())),
+    ];
+    for (way, keys) in ways {
+        let world = World::simple();
+        let mut pty = world.login(&["--login-link", "--email", "ada@example.com"]);
+        let link = pty.link();
+        pty.wait_for(WAITING);
+        let callback = visit_elsewhere(&link, "ada@example.com");
+        pty.type_keys(&keys(&callback));
+        let (code, shown) = pty.finish();
+        assert_eq!(code, 0, "{way}: {shown}");
+        let secret = parameter(&callback, "code").unwrap();
+        assert!(!shown.contains(&secret), "{way}: {shown}");
+        world.assert_signed_in("ada@example.com");
+    }
+}
+
+#[test]
+fn lb_10_lb_27_what_belongs_elsewhere_earns_a_line_and_the_wait_goes_on() {
+    let world = World::simple();
+    let mut pty = world.login(&["--login-link", "--email", "ada@example.com"]);
+    let link = pty.link();
+    pty.wait_for(WAITING);
+    let callback = visit_elsewhere(&link, "ada@example.com");
+    let state = parameter(&callback, "state").unwrap();
+    let pastes = [
+        ("hello".to_owned(), "this is not the address that the login ends on: http://localhost:"),
+        (link.to_string(), "this is not the address that the login ends on: http://localhost:"),
+        (callback.as_str().replace(&state, &"x".repeat(43)), "this address belongs to another login\r\n"),
+        ("code=sesame".to_owned(), "this address does not say which login it belongs to\r\n"),
+        ("y".repeat(60_000), "this is not the address that the login ends on: http://localhost:"),
+        ("z".repeat(70_000), "input of more than 64 KiB was dropped\r\n"),
+    ];
+    for (paste, said) in &pastes {
+        pty.paste(paste);
+        pty.type_keys(ENTER);
+        pty.wait_for(said);
+    }
+    assert_eq!(pty.transcript().matches("warning:").count(), pastes.len());
+    pty.paste(callback.as_str());
+    pty.type_keys(ENTER);
+    let (code, shown) = pty.finish();
+    assert_eq!(code, 0, "{shown}");
+    assert!(!shown.contains("sesame"), "{shown}");
+    assert_eq!(world.service.token_requests().len(), 1);
+}
+
+#[test]
+fn lb_18_a_refusal_that_is_pasted_ends_the_login() {
+    let world = World::simple();
+    let mut pty = world.login(&["--login-link", "--email", "ada@example.com"]);
+    let link = pty.link();
+    pty.wait_for(WAITING);
+    let state = parameter(&link, "state").unwrap();
+    pty.paste(&format!("error=access_denied&error_description=No%20%1B%5B2Jway&state={state}\n"));
+    let (code, shown) = pty.finish();
+    assert_eq!(code, 4, "{shown}");
+    assert!(screen(&shown).contains("the issuer refused with `access_denied`: No"), "{shown}");
+    assert!(!shown.contains("\x1b[2J"), "{shown}");
+}
+
+#[test]
+fn without_a_display_there_is_a_link_and_the_reason() {
+    let world = World::simple().bare();
+    let mut pty = world.login(&["--email", "ada@example.com"]);
+    pty.wait_for(&format!("No browser is opened: {}.", no_screen()));
+    let link = pty.link();
+    pty.wait_for(WAITING);
+    visit(&link, "ada@example.com");
+    assert_eq!(pty.finish().0, 0);
+}
+
+#[test]
+fn at_a_terminal_the_doctor_names_the_link_and_who_is_there() {
+    let world = World::simple().set("SSH_CONNECTION", "203.0.113.7 50022 192.0.2.9 22").set("BROWSER", "lynx");
+    let environment = world.environment.iter().map(|(name, value)| (*name, value.as_str()));
+    let (code, shown) =
+        Pty::spawn(ASTRO, &["auth", "doctor", "--domain", &world.service.domain()], environment).finish();
+    assert_eq!(code, 0, "{shown}");
+    let told = "login        prints a link, and opens no browser: this is an SSH session";
+    assert!(shown.contains("would print a link to open elsewhere.") && shown.contains(told), "{shown}");
+    assert!(screen(&shown).lines().count() <= 24, "one screen: {shown}");
+}
+
+#[test]
+fn over_ssh_there_is_a_link_and_the_command_that_forwards_the_port() {
+    let world = World::simple().bare().set("SSH_CONNECTION", "203.0.113.7 50022 192.0.2.9 2222").set("USER", "ada.l");
+    let mut pty = world.login(&["--email", "ada@example.com"]);
+    pty.wait_for("No browser is opened: this is an SSH session.");
+    let link = pty.link();
+    let redirect: Url = parameter(&link, "redirect_uri").unwrap().parse().unwrap();
+    let port = redirect.port().unwrap();
+    pty.wait_for("paste its address here");
+    pty.wait_for(&format!("\r\n  ssh -p 2222 -L {port}:localhost:{port} ada.l@192.0.2.9\r\n"));
+    pty.wait_for(WAITING);
+    pty.type_keys(CTRL_C);
+    assert_eq!(pty.finish().0, 130);
+}
+
+#[test]
+fn an_opener_that_fails_is_named_and_the_link_is_there() {
+    for quiet in [&["--email", "ada@example.com"][..], &["--email", "ada@example.com", "--quiet"][..]] {
+        let world = World::simple().set("BROWSER", "/nonexistent/browser");
+        let mut pty = world.login(quiet);
+        let link = pty.link();
+        pty.wait_for(PRESS_ENTER);
+        pty.type_keys(ENTER);
+        pty.wait_for("no browser could be opened (/nonexistent/browser: ");
+        pty.wait_for(WAITING);
+        visit(&link, "ada@example.com");
+        assert_eq!(pty.finish().0, 0);
+    }
+}
+
+#[test]
+fn another_account_than_the_one_typed_is_a_question_and_no_means_no() {
+    let world = World::simple();
+    let mut pty = world.login(&[]);
+    say_who(&mut pty, "ada@example.com");
+    let browser = visit(&world.opened(), "grace@example.org");
+    pty.wait_for("Go on with grace@example.org?");
+    assert!(browser.answers().remove(0).unwrap().body.contains("It has a question for you"));
+    // The careful answer is the one that Enter gives.
+    pty.type_keys(ENTER);
+    let (code, shown) = pty.finish();
+    assert_eq!(code, 130, "{shown}");
+    world.assert_nothing_is_stored();
+    assert_eq!(world.service.requests_to("/oauth/revoke").len(), 1);
+}
+
+#[test]
+fn another_account_is_kept_if_the_person_says_so() {
+    let world = World::simple();
+    let mut pty = world.login(&[]);
+    say_who(&mut pty, "ada@example.com");
+    visit(&world.opened(), "grace@example.org");
+    pty.wait_for("Go on with grace@example.org?");
+    pty.type_keys("y\r");
+    let (code, shown) = pty.finish();
+    assert_eq!(code, 0, "{shown}");
+    world.assert_signed_in("grace@example.org");
+}
+
+/// Organizations and workspaces of every kind of name.
+fn odd_names() -> Options {
+    let organizations = vec![
+        Organization::new(1, "Acme", &["one"]),
+        Organization::new(
+            2,
+            "Ünïcode \u{202e}gnp 日本\x1b[31m",
+            &["Größe", "tab\there", "日本語", "x".repeat(120).as_str()],
+        ),
+        Organization::new(3, "Acme", &["one"]),
+        Organization::new(4, "", &[]),
+    ];
+    Options { organizations, ..Options::default() }
+}
+
+#[test]
+fn menus_narrow_down_to_what_is_typed_and_odd_names_do_no_harm() {
+    let world = World::with(odd_names());
+    let mut pty = world.login(&["--email", "ada@example.com"]);
+    visit(&pty.link(), "ada@example.com");
+    pty.wait_for("Organization:");
+    pty.wait_for("type to filter");
+    let menu = pty.screen();
+    let names =
+        ["Acme (clorg00000000000000000001)", "Acme (clorg00000000000000000003)", "\n  (clorg00000000000000000004)"];
+    assert!(names.iter().all(|name| menu.contains(name)), "two of a name and none at all: {menu}");
+    pty.type_keys("nïc");
+    pty.wait_for("nïc");
+    pty.type_keys(ENTER);
+    pty.wait_for("Workspace:");
+    pty.wait_for("type to filter");
+    pty.type_keys(DOWN);
+    pty.type_keys(DOWN);
+    pty.type_keys(ENTER);
+    let (code, shown) = pty.finish();
+    assert_eq!(code, 0, "{shown}");
+    assert!(!shown.contains('\u{202e}') && !shown.contains("\x1b[31m日本"), "{shown}");
+    let chosen = world.kept(&["organization", "workspace"]);
+    let names = |id: &str| shown.contains(id);
+    assert_eq!(chosen[0].as_deref(), Some("clorg00000000000000000002"));
+    assert!(chosen[1].is_some() && !names("token: "), "{shown}");
+    assert!(screen(&shown).contains("  organization  Ünïcode"), "{shown}");
+}
+
+/// How far a login gets before Ctrl-C, and what it leaves.
+#[test]
+fn lb_25_control_c_before_anything_is_stored_leaves_nothing() {
+    type Reach = fn(&World) -> Pty;
+    let points: [(&str, Reach); 6] = [
+        ("while the service is asked", |world| {
+            world.service.fail("/private/v1alpha1/cli/auth-config", Fault::Stall);
+            let pty = world.login(&[]);
+            world.service.wait_for("/private/v1alpha1/cli/auth-config", 1);
+            pty
+        }),
+        ("at the e-mail question", |world| {
+            let mut pty = world.login(&[]);
+            pty.wait_for("E-mail address:");
+            pty
+        }),
+        ("before the browser opens", |world| {
+            let mut pty = world.login(&["--email", "ada@example.com"]);
+            pty.wait_for(PRESS_ENTER);
+            pty
+        }),
+        ("during the wait, half an address pasted", |world| {
+            let mut pty = world.login(&["--login-link", "--email", "ada@example.com"]);
+            pty.wait_for(WAITING);
+            pty.paste("http://localhost");
+            pty.wait_for("16 characters");
+            pty
+        }),
+        ("while the code is redeemed", |world| {
+            world.service.fail("/oauth/token", Fault::Stall);
+            let mut pty = world.login(&["--email", "ada@example.com"]);
+            visit(&pty.link(), "ada@example.com");
+            world.service.wait_for("/oauth/token", 1);
+            pty
+        }),
+        ("at the hidden token prompt", |world| {
+            let mut pty = world.login(&["--token-login", "-"]);
+            pty.wait_for("it stays hidden");
+            pty
+        }),
+    ];
+    for (point, reach) in points {
+        let world = World::new();
+        let mut pty = reach(&world);
+        pty.type_keys(CTRL_C);
+        let (code, shown) = pty.finish();
+        assert_eq!(code, 130, "{point}: {shown}");
+        assert!(screen(&shown).ends_with("warning: cancelled"), "{point}: {shown}");
+        assert_eq!(world.home.config(), None, "{point}");
+        world.assert_nothing_is_stored();
+    }
+}
+
+#[test]
+fn escape_and_control_d_cancel_a_question_too() {
+    for key in ["\x1b", "\x04"] {
+        let world = World::new();
+        let mut pty = world.login(&[]);
+        pty.wait_for("E-mail address:");
+        pty.type_keys(key);
+        let (code, shown) = pty.finish();
+        assert_eq!(code, 130, "{shown}");
+        assert_eq!(screen(&shown), "? E-mail address:\nwarning: cancelled");
+    }
+}
+
+#[test]
+fn lb_25_control_c_at_the_account_question_revokes_what_was_granted() {
+    let world = World::simple();
+    let mut pty = world.login(&[]);
+    say_who(&mut pty, "ada@example.com");
+    visit(&world.opened(), "grace@example.org");
+    pty.wait_for("Go on with grace@example.org?");
+    assert!(pty.is_raw());
+    pty.type_keys(CTRL_C);
+    assert_eq!(pty.finish().0, 130);
+    assert_eq!(world.home.config(), None);
+    world.assert_nothing_is_stored();
+}
+
+#[test]
+fn lb_25_control_c_at_the_organization_menu_keeps_the_login_and_says_so() {
+    let world = World::with(odd_names());
+    let mut pty = world.login(&["--email", "ada@example.com"]);
+    visit(&pty.link(), "ada@example.com");
+    pty.wait_for("Organization:");
+    pty.wait_for("type to filter");
+    pty.type_keys(CTRL_C);
+    let (code, shown) = pty.finish();
+    assert_eq!(code, 130, "{shown}");
+    world.assert_signed_in("ada@example.com");
+    assert_eq!(world.kept(&["organization", "workspace"]), [None, None]);
+    let end = world.filtered(&shown);
+    let end = &end[end.find('✓').unwrap()..];
+    insta::assert_snapshot!(end, @r"
+    ✓ Signed in to localhost:PORT as Ada Lovelace <ada@example.com>
+      credentials   in HOME/.astro/config.yaml, as plain text
+      valid until   …; renewed when needed
+    warning: cancelled
+    ");
+}
+
+#[test]
+fn lb_25_control_c_at_the_workspace_menu_keeps_the_organization_and_says_so() {
+    let world = World::new();
+    let mut pty = world.login(&["--email", "ada@example.com"]);
+    visit(&pty.link(), "ada@example.com");
+    pty.wait_for("Workspace:");
+    pty.wait_for("type to filter");
+    pty.type_keys(CTRL_C);
+    let (code, shown) = pty.finish();
+    assert_eq!(code, 130, "{shown}");
+    world.assert_signed_in("ada@example.com");
+    assert_eq!(world.kept(&["organization", "workspace"]), [Some("clorg00000000000000000001".to_owned()), None]);
+    let end = world.filtered(&shown);
+    let end = &end[end.find('✓').unwrap()..];
+    insta::assert_snapshot!(end, @r"
+    ✓ Signed in to localhost:PORT as Ada Lovelace <ada@example.com>
+      organization  Analytical Engines
+      credentials   in HOME/.astro/config.yaml, as plain text
+      valid until   …; renewed when needed
+    warning: cancelled
+    ");
+}
+
+#[test]
+fn tk_11_a_token_is_asked_for_unseen() {
+    let world = World::simple();
+    let token = world.service.access_token(&json!({}));
+    let mut pty = world.login(&["--token-login", "-"]);
+    pty.wait_for("it stays hidden");
+    pty.paste(&format!("Bearer {token}"));
+    pty.wait_for("characters, Enter sends them");
+    pty.type_keys(ENTER);
+    let (code, shown) = pty.finish();
+    assert_eq!(code, 0, "{shown}");
+    assert!(!shown.contains(&token[..20]), "{shown}");
+    assert!(screen(&shown).contains("it will not be renewed"), "{shown}");
+    assert!(world.kept(&["token"])[0].as_ref().unwrap().contains(&token));
+}
+
+#[test]
+fn a_token_as_an_argument_earns_a_line_about_the_shells_history() {
+    let world = World::simple();
+    let token = world.service.access_token(&json!({}));
+    let (code, shown) = world.login(&["--token-login", &token]).finish();
+    assert_eq!(code, 0, "{shown}");
+    assert_eq!(shown.matches("stays in the shell's history").count(), 1, "{shown}");
+    assert!(!shown.contains(&token), "{shown}");
+}
+
+#[test]
+fn lb_25_a_browser_that_never_comes_back_is_waited_for_so_long() {
+    let world = World::simple();
+    let mut pty = world.login(&["--email", "ada@example.com", "--timeout", "1"]);
+    pty.wait_for(PRESS_ENTER);
+    let (code, shown) = pty.finish();
+    assert_eq!(code, 1, "{shown}");
+    let end = screen(&shown);
+    assert!(
+        end.contains("cause: no reply from the browser within 1 second\nhint: if the browser shows an error"),
+        "{end}"
+    );
+    world.assert_nothing_is_stored();
+}
+
+#[test]
+fn a_signal_while_a_question_stands_gives_the_terminal_back() {
+    let world = World::new();
+    let mut pty = world.login(&[]);
+    pty.wait_for("E-mail address:");
+    assert!(pty.is_raw());
+    pty.terminate();
+    let (code, shown) = pty.finish();
+    assert_eq!(code, 130, "{shown}");
+
+    let mut pty = world.login(&["--login-link", "--email", "ada@example.com"]);
+    pty.wait_for(WAITING);
+    assert!(pty.is_raw());
+    pty.terminate();
+    let (code, shown) = pty.finish();
+    assert_eq!(code, 130, "{shown}");
+
+    let mut pty = world.login(&["--email", "ada@example.com"]);
+    visit(&pty.link(), "ada@example.com");
+    pty.wait_for("Workspace:");
+    assert!(pty.is_raw());
+    pty.terminate();
+    let (code, shown) = pty.finish();
+    assert_eq!(code, 130, "{shown}");
+    world.assert_signed_in("ada@example.com");
+}
+
+#[test]
+fn quiet_leaves_the_link_the_question_and_nothing_after() {
+    let world = World::simple();
+    let mut pty = world.login(&["--quiet"]);
+    say_who(&mut pty, "ada@example.com");
+    visit(&pty.link(), "ada@example.com");
+    let (code, shown) = pty.finish();
+    assert_eq!(code, 0, "{shown}");
+    insta::assert_snapshot!(world.filtered(&shown), @r"
+    > E-mail address: ada@example.com
+      http://localhost:PORT/authorize?…
+    ");
+}
+
+#[test]
+fn no_color_and_a_dumb_terminal_are_heeded_by_everything_that_is_shown() {
+    let coloured = |shown: &str| {
+        // Select Graphic Rendition with a colour: 30–39 or 90–97.
+        shown.split("\x1b[").skip(1).any(|rest| {
+            let parameters = rest.split('m').next().unwrap_or_default();
+            let numeric = parameters.bytes().all(|byte| byte.is_ascii_digit() || byte == b';');
+            numeric && rest.len() > parameters.len() && parameters.starts_with(['3', '9'])
+        })
+    };
+    for (name, value, expected) in [("NO_COLOR", "", true), ("NO_COLOR", "1", false), ("TERM", "dumb", false)] {
+        let world = World::new().set(name, value);
+        let mut pty = world.login(&[]);
+        say_who(&mut pty, "ada@example.com");
+        visit(&pty.link(), "ada@example.com");
+        pty.wait_for("Workspace:");
+        pty.wait_for("type to filter");
+        pty.type_keys(ENTER);
+        let (code, shown) = pty.finish();
+        assert_eq!(code, 0, "{shown}");
+        assert_eq!(coloured(&shown), expected, "{name}={value}: {shown:?}");
+    }
+}
+
+#[test]
+fn a_dumb_terminal_gets_plain_lines() {
+    let world = World::simple().set("TERM", "dumb");
+    let mut pty = world.login(&["--email", "ada@example.com"]);
+    visit(&pty.link(), "ada@example.com");
+    let (code, shown) = pty.finish();
+    assert_eq!(code, 0, "{shown}");
+    assert!(!shown.contains('\x1b'), "{shown:?}");
+    assert_eq!(shown.matches(PRESS_ENTER).count(), 1, "{shown:?}");
+}
+
+#[test]
+fn nothing_moves_where_there_is_no_terminal() {
+    let world = World::simple();
+    let mut command = Command::new(ASTRO);
+    command.args(["login", &world.service.domain(), "--insecure-storage", "--timeout", "1", "--login-link"]);
+    command.env_clear().envs(world.environment.iter().map(|(name, value)| (name, value)));
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!said.contains('\x1b') && !said.contains('\r'), "{said:?}");
+    assert_eq!(said.matches(WAITING).count(), 1, "{said:?}");
+    let link = String::from_utf8(output.stdout).unwrap();
+    assert!(link.starts_with(&world.service.url("/authorize?").to_string()) && link.lines().count() == 1, "{link:?}");
+}
+
+#[test]
+fn the_screen_after_a_login_reads_well() {
+    let world = World::new();
+    let mut pty = world.login(&[]);
+    say_who(&mut pty, "ada@example.com");
+    visit(&world.opened(), "ada@example.com");
+    pty.choose("Workspace:", "pun");
+    let (code, shown) = pty.finish();
+    assert_eq!(code, 0, "{shown}");
+    insta::assert_snapshot!(world.filtered(&shown), @r"
+    > E-mail address: ada@example.com
+    Opening the browser. If nothing opens, visit this link yourself:
+    
+      http://localhost:PORT/authorize?…
+    
+    > Workspace: Punched Cards
+    ✓ Signed in to localhost:PORT as Ada Lovelace <ada@example.com>
+      organization  Analytical Engines
+      workspace     Punched Cards
+      credentials   in HOME/.astro/config.yaml, as plain text
+      valid until   …; renewed when needed
+    ");
+}

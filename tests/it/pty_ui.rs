@@ -1,0 +1,167 @@
+//! What the terminal's owner promises and a login alone can't show: input that comes at the wrong time or in great
+//! amounts, and a panic.
+//!
+//! The test program starts itself again as the program under test: `stage` plays the part that a variable names.
+
+use std::io::Read as _;
+
+use crate::support::pty::{CTRL_C, ENTER, Pty};
+use astro_login::ui::{self, ColorChoice, Options, Ui, UiError};
+
+const PART: &str = "ASTRO_TEST_PART";
+/// What turns before a moving line.
+const SIGNS: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
+
+fn play(part: &str) -> Pty {
+    let program = std::env::current_exe().unwrap();
+    Pty::spawn(program.to_str().unwrap(), &["pty_ui::stage", "--exact", "--nocapture"], [(PART, part)])
+}
+
+/// Not a test by itself: plays a part where one is named, and ends the process.
+#[test]
+#[allow(clippy::disallowed_methods)]
+fn stage() {
+    let Ok(part) = std::env::var(PART) else { return };
+    ui::restore_terminal_on_panic(true);
+    let ui = Ui::new(Options { quiet: false, color: ColorChoice::Auto, terminal: true, escapes: true });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let result = runtime.block_on(async {
+        match part.as_str() {
+            "wait" => wait(&ui).await,
+            "move" => moving(&ui),
+            "panic" => {
+                let _lines = ui.lines("Waiting")?;
+                panic!("on purpose");
+            }
+            _ => unreachable!(),
+        }
+    });
+    // A menu after this would have needed the usual mode: so does whoever types in this terminal next.
+    ui.say(&format!("raw mode: {}", crossterm::terminal::is_raw_mode_enabled().unwrap()));
+    std::process::exit(match result {
+        Ok(()) => 0,
+        Err(UiError::Cancelled) => 130,
+        Err(_) => 1,
+    });
+}
+
+/// Lines until one says `done`, with talk above them all the while, then a menu.
+async fn wait(ui: &Ui) -> Result<(), UiError> {
+    {
+        let mut lines = ui.lines("Waiting for the browser")?;
+        ui.say("one\ntwo");
+        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(20));
+        loop {
+            tokio::select! {
+                Some(line) = lines.next() => {
+                    let line = line?;
+                    ui.say(&format!("line of {} bytes", line.expose().len()));
+                    if line.expose().starts_with("done") { break }
+                }
+                _ = ticks.tick() => {}
+            }
+        }
+    }
+    let chosen = ui.choose("Which?", vec!["Alpha".into(), "Beta".into(), "Gamma".into()], 1).await?;
+    ui.say(&format!("chosen {chosen}"));
+    Ok(())
+}
+
+/// Two moving lines and two that stay, each as soon as a key is pressed.
+fn moving(ui: &Ui) -> Result<(), UiError> {
+    crossterm::terminal::enable_raw_mode().map_err(UiError::Io)?;
+    let key = || std::io::stdin().read_exact(&mut [0]).map_err(UiError::Io);
+    let oldest = ui.spinner(&"日本 is\nwide\x1b[2J ".repeat(20));
+    key()?;
+    ui.say("one");
+    let newest = ui.spinner("newest");
+    oldest.set_message("oldest");
+    key()?;
+    drop(newest);
+    key()?;
+    drop(oldest);
+    ui.say("two");
+    crossterm::terminal::disable_raw_mode().map_err(UiError::Io)
+}
+
+#[test]
+fn a_moving_line_is_one_line_below_all_others_and_leaves_nothing_behind() {
+    let mut pty = play("move");
+    // As much as leaves the last of the 80 columns free.
+    let cut = "日本 is wide[2J ".repeat(4) + "日本 is wide…";
+    pty.wait_for(&cut);
+    // Above it stands what the test program says of itself.
+    let seen = |pty: &Pty| {
+        let screen = pty.screen();
+        screen.lines().skip(2).map(|line| line.trim_start_matches(SIGNS).to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(seen(&pty), [format!(" {cut}")]);
+    for sign in &SIGNS[1..4] {
+        pty.wait_for(&sign.to_string());
+    }
+    pty.type_keys("x");
+    pty.wait_for("one\r\n");
+    pty.wait_for(" newest");
+    assert_eq!(seen(&pty), ["one", " newest"]);
+    pty.type_keys("x");
+    pty.wait_for(" oldest");
+    assert_eq!(seen(&pty), ["one", " oldest"]);
+    pty.type_keys("x");
+    let (code, transcript) = pty.finish();
+    assert_eq!(code, 0, "{transcript}");
+    assert!(crate::support::pty::screen(&transcript).ends_with("test\none\ntwo\nraw mode: false"), "{transcript}");
+}
+
+#[test]
+fn lb_27_a_paste_is_taken_unseen_and_a_menu_follows() {
+    let mut pty = play("wait");
+    pty.wait_for("one\r\n");
+    pty.wait_for("two\r\n");
+    pty.wait_for("Waiting for the browser");
+    pty.type_keys(ENTER);
+    pty.wait_for("line of 0 bytes\r\n");
+    pty.paste("http://localhost:12345/callback?code=sesame");
+    pty.wait_for("43 characters, Enter sends them");
+    pty.type_keys(ENTER);
+    pty.wait_for("line of 43 bytes\r\n");
+    pty.paste("sesame\n");
+    pty.wait_for("line of 6 bytes\r\n");
+    // What is typed after the last line must not answer the menu.
+    pty.type_keys("done\rGamma\r");
+    pty.wait_for("line of 4 bytes\r\n");
+    pty.wait_for("Which?");
+    pty.wait_for("Beta");
+    pty.type_keys("alp");
+    pty.wait_for("alp");
+    pty.type_keys(ENTER);
+    pty.wait_for("chosen 0");
+    let (code, transcript) = pty.finish();
+    assert_eq!(code, 0, "{transcript}");
+    assert!(!transcript.contains("sesame"), "{transcript}");
+    assert!(transcript.contains("raw mode: false"), "{transcript}");
+}
+
+#[test]
+fn input_of_many_kilobytes_arrives_however_it_is_pasted() {
+    let mut pty = play("wait");
+    pty.wait_for("Waiting for the browser");
+    pty.paste(&("x".repeat(10_000) + "\n"));
+    pty.wait_for("line of 10000 bytes\r\n");
+    // A terminal that doesn't mark pastes.
+    pty.type_keys(&("x".repeat(3_000) + "\r"));
+    pty.wait_for("line of 3000 bytes\r\n");
+    pty.paste(&"x".repeat(ui::MAX_INPUT + 1));
+    pty.wait_for("input of more than 64 KiB was dropped\r\n");
+    pty.paste("short\n");
+    pty.wait_for("line of 5 bytes\r\n");
+    pty.type_keys(CTRL_C);
+    assert_eq!(pty.finish().0, 130);
+}
+
+#[test]
+fn a_panic_gives_the_terminal_back_before_it_is_reported() {
+    let mut pty = play("panic");
+    pty.wait_for("\x1b[?2004l");
+    pty.wait_for("on purpose");
+    assert_ne!(pty.finish().0, 0);
+}

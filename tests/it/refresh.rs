@@ -1,0 +1,644 @@
+//! A token that is valid now, whatever the issuer, the network, the store and other programs do meanwhile.
+
+use std::fs::{self, File};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use astro_login::config::Config;
+use astro_login::credentials::{CredentialStore as _, Credentials, StoreError};
+use astro_login::domain::Domain;
+use astro_login::error::Error;
+use astro_login::jwt::Unverified;
+use astro_login::oauth::{Random, RandomError};
+use astro_login::session::{self, Session};
+use astro_login::token::{AccessToken, RefreshToken};
+use serde_json::{Value, json};
+
+use crate::support::{AUDIENCE, CLIENT_ID, Fault, Mode, Options, Outcome, Part, Stage, token};
+
+const TOKEN: &str = "/oauth/token";
+const KEYS: &str = "/.well-known/jwks.json";
+const ORGANIZATIONS: &str = "/v1/organizations";
+
+/// The token has ended.
+const ENDED: i64 = -3600;
+/// The token is still valid, and is to be refreshed all the same.
+const ENDS_SOON: i64 = 200;
+/// The token needs no refresh.
+const FRESH: i64 = 3600;
+
+/// `astro auth token --domain localhost:PORT`, which opens no browser and asks nothing.
+async fn print(stage: &Stage) -> Outcome {
+    let outcome = stage.run(async |system| token(system, Some(&stage.service.domain())).await).await;
+    assert_eq!(stage.browser.opened(), []);
+    outcome
+}
+
+/// A stage with an earlier login in its keychain, and that login.
+fn with_keychain(seconds: i64, options: Options) -> (Stage, Credentials) {
+    let stage = Stage::with(options, Mode::NeverComeBack);
+    let credentials = stage.earlier_login(seconds);
+    stage.keep_in_keychain(&credentials);
+    (stage, credentials)
+}
+
+/// A stage with an earlier login in its config.yaml, as the Go CLI left it, and that login.
+fn with_config(seconds: i64) -> (Stage, Credentials) {
+    let stage = Stage::with(Options::default(), Mode::NeverComeBack);
+    let credentials = stage.earlier_login(seconds);
+    stage.keep_in_config(&credentials);
+    (stage, credentials)
+}
+
+/// What a refresh has to make of `old`, once `access` has been printed.
+fn renewed(stage: &Stage, old: &Credentials, access: &str) -> Credentials {
+    let claims = Unverified::parse(access).unwrap();
+    let [refresh] = stage.service.live_refresh_tokens().try_into().unwrap();
+    Credentials {
+        access: AccessToken::new(access),
+        refresh: Some(RefreshToken::new(refresh)),
+        issued_at: claims.issued_at(),
+        expires_at: claims.expires_at(),
+        ..old.clone()
+    }
+}
+
+/// The refresh token that the issuer would honour.
+fn live(stage: &Stage) -> Option<RefreshToken> {
+    stage.service.live_refresh_tokens().pop().map(RefreshToken::new)
+}
+
+fn printed(credentials: &Credentials) -> String {
+    format!("{}\n", credentials.access.expose())
+}
+
+fn config_of(stage: &Stage) -> Option<Credentials> {
+    let domain: Domain = stage.service.domain().parse().unwrap();
+    session::plaintext(&Config::new(stage.home.path()).read().unwrap().context(&domain)?)
+}
+
+#[tokio::test]
+async fn a_fresh_token_costs_no_request() {
+    let (stage, old) = with_keychain(FRESH, Options::default());
+    let outcome = print(&stage).await;
+    assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (0, printed(&old).as_str()));
+    assert_eq!((stage.service.requests(), stage.stored(), stage.home.config()), (vec![], Some(old), None));
+}
+
+#[tokio::test]
+async fn rf_1_rf_2_rf_4_a_token_that_ends_soon_is_refreshed_and_the_rotated_refresh_token_stored() {
+    for seconds in [ENDS_SOON, ENDED] {
+        let (stage, old) = with_keychain(seconds, Options::default());
+        let outcome = print(&stage).await;
+        assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+        let access = outcome.stdout.strip_suffix('\n').unwrap();
+        assert_ne!(access, old.access.expose());
+        assert_eq!(stage.stored(), Some(renewed(&stage, &old, access)));
+        let spent = old.refresh.as_ref().unwrap().expose();
+        let body = format!("grant_type=refresh_token&client_id={CLIENT_ID}&refresh_token={spent}");
+        let bodies: Vec<String> = stage.service.token_requests().into_iter().map(|request| request.body).collect();
+        assert_eq!(bodies, [body]);
+        // The next one finds it done.
+        assert_eq!((print(&stage).await.stdout, stage.service.token_requests().len()), (outcome.stdout, 1));
+    }
+}
+
+#[tokio::test]
+async fn rf_2_without_a_new_refresh_token_the_old_one_is_kept() {
+    let (stage, old) = with_keychain(ENDED, Options { rotation: false, ..Options::default() });
+    let outcome = print(&stage).await;
+    let fresh = renewed(&stage, &old, outcome.stdout.trim_end());
+    assert_eq!((&fresh.refresh, stage.stored()), (&old.refresh, Some(fresh.clone())));
+}
+
+#[tokio::test]
+async fn rf_2_a_token_that_could_not_be_stored_is_not_handed_out() {
+    let (stage, _) = with_keychain(ENDS_SOON, Options::default());
+    stage.keychain.fail_saving(StoreError::TimedOut(Duration::from_secs(3)));
+    let outcome = print(&stage).await;
+    assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (1, ""));
+    assert_eq!(outcome.complaint(), "could not use the keychain\nthe keychain did not answer within 3 seconds");
+}
+
+#[tokio::test]
+async fn rf_2_rf_5_a_refreshed_token_passes_the_checks_of_a_login_or_is_refused_and_the_rotation_is_kept() {
+    let past = json!({"iat": 1_700_000_000, "exp": 1_700_003_600});
+    let foreign = json!({"iss": "https://auth.astronomer.io/"});
+    for (part, patch) in [
+        (Part::AccessToken, json!({"aud": ["another-api"]})),
+        (Part::AccessToken, json!({"sub": "auth0|grace@example.org"})),
+        (Part::AccessToken, json!({"sub": null})),
+        (Part::AccessToken, past.clone()),
+        (Part::AccessToken, foreign.clone()),
+        (Part::IdToken, json!({"aud": "another-client"})),
+        (Part::IdToken, json!({"sub": "auth0|grace@example.org"})),
+        (Part::IdToken, past),
+        // One of before the login that it is to renew, and still valid.
+        (Part::IdToken, json!({"iat": 1_700_000_000})),
+        (Part::IdToken, foreign),
+        (Part::Token, json!({"access_token": "no.jwt.atall"})),
+        // Signed with the key that the issuer does not publish.
+        (Part::Keys, Value::Null),
+    ] {
+        let (stage, old) = with_keychain(ENDS_SOON, Options::default());
+        if part == Part::Keys {
+            stage.service.set(|options| options.signing_key = 1);
+        } else {
+            stage.service.patch(part, patch.clone());
+        }
+        let outcome = print(&stage).await;
+        assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (4, ""), "{part:?} {patch}");
+        let kept = Credentials { refresh: live(&stage), ..old.clone() };
+        assert_ne!(kept.refresh, old.refresh);
+        assert_eq!(stage.stored(), Some(kept), "{part:?} {patch}");
+        // The login is not lost: once the issuer is right again, it goes on.
+        stage.service.patch(part, json!({}));
+        stage.service.set(|options| options.signing_key = 0);
+        assert_eq!((print(&stage).await.exit_code(), stage.service.replays()), (0, 0), "{part:?} {patch}");
+    }
+}
+
+#[tokio::test]
+async fn rf_5_a_new_key_is_fetched_and_no_id_token_is_needed() {
+    let options = Options { signing_key: 1, second_key_after: 1, ..Options::default() };
+    let (stage, old) = with_keychain(ENDED, options);
+    stage.service.patch(Part::Token, json!({"id_token": null, "expires_in": null}));
+    let outcome = print(&stage).await;
+    assert_eq!(stage.stored(), Some(renewed(&stage, &old, outcome.stdout.trim_end())));
+    assert_eq!(stage.service.requests_to(KEYS).len(), 2);
+}
+
+#[tokio::test]
+async fn rf_3_who_waits_for_the_lock_uses_what_the_other_has_done() {
+    let (stage, old) = with_config(ENDED);
+    let other = stage.earlier_login(FRESH);
+    let domain: Domain = stage.service.domain().parse().unwrap();
+    let lock = Config::new(stage.home.path()).lock_refresh(&domain, Duration::ZERO).unwrap();
+    // The first part runs until it has to wait, which is for the lock: nothing before that is asynchronous.
+    let (outcome, ()) = tokio::join!(print(&stage), async {
+        stage.keep_in_config(&other);
+        drop(lock);
+    });
+    assert_eq!((outcome.exit_code(), outcome.stdout), (0, printed(&other)));
+    assert_eq!(stage.service.requests(), []);
+
+    // Signed out instead.
+    stage.keep_in_config(&old);
+    let lock = Config::new(stage.home.path()).lock_refresh(&domain, Duration::ZERO).unwrap();
+    let (outcome, ()) = tokio::join!(print(&stage), async {
+        stage.home.write_config("context: \"\"\n");
+        drop(lock);
+    });
+    assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (4, ""));
+    assert_eq!(stage.service.requests(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rf_3_a_lock_that_is_never_given_back_is_waited_for_half_a_minute() {
+    for (seconds, exit_code) in [(ENDS_SOON, 0), (ENDED, 1)] {
+        let (stage, old) = with_config(seconds);
+        let domain: Domain = stage.service.domain().parse().unwrap();
+        let _lock = Config::new(stage.home.path()).lock_refresh(&domain, Duration::ZERO).unwrap();
+        let started = tokio::time::Instant::now();
+        let outcome = print(&stage).await;
+        let expected = if exit_code == 0 { printed(&old) } else { String::new() };
+        assert_eq!((outcome.exit_code(), &outcome.stdout), (exit_code, &expected));
+        assert_eq!(started.elapsed().as_secs(), 30);
+        assert_eq!((stage.service.requests(), config_of(&stage)), (vec![], Some(old)));
+        if exit_code == 1 {
+            assert!(outcome.complaint().ends_with("has been locked by another program for 30 seconds"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn rf_3_without_a_lock_nothing_is_spent() {
+    for (seconds, exit_code) in [(ENDS_SOON, 0), (ENDED, 1)] {
+        let (stage, old) = with_config(seconds);
+        let name = format!("{}.refresh.lock", stage.service.domain().replace(':', "_"));
+        fs::create_dir(stage.home.path().join(".astro").join(name)).unwrap();
+        let outcome = print(&stage).await;
+        let expected = if exit_code == 0 { printed(&old) } else { String::new() };
+        assert_eq!((outcome.exit_code(), outcome.stdout), (exit_code, expected));
+        assert_eq!(stage.service.requests(), []);
+    }
+}
+
+#[tokio::test]
+async fn rf_2_what_could_not_be_stored_is_not_asked_for() {
+    for (seconds, exit_code) in [(ENDS_SOON, 0), (ENDED, 1)] {
+        let (stage, old) = with_config(seconds);
+        // A person's own shorthand, which an edit might change the meaning of.
+        let text = stage.home.config().unwrap();
+        let text = text.replace("        user_email:", "        <<: {}\n        user_email:");
+        stage.home.write_config(&text);
+        let outcome = print(&stage).await;
+        let expected = if exit_code == 0 { printed(&old) } else { String::new() };
+        assert_eq!((outcome.exit_code(), &outcome.stdout), (exit_code, &expected));
+        assert_eq!((stage.service.token_requests(), stage.home.config()), (vec![], Some(text)));
+    }
+}
+
+#[tokio::test]
+async fn rf_6_invalid_grant_ends_the_login_and_is_not_tried_again() {
+    let (stage, old) = with_keychain(ENDED, Options::default());
+    let old = Credentials { refresh: Some(RefreshToken::new("v1.revoked")), ..old };
+    stage.keep_in_keychain(&old);
+    let first = print(&stage).await;
+    assert_eq!((first.exit_code(), first.stdout.as_str()), (4, ""));
+    let complaint = format!(
+        "the login to {} has ended\nthe issuer refused with `invalid_grant`: unknown or invalid refresh token",
+        stage.service.domain()
+    );
+    assert_eq!(first.complaint(), complaint);
+    let hint = format!("run `astro login {}`", stage.service.domain());
+    assert_eq!(first.result.unwrap_err().hint().as_ref(), Some(&hint));
+    assert_eq!(stage.stored(), Some(Credentials { refresh: None, ..old.clone() }));
+
+    let second = print(&stage).await;
+    assert_eq!((second.exit_code(), second.stdout.as_str()), (4, ""));
+    assert_eq!(second.result.unwrap_err().hint(), Some(hint));
+    assert_eq!(stage.service.token_requests().len(), 1);
+}
+
+#[tokio::test]
+async fn rf_6_invalid_grant_is_terminal_even_if_the_token_lasts_a_little() {
+    for (seconds, in_config) in [(ENDS_SOON, true), (ENDS_SOON, false), (FRESH, true), (FRESH, false)] {
+        let (stage, old) = with_keychain(seconds, Options::default());
+        let dead = Credentials { refresh: Some(RefreshToken::new("v1.revoked")), ..old.clone() };
+        stage.keep_in_keychain(&dead);
+        if in_config {
+            stage.keep_in_config(&dead);
+        }
+        // Only the API can call a fresh token into question.
+        stage.service.fail(ORGANIZATIONS, no());
+        let first = if seconds == FRESH { call(&stage).await } else { print(&stage).await };
+        assert_eq!((first.exit_code(), first.stdout.as_str()), (4, ""));
+        assert!(matches!(first.result, Err(Error::LoginEnded { .. })), "{:?}", first.result);
+
+        // Whoever comes later is told the same, and asks nobody.
+        let kept = if in_config { config_of(&stage) } else { stage.stored() };
+        assert_eq!(kept, None);
+        if in_config {
+            assert!(stage.home.config().unwrap().contains("user_email: ada@example.com"), "whose login it was");
+            stage.keychain.delete(&stage.service.domain().parse().unwrap()).unwrap();
+        }
+        let second = print(&stage).await;
+        assert_eq!((second.exit_code(), second.stdout.as_str()), (4, ""));
+        assert_eq!(stage.service.token_requests().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn rf_7_what_may_pass_is_tried_again_within_bounds_and_touches_nothing() {
+    let unavailable = || Fault::Status(503, json!({"statusCode": 503, "error": "Service Unavailable"}).to_string());
+    tokio::join!(
+        // An answer that tells nothing of whether the request was acted upon: one repetition.
+        transient(TOKEN, Fault::Status(500, String::new()), 2),
+        transient(TOKEN, unavailable(), 2),
+        // It was not: two.
+        transient(TOKEN, Fault::RetryAfter(1), 3),
+        transient(TOKEN, Fault::Status(429, json!({"error": "Too Many Requests"}).to_string()), 3),
+        // Longer than anyone would wait.
+        transient(TOKEN, Fault::RetryAfter(3600), 1),
+        // Somebody is in between: not this time, and no use in trying again.
+        transient(TOKEN, Fault::Body("<html>".to_owned()), 1),
+        transient(TOKEN, Fault::Redirect("https://portal.example/".to_owned()), 1),
+        // Without keys nothing could be verified: the refresh token is not spent.
+        transient(KEYS, Fault::Status(502, String::new()), 2),
+        transient(KEYS, Fault::Body("<html>".to_owned()), 1),
+        // No token was shown, so none was refused.
+        transient(KEYS, Fault::Status(401, String::new()), 1),
+        transient(KEYS, Fault::CloseMidBody, 2),
+    );
+}
+
+/// A path that stays broken, for a token that is still valid and for one that is not.
+async fn transient(path: &str, fault: Fault, requests: usize) {
+    let one = async |seconds: i64, exit_code: u8| {
+        let (stage, old) = with_keychain(seconds, Options::default());
+        stage.service.fail(path, fault.clone());
+        let outcome = print(&stage).await;
+        let expected = if exit_code == 0 { printed(&old) } else { String::new() };
+        assert_eq!((outcome.exit_code(), outcome.stdout), (exit_code, expected), "{path} {fault:?}");
+        assert_eq!(stage.service.requests_to(path).len(), requests, "{path} {fault:?}");
+        assert_eq!((stage.stored(), live(&stage)), (Some(old.clone()), old.refresh), "{path} {fault:?}");
+        assert!(path == TOKEN || stage.service.token_requests().is_empty());
+        // It has passed.
+        stage.service.heal(path);
+        assert_eq!((print(&stage).await.exit_code(), stage.service.replays()), (0, 0), "{path} {fault:?}");
+    };
+    tokio::join!(one(ENDS_SOON, 0), one(ENDED, 1));
+}
+
+#[tokio::test]
+async fn rf_7_a_server_that_recovers_in_time_is_not_noticed() {
+    let (stage, old) = with_keychain(ENDED, Options::default());
+    stage.service.fail_times(KEYS, 1, Fault::Status(503, String::new()));
+    stage.service.fail_times(TOKEN, 2, Fault::Status(429, String::new()));
+    let outcome = print(&stage).await;
+    assert_eq!(stage.stored(), Some(renewed(&stage, &old, outcome.stdout.trim_end())));
+    assert_eq!((outcome.exit_code(), stage.service.token_requests().len(), stage.service.replays()), (0, 3, 0));
+}
+
+#[tokio::test]
+async fn rf_7_retry_after_is_obeyed() {
+    let (stage, _) = with_keychain(ENDED, Options::default());
+    stage.service.fail_times(TOKEN, 1, Fault::RetryAfter(2));
+    let started = tokio::time::Instant::now();
+    assert_eq!(print(&stage).await.exit_code(), 0);
+    assert!(started.elapsed() >= Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn rf_7_a_refused_connection_is_tried_again_and_touches_nothing() {
+    for (seconds, exit_code) in [(ENDS_SOON, 0), (ENDED, 1)] {
+        let (stage, old) = with_keychain(seconds, Options::default());
+        // Nobody listens there, and nobody but root could.
+        let old = Credentials { issuer: "http://localhost:1/".to_owned(), ..old };
+        stage.keep_in_keychain(&old);
+        let started = tokio::time::Instant::now();
+        let outcome = print(&stage).await;
+        let expected = if exit_code == 0 { printed(&old) } else { String::new() };
+        assert_eq!((outcome.exit_code(), outcome.stdout), (exit_code, expected));
+        assert_eq!((stage.stored(), stage.service.requests()), (Some(old), vec![]));
+        // The pauses before the second and the third attempt.
+        assert!(started.elapsed() >= Duration::from_millis(400 + 800));
+    }
+}
+
+/// Dice that always show their highest.
+struct Highest;
+
+impl Random for Highest {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
+        bytes.fill(u8::MAX);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn rf_7_pauses_are_stretched_by_chance() {
+    let (mut stage, _) = with_keychain(ENDED, Options::default());
+    stage.random = Arc::new(Highest);
+    stage.service.fail_times(TOKEN, 2, Fault::Status(429, String::new()));
+    let started = tokio::time::Instant::now();
+    assert_eq!(print(&stage).await.exit_code(), 0);
+    // By almost half.
+    assert!(started.elapsed() >= Duration::from_millis((400 + 800) * 149 / 100));
+}
+
+#[tokio::test]
+async fn rf_7_a_lost_answer_is_asked_for_once_more_within_the_overlap() {
+    let (stage, old) = with_keychain(ENDED, Options { overlap: 30, ..Options::default() });
+    stage.service.fail_times(TOKEN, 1, Fault::CloseMidBody);
+    let outcome = print(&stage).await;
+    assert_eq!(outcome.exit_code(), 0, "{outcome:?}");
+    assert_eq!(stage.stored(), Some(renewed(&stage, &old, outcome.stdout.trim_end())));
+    assert_eq!((stage.service.token_requests().len(), stage.service.replays()), (2, 0));
+}
+
+#[tokio::test]
+async fn rf_7_a_lost_answer_is_asked_for_once_more_and_not_twice() {
+    let (stage, old) = with_keychain(ENDED, Options { overlap: 30, ..Options::default() });
+    stage.service.fail(TOKEN, Fault::CloseMidBody);
+    let outcome = print(&stage).await;
+    assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (1, ""));
+    assert_eq!((stage.service.token_requests().len(), stage.stored()), (2, Some(old)));
+}
+
+#[tokio::test]
+async fn rf_7_without_an_overlap_a_lost_rotation_is_the_end_of_the_login() {
+    let (stage, old) = with_keychain(ENDED, Options::default());
+    stage.service.fail_times(TOKEN, 1, Fault::CloseMidBody);
+    let outcome = print(&stage).await;
+    assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (4, ""));
+    assert_eq!((stage.service.token_requests().len(), stage.service.replays()), (2, 1));
+    assert_eq!(stage.stored(), Some(Credentials { refresh: None, ..old }));
+}
+
+#[tokio::test]
+async fn rf_7_a_silent_server_is_asked_twice_and_given_up() {
+    let (stage, old) = with_keychain(ENDED, Options::default());
+    stage.service.fail(TOKEN, Fault::Stall);
+    let impatience = async {
+        for count in 1..=2 {
+            while stage.service.token_requests().len() < count {
+                tokio::task::yield_now().await;
+            }
+            tokio::time::pause();
+            tokio::time::advance(Duration::from_secs(15)).await;
+            tokio::time::resume();
+        }
+    };
+    let outcome = tokio::time::timeout(Duration::from_secs(120), async { tokio::join!(print(&stage), impatience).0 });
+    let outcome = outcome.await.unwrap();
+    assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (1, ""));
+    assert_eq!((stage.service.token_requests().len(), stage.stored()), (2, Some(old)));
+}
+
+#[tokio::test]
+async fn rf_8_rf_9_a_login_of_another_issuer_is_never_used() {
+    let foreign = "https://auth.astronomer.io/";
+    for seconds in [FRESH, ENDED] {
+        let (stage, old) = with_keychain(seconds, Options::default());
+        let mut strangers = vec![Credentials { issuer: foreign.to_owned(), ..old.clone() }];
+        let claims = json!({"iss": foreign, "exp": old.expires_at.unwrap().as_second()});
+        strangers.push(Credentials { access: AccessToken::new(stage.service.access_token(&claims)), ..old.clone() });
+        stage.keep_in_keychain(&strangers[0]);
+        refused_as_foreign(&stage).await;
+        // The Go CLI's fields name no issuer: the token does.
+        stage.keep_in_config(&strangers[1]);
+        refused_as_foreign(&stage).await;
+        assert_eq!(stage.service.requests(), []);
+    }
+}
+
+async fn refused_as_foreign(stage: &Stage) {
+    let outcome = print(stage).await;
+    assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (4, ""));
+    let complaint = format!(
+        "the login stored for {} comes from https://auth.astronomer.io/, which does not belong there",
+        stage.service.domain()
+    );
+    assert_eq!(outcome.complaint(), complaint);
+    // Nor does any other command.
+    let domain = stage.service.domain();
+    let call = stage
+        .run(async |system| {
+            Session::open(system, Some(&domain))?.call(async |api| api.organizations().await).await.map(drop)
+        })
+        .await;
+    assert_eq!(call.exit_code(), 4);
+}
+
+#[tokio::test]
+async fn rf_9_client_and_audience_are_those_of_the_record() {
+    let (stage, old) = with_keychain(ENDED, Options::default());
+    let old = Credentials { client_id: "another-client".to_owned(), ..old };
+    stage.keep_in_keychain(&old);
+    assert_eq!(print(&stage).await.exit_code(), 4);
+    let clients: Vec<_> = stage.service.token_requests().iter().map(|request| request.form("client_id")).collect();
+    assert_eq!((clients, stage.stored()), (vec![Some("another-client".to_owned())], Some(old)));
+
+    let (stage, old) = with_keychain(ENDED, Options::default());
+    let old = Credentials { audience: "another-api".to_owned(), ..old };
+    stage.keep_in_keychain(&old);
+    let outcome = print(&stage).await;
+    assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (4, ""));
+    assert_eq!(
+        outcome.complaint(),
+        format!("made for `{AUDIENCE}`, `{}userinfo`, not for `another-api`", stage.service.issuer())
+    );
+    assert_eq!(stage.stored(), Some(Credentials { refresh: live(&stage), ..old }));
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_is_not_being_signed_out() {
+    let stage = Stage::new();
+    assert_eq!(print(&stage).await.complaint(), format!("nobody is signed in to {}", stage.service.domain()));
+    assert_eq!(print(&stage).await.exit_code(), 4);
+    stage.keychain.fail(StoreError::Absent { reason: "no bus" });
+    let outcome = print(&stage).await;
+    let told = format!("nobody is signed in to {}\nthere is no keychain here: no bus", stage.service.domain());
+    assert_eq!((outcome.exit_code(), outcome.complaint()), (4, told));
+
+    for error in
+        [StoreError::Locked, StoreError::Refused, StoreError::TimedOut(Duration::from_secs(3)), StoreError::Damaged]
+    {
+        let (stage, _) = with_keychain(FRESH, Options::default());
+        stage.keychain.fail(error.clone());
+        let outcome = print(&stage).await;
+        assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (1, ""));
+        assert_eq!(outcome.complaint(), format!("could not use the keychain\n{error}"));
+    }
+    stage.home.write_config("a: [");
+    assert_eq!(print(&stage).await.exit_code(), 1);
+}
+
+#[tokio::test]
+async fn a_login_without_a_refresh_token_is_good_for_as_long_as_its_token() {
+    for (seconds, exit_code) in [(ENDS_SOON, 0), (ENDED, 4)] {
+        let (stage, old) = with_keychain(seconds, Options::default());
+        let old = Credentials { refresh: None, ..old };
+        stage.keep_in_keychain(&old);
+        let outcome = print(&stage).await;
+        let expected = if exit_code == 0 { printed(&old) } else { String::new() };
+        assert_eq!((outcome.exit_code(), outcome.stdout), (exit_code, expected));
+        assert_eq!(stage.service.requests(), []);
+    }
+}
+
+/// One authenticated call of the API.
+async fn call(stage: &Stage) -> Outcome {
+    let domain = stage.service.domain();
+    let call = async |system: &_| {
+        let organizations = Session::open(system, Some(&domain))?.call(async |api| api.organizations().await).await?;
+        system.ui.data(&organizations.len().to_string())?;
+        Ok(())
+    };
+    stage.run(call).await
+}
+
+fn no() -> Fault {
+    Fault::Status(401, json!({"message": "Invalid token", "requestId": "r", "statusCode": 401}).to_string())
+}
+
+fn bearers(stage: &Stage) -> Vec<String> {
+    let requests = stage.service.requests_to(ORGANIZATIONS);
+    requests.iter().map(|request| request.header("authorization").unwrap().replace("Bearer ", "")).collect()
+}
+
+#[tokio::test]
+async fn a_401_on_a_token_thought_valid_refreshes_once() {
+    let (stage, old) = with_keychain(FRESH, Options::default());
+    stage.service.fail_times(ORGANIZATIONS, 1, no());
+    let outcome = call(&stage).await;
+    assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (0, "2\n"));
+    let fresh = stage.stored().unwrap();
+    assert_eq!(fresh, renewed(&stage, &old, fresh.access.expose()));
+    assert_eq!(bearers(&stage), [old.access.expose(), fresh.access.expose()]);
+    assert_eq!(stage.service.token_requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_second_401_is_the_end_and_says_why() {
+    let (stage, _) = with_keychain(FRESH, Options::default());
+    stage.service.fail(ORGANIZATIONS, no());
+    let outcome = call(&stage).await;
+    assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (4, ""));
+    let domain = stage.service.domain();
+    let complaint = format!(
+        "the API of {domain} does not accept the login any more\n\
+         could not list your organizations: {domain}: it answered with status 401: Invalid token"
+    );
+    assert_eq!(outcome.complaint(), complaint);
+    assert_eq!((bearers(&stage).len(), stage.service.token_requests().len()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_401_that_nothing_can_be_done_about_is_the_end_at_once() {
+    let (stage, old) = with_keychain(FRESH, Options::default());
+    stage.service.fail(ORGANIZATIONS, no());
+    stage.keep_in_keychain(&Credentials { refresh: None, ..old.clone() });
+    let outcome = call(&stage).await;
+    assert_eq!((outcome.exit_code(), bearers(&stage).len()), (4, 1));
+    assert!(outcome.complaint().ends_with("it answered with status 401: Invalid token"), "{}", outcome.complaint());
+
+    stage.keep_in_keychain(&Credentials { refresh: Some(RefreshToken::new("v1.revoked")), ..old });
+    let outcome = call(&stage).await;
+    assert_eq!((outcome.exit_code(), bearers(&stage).len(), stage.service.token_requests().len()), (4, 2, 1));
+
+    let (mut stage, old) = with_keychain(FRESH, Options::default());
+    stage.environment = stage.environment.clone().with("ASTRO_API_TOKEN", "Bearer one.two.three");
+    let outcome = call(&stage).await;
+    assert_eq!(outcome.complaint(), "the API does not accept the token in ASTRO_API_TOKEN");
+    assert_eq!((outcome.exit_code(), bearers(&stage)), (4, vec!["one.two.three".to_owned()]));
+    assert_eq!((stage.stored(), stage.service.token_requests()), (Some(old), vec![]));
+}
+
+#[tokio::test]
+async fn a_401_does_not_make_do_with_the_refused_token() {
+    let (stage, old) = with_keychain(FRESH, Options::default());
+    stage.service.fail(ORGANIZATIONS, no());
+    stage.service.fail(TOKEN, Fault::Status(500, String::new()));
+    let outcome = call(&stage).await;
+    assert_eq!((outcome.exit_code(), bearers(&stage).len(), stage.stored()), (1, 1, Some(old)));
+}
+
+#[test]
+fn a_token_that_is_at_hand_is_printed_without_a_runtime() {
+    let (mut stage, credentials) = with_config(FRESH);
+    let at_once = |stage: &Stage| match pin!(print(stage)).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => (outcome.exit_code(), outcome.stdout),
+        Poll::Pending => panic!("something is waited for"),
+    };
+    assert_eq!(at_once(&stage), (0, format!("{}\n", credentials.access.expose())));
+    stage.environment = stage.environment.clone().with("ASTRO_API_TOKEN", "one.two.three");
+    assert_eq!(at_once(&stage), (0, "one.two.three\n".to_owned()));
+}
+
+#[tokio::test]
+async fn rf_11_the_environments_token_needs_no_store_and_no_network() {
+    let (mut stage, _) = with_keychain(ENDED, Options::default());
+    stage.keychain.fail(StoreError::Locked);
+    stage.home.write_config("a: [");
+    for (value, expected) in [
+        ("Bearer one.two.three", "one.two.three\n"),
+        (" bearer\tone.two.three\n", "one.two.three\n"),
+        ("one.two.three", "one.two.three\n"),
+    ] {
+        stage.environment = stage.environment.clone().with("ASTRO_API_TOKEN", value);
+        let outcome = stage.run(async |system| token(system, None).await).await;
+        assert_eq!((outcome.exit_code(), outcome.stdout.as_str(), outcome.stderr.as_str()), (0, expected, ""));
+    }
+    assert_eq!((stage.service.requests(), stage.home.config().as_deref()), (vec![], Some("a: [")));
+    assert_eq!(fs::read_dir(stage.home.path().join(".astro")).unwrap().count(), 1);
+
+    // With nothing in it, it is not there.
+    stage.environment = stage.environment.clone().with("ASTRO_API_TOKEN", " Bearer ");
+    assert_eq!(stage.run(async |system| token(system, None).await).await.exit_code(), 1);
+    assert!(File::open(stage.home.config_path()).is_ok());
+}

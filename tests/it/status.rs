@@ -1,0 +1,453 @@
+//! `astro auth status`: what it tells people and scripts, and with which exit code.
+
+use std::time::Duration;
+
+use astro_login::commands::status::{Status, status};
+use astro_login::credentials::{Credentials, StoreError};
+use astro_login::environment::Environment;
+use astro_login::token::RefreshToken;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::support::{Fault, Mode, Options, Outcome, Stage};
+
+/// 2026-11-24T10:00:00Z, when everybody signs in.
+const SIGN_IN: i64 = 1_795_514_400;
+
+fn at_sign_in() -> Timestamp {
+    Timestamp::from_second(SIGN_IN).unwrap()
+}
+
+fn one_hour_later() -> Timestamp {
+    Timestamp::from_second(SIGN_IN + 3_600).unwrap()
+}
+
+fn two_days_later() -> Timestamp {
+    Timestamp::from_second(SIGN_IN + 2 * 86_400).unwrap()
+}
+
+fn stage() -> Stage {
+    let options = Options { now: Some(SIGN_IN), ..Options::default() };
+    let mut stage = Stage::with(options, Mode::LogIn("ada@example.com".to_owned()));
+    stage.clock = at_sign_in;
+    stage
+}
+
+/// Ada has signed in an hour ago, and chosen a workspace. What is recorded from here on is the status's own.
+async fn signed_in(insecure_storage: bool) -> Stage {
+    let mut stage = stage();
+    let workspace = Some("Punched Cards".to_owned());
+    let login =
+        stage.login(&astro_login::commands::login::Login { insecure_storage, workspace, ..stage.request() }).await;
+    assert_eq!(login.exit_code(), 0, "{}", login.stderr);
+    drop(stage.browser.answers());
+    at(&mut stage, one_hour_later);
+    stage
+}
+
+/// Moves the clock of the machine and of the service.
+fn at(stage: &mut Stage, now: fn() -> Timestamp) {
+    stage.clock = now;
+    stage.service.set(|options| options.now = Some(now().as_second()));
+}
+
+async fn ask(stage: &Stage, flags: &[&str]) -> Outcome {
+    let request = Status {
+        domain: Some(stage.service.domain()),
+        json: flags.contains(&"--json"),
+        check: flags.contains(&"--check"),
+    };
+    stage.run(async |system| status(system, &request).await).await
+}
+
+/// The text without what differs from run to run.
+fn plain(stage: &Stage, text: &str) -> String {
+    text.replace(&stage.service.domain(), "localhost:PORT").replace(&stage.home.path().display().to_string(), "HOME")
+}
+
+fn parsed(outcome: &Outcome) -> Value {
+    serde_json::from_str(&outcome.stdout).unwrap()
+}
+
+fn codes(report: &Value) -> Vec<&str> {
+    report["warnings"].as_array().unwrap().iter().map(|warning| warning["code"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn people_read_who_where_and_until_when_and_nothing_is_asked_of_the_network() {
+    let stage = signed_in(false).await;
+    let before = stage.service.requests().len();
+    let outcome = ask(&stage, &[]).await;
+    assert_eq!(outcome.exit_code(), 0, "{:?}", outcome.result);
+    assert_eq!(outcome.stderr, "");
+    let expected = "\
+domain        localhost:PORT
+account       ada@example.com
+organization  clorg00000000000000000001
+workspace     clws000010000000000000002
+credentials   in the test's keychain
+issued        2026-11-24 10:00 UTC (1 hour ago)
+valid until   2026-11-25 10:00 UTC (in 23 hours); renewed when needed
+";
+    assert_eq!(plain(&stage, &outcome.stdout), expected);
+    assert_eq!(stage.service.requests().len(), before);
+}
+
+#[tokio::test]
+async fn cl_17_a_token_that_nobody_has_checked_here_is_said_to_be_unchecked() {
+    let unchecked = "checked       not here; `--check` asks the API\n";
+    // Verified before it was stored.
+    assert!(!ask(&signed_in(false).await, &[]).await.stdout.contains("checked "));
+    // Whatever is in the file, or in the environment.
+    let mut stage = signed_in(true).await;
+    let outcome = ask(&stage, &[]).await;
+    assert!(outcome.stdout.ends_with(unchecked), "{}", outcome.stdout);
+    stage.service.set(|options| options.signing_key = 1);
+    let forged = stage.service.access_token(&json!({}));
+    stage.environment = Environment::from_pairs(&[("ASTRO_API_TOKEN", &forged)]);
+    let outcome = ask(&stage, &[]).await;
+    assert!(outcome.stdout.ends_with(unchecked), "{}", outcome.stdout);
+    assert_eq!(parsed(&ask(&stage, &["--json"]).await)["check"], Value::Null);
+}
+
+#[tokio::test]
+async fn the_json_of_a_person_is_frozen() {
+    let stage = signed_in(false).await;
+    let outcome = ask(&stage, &["--json"]).await;
+    assert_eq!(outcome.exit_code(), 0);
+    let expected = r#"{
+  "version": 1,
+  "domain": "localhost:PORT",
+  "state": "valid",
+  "source": "keychain",
+  "location": "the test's keychain",
+  "kind": "user",
+  "account": "ada@example.com",
+  "organization": "clorg00000000000000000001",
+  "workspace": "clws000010000000000000002",
+  "issued_at": "2026-11-24T10:00:00Z",
+  "expires_at": "2026-11-25T10:00:00Z",
+  "refreshable": true,
+  "check": null,
+  "warnings": []
+}
+"#;
+    assert_eq!(plain(&stage, &outcome.stdout), expected);
+}
+
+#[tokio::test]
+async fn the_json_of_nobody_is_frozen() {
+    let stage = stage();
+    let outcome = ask(&stage, &["--json"]).await;
+    assert_eq!(
+        (outcome.exit_code(), outcome.complaint()),
+        (4, format!("nobody is signed in to {}", stage.service.domain()))
+    );
+    let expected = r#"{
+  "version": 1,
+  "domain": "localhost:PORT",
+  "state": "signed_out",
+  "source": null,
+  "location": null,
+  "kind": null,
+  "account": null,
+  "organization": null,
+  "workspace": null,
+  "issued_at": null,
+  "expires_at": null,
+  "refreshable": false,
+  "check": null,
+  "warnings": []
+}
+"#;
+    assert_eq!(plain(&stage, &outcome.stdout), expected);
+}
+
+#[tokio::test]
+async fn the_json_of_an_api_token_is_frozen() {
+    let stage = stage();
+    let login = stage.login(&stage.token_request(&stage.service.api_token())).await;
+    assert_eq!(login.exit_code(), 0, "{}", login.stderr);
+    let outcome = ask(&stage, &["--json"]).await;
+    assert_eq!(outcome.exit_code(), 0);
+    let expected = r#"{
+  "version": 1,
+  "domain": "localhost:PORT",
+  "state": "valid",
+  "source": "keychain",
+  "location": "the test's keychain",
+  "kind": "api_token",
+  "account": null,
+  "organization": "clorg00000000000000000001",
+  "workspace": null,
+  "issued_at": "2026-11-24T10:00:00Z",
+  "expires_at": null,
+  "refreshable": false,
+  "check": null,
+  "warnings": []
+}
+"#;
+    assert_eq!(plain(&stage, &outcome.stdout), expected);
+    let people = plain(&stage, &ask(&stage, &[]).await.stdout);
+    assert!(
+        people.contains("kind          API token, accepted by the server, signature not checkable here\n"),
+        "{people}"
+    );
+    assert!(people.contains("valid until   without an end\n"), "{people}");
+}
+
+#[tokio::test]
+async fn the_json_of_the_environments_token_is_frozen_and_says_that_it_wins() {
+    let mut stage = signed_in(false).await;
+    let patch =
+        json!({"exp": SIGN_IN + 7_200, "permissions": ["apiTokenId:t", "organizationId:clorg00000000000000000002"]});
+    let token = stage.service.api_token_with(&patch);
+    stage.environment = Environment::from_pairs(&[("ASTRO_API_TOKEN", &token)]);
+    // Whether the keychain would answer makes no difference.
+    stage.keychain.fail(StoreError::Locked);
+    let outcome = ask(&stage, &["--json"]).await;
+    assert_eq!(outcome.exit_code(), 0, "{:?}", outcome.result);
+    let expected = r#"{
+  "version": 1,
+  "domain": "localhost:PORT",
+  "state": "valid",
+  "source": "environment",
+  "location": "ASTRO_API_TOKEN",
+  "kind": "api_token",
+  "account": null,
+  "organization": "clorg00000000000000000001",
+  "workspace": "clws000010000000000000002",
+  "issued_at": "2026-11-24T11:00:00Z",
+  "expires_at": "2026-11-24T12:00:00Z",
+  "refreshable": false,
+  "check": null,
+  "warnings": [
+    {
+      "code": "environment_token_wins",
+      "message": "ASTRO_API_TOKEN is set, and wins over the login of ada@example.com"
+    },
+    {
+      "code": "other_organization",
+      "message": "ASTRO_API_TOKEN is for another organization, clorg00000000000000000002"
+    }
+  ]
+}
+"#;
+    assert_eq!(plain(&stage, &outcome.stdout), expected);
+    let people = ask(&stage, &[]).await;
+    let line = "credentials   in the environment variable ASTRO_API_TOKEN, which wins over any login\n";
+    assert!(people.stdout.contains(line), "{}", people.stdout);
+    assert!(people.stdout.contains("kind          API token, signature not checkable here\n"), "{}", people.stdout);
+    assert_eq!(
+        people.stderr,
+        "warning: ASTRO_API_TOKEN is set, and wins over the login of ada@example.com\n\
+         warning: ASTRO_API_TOKEN is for another organization, clorg00000000000000000002\n"
+    );
+}
+
+#[tokio::test]
+async fn an_environments_token_that_is_over_or_none_at_all_is_no_authentication() {
+    let mut stage = stage();
+    let expired = stage.service.api_token_with(&json!({"exp": SIGN_IN - 60}));
+    let table = [
+        (expired.as_str(), "expired", "the token in ASTRO_API_TOKEN expired on 2026-11-24 (1 minute ago)"),
+        ("rubbish", "refused", "this is not a JSON Web Token"),
+    ];
+    for (token, state, complaint) in table {
+        stage.environment = Environment::from_pairs(&[("ASTRO_API_TOKEN", token)]);
+        let outcome = ask(&stage, &["--json"]).await;
+        assert_eq!((outcome.exit_code(), &parsed(&outcome)["state"]), (4, &json!(state)));
+        assert!(outcome.complaint().contains(complaint), "{}", outcome.complaint());
+        assert!(!outcome.complaint().contains(token));
+    }
+    assert_eq!(stage.service.requests(), []);
+}
+
+#[tokio::test]
+async fn an_expired_login_is_good_if_it_can_be_renewed_and_else_it_is_not() {
+    let mut stage = signed_in(false).await;
+    at(&mut stage, two_days_later);
+    let outcome = ask(&stage, &["--json"]).await;
+    assert_eq!((outcome.exit_code(), &parsed(&outcome)["state"]), (0, &json!("refreshable")));
+
+    let mut credentials = stage.stored().unwrap();
+    credentials.refresh = None;
+    stage.keychain.put(&stage.service.domain(), credentials);
+    let outcome = ask(&stage, &["--json"]).await;
+    assert_eq!((outcome.exit_code(), &parsed(&outcome)["state"]), (4, &json!("expired")));
+    assert_eq!(
+        outcome.complaint(),
+        format!("the login to {} expired on 2026-11-25 (1 day ago)", stage.service.domain())
+    );
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_is_never_shown_as_signed_out() {
+    for error in [
+        StoreError::Locked,
+        StoreError::Refused,
+        StoreError::TimedOut(Duration::from_secs(3)),
+        StoreError::WentAway,
+        StoreError::Damaged,
+        StoreError::NewerFormat,
+        StoreError::Other("odd".to_owned()),
+    ] {
+        let stage = signed_in(false).await;
+        stage.keychain.fail(error.clone());
+        let outcome = ask(&stage, &["--json"]).await;
+        let report = parsed(&outcome);
+        assert_eq!((outcome.exit_code(), &report["state"], &report["source"]), (1, &json!("unknown"), &Value::Null));
+        assert_eq!(outcome.complaint(), format!("could not use the keychain\n{error}"));
+        let people = ask(&stage, &[]).await;
+        assert_eq!(people.exit_code(), 1);
+        let said = "domain        localhost:PORT\norganization  clorg00000000000000000001\n\
+                    workspace     clws000010000000000000002\n";
+        assert_eq!(plain(&stage, &people.stdout), said);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_not_shown_as_signed_out_either() {
+    let mut stage = stage();
+    stage.home.write_config("contexts: [\n");
+    let outcome = ask(&stage, &["--json"]).await;
+    assert_eq!((outcome.exit_code(), &parsed(&outcome)["state"]), (1, &json!("unknown")));
+    let token = stage.service.api_token();
+    stage.environment = Environment::from_pairs(&[("ASTRO_API_TOKEN", &token)]);
+    let outcome = ask(&stage, &["--json"]).await;
+    assert_eq!((outcome.exit_code(), &parsed(&outcome)["state"]), (0, &json!("valid")));
+    assert_eq!(codes(&parsed(&outcome)), ["config_unreadable"]);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn plaintext_tokens_and_loose_permissions_are_warned_of() {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let stage = signed_in(true).await;
+    let folder = stage.home.path().join(".astro");
+    set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
+    let plaintext = "warning: the tokens are stored as plain text in HOME/.astro/config.yaml\n";
+    let outcome = ask(&stage, &[]).await;
+    assert_eq!((outcome.exit_code(), plain(&stage, &outcome.stderr)), (0, plaintext.to_owned()));
+    let line = "credentials   in HOME/.astro/config.yaml, as plain text\n";
+    assert!(plain(&stage, &outcome.stdout).contains(line), "{}", outcome.stdout);
+
+    set_permissions(stage.home.config_path(), Permissions::from_mode(0o644)).unwrap();
+    set_permissions(&folder, Permissions::from_mode(0o775)).unwrap();
+    let outcome = ask(&stage, &[]).await;
+    let file = "warning: others may read HOME/.astro/config.yaml; `chmod 600 HOME/.astro/config.yaml` ends that\n";
+    let folder = "warning: others may write in HOME/.astro; `chmod go-w HOME/.astro` ends that\n";
+    assert_eq!(plain(&stage, &outcome.stderr), format!("{plaintext}{file}{folder}"));
+    let report = parsed(&ask(&stage, &["--json"]).await);
+    assert_eq!(codes(&report), ["plaintext_tokens", "config_readable_by_others", "folder_writable_by_others"]);
+    assert_eq!(report["source"], "config");
+}
+
+#[tokio::test]
+async fn check_asks_the_api_and_compares_the_clocks() {
+    for (ahead, codes_expected) in [(0, vec![]), (-60, vec![]), (61, vec!["clock_off"]), (-3_000, vec!["clock_off"])] {
+        let stage = signed_in(false).await;
+        stage.service.set(|options| options.now = Some(one_hour_later().as_second() - ahead));
+        let before = stage.service.requests().len();
+        let outcome = ask(&stage, &["--json", "--check"]).await;
+        let report = parsed(&outcome);
+        assert_eq!(outcome.exit_code(), 0, "{:?}", outcome.result);
+        assert_eq!(report["check"], json!({"outcome": "accepted", "clock_ahead_seconds": ahead}));
+        assert_eq!(codes(&report), codes_expected);
+        let asked: Vec<String> = stage.service.requests()[before..].iter().map(|it| it.path.clone()).collect();
+        assert_eq!(asked, ["/v1/users/self"]);
+    }
+    let stage = signed_in(false).await;
+    stage.service.set(|options| options.now = Some(one_hour_later().as_second() + 90));
+    let people = ask(&stage, &["--check"]).await;
+    assert_eq!(people.stderr, "warning: the clock here is 90 seconds behind the API's\n");
+    assert!(people.stdout.ends_with("\nchecked       the API accepts it\n"), "{}", people.stdout);
+}
+
+#[tokio::test]
+async fn check_renews_what_has_expired_and_shows_the_new_end() {
+    let mut stage = signed_in(false).await;
+    at(&mut stage, two_days_later);
+    let outcome = ask(&stage, &["--json", "--check"]).await;
+    let report = parsed(&outcome);
+    assert_eq!((outcome.exit_code(), &report["state"]), (0, &json!("valid")), "{:?}", outcome.result);
+    assert_eq!(
+        (&report["issued_at"], &report["expires_at"]),
+        (&json!("2026-11-26T10:00:00Z"), &json!("2026-11-27T10:00:00Z"))
+    );
+}
+
+/// The family is revoked, as after a logout on another machine with the grant deleted.
+fn lose_refresh_token(stage: &Stage) {
+    let refresh = Some(RefreshToken::new("v1.gone"));
+    stage.keychain.put(&stage.service.domain(), Credentials { refresh, ..stage.stored().unwrap() });
+}
+
+#[tokio::test]
+async fn check_tells_a_refused_login_from_an_api_out_of_reach() {
+    let mut stage = signed_in(false).await;
+    let old = stage.stored().unwrap().refresh.unwrap();
+    lose_refresh_token(&stage);
+    at(&mut stage, two_days_later);
+    let outcome = ask(&stage, &["--json", "--check"]).await;
+    let report = parsed(&outcome);
+    assert_eq!((outcome.exit_code(), &report["state"], &report["refreshable"]), (4, &json!("expired"), &json!(false)));
+    assert_eq!(report["check"], json!({"outcome": "refused", "clock_ahead_seconds": null}));
+
+    // The same while the token lasts, which the API has stopped taking.
+    let stage = signed_in(false).await;
+    lose_refresh_token(&stage);
+    stage.service.fail("/v1/users/self", Fault::Status(401, r#"{"message":"Invalid token"}"#.to_owned()));
+    let outcome = ask(&stage, &["--json", "--check"]).await;
+    let report = parsed(&outcome);
+    assert_eq!((outcome.exit_code(), &report["state"], &report["refreshable"]), (4, &json!("refused"), &json!(false)));
+
+    let stage = signed_in(false).await;
+    stage.service.fail("/v1/users/self", Fault::Status(403, r#"{"message":"blocked"}"#.to_owned()));
+    let outcome = ask(&stage, &["--json", "--check"]).await;
+    assert_eq!((outcome.exit_code(), &parsed(&outcome)["state"]), (4, &json!("refused")));
+
+    stage.service.fail("/v1/users/self", Fault::Status(503, String::new()));
+    let outcome = ask(&stage, &["--json", "--check"]).await;
+    let report = parsed(&outcome);
+    assert_eq!(
+        (outcome.exit_code(), &report["state"], &report["check"]["outcome"]),
+        (1, &json!("valid"), &json!("failed"))
+    );
+    assert!(!outcome.stdout.contains(old.expose()));
+}
+
+#[tokio::test]
+async fn check_of_an_api_token_asks_for_its_own_organization() {
+    let mut stage = stage();
+    let token = stage.service.api_token();
+    stage.environment = Environment::from_pairs(&[("ASTRO_API_TOKEN", &token)]);
+    stage.service.set(|options| options.now = Some(SIGN_IN + 100));
+    let outcome = ask(&stage, &["--json", "--check"]).await;
+    assert_eq!(outcome.exit_code(), 0, "{:?}", outcome.result);
+    assert_eq!(parsed(&outcome)["check"], json!({"outcome": "accepted", "clock_ahead_seconds": -100}));
+    let asked: Vec<String> = stage.service.requests().iter().map(|it| it.path.clone()).collect();
+    assert_eq!(asked, ["/v1/organizations/clorg00000000000000000001"]);
+
+    stage.service.set(|options| options.organizations.clear());
+    let outcome = ask(&stage, &["--json", "--check"]).await;
+    assert_eq!((outcome.exit_code(), &parsed(&outcome)["state"]), (4, &json!("refused")));
+    assert_eq!(outcome.complaint(), "the API does not accept the token in ASTRO_API_TOKEN");
+}
+
+#[test]
+fn quiet_hides_nothing_that_was_asked_for() {
+    let home = crate::support::TestHome::new();
+    home.write_config(
+        "contexts:\n    \"localhost:1\":\n        domain: \"localhost:1\"\n        token: Bearer opaque\n",
+    );
+    let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_astro"));
+    program.args(["--quiet", "auth", "status", "--domain", "localhost:1"]).env_clear();
+    let output = program.env("HOME", home.path()).env("ASTRO_HOME", home.path()).output().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(stdout.starts_with("domain        localhost:1\ncredentials   in "), "{stdout}");
+    assert!(!stdout.contains("opaque"), "{stdout}");
+}

@@ -1,0 +1,66 @@
+//! What integration tests stand on: the world outside, a browser in it, and a home directory.
+
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test crate uses another part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test whose support breaks should stop")]
+
+pub mod attacks;
+pub mod binary;
+mod browser;
+#[cfg(unix)]
+pub mod chromium;
+pub mod diff;
+pub mod door;
+#[cfg(all(unix, not(target_os = "macos")))]
+pub mod keyring;
+mod program;
+#[cfg(unix)]
+pub mod proxy;
+#[cfg(unix)]
+pub mod pty;
+mod service;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use astro_login::browser::Machine;
+use astro_login::environment::Environment;
+
+pub use browser::{FakeBrowser, Mode, Page};
+pub use program::{MemoryStore, NOON, Outcome, Stage, callback_port, token};
+pub use service::{AUDIENCE, CLIENT_ID, Fault, Options, Organization, Part, Person, Request, Service, Workspace};
+
+/// Why no browser is opened on this machine in an empty environment, where that is Linux.
+pub fn no_screen() -> &'static str {
+    let is_container = Machine::here(&Environment::default()).container;
+    if is_container { "this is a container" } else { "there is no display here" }
+}
+
+/// A home directory of its own, with an empty `.astro`; gone when dropped.
+pub struct TestHome(tempfile::TempDir);
+
+impl TestHome {
+    pub fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join(".astro")).unwrap();
+        Self(home)
+    }
+
+    /// What `HOME` and `ASTRO_HOME` are to be.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn config_path(&self) -> PathBuf {
+        // Each with the separator of its platform, as the program tells it.
+        self.path().join(".astro").join("config.yaml")
+    }
+
+    /// The text of config.yaml, if there is one.
+    pub fn config(&self) -> Option<String> {
+        fs::read_to_string(self.config_path()).ok()
+    }
+
+    pub fn write_config(&self, text: &str) {
+        fs::write(self.config_path(), text).unwrap();
+    }
+}

@@ -1,0 +1,528 @@
+//! Astro by its own names, over real TLS: the built binary, a proxy of the test's own, and certificates good and bad.
+//!
+//! On Linux alone, for elsewhere the roots of trust cannot be named in a variable.
+
+use std::collections::BTreeSet;
+use std::{fs, thread};
+
+use crate::support::binary::{Astro, Output, leaked};
+use crate::support::proxy::{Authority, Connect, Flaw, Proxy};
+use crate::support::{Fault, Options, Part, Service, TestHome};
+use serde_json::{Value, json};
+
+const API: &str = "api.astronomer.io";
+const AUTH: &str = "auth.astronomer.io";
+const AUTH_CONFIG: &str = "/private/v1alpha1/cli/auth-config";
+
+/// Astro as the program finds it behind a proxy.
+struct Astronomer {
+    service: Service,
+    proxy: Proxy,
+    home: TestHome,
+}
+
+impl Astronomer {
+    fn new() -> Self {
+        Self::with(&[(API, Flaw::None), (AUTH, Flaw::None)])
+    }
+
+    fn with(hosts: &[(&'static str, Flaw)]) -> Self {
+        let home = TestHome::new();
+        let auth = hosts.last().unwrap().0;
+        let service = Service::start(Options { issuer: Some(format!("https://{auth}/")), ..Options::default() });
+        let authority = Authority::new("the authority");
+        fs::write(home.path().join("authority.pem"), authority.pem()).unwrap();
+        let port = service.url("/").port().unwrap();
+        let proxy = Proxy::connecting(&authority, hosts, port);
+        Self { service, proxy, home }
+    }
+
+    /// The program, told where the proxy is and whom to trust.
+    fn astro(&self) -> Astro {
+        let trusted = self.home.path().join("authority.pem");
+        Astro::at(&self.home).with("SSL_CERT_FILE", trusted.to_str().unwrap()).with("HTTPS_PROXY", &self.proxy.url())
+    }
+
+    /// A token login that must fail with this cause, leave nothing behind and send and tell nobody the token.
+    #[track_caller]
+    fn refuses(&self, code: i32, cause: &str) -> String {
+        self.refuses_with(self.astro(), code, cause)
+    }
+
+    #[track_caller]
+    fn refuses_with(&self, astro: Astro, code: i32, cause: &str) -> String {
+        let token = self.service.access_token(&json!({}));
+        let Output { stdout, stderr, code: ended } = astro.stdin(&token).run(&LOGIN);
+        assert_eq!((stdout.as_str(), ended), ("", Some(code)), "{stderr}");
+        let told = format!("error: could not sign in to astronomer.io\ncause: {cause}\n");
+        assert!(stderr.starts_with(&told), "{stderr}\nis not\n{told}");
+        assert_eq!(leaked(&stderr, &token), None, "{stderr}");
+        assert_eq!(self.home.config(), None);
+        for request in self.service.requests() {
+            assert!(!format!("{request:?}").contains(&token), "{request:?}");
+        }
+        stderr
+    }
+
+    fn paths(&self) -> Vec<String> {
+        self.service.requests().into_iter().map(|request| request.path).collect()
+    }
+}
+
+const LOGIN: [&str; 5] = ["login", "astronomer.io", "-t", "-", "--insecure-storage"];
+
+#[test]
+fn a_token_signs_in_to_astronomer_io() {
+    let world = Astronomer::new();
+    let token = world.service.access_token(&json!({}));
+    let Output { stdout, stderr, code } = world.astro().stdin(&token).run(&LOGIN);
+    assert_eq!((stdout.as_str(), code), ("", Some(0)), "{stderr}");
+    assert!(stderr.contains("Signed in to astronomer.io as Ada Lovelace <ada@example.com>\n"), "{stderr}");
+    let config = world.home.config().unwrap();
+    assert!(config.contains("    astronomer_io:\n        domain: astronomer.io\n"), "{config}");
+    assert!(config.contains(&format!("token: Bearer {token}\n")), "{config}");
+    assert!(config.ends_with("context: astronomer.io\n"), "{config}");
+    assert_eq!(world.proxy.targets(), [format!("{API}:443"), format!("{AUTH}:443")]);
+    assert!(world.proxy.connects().iter().all(|connect| connect.authorization.is_none()));
+}
+
+#[test]
+fn a_token_signs_in_to_a_preview() {
+    let (api, auth) = ("pr1234.api.astronomer-dev.io", "auth.astronomer-dev.io");
+    let world = Astronomer::with(&[(api, Flaw::None), (auth, Flaw::None)]);
+    let token = world.service.access_token(&json!({}));
+    let arguments = ["login", "https://PR1234.cloud.astronomer-dev.io/", "-t", "-", "--insecure-storage"];
+    let Output { stderr, code, .. } = world.astro().stdin(&token).run(&arguments);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.contains("Signed in to pr1234.astronomer-dev.io as Ada Lovelace"), "{stderr}");
+    assert!(world.home.config().unwrap().contains("    pr1234_astronomer-dev_io:\n"));
+    assert_eq!(world.proxy.targets(), [format!("{auth}:443"), format!("{api}:443")]);
+}
+
+#[test]
+fn cl_1_a_token_of_another_domain_is_refused() {
+    let world = Astronomer::new();
+    let token = world.service.access_token(&json!({"iss": "https://auth.astronomer-stage.io/"}));
+    let Output { stderr, code, .. } = world.astro().stdin(&token).run(&LOGIN);
+    let told = "error: could not sign in to astronomer.io\ncause: issued for astronomer-stage.io, you asked for \
+                astronomer.io\nhint: name the domain that the token is for: `astro login DOMAIN --token-login -`\n";
+    assert_eq!((stderr.as_str(), code), (told, Some(4)));
+    assert_eq!(world.paths(), [AUTH_CONFIG]);
+    assert_eq!(world.home.config(), None);
+}
+
+#[test]
+fn cl_7_an_expired_token_reaches_for_nothing() {
+    let world = Astronomer::new();
+    let token = world.service.access_token(&json!({"exp": 1_679_474_140}));
+    let Output { stderr, code, .. } = world.astro().stdin(&token).run(&["login", "-t", "-"]);
+    let told = "error: could not sign in to astronomer.io\ncause: expired on 2023-03-22 (";
+    assert!(stderr.starts_with(told), "{stderr}");
+    assert_eq!((code, world.proxy.connects()), (Some(4), Vec::new()));
+}
+
+#[test]
+fn ar_15_a_certificate_that_is_not_good_ends_the_login() {
+    let table = [
+        (Flaw::SelfSigned, "nobody this machine trusts has signed it"),
+        (Flaw::Expired, "it has expired"),
+        (Flaw::NotYetValid, "it is not valid yet; check the clock"),
+        (Flaw::OtherName, "it is for another name"),
+    ];
+    for (flaw, reason) in table {
+        let api = Astronomer::with(&[(API, flaw), (AUTH, Flaw::None)]);
+        let said = api.refuses(
+            1,
+            &format!("could not fetch the login configuration: {API}: its certificate was not accepted: {reason}"),
+        );
+        assert!(
+            said.contains("\nhint: if a proxy of your company inspects TLS, name its certificate in SSL_CERT_FILE\n")
+        );
+        assert_eq!(api.paths(), Vec::<String>::new());
+        let auth = Astronomer::with(&[(API, Flaw::None), (AUTH, flaw)]);
+        let cause = format!("could not fetch the issuer's keys: {AUTH}: its certificate was not accepted: {reason}");
+        auth.refuses(1, &cause);
+        assert_eq!(auth.paths(), [AUTH_CONFIG]);
+    }
+}
+
+#[test]
+fn ar_15_an_authority_that_is_not_trusted_ends_the_login() {
+    let table = [
+        ("another authority", "nobody this machine trusts has signed it"),
+        // A name is made up quickly, a signature is not.
+        ("the authority", "its signature is not right"),
+    ];
+    for (trusted, reason) in table {
+        let world = Astronomer::new();
+        fs::write(world.home.path().join("authority.pem"), Authority::new(trusted).pem()).unwrap();
+        let cause =
+            format!("could not fetch the login configuration: {API}: its certificate was not accepted: {reason}");
+        world.refuses(1, &cause);
+        assert_eq!(world.paths(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_machine_without_certificates_is_told_so() {
+    let world = Astronomer::new();
+    fs::write(world.home.path().join("authority.pem"), "").unwrap();
+    let empty = world.home.path().join("certificates");
+    fs::create_dir(&empty).unwrap();
+    let astro = world.astro().with("SSL_CERT_DIR", empty.to_str().unwrap());
+    let said = world.refuses_with(
+        astro,
+        1,
+        &format!(
+            "could not fetch the login configuration: {API}: no TLS client can be set up here: unexpected error: No CA \
+             certificates were loaded from the system"
+        ),
+    );
+    assert!(
+        said.contains("\nhint: install the system's CA certificates, or name a file of them in SSL_CERT_FILE\n"),
+        "{said}"
+    );
+    assert_eq!(world.proxy.connects(), []);
+}
+
+#[test]
+fn a_proxy_that_refuses_is_told() {
+    let table = [
+        ("407 Proxy Authentication Required", "tunnel error: proxy authorization required"),
+        ("502 Bad Gateway", "tunnel error: unsuccessful"),
+        ("403 Forbidden", "tunnel error: unsuccessful"),
+    ];
+    for (status, reason) in table {
+        let world = Astronomer::new();
+        let proxy = Proxy::refusing(status);
+        let said = world.refuses_with(
+            world.astro().with("HTTPS_PROXY", &proxy.url()),
+            1,
+            &format!("could not fetch the login configuration: {API}: no connection: {reason}"),
+        );
+        assert!(
+            said.contains("\nhint: check the network and, behind a proxy, HTTPS_PROXY; then try again; `astro auth doctor` tells more\n"),
+            "{said}"
+        );
+        assert_eq!(proxy.targets(), [format!("{API}:443")]);
+        assert_eq!(world.proxy.connects(), []);
+    }
+}
+
+/// What the doctor says of Astro by its own names.
+fn examined(world: &Astronomer, astro: Astro) -> (Value, Option<i32>) {
+    let output = astro.with("CI", "true").run(&["auth", "doctor", "--json"]);
+    assert_eq!(world.home.config(), None);
+    assert!(!world.home.path().join(".astro/login-cache.json").exists(), "no answer is kept");
+    (serde_json::from_str(&output.stdout).unwrap(), output.code)
+}
+
+/// The outcome and the words of one of its checks.
+fn check<'a>(report: &'a Value, name: &str) -> (&'a str, &'a str) {
+    let checks = report["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| check["name"] == name).unwrap();
+    (check["outcome"].as_str().unwrap(), check["detail"].as_str().unwrap())
+}
+
+#[test]
+fn the_doctor_tells_of_the_proxy_the_certificates_and_how_fast_it_was() {
+    let world = Astronomer::new();
+    world.service.set(|options| options.cache_control = Some("max-age=600"));
+    let proxy = world.proxy.url();
+    let astro = world.astro().with("HTTPS_PROXY", &proxy.replace("http://", "http://ada:hunter2@"));
+    let (report, code) = examined(&world, astro);
+    assert_eq!((code, &report["would"]), (Some(0), &json!("token")), "{report:#}");
+    let port = world.proxy.port();
+    for (name, host) in [("api", API), ("keys", AUTH)] {
+        let (outcome, said) = check(&report, name);
+        let fast = said.strip_prefix(&format!("{host} through the proxy 127.0.0.1:{port} answered in ")).unwrap();
+        assert!(outcome == "ok" && fast.strip_suffix(" ms").unwrap().parse::<u32>().is_ok(), "{said}");
+    }
+    assert_eq!(check(&report, "issuer"), ("ok", "https://auth.astronomer.io/ belongs to astronomer.io"));
+    let roots = format!("those in SSL_CERT_FILE, {}", world.home.path().join("authority.pem").display());
+    assert_eq!(check(&report, "certificates"), ("ok", format!("{roots}: they will do").as_str()));
+    let (_, variables) = check(&report, "variables");
+    assert!(variables.ends_with(&format!(", HTTPS_PROXY (127.0.0.1:{port})")), "{variables}");
+    assert!(!report.to_string().contains("hunter2"), "{report:#}");
+    let paths: BTreeSet<String> = world.paths().into_iter().collect();
+    let asked = ["/.well-known/jwks.json", "/.well-known/openid-configuration", AUTH_CONFIG];
+    assert_eq!(paths, asked.map(str::to_owned).into());
+}
+
+#[test]
+fn the_doctor_finds_the_certificate_that_a_login_would_refuse() {
+    for (host, name) in [(API, "api"), (AUTH, "keys")] {
+        let world = Astronomer::with(&[API, AUTH].map(|it| (it, if it == host { Flaw::Expired } else { Flaw::None })));
+        let (report, code) = examined(&world, world.astro());
+        assert_eq!((code, &report["would"]), (Some(1), &json!("fail")), "{report:#}");
+        for name in [name, "certificates"] {
+            let (outcome, said) = check(&report, name);
+            let told = format!("{host}: its certificate was not accepted: it has expired");
+            assert!(outcome == "fail" && said.contains(&told), "{name}: {said}");
+        }
+    }
+    // A file that is not there names nobody whom to trust.
+    let world = Astronomer::new();
+    let missing = world.home.path().join("missing.pem");
+    let (report, code) = examined(&world, world.astro().with("SSL_CERT_FILE", missing.to_str().unwrap()));
+    let (outcome, said) = check(&report, "certificates");
+    assert_eq!((code, outcome), (Some(1), "fail"), "{report:#}");
+    assert!(said.starts_with(&format!("those in SSL_CERT_FILE, {}: ", missing.display())), "{said}");
+}
+
+/// The commands that reach for the network, the host that is first, and what for.
+const COMMANDS: [(&[&str], &str, &str); 6] = [
+    (&LOGIN, API, "fetch the login configuration"),
+    (&["auth", "token"], AUTH, "fetch the issuer's keys"),
+    (&["auth", "status", "--check"], API, "check the login"),
+    (&["organization", "list"], API, "list your organizations"),
+    (&["workspace", "switch", "Punched Cards"], API, "list the workspaces"),
+    (&["logout"], AUTH, "revoke the refresh token"),
+];
+
+/// Runs a command as one who is signed in, and sees it fail with these words and this hint, send nothing to `host`, and
+/// leave everything as it was.
+fn fails(command: (&[&str], &str, &str), world: &Astronomer, astro: Astro, words: &str, hint: &str) {
+    let (arguments, host, step) = command;
+    let what = format!("{arguments:?} {words}");
+    let ended = json!({"iat": 1_700_000_000, "exp": 1_700_003_600});
+    let token = world.service.access_token(&if arguments == ["auth", "token"] { ended } else { json!({}) });
+    let refresh = world.service.log_in("ada@example.com")["refresh_token"].as_str().unwrap().to_owned();
+    let config = format!(
+        "context: astronomer.io\ncontexts:\n    astronomer_io:\n        domain: astronomer.io\n        \
+         organization: clorg00000000000000000001\n        refreshtoken: {refresh}\n        token: Bearer {token}\n"
+    );
+    world.home.write_config(&config);
+    let Output { stderr, code, .. } = astro.stdin(&token).run(arguments);
+    let told = format!("could not {step}: {host}: {words}\n");
+    assert_eq!(code, Some(1), "{what}: {stderr}");
+    for secret in [&token, &refresh] {
+        assert_eq!(leaked(&stderr, secret), None, "{what}: {stderr}");
+    }
+    assert_eq!(world.paths(), [""; 0], "{what}");
+    assert_eq!(world.service.live_refresh_tokens(), [refresh], "{what}");
+    if arguments == ["logout"] {
+        let warning = "warning: the refresh token stays good until it ends by itself: ";
+        assert!(stderr.contains(&format!("{warning}{told}")), "{what}: {stderr}");
+        assert!(stderr.contains("error: not signed out of astronomer.io completely\n"), "{what}: {stderr}");
+        assert!(!world.home.config().unwrap().contains("token"), "{what}");
+    } else {
+        let before = if arguments == LOGIN { "error: could not sign in to astronomer.io\ncause: " } else { "error: " };
+        assert!(stderr.contains(&format!("{before}{told}hint: {hint}\n")), "{what}: {stderr}");
+        assert_eq!(world.home.config().as_deref(), Some(config.as_str()), "{what}");
+    }
+}
+
+const CHECK_THE_NETWORK: &str =
+    "check the network and, behind a proxy, HTTPS_PROXY; then try again; `astro auth doctor` tells more";
+const CHECK_THE_AUTHORITY: &str = "if a proxy of your company inspects TLS, name its certificate in SSL_CERT_FILE";
+
+#[test]
+fn ar_15_tk_10_every_command_tells_of_a_host_that_is_not_right_or_not_reached() {
+    let unaccepted = |why: &str| (format!("its certificate was not accepted: {why}"), CHECK_THE_AUTHORITY);
+    let unreached = |why: &str| (why.to_owned(), CHECK_THE_NETWORK);
+    let table = [
+        (Flaw::SelfSigned, unaccepted("nobody this machine trusts has signed it")),
+        (Flaw::Expired, unaccepted("it has expired")),
+        (Flaw::OtherName, unaccepted("it is for another name")),
+        (Flaw::Refused("403 Forbidden"), unreached("no connection: tunnel error: unsuccessful")),
+        (
+            Flaw::Refused("407 Proxy Authentication Required"),
+            unreached("no connection: tunnel error: proxy authorization required"),
+        ),
+        // What a proxy says of a name that does not resolve.
+        (Flaw::Refused("502 Bad Gateway"), unreached("no connection: tunnel error: unsuccessful")),
+        (Flaw::HungUp, unreached("no connection: tunnel error: unexpected end of file")),
+        (Flaw::ProxySilent, unreached("no answer within 5 seconds")),
+        (Flaw::HostSilent, unreached("no answer within 5 seconds")),
+    ];
+    // All at once, for some take as long as the program waits.
+    thread::scope(|scope| {
+        for (flaw, (words, hint)) in &table {
+            for command in COMMANDS {
+                scope.spawn(move || {
+                    let flawed = |host: &'static str| (host, if host == command.1 { *flaw } else { Flaw::None });
+                    let world = Astronomer::with(&[flawed(API), flawed(AUTH)]);
+                    fails(command, &world, world.astro(), words, hint);
+                    assert_eq!(world.proxy.targets(), [format!("{}:443", command.1)], "{command:?} {flaw:?}");
+                });
+            }
+        }
+    });
+}
+
+#[test]
+fn every_command_tells_of_a_proxy_that_is_not_there() {
+    for command in COMMANDS {
+        let world = Astronomer::new();
+        // Port 1 is nobody's.
+        let astro = world.astro().with("HTTPS_PROXY", "http://127.0.0.1:1");
+        fails(command, &world, astro, "no connection: Connection refused (os error 111)", CHECK_THE_NETWORK);
+    }
+}
+
+/// In a network of its own, where there is no name server to ask, so that nothing real can be reached.
+#[test]
+#[ignore = "needs unshare, and the right to use it"]
+fn every_command_tells_of_a_name_that_does_not_resolve() {
+    for command in COMMANDS {
+        let world = Astronomer::new();
+        let astro = world.astro().without("HTTPS_PROXY").through(&["unshare", "--net", "--map-root-user"]);
+        fails(command, &world, astro, "the host name could not be resolved", CHECK_THE_NETWORK);
+    }
+}
+
+#[test]
+fn a_proxy_that_is_not_there_is_told() {
+    // Port 1 is nobody's.
+    let world = Astronomer::new();
+    let said = world.refuses_with(
+        world.astro().with("HTTPS_PROXY", "http://127.0.0.1:1"),
+        1,
+        &format!("could not fetch the login configuration: {API}: no connection: Connection refused (os error 111)"),
+    );
+    assert!(said.contains("\nhint: check the network and, behind a proxy, HTTPS_PROXY; then try again; `astro auth doctor` tells more\n"), "{said}");
+}
+
+#[test]
+fn tk_11_the_proxys_password_is_for_the_proxy_alone() {
+    let world = Astronomer::new();
+    let token = world.service.access_token(&json!({}));
+    let with_password = |port: u16| format!("http://someone:correct-horse-battery@127.0.0.1:{port}");
+    let astro = world.astro().with("HTTPS_PROXY", &with_password(world.proxy.port()));
+    let arguments: Vec<&str> = LOGIN.into_iter().chain(["-vv"]).collect();
+    let Output { stderr, code, .. } = astro.stdin(&token).run(&arguments);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(leaked(&stderr, "correct-horse-battery"), None, "{stderr}");
+    // `someone:correct-horse-battery` in Base64.
+    let basic = "Basic c29tZW9uZTpjb3JyZWN0LWhvcnNlLWJhdHRlcnk=";
+    assert!(world.proxy.connects().iter().all(|connect| connect.authorization.as_deref() == Some(basic)));
+    assert!(world.service.requests().iter().all(|request| request.header("proxy-authorization").is_none()));
+
+    let refusing = Proxy::refusing("407 Proxy Authentication Required");
+    for port in [refusing.port(), 1] {
+        let astro = world.astro().with("HTTPS_PROXY", &with_password(port));
+        let Output { stderr, code, .. } = astro.stdin(&token).run(&arguments);
+        assert_eq!(code, Some(1), "{stderr}");
+        assert_eq!(leaked(&stderr, "correct-horse-battery"), None, "{stderr}");
+        assert_eq!(leaked(&stderr, basic.trim_start_matches("Basic ")), None, "{stderr}");
+    }
+    let expected = Connect { target: format!("{API}:443"), authorization: Some(basic.to_owned()) };
+    assert_eq!(refusing.connects(), [expected]);
+}
+
+#[test]
+fn localhost_is_reached_without_the_proxy() {
+    let service = Service::start(Options::default());
+    let home = TestHome::new();
+    let proxy = Proxy::refusing("502 Bad Gateway");
+    let mut astro = Astro::at(&home);
+    for name in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        astro = astro.with(name, &proxy.url());
+    }
+    let token = service.access_token(&json!({}));
+    let arguments = ["login", &service.domain(), "-t", "-", "--insecure-storage"];
+    let Output { stderr, code, .. } = astro.stdin(&token).run(&arguments);
+    assert_eq!((code, proxy.connects()), (Some(0), Vec::new()), "{stderr}");
+}
+
+#[test]
+fn no_proxy_for_others_changes_nothing() {
+    let world = Astronomer::new();
+    let token = world.service.access_token(&json!({}));
+    let astro = world.astro().with("NO_PROXY", "example.com,evilastronomer.io,astronomer.io.example.com,127.0.0.0/8");
+    let Output { stderr, code, .. } = astro.stdin(&token).run(&LOGIN);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(world.proxy.targets(), [format!("{API}:443"), format!("{AUTH}:443")]);
+}
+
+/// In a network of its own, where there is no name server to ask, so that nothing real can be reached.
+#[test]
+#[ignore = "needs unshare, and the right to use it"]
+fn no_proxy_is_respected() {
+    for (no_proxy, reason) in [
+        ("astronomer.io", "the host name could not be resolved"),
+        ("example.com, .astronomer.io", "the host name could not be resolved"),
+        ("*", "the host name could not be resolved"),
+        ("example.com", "no connection: "),
+    ] {
+        let home = TestHome::new();
+        let output = std::process::Command::new("unshare")
+            .args(["--net", "--map-root-user", env!("CARGO_BIN_EXE_astro"), "login", "astronomer.io", "-l"])
+            .args(["--timeout", "1", "--insecure-storage"])
+            .env_clear()
+            .env("ASTRO_HOME", home.path())
+            .env("HTTPS_PROXY", "http://127.0.0.1:1")
+            .env("NO_PROXY", no_proxy)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains(&format!("login configuration: {API}: {reason}")), "{no_proxy}: {stderr}");
+    }
+}
+
+#[test]
+fn ar_15_ar_18_an_issuer_that_is_not_the_domains_is_refused() {
+    let table: [(&str, &str); 6] = [
+        ("http://auth.astronomer.io/", "names `auth.astronomer.io` as its issuer, which is not https"),
+        ("https://auth.evil.example/", "names `auth.evil.example` as its issuer, which does not belong to it"),
+        (
+            "https://auth.astronomer-stage.io/",
+            "names `auth.astronomer-stage.io` as its issuer, which does not belong to it",
+        ),
+        ("http://localhost:8888/", "names `localhost` as its issuer, which does not belong to it"),
+        (
+            "https://auth.astronomer.io:8443/",
+            "names `auth.astronomer.io` as its issuer, with more than a host in its address",
+        ),
+        ("auth.astronomer.io", "names `auth.astronomer.io` as its issuer, which is not an address"),
+    ];
+    for (issuer, words) in table {
+        let world = Astronomer::new();
+        world.service.patch(Part::AuthConfig, json!({ "domainUrl": issuer }));
+        world.refuses(1, &format!("the login configuration of astronomer.io {words}"));
+        assert_eq!((world.paths(), world.proxy.targets()), (vec![AUTH_CONFIG.to_owned()], vec![format!("{API}:443")]));
+    }
+}
+
+#[test]
+fn tk_3_no_redirect_is_followed() {
+    let redirect = |to: &str| Fault::Redirect(to.to_owned());
+    let world = Astronomer::new();
+    world.service.fail(AUTH_CONFIG, redirect("https://evil.example/auth-config"));
+    world.refuses(
+        1,
+        &format!("could not fetch the login configuration: {API}: it redirects to evil.example, which is not followed"),
+    );
+    world.service.fail(AUTH_CONFIG, redirect("http://api.astronomer.io/plain"));
+    world.refuses(
+        1,
+        &format!("could not fetch the login configuration: {API}: it redirects to {API}, which is not followed"),
+    );
+    assert_eq!(world.proxy.targets(), [format!("{API}:443")]);
+
+    let world = Astronomer::new();
+    world.service.fail("/v1/users/self", redirect("https://evil.example/self"));
+    let token = world.service.access_token(&json!({}));
+    let Output { stderr, code, .. } = world.astro().stdin(&token).run(&LOGIN);
+    let told =
+        format!("cause: could not read your Astro user: {API}: it redirects to evil.example, which is not followed\n");
+    assert!(stderr.contains(&told), "{stderr}");
+    assert_eq!((code, world.home.config()), (Some(1), None));
+    assert_eq!(world.proxy.targets(), [format!("{API}:443"), format!("{AUTH}:443")]);
+}
+
+#[test]
+fn the_token_goes_to_the_api_alone() {
+    let world = Astronomer::new();
+    let token = world.service.access_token(&json!({}));
+    let Output { code, .. } = world.astro().stdin(&token).run(&LOGIN);
+    assert_eq!(code, Some(0));
+    let told: Vec<Value> = world.service.requests().iter().map(|it| json!([it.header("host"), it.path])).collect();
+    let carriers = world.service.requests().into_iter().filter(|it| format!("{it:?}").contains(&token));
+    assert!(carriers.clone().count() > 0);
+    for carrier in carriers {
+        assert_eq!(carrier.header("host"), Some(API), "{told:?}");
+        assert!(carrier.path.starts_with("/v1/"), "{told:?}");
+    }
+}
