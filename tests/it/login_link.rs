@@ -37,6 +37,7 @@ async fn stdout_is_the_link_and_nothing_else() {
 Preparing to sign in to localhost:PORT…
 Open this link in a browser, on any device:
 
+
 Waiting for you to finish in the browser (Ctrl-C cancels)
 Checking who has signed in…
 warning: no workspace is chosen: there are 2 (Difference Engine, Punched Cards); name one with `--workspace`
