@@ -1,7 +1,7 @@
-//! Which Astro is meant.
+//! The domain of an Astro installation.
 //!
-//! A [`Domain`] can only be made by parsing what a person typed, so whoever holds one knows that it names an
-//! Astro domain, a preview of one, or a development server on this machine, and where its API is.
+//! A [`Domain`] can only be made by parsing, so its value always names an Astro domain, a preview of one, or a development
+//! server on this machine.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,18 +10,18 @@ use url::Url;
 
 use crate::text::clean;
 
-/// The domain that a login goes to when nothing else names one.
+/// The domain of a login if nothing names another.
 pub const DEFAULT: &str = "astronomer.io";
 
 const ASTRO: [&str; 4] = ["astronomer.io", "astronomer-dev.io", "astronomer-stage.io", "astronomer-perf.io"];
 
-/// Previews exist below this domain only.
+/// The only domain with previews.
 const PREVIEWS_UNDER: &str = "astronomer-dev.io";
 
-/// Where the development server listens when `localhost` is typed without a port.
+/// The API port of `localhost` without a port.
 const LOCAL_API_PORT: u16 = 8888;
 
-/// An Astro domain, normalised: `astronomer.io`, `pr1234.astronomer-dev.io`, `localhost` or `localhost:8888`.
+/// An Astro domain, normalized: `astronomer.io`, `pr1234.astronomer-dev.io`, `localhost` or `localhost:8888`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Domain {
     name: String,
@@ -35,36 +35,36 @@ enum Kind {
     Local { port: Option<u16> },
 }
 
-/// What was typed does not name an Astro domain.
+/// A text that is not an Astro domain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{understood}` is not an Astro domain")]
 pub struct DomainError {
-    /// The text as it was understood: without scheme, `cloud.` and trailing slash, in lower case, safe to print.
+    /// The normalized text: without scheme, `cloud.` and trailing slash, in lower case, safe to print.
     pub understood: String,
 }
 
 impl Domain {
-    /// The normalised name, as config.yaml and the keychain know it.
+    /// Returns the normalized name, as in config.yaml and the keychain.
     pub fn as_str(&self) -> &str {
         &self.name
     }
 
-    /// Where the API of this domain lives; its path is `/`.
+    /// Returns the base URL of the API; its path is `/`.
     pub fn api_base(&self) -> &Url {
         &self.api
     }
 
-    /// The key of this domain's context in config.yaml: dots become underscores, as the Go CLI writes them.
+    /// Returns the key of this domain's context in config.yaml: with underscores for dots, as in the Go CLI.
     pub fn context_key(&self) -> String {
         self.name.replace('.', "_")
     }
 
-    /// True for a development server on this machine, the only place where plain http is accepted.
+    /// Returns `true` for a development server on this machine, the only server that may use plain http.
     pub fn is_local(&self) -> bool {
         matches!(self.kind, Kind::Local { .. })
     }
 
-    /// The port typed after `localhost:`. Such a server takes any redirect URI, so the callback may use any port.
+    /// Returns the port after `localhost:`. Such a server accepts any redirect URI, so the callback may use any port.
     pub fn local_port(&self) -> Option<u16> {
         match self.kind {
             Kind::Local { port } => port,
@@ -72,7 +72,7 @@ impl Domain {
         }
     }
 
-    /// Whether `host` belongs to this domain: its registrable domain or a name below that. For a development
+    /// Returns `true` if `host` belongs to this domain: its registrable domain or a name below that. For a development
     /// server: a loopback name.
     pub fn owns_host(&self, host: &str) -> bool {
         match self.kind {
@@ -89,7 +89,7 @@ impl Domain {
 impl FromStr for Domain {
     type Err = DomainError;
 
-    /// Accepts what people paste: any case, an `https://` in front, `cloud.` before the domain, one slash behind.
+    /// Accepts any case, a leading `https://` and `cloud.`, and one trailing slash.
     fn from_str(typed: &str) -> Result<Self, DomainError> {
         let folded = typed.trim().to_ascii_lowercase();
         let name = folded.strip_prefix("https://").unwrap_or(&folded);
@@ -129,7 +129,7 @@ fn parse_local(name: &str) -> Option<Domain> {
         );
     }
     let digits = rest.strip_prefix(':')?;
-    // `u16::from_str` takes a leading plus sign and leading zeros, which would make two names for one server.
+    // `u16::from_str` accepts a leading plus sign and leading zeros, which would give one server two names.
     if digits.starts_with(['0', '+']) {
         return None;
     }
@@ -137,7 +137,7 @@ fn parse_local(name: &str) -> Option<Domain> {
     Domain::new(name.to_owned(), Kind::Local { port: Some(port) }, &format!("http://localhost:{port}/"))
 }
 
-/// True for the three names by which a machine calls itself in a URL.
+/// Returns `true` for the three loopback names in a URL.
 pub fn is_loopback(host: &str) -> bool {
     matches!(host, "localhost" | "127.0.0.1" | "[::1]")
 }

@@ -1,33 +1,33 @@
-//! The environment variables, read once by `main` and handed down.
+//! The environment variables, read once by `main` and passed down.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-/// The variable that holds an Astro API token.
+/// The variable for an Astro API token.
 pub const API_TOKEN: &str = "ASTRO_API_TOKEN";
 
-/// The environment variables as they were when the process started. An empty variable counts as unset.
+/// The environment variables at the start of the process. An empty variable counts as unset.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<String, String>);
 
 impl Environment {
-    /// Keeps the variables that are text; none that we know is anything else.
+    /// Keeps the variables that are UTF-8; all that this program reads are.
     pub fn new(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
         Self(variables.into_iter().filter_map(text).filter(|(_, value)| !value.is_empty()).collect())
     }
 
-    /// An environment of these variables alone.
+    /// Creates an environment of these variables alone.
     pub fn from_pairs(pairs: &[(&str, &str)]) -> Self {
         Self::new(pairs.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))))
     }
 
-    /// The value of a variable that is set and not empty.
+    /// Returns the value of a variable that is set and not empty.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    /// The same environment with one variable changed.
+    /// Sets one variable.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.0.insert(name.to_owned(), value.to_owned());

@@ -1,25 +1,24 @@
 //! The library behind `astro`, so that tests enter where `main` enters, with a different outside world.
 //!
-//! From the top: [`cli`] turns the command line into one request and reports how it ended. [`commands`] has a file for
-//! each command; `login` is the longest story, and the only place that sees all the pieces at once. [`session`] is what
-//! every other authenticated command goes through: it finds the login of a domain and hands out a token that is valid now.
-//! [`error`] has one type for all that can end a command, with what to do about it and the exit code.
+//! From the top: [`cli`] turns the command line into one request and reports its outcome. [`commands`] has a module per
+//! command; `login` is the longest one, and the only one that uses all the pieces. Every other authenticated command goes
+//! through [`session`], which finds the login of a domain and returns a token that is valid now. [`error`] has one type for
+//! every failure of a command, with its hint and exit code.
 //!
-//! Below them stand the pieces, which don't know each other: [`oauth`] (the authorization code flow, the callback
-//! listener, the token endpoint), [`jwt`] (what may be believed of a token), [`api`] (Astro's own), [`config`] (the file
-//! shared with the Go CLI), [`credentials`] (the keychain), [`ui`] (the terminal) and [`browser`]. [`system`] holds the
-//! outside world together: environment, clock, randomness, network, terminal, keychain. Everything else is small and at
-//! the bottom: [`http`] with its [`cache`] of public answers, [`domain`], [`token`], [`text`] and their like.
+//! Below them are the pieces, which don't know each other: [`oauth`] (the authorization code flow, the callback listener,
+//! the token endpoint), [`jwt`] (the verification of tokens), [`api`] (Astro's own), [`config`] (the file shared with the
+//! Go CLI), [`credentials`] (the keychain), [`ui`] (the terminal) and [`browser`]. [`system`] is the outside world:
+//! environment, clock, randomness, network, terminal, keychain. The rest is small and at the bottom: [`http`], [`domain`],
+//! [`token`], [`text`] and others.
 //!
-//! A token comes in through [`oauth`], as text that cannot be printed; only [`jwt`] makes claims of it, and only with a
-//! good signature; `login` stores it, and [`session`] reads and renews it. It leaves the program in three places: in a
-//! request's `Authorization` header, in a store, and on the stdout of `astro auth token`.
+//! A token comes in through [`oauth`], as text that cannot be printed. Only [`jwt`] turns it into claims, and only with a
+//! valid signature; `login` stores it; [`session`] reads and refreshes it. It leaves the program in three places: in the
+//! `Authorization` header of a request, in a store, and on the stdout of `astro auth token`.
 
 pub mod api;
-pub mod aside;
+pub mod blocking;
 pub mod browser;
 pub mod cache;
-pub mod choice;
 pub mod cli;
 pub mod commands;
 pub mod config;
@@ -36,6 +35,6 @@ pub mod oauth;
 pub mod session;
 pub mod system;
 pub mod text;
+pub mod time_format;
 pub mod token;
 pub mod ui;
-pub mod when;

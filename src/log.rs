@@ -1,7 +1,7 @@
-//! What `-v` and `-vv` tell: this program's own steps and requests, on stderr.
+//! The log of `-v` and `-vv`: this program's steps and requests, on stderr.
 //!
-//! Only events of this crate are shown, and their fields are fixed where they are made: method, host, path, status, time.
-//! The libraries below log headers and bodies; none of that comes through.
+//! Only events of this crate are shown, with fixed fields: method, host, path, status, time. The libraries below log headers
+//! and bodies; those events are dropped.
 
 use std::io::{self, Write};
 
@@ -12,7 +12,7 @@ use tracing_subscriber::{Layer, fmt};
 
 use crate::ui::Ui;
 
-/// Starts telling, through `ui`: nothing at 0, the steps at 1, each request at 2 and above.
+/// Starts the log: nothing at verbosity 0, the steps at 1, each request at 2 and above.
 pub fn start(verbosity: u8, ui: &Ui) {
     let level = match verbosity {
         0 => return,
@@ -25,13 +25,13 @@ pub fn start(verbosity: u8, ui: &Ui) {
         .with_ansi(false)
         .with_target(false)
         .without_time();
-    // Failure means that a subscriber is there already, as when several commands run in one test process.
+    // Fails if there is a subscriber already, as when several commands run in one test process.
     let _ = tracing_subscriber::registry()
         .with(lines.with_filter(Targets::new().with_target("astro_login", level)))
         .try_init();
 }
 
-/// Collects one event and hands it on when it is complete, so that it comes out above a spinner and straight in raw mode.
+/// Collects one event and prints it when complete, so that it appears above a spinner and correctly in raw mode.
 struct Line {
     ui: Ui,
     bytes: Vec<u8>,

@@ -1,7 +1,7 @@
 //! The outside world in one place.
 //!
-//! Nothing below reads the environment, the clock or the operating system's randomness by itself: a [`System`] is handed
-//! down, and a test hands down another.
+//! Nothing below reads the environment, the clock or the operating system's randomness by itself: a [`System`] is passed
+//! down, and a test passes another.
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -9,72 +9,55 @@ use std::sync::{Arc, OnceLock};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::sync::Mutex;
 
 use crate::browser::{self, Browser, Machine, Opening};
 use crate::credentials::CredentialStore;
 use crate::environment::Environment;
 use crate::http::Http;
-use crate::oauth::{AuthConfig, Random, RandomError};
-use crate::token::RefreshToken;
+use crate::oauth::{PendingGrant, Random, RandomError};
 use crate::ui::Ui;
 
-/// Everything that a command may touch.
+/// Everything outside of this process that a command uses.
 pub struct System {
     /// The environment variables.
     pub environment: Environment,
-    /// The machine, as far as it decides about a browser, once it has been looked at: most commands have no need to.
+    /// The facts about this machine that decide about a browser. Read on first use: most commands need none of them.
     pub machine: OnceLock<Machine>,
     /// The folder that holds `.astro`: `$ASTRO_HOME`, or the home directory.
     pub home: PathBuf,
-    /// What the process speaks HTTP with.
+    /// The HTTP client.
     pub http: Http,
-    /// The person's browser.
+    /// The browser of this machine.
     pub browser: Arc<dyn Browser>,
     /// The operating system's credential store.
     pub keychain: Arc<dyn CredentialStore>,
-    /// The terminal, or what stands in its place.
+    /// The terminal, or its replacement in a test.
     pub ui: Ui,
     /// The clock.
     pub now: fn() -> Timestamp,
-    /// The time zone in which people are told times.
+    /// The time zone of printed times.
     pub time_zone: fn() -> TimeZone,
-    /// Held while something is being stored that must not be left half done; Ctrl-C waits for it. In it, what nothing
-    /// keeps yet.
-    pub storing: Mutex<Option<Granted>>,
-    /// Where secrets come from.
+    /// A refresh token that was granted but not stored yet. Locked from grant to store, so that Ctrl-C can wait for the
+    /// store or revoke the token.
+    pub pending_grant: PendingGrant,
+    /// The source of secrets.
     pub random: Arc<dyn Random>,
 }
 
-/// A refresh token that an issuer has granted, and that is not stored.
-pub struct Granted {
-    /// The issuer, and to whom.
-    pub auth: AuthConfig,
-    /// The token.
-    pub refresh: RefreshToken,
-}
-
 impl System {
-    /// What to do about a browser here.
+    /// Decides how a browser is opened on this machine, if at all.
     pub fn opening(&self) -> Opening {
         browser::decide(&self.environment, self.machine())
     }
 
-    /// The machine, which is looked at once.
+    /// Returns the facts about this machine, read once.
     pub fn machine(&self) -> &Machine {
         self.machine.get_or_init(|| Machine::here(&self.environment))
     }
 
-    /// Once nothing is being stored any more, gives back what was granted and is not kept (RFC 7009): nobody will ever use
-    /// it, and an account may hold only so many. It loses its worth in time even if this fails.
-    pub async fn give_back(&self) {
-        let mut storing = self.storing.lock().await;
-        if let Some(Granted { auth, refresh }) = &*storing
-            && let Err(failure) = auth.revoke(&self.http, refresh).await
-        {
-            tracing::info!(%failure, "an unused refresh token could not be revoked");
-        }
-        *storing = None;
+    /// Waits for a store in progress, then revokes a refresh token that was granted but not stored.
+    pub async fn revoke_pending_grant(&self) {
+        self.pending_grant.revoke(&self.http).await;
     }
 }
 

@@ -1,11 +1,11 @@
-//! Text from elsewhere, made safe to show.
+//! Foreign text, made safe to print.
 //!
-//! Servers, tokens and files hold text that a terminal would obey. Whatever is printed and not ours goes through [`clean`].
+//! Servers, tokens and files may contain escape sequences. All text that is printed and not ours goes through [`clean`].
 
 use unicode_width::UnicodeWidthStr;
 
-/// `text` without control, escape, bidirectional and invisible formatting characters, white space folded to single
-/// blanks, and cut to `max_chars` characters (an ellipsis marks the cut).
+/// Removes control, escape, bidirectional and invisible formatting characters, folds white space to single blanks, and
+/// cuts the text to `max_chars` characters (an ellipsis marks the cut).
 pub fn clean(text: &str, max_chars: usize) -> String {
     let mut kept = String::new();
     let mut count = 0;
@@ -33,7 +33,7 @@ pub fn clean(text: &str, max_chars: usize) -> String {
     kept
 }
 
-/// `text` in lines of so many columns, broken at blanks; a word that is longer stands alone.
+/// Wraps `text` at blanks into lines of at most `columns` columns; a longer word gets a line of its own.
 pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
@@ -48,7 +48,7 @@ pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// Characters of Unicode's general category Cf and their kin: invisible, or able to reorder what stands around them.
+/// Returns `true` for characters of Unicode's general category Cf and similar ones: invisible, or able to reorder text.
 fn is_format(character: char) -> bool {
     matches!(character,
         '\u{00ad}' | '\u{0600}'..='\u{0605}' | '\u{061c}' | '\u{06dd}' | '\u{070f}' | '\u{180e}'

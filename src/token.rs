@@ -1,7 +1,7 @@
 //! The secrets of a login.
 //!
-//! Each is a type of its own, so one cannot be passed for another. None has `Display`, `Debug` shows only the type's name,
-//! memory is wiped when the value is dropped, and the one way to the text is [`expose`](AccessToken::expose).
+//! Each is a type of its own, so that one cannot be passed for another. None has `Display`, `Debug` shows only the type's
+//! name, memory is wiped on drop, and the only reader is [`expose`](AccessToken::expose).
 
 use std::fmt;
 
@@ -14,12 +14,12 @@ macro_rules! secret {
         pub struct $name(Zeroizing<String>);
 
         impl $name {
-            /// Takes charge of the secret text.
+            /// Wraps the secret text.
             pub fn new(secret: impl Into<String>) -> Self {
                 Self(Zeroizing::new(secret.into()))
             }
 
-            /// The secret text itself. Search for this word to see every place where a secret leaves its type.
+            /// Returns the secret text. Search for this word to find every place where a secret leaves its type.
             pub fn expose(&self) -> &str {
                 &self.0
             }
@@ -40,11 +40,11 @@ macro_rules! secret {
 }
 
 secret! {
-    /// What the API is called with (RFC 6749 section 1.4); a JWT, without the word `Bearer`.
+    /// The token for the API (RFC 6749 section 1.4): a JWT, without the word `Bearer`.
     AccessToken;
-    /// What buys the next access token (RFC 6749 section 1.5).
+    /// The token for the next access token (RFC 6749 section 1.5).
     RefreshToken;
-    /// Who signed in, as the issuer attests it (OpenID Connect Core section 2).
+    /// The issuer's statement of who logged in (OpenID Connect Core section 2).
     IdToken;
 }
 

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
-use crate::aside::aside;
+use crate::blocking::run_blocking;
 use crate::domain::is_loopback;
 use crate::environment::{API_TOKEN, Environment};
 
@@ -127,7 +127,7 @@ fn command(words: &[String], url: &str) -> Option<Command> {
 
 /// Opens `url` away from the runtime's thread, for some launchers block; gives up waiting after five seconds.
 pub async fn open(browser: Arc<dyn Browser>, url: Url, opening: Opening) -> io::Result<()> {
-    match tokio::time::timeout(OPEN_BOUND, aside(move || browser.open(&url, &opening))).await {
+    match tokio::time::timeout(OPEN_BOUND, run_blocking(move || browser.open(&url, &opening))).await {
         Ok(outcome) => outcome?,
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     }

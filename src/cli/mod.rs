@@ -15,7 +15,6 @@ use clap::{ColorChoice, CommandFactory as _};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ring::rand::SystemRandom;
-use tokio::sync::Mutex;
 
 use crate::browser::SystemBrowser;
 use crate::cache::Cache;
@@ -32,6 +31,7 @@ use crate::credentials::Keychain;
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::http::Http;
+use crate::oauth::PendingGrant;
 use crate::system::{OsRandom, System};
 use crate::text::clean;
 use crate::ui::{self, Ui};
@@ -100,10 +100,9 @@ fn finish(system: &System, command: Command) -> Result<(), Error> {
             Box::pin(async move { doctor::doctor(system, &Doctor { domain, json }).await })
         }
         Command::Auth(Late(AuthCommand::Explain { words })) => return explain(&system.ui, &words),
-        Command::Auth(Late(AuthCommand::Token { domain })) => match token::at_hand(system, domain.as_deref())? {
-            Some(session) => Box::pin(token::fetched(session)),
-            None => return Ok(()),
-        },
+        Command::Auth(Late(AuthCommand::Token { domain })) => {
+            Box::pin(async move { token::token(system, domain.as_deref()).await })
+        }
         Command::Context(Late(command)) => Box::pin(context::context(system, command.into())),
         Command::Organization(Late(command)) => Box::pin(organization::organization(system, command.into())),
         Command::Workspace(Late(command)) => Box::pin(workspace::workspace(system, command.into())),
@@ -123,7 +122,7 @@ fn wait(system: &System, mut running: Running<'_>) -> Result<(), Error> {
         // Between the keychain and config.yaml, or between a spent refresh token and its successor, is no place to stop;
         // and what was granted and is not kept goes back. Whoever insists presses Ctrl-C again.
         let wound_up = async {
-            let mut given_back = std::pin::pin!(system.give_back());
+            let mut given_back = std::pin::pin!(system.revoke_pending_grant());
             if tokio::time::timeout(SILENT_BOUND, &mut given_back).await.is_err() {
                 system.ui.warn("one moment: the login is being stored or given back; Ctrl-C again stops at once");
                 given_back.await;
@@ -173,7 +172,7 @@ fn system(environment: Environment, ui: Ui) -> Result<System, Error> {
         ui,
         now,
         time_zone: TimeZone::system,
-        storing: Mutex::new(None),
+        pending_grant: PendingGrant::default(),
         random: Arc::new(OsRandom(SystemRandom::new())),
     })
 }

@@ -1,18 +1,15 @@
-//! `astro context`: the domains that config.yaml knows, which of them is current, and their removal.
+//! `astro context`: lists the contexts of config.yaml, switches between them, and deletes them.
 //!
-//! Contexts of Astro Private Cloud stand in the same file. They are listed and can be made current; nothing else is
-//! done to them.
+//! Contexts of Astro Private Cloud are in the same file. They are listed and can be made current, but not deleted.
 
 use serde::Serialize;
 
-use super::logout::sign_out;
-use super::table::{self, Row};
-use crate::aside::aside;
-use crate::choice::NotFound;
+use super::list::{Row, print_json, print_table};
+use super::logout::log_out;
 use crate::config::{Config, Context};
 use crate::domain::Domain;
-use crate::error::Error;
-use crate::session::Session;
+use crate::error::{Error, NotFound};
+use crate::session::{Session, edit_config};
 use crate::system::System;
 use crate::text::clean;
 
@@ -54,7 +51,7 @@ struct Listed {
     workspace: Option<String>,
 }
 
-/// Does what was asked.
+/// Runs `astro context`.
 pub async fn context(system: &System, command: ContextCommand) -> Result<(), Error> {
     let config = Config::new(&system.home);
     match command {
@@ -67,7 +64,7 @@ pub async fn context(system: &System, command: ContextCommand) -> Result<(), Err
 fn list(system: &System, config: &Config, json: bool) -> Result<(), Error> {
     let document = config.read()?;
     let current = document.current_context();
-    // The file is the person's, but what stands in it came from elsewhere.
+    // The values in the file came from servers and other programs.
     let shown = |text: &str| clean(text, 200);
     let listed = |context: Context| Listed {
         domain: shown(&context.domain),
@@ -79,7 +76,7 @@ fn list(system: &System, config: &Config, json: bool) -> Result<(), Error> {
     };
     let listing = Listing { version: 1, contexts: document.contexts().into_iter().map(listed).collect() };
     if json {
-        return table::json(system, &listing);
+        return print_json(system, &listing);
     }
     let row = |it: Listed| {
         let account = if it.astro { it.account } else { Some("(Astro Private Cloud)".to_owned()) };
@@ -87,7 +84,7 @@ fn list(system: &System, config: &Config, json: bool) -> Result<(), Error> {
         Row { current: it.current, cells: cells.into_iter().map(Option::unwrap_or_default).collect() }
     };
     let rows: Vec<Row> = listing.contexts.into_iter().map(row).collect();
-    table::show(system, &["DOMAIN", "ACCOUNT", "ORGANIZATION", "WORKSPACE"], &rows)
+    print_table(system, "contexts", &["DOMAIN", "ACCOUNT", "ORGANIZATION", "WORKSPACE"], &rows)
 }
 
 async fn switch(system: &System, config: &Config, typed: Option<&str>) -> Result<(), Error> {
@@ -95,8 +92,8 @@ async fn switch(system: &System, config: &Config, typed: Option<&str>) -> Result
     let mut known = document.domains();
     let labels = || known.iter().map(|domain| clean(domain, 100)).collect();
     let chosen = match typed {
-        Some(typed) => named(&known, typed).ok_or_else(|| no_context(typed, labels()))?,
-        None if !system.ui.can_ask() => return Err(Error::NothingNamed { what: "context" }),
+        Some(typed) => find_context(&known, typed).ok_or_else(|| no_context(typed, labels()))?,
+        None if !system.ui.can_ask() => return Err(Error::MissingArgument { what: "context" }),
         None if known.is_empty() => return Err(Error::NoContexts),
         None => {
             let current = document.current_context();
@@ -106,17 +103,16 @@ async fn switch(system: &System, config: &Config, typed: Option<&str>) -> Result
     };
     let name = known.swap_remove(chosen);
     let shown = clean(&name, 100);
-    let config = config.clone();
-    aside(move || config.edit(|document| document.set_current_context(Some(&name)))).await??;
-    system.ui.success(&format!("The current context is {shown}"));
+    edit_config(config, move |document| document.set_current_context(Some(&name))).await?;
+    system.ui.success(&format!("Switched to context {shown}"));
     if system.environment.get("ASTRO_DOMAIN").is_some() {
-        system.ui.warn("ASTRO_DOMAIN is set, and wins over the current context");
+        system.ui.warn("ASTRO_DOMAIN is set and overrides the current context");
     }
     Ok(())
 }
 
-/// The context that was meant: by its very name, or by one of Astro's names in another dress.
-fn named(known: &[String], typed: &str) -> Option<usize> {
+/// Finds a context by exact name, else by an equivalent spelling of an Astro domain.
+fn find_context(known: &[String], typed: &str) -> Option<usize> {
     let typed = typed.trim();
     let parsed = typed.parse::<Domain>().ok();
     known.iter().position(|domain| domain == typed).or_else(|| {
@@ -131,9 +127,9 @@ fn no_context(typed: &str, known: Vec<String>) -> Error {
     NotFound::Nothing { kind: "context", wanted: clean(typed, 100), known }.into()
 }
 
-/// Signs out of the domain and forgets it, whatever the issuer and the keychain say to that; what remains is told.
+/// Logs out of the domain and deletes its context, even if the issuer or the keychain fails. Warns of what remains.
 async fn delete(system: &System, domain: &Domain, force: bool) -> Result<(), Error> {
-    let session = Session::of(system, domain.clone());
+    let session = Session::for_domain(system, domain.clone());
     let document = session.config.read()?;
     if document.context(domain).is_none() {
         let known = document.domains().iter().map(|domain| clean(domain, 100)).collect();
@@ -141,23 +137,21 @@ async fn delete(system: &System, domain: &Domain, force: bool) -> Result<(), Err
     }
     if !force {
         if !system.ui.can_ask() {
-            return Err(Error::NotForced);
+            return Err(Error::ConfirmationRequired);
         }
-        let question = format!("Sign out of {domain} and delete its context?");
+        let question = format!("Log out of {domain} and delete its context?");
         if !system.ui.confirm(&question, false).await? {
             return Err(Error::Cancelled);
         }
     }
-    let signed_out = sign_out(&session).await;
-    let (config, doomed) = (session.config.clone(), domain.clone());
-    aside(move || {
-        config.edit(|document| {
-            document.delete_context(&doomed)?;
-            let current = document.current_context().and_then(|current| current.parse::<Domain>().ok());
-            if current.as_ref() == Some(&doomed) { document.set_current_context(None) } else { Ok(()) }
-        })
+    let complete = log_out(&session).await;
+    let deleted = domain.clone();
+    edit_config(&session.config, move |document| {
+        document.delete_context(&deleted)?;
+        let current = document.current_context().and_then(|current| current.parse::<Domain>().ok());
+        if current.as_ref() == Some(&deleted) { document.set_current_context(None) } else { Ok(()) }
     })
-    .await??;
-    system.ui.success(&format!("The context {domain} is deleted"));
-    if signed_out { Ok(()) } else { Err(Error::Remains { domains: domain.to_string() }) }
+    .await?;
+    system.ui.success(&format!("Deleted context {domain}"));
+    if complete { Ok(()) } else { Err(Error::LogoutIncomplete { domains: domain.to_string() }) }
 }

@@ -1,15 +1,15 @@
-//! One file a command.
+//! The commands, one module each.
 
+mod api_token_scope;
 pub mod completion;
 pub mod context;
 pub mod doctor;
 pub mod explain;
-mod grant;
+mod list;
 pub mod login;
 pub mod logout;
 pub mod organization;
-mod place;
+mod selection;
 pub mod status;
-mod table;
 pub mod token;
 pub mod workspace;

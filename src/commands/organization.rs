@@ -1,10 +1,9 @@
-//! `astro organization`: those that the person belongs to, and which of them is in use.
+//! `astro organization`: lists the user's organizations, and switches between them.
 
 use serde::Serialize;
 
-use super::place;
-use super::table::{self, Row};
-use crate::choice::Named;
+use super::list::{Row, print_json, print_table};
+use super::selection::{self, Selectable as _};
 use crate::error::Error;
 use crate::session::Session;
 use crate::system::System;
@@ -38,7 +37,7 @@ struct Listed {
     current: bool,
 }
 
-/// Does what was asked.
+/// Runs `astro organization`.
 pub async fn organization(system: &System, command: PlaceCommand) -> Result<(), Error> {
     let session = Session::open(system, None)?;
     match command {
@@ -58,38 +57,41 @@ async fn list(session: &Session<'_>, json: bool) -> Result<(), Error> {
     });
     let listing = Listing { version: 1, organizations: listed.collect() };
     if json {
-        return table::json(session.system, &listing);
+        return print_json(session.system, &listing);
     }
     let row =
         |it: &Listed| Row { current: it.current, cells: vec![it.name.clone(), it.id.clone(), it.product.clone()] };
     let rows: Vec<Row> = listing.organizations.iter().map(row).collect();
-    table::show(session.system, &["NAME", "ID", "PRODUCT"], &rows)
+    print_table(session.system, "organizations", &["NAME", "ID", "PRODUCT"], &rows)
 }
 
-/// Uses another organization, and in it the workspace last used, the only one, or the one that the person chooses. A
-/// choice that is broken off changes nothing.
+/// Switches to another organization, and in it to the workspace last used, the only one, or the one that the user chooses.
+/// A cancelled menu changes nothing.
 async fn switch(session: &Session<'_>, wanted: Option<&str>) -> Result<(), Error> {
     let ui = &session.system.ui;
     if wanted.is_none() && !ui.can_ask() {
-        return Err(Error::NothingNamed { what: "organization" });
+        return Err(Error::MissingArgument { what: "organization" });
     }
     let all = session.call(async |api| api.organizations().await).await?;
     let before = session.context()?;
-    let Some(organization) = place::pick(ui, all, wanted, before.organization.as_deref()).await? else {
+    let Some(organization) = selection::choose_one(ui, all, wanted, before.organization.as_deref()).await? else {
         return Err(Error::NoOrganization);
     };
     let workspaces = session.call(async |api| api.workspaces(&organization.id).await).await?;
     let none = workspaces.is_empty();
     let last_used = before.workspace.or(before.last_used_workspace);
     let workspace =
-        place::settle_workspace(ui, workspaces, None, last_used.as_deref(), "astro workspace switch").await?;
-    place::write(session, &organization, workspace.as_ref()).await?;
-    ui.success(&format!("The organization is {}", organization.name()));
+        selection::select_workspace(ui, workspaces, None, last_used.as_deref(), "astro workspace switch").await?;
+    selection::write(session, &organization, workspace.as_ref()).await?;
+    let organization = organization.name();
     match workspace {
-        Some(workspace) => ui.success(&format!("The workspace is {}", workspace.name())),
-        None if none => ui.say("It has no workspace that you may see"),
-        // Said already.
-        None => {}
+        Some(workspace) => {
+            ui.success(&format!("Switched to organization {organization}, workspace {}", workspace.name()));
+        }
+        None => ui.success(&format!("Switched to organization {organization}")),
+    }
+    if none {
+        ui.say("You have access to no workspace there");
     }
     Ok(())
 }

@@ -7,18 +7,18 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
 
-use super::grant::Grant;
-use super::table;
+use super::api_token_scope::ApiTokenScope;
+use super::list;
 use crate::api::ListError;
 use crate::config::Context;
 use crate::credentials::Kind;
 use crate::error::Error;
 use crate::jwt::{JwtError, TokenKind, Unverified};
-use crate::session::{Session, Store, Stored, environment_token, is_context_of};
+use crate::session::{Location, SavedLogin, Session, belongs_to, environment_token};
 use crate::system::System;
 use crate::text::clean;
+use crate::time_format;
 use crate::token::AccessToken;
-use crate::when;
 
 /// A clock that is further off than this refuses good tokens sooner or later.
 const CLOCK_OFF: SignedDuration = SignedDuration::from_mins(1);
@@ -123,7 +123,7 @@ pub async fn status(system: &System, status: &Status) -> Result<(), Error> {
         outcome = report.check(&session).await;
     }
     if status.json {
-        table::json(system, &report)?;
+        list::print_json(system, &report)?;
     } else {
         show(&session, &report)?;
     }
@@ -211,7 +211,7 @@ impl Report {
         self.issued_at = claims.issued_at();
         self.expires_at = claims.expires_at();
         self.state = self.state_by_time(session.now());
-        let granted = Grant::of(&claims).organization;
+        let granted = ApiTokenScope::of(&claims).organization;
         if let Some(granted) = granted.filter(|granted| context.organization.as_ref().is_some_and(|it| it != granted)) {
             let message = format!("ASTRO_API_TOKEN is for another organization, {}", clean(&granted, 128));
             self.warn(WarningCode::OtherOrganization, message);
@@ -223,19 +223,19 @@ impl Report {
     }
 
     async fn look_at_store(&mut self, session: &Session<'_>, context: Context) -> Result<(), Error> {
-        let stored = session.stored().await.inspect_err(|failure| {
-            if matches!(failure, Error::SignedOut { .. }) {
+        let stored = session.saved_login().await.inspect_err(|failure| {
+            if matches!(failure, Error::NotLoggedIn { .. }) {
                 self.state = State::SignedOut;
             }
         });
-        let Stored { store, credentials } = stored?;
-        self.source = Some(match store {
-            Store::Keychain => Source::Keychain,
-            Store::Config => Source::Config,
+        let SavedLogin { location, credentials } = stored?;
+        self.source = Some(match location {
+            Location::Keychain => Source::Keychain,
+            Location::Config => Source::Config,
         });
-        self.location = Some(session.store_name(store));
+        self.location = Some(session.location_name(location));
         self.kind = Some(credentials.kind);
-        let context = if is_context_of(&context, &credentials) {
+        let context = if belongs_to(&context, &credentials) {
             context
         } else {
             (self.organization, self.workspace) = (None, None);
@@ -278,13 +278,13 @@ impl Report {
             .await;
         // The call may have renewed the login, or found that it cannot be renewed any more.
         if self.source != Some(Source::Environment) {
-            match session.stored().await {
-                Ok(Stored { credentials, .. }) => {
+            match session.saved_login().await {
+                Ok(SavedLogin { credentials, .. }) => {
                     self.issued_at = credentials.issued_at;
                     self.expires_at = credentials.expires_at;
                     self.refreshable = credentials.refresh.is_some();
                 }
-                Err(Error::SignedOut { .. }) => self.refreshable = false,
+                Err(Error::NotLoggedIn { .. }) => self.refreshable = false,
                 // What was known stays the best that is known.
                 Err(_) => {}
             }
@@ -312,10 +312,10 @@ impl Report {
     async fn granted_organization(&self, session: &Session<'_>) -> Option<String> {
         let token = match self.source {
             Some(Source::Environment) => environment_token(session.system)?,
-            Some(Source::Keychain | Source::Config) => session.stored().await.ok()?.credentials.access,
+            Some(Source::Keychain | Source::Config) => session.saved_login().await.ok()?.credentials.access,
             None => return None,
         };
-        Grant::of(&Unverified::parse(token.expose()).ok()?).organization
+        ApiTokenScope::of(&Unverified::parse(token.expose()).ok()?).organization
     }
 
     /// The failure as a refusal of the token, if it is one.
@@ -326,7 +326,7 @@ impl Report {
                 Ok(match self.source {
                     Some(Source::Environment) => Error::ApiTokenRefused,
                     Some(Source::Keychain | Source::Config) | None => {
-                        Error::TokenRefused { domain: session.domain.to_string(), answer: Some(answer.clone()) }
+                        Error::TokenRefused { domain: session.domain.to_string(), response: Some(answer.clone()) }
                     }
                 })
             }
@@ -364,7 +364,7 @@ fn in_snake_case<S: Serializer>(kind: &Option<Kind>, serializer: S) -> Result<S:
 fn show(session: &Session<'_>, report: &Report) -> Result<(), Error> {
     let ui = &session.system.ui;
     let now = session.now();
-    let dated = |at: Timestamp| when::dated(at, now, &(session.system.time_zone)());
+    let dated = |at: Timestamp| time_format::format_timestamp(at, now, &(session.system.time_zone)());
     let location = |place: &String| match report.source {
         Some(Source::Environment) => format!("in the environment variable {place}, which wins over any login"),
         Some(Source::Keychain | Source::Config) | None => format!("in {place}"),

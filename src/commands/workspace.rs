@@ -1,13 +1,12 @@
-//! `astro workspace`: those of the organization in use, and which of them is in use.
+//! `astro workspace`: lists the workspaces of the current organization, and switches between them.
 
 use serde::Serialize;
 
+use super::list::{Row, print_json, print_table};
 use super::organization::PlaceCommand;
-use super::place;
-use super::table::{self, Row};
-use crate::aside::aside;
+use super::selection;
 use crate::error::Error;
-use crate::session::Session;
+use crate::session::{Session, edit_config};
 use crate::system::System;
 
 #[derive(Serialize)]
@@ -23,11 +22,11 @@ struct Listed {
     current: bool,
 }
 
-/// Does what was asked.
+/// Runs `astro workspace`.
 pub async fn workspace(system: &System, command: PlaceCommand) -> Result<(), Error> {
     let session = Session::open(system, None)?;
     let context = session.context()?;
-    let organization = context.organization.ok_or(Error::NoOrganizationChosen)?;
+    let organization = context.organization.ok_or(Error::NoOrganizationSelected)?;
     match command {
         PlaceCommand::List { json } => list(&session, &organization, context.workspace.as_deref(), json).await,
         PlaceCommand::Switch { wanted } => {
@@ -41,11 +40,11 @@ async fn list(session: &Session<'_>, organization: &str, current: Option<&str>, 
     let listed = all.into_iter().map(|it| Listed { current: current == Some(&it.id), id: it.id, name: it.name });
     let listing = Listing { version: 1, workspaces: listed.collect() };
     if json {
-        return table::json(session.system, &listing);
+        return print_json(session.system, &listing);
     }
     let row = |it: &Listed| Row { current: it.current, cells: vec![it.name.clone(), it.id.clone()] };
     let rows: Vec<Row> = listing.workspaces.iter().map(row).collect();
-    table::show(session.system, &["NAME", "ID"], &rows)
+    print_table(session.system, "workspaces", &["NAME", "ID"], &rows)
 }
 
 async fn switch(
@@ -56,20 +55,20 @@ async fn switch(
 ) -> Result<(), Error> {
     let ui = &session.system.ui;
     if wanted.is_none() && !ui.can_ask() {
-        return Err(Error::NothingNamed { what: "workspace" });
+        return Err(Error::MissingArgument { what: "workspace" });
     }
     let all = session.call(async |api| api.workspaces(organization).await).await?;
-    let Some(workspace) = place::pick(ui, all, wanted, current).await? else { return Err(Error::NoWorkspace) };
-    let (config, domain, id) = (session.config.clone(), session.domain.clone(), workspace.id);
-    aside(move || {
-        config.edit(|document| {
-            document.update_context(&domain, |context| {
-                context.workspace = Some(id.clone());
-                context.last_used_workspace = Some(id);
-            })
+    let Some(workspace) = selection::choose_one(ui, all, wanted, current).await? else {
+        return Err(Error::NoWorkspace);
+    };
+    let (domain, id) = (session.domain.clone(), workspace.id);
+    edit_config(&session.config, move |document| {
+        document.update_context(&domain, |context| {
+            context.workspace = Some(id.clone());
+            context.last_used_workspace = Some(id);
         })
     })
-    .await??;
-    ui.success(&format!("The workspace is {}", workspace.name));
+    .await?;
+    ui.success(&format!("Switched to workspace {}", workspace.name));
     Ok(())
 }

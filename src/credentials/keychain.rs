@@ -1,8 +1,8 @@
 //! The operating system's keychain: macOS Keychain, Windows Credential Manager, or the Secret Service of a Linux
 //! desktop.
 //!
-//! One login is one entry: service `astro-login`, the domain as account (`pieces` has the exception). What goes
-//! wrong is told apart by the platform's own error types and codes, never by their text.
+//! One login is one entry: service `astro-login`, the domain as account (`chunked` has the exception). Failures are
+//! classified by the platform's own error types and codes, never by their text.
 
 use std::error::Error as StdError;
 
@@ -10,23 +10,23 @@ use keyring::{Entry, Error};
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
-use super::pieces::{self, Entries};
+use super::chunked::{self, Entries};
 use super::{CredentialStore, Credentials, StoreError, record};
 use crate::domain::Domain;
 
 const SERVICE: &str = "astro-login";
 
-/// The most bytes that Windows keeps in one credential (`CRED_MAX_CREDENTIAL_BLOB_SIZE`). Elsewhere a login fits.
+/// The size limit of a Windows credential in bytes (`CRED_MAX_CREDENTIAL_BLOB_SIZE`). The other platforms have none.
 const LIMIT: Option<usize> = if cfg!(windows) { Some(2560) } else { None };
 
-/// The keychain of the person who runs the program.
+/// The current user's keychain.
 #[derive(Debug)]
 pub struct Keychain {
     random: SystemRandom,
 }
 
 impl Keychain {
-    /// Touches nothing yet: the first call connects. `random` names the pieces of a value that one entry cannot hold.
+    /// Does not connect; the first call does. `random` names the chunks of a value that is too long for one entry.
     pub fn new(random: SystemRandom) -> Self {
         Self { random }
     }
@@ -34,17 +34,17 @@ impl Keychain {
 
 impl CredentialStore for Keychain {
     fn load(&self, domain: &Domain) -> Result<Option<Credentials>, StoreError> {
-        pieces::read(&Keyring, domain.as_str())?.map(|text| record::decode(&text)).transpose()
+        chunked::read(&Keyring, domain.as_str())?.map(|text| record::decode(&text)).transpose()
     }
 
     fn save(&self, domain: &Domain, credentials: &Credentials) -> Result<(), StoreError> {
         let mut generation = [0; 8];
         self.random.fill(&mut generation).map_err(|error| StoreError::other(&error))?;
-        pieces::write(&Keyring, domain.as_str(), &record::encode(credentials)?, &pieces::hex(&generation))
+        chunked::write(&Keyring, domain.as_str(), &record::encode(credentials)?, &chunked::hex(&generation))
     }
 
     fn delete(&self, domain: &Domain) -> Result<bool, StoreError> {
-        pieces::erase(&Keyring, domain.as_str())
+        chunked::erase(&Keyring, domain.as_str())
     }
 
     fn ready(&self) -> Result<(), StoreError> {
@@ -57,7 +57,7 @@ impl CredentialStore for Keychain {
     }
 }
 
-/// Our entries in the keychain.
+/// The keychain's entries of this program.
 struct Keyring;
 
 impl Entries for Keyring {
@@ -69,7 +69,7 @@ impl Entries for Keyring {
         found(entry(account)?.get_secret().map(Zeroizing::new))
     }
 
-    /// The bytes are stored as they are. Given as a password they would be UTF-16 on Windows, and half of them would fit.
+    /// Stores the bytes as a secret, not as a password: Windows would convert that to UTF-16, which doubles its size.
     fn set(&self, account: &str, value: &[u8]) -> Result<(), StoreError> {
         let entry = entry(account)?;
         match entry.set_secret(value) {
@@ -84,7 +84,7 @@ impl Entries for Keyring {
     }
 }
 
-/// Removes an entry, with its namesakes: collections of one keychain may hold one each.
+/// Removes an entry, and entries of the same name: each collection of a keychain may hold one.
 fn remove(entry: &Entry) -> Result<(), Error> {
     match entry.delete_credential() {
         Err(Error::Ambiguous(copies)) => {
@@ -102,7 +102,7 @@ fn entry(account: &str) -> Result<Entry, StoreError> {
     Entry::new(SERVICE, account).map_err(|error| classify(&error))
 }
 
-/// Connects, once per process: a failure stays, and only here is its cause still known.
+/// Connects, once per process. A failed connection stays failed, and only this result names its cause.
 fn status() -> Result<(), StoreError> {
     Entry::store_status().as_ref().map(drop).map_err(classify)
 }
@@ -121,8 +121,7 @@ fn classify(error: &Error) -> StoreError {
             let cause: &(dyn StdError + 'static) = cause.as_ref();
             platform::classify(cause).unwrap_or_else(|| StoreError::other(&cause))
         }
-        // These carry what is stored, so not even their text is looked at. Several entries for one account, too,
-        // are no login that can be trusted.
+        // The text of the first two may contain the secret. Of several entries for one account, none can be trusted.
         Error::BadEncoding(_) | Error::BadDataFormat(..) | Error::Ambiguous(_) => StoreError::Damaged,
         other => StoreError::other(other),
     }
@@ -141,7 +140,7 @@ mod platform {
 
     pub(super) const NAME: &str = "the Secret Service";
 
-    /// Opens the collection that new entries go to. No secret passes, so the connection is a plain one.
+    /// Unlocks the default collection, which takes new entries. The connection is unencrypted, since no secret is sent.
     pub(super) fn ready() -> Result<(), StoreError> {
         let open = || -> Result<(), Error> {
             let service = SecretService::connect(EncryptionType::Plain)?;
@@ -157,7 +156,7 @@ mod platform {
             Error::NoResult => Some(absent("no default collection")),
             Error::Prompt if prompt_could_be_shown() => Some(StoreError::Refused),
             Error::Locked | Error::Prompt => Some(StoreError::Locked),
-            Error::PromptDisconnected => Some(StoreError::WentAway),
+            Error::PromptDisconnected => Some(StoreError::Disconnected),
             Error::Zbus(error) => bus(error),
             Error::ZbusFdo(error) => standard(error),
             _ => None,
@@ -170,17 +169,17 @@ mod platform {
             zbus::Error::InputOutput(cause) | zbus::Error::Connection(cause, _) => match cause.kind() {
                 ErrorKind::NotFound | ErrorKind::ConnectionRefused => Some(absent("no session bus")),
                 ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof => {
-                    Some(StoreError::WentAway)
+                    Some(StoreError::Disconnected)
                 }
                 _ => None,
             },
             zbus::Error::MethodError(name, ..) => match name.as_str() {
                 "org.freedesktop.DBus.Error.ServiceUnknown" => Some(absent("no Secret Service")),
                 "org.freedesktop.Secret.Error.IsLocked" => Some(StoreError::Locked),
-                // Of a service that was started anew meanwhile, the last.
+                // `NoSession`: the service was restarted during the call.
                 "org.freedesktop.DBus.Error.NoReply"
                 | "org.freedesktop.DBus.Error.Disconnected"
-                | "org.freedesktop.Secret.Error.NoSession" => Some(StoreError::WentAway),
+                | "org.freedesktop.Secret.Error.NoSession" => Some(StoreError::Disconnected),
                 _ => None,
             },
             zbus::Error::FDO(error) => standard(error),
@@ -191,7 +190,7 @@ mod platform {
     fn standard(error: &fdo::Error) -> Option<StoreError> {
         match error {
             fdo::Error::ServiceUnknown(_) => Some(absent("no Secret Service")),
-            fdo::Error::NoReply(_) | fdo::Error::Disconnected(_) => Some(StoreError::WentAway),
+            fdo::Error::NoReply(_) | fdo::Error::Disconnected(_) => Some(StoreError::Disconnected),
             fdo::Error::ZBus(error) => bus(error),
             _ => None,
         }
@@ -201,8 +200,8 @@ mod platform {
         StoreError::Absent { reason }
     }
 
-    /// A prompt that nobody could see and one that a person dismissed end alike, as dismissed. GNOME's keyring
-    /// leaves the dialog to another process, which is on the bus only where there is a screen; other
+    /// Returns `true` if the keyring can show its prompt. The service reports a prompt that could not be shown as dismissed,
+    /// too. GNOME's keyring leaves the prompt to another process, which is on the bus only in a graphical session; other
     /// services show their own.
     fn prompt_could_be_shown() -> bool {
         let on_bus = |name: &'static str| -> Result<bool, fdo::Error> {
@@ -237,9 +236,9 @@ mod platform {
                 (Error::Zbus(zbus::Error::FDO(Box::new(unknown()))), absent("no Secret Service")),
                 (Error::NoResult, absent("no default collection")),
                 (Error::Locked, StoreError::Locked),
-                (io(ErrorKind::UnexpectedEof), StoreError::WentAway),
-                (Error::ZbusFdo(fdo::Error::NoReply(String::new())), StoreError::WentAway),
-                (Error::PromptDisconnected, StoreError::WentAway),
+                (io(ErrorKind::UnexpectedEof), StoreError::Disconnected),
+                (Error::ZbusFdo(fdo::Error::NoReply(String::new())), StoreError::Disconnected),
+                (Error::PromptDisconnected, StoreError::Disconnected),
             ];
             for (error, expected) in table {
                 let shown = error.to_string();
@@ -265,8 +264,8 @@ mod platform {
 
     pub(super) const NAME: &str = "macOS Keychain";
 
-    /// The login keychain opens when it is first read or written.
-    #[allow(clippy::unnecessary_wraps, reason = "elsewhere there is more to find out")]
+    /// Always succeeds: macOS unlocks the login keychain on the first read or write.
+    #[allow(clippy::unnecessary_wraps, reason = "can fail on other platforms")]
     pub(super) fn ready() -> Result<(), StoreError> {
         Ok(())
     }
@@ -288,7 +287,7 @@ mod platform {
     }
 }
 
-/// What a status of macOS's Security framework means here.
+/// Classifies a status code of macOS's Security framework.
 #[cfg(any(target_os = "macos", test))]
 fn by_os_status(code: i32) -> Option<StoreError> {
     match code {
@@ -308,13 +307,13 @@ mod platform {
 
     pub(super) const NAME: &str = "Windows Credential Manager";
 
-    /// The Credential Manager is open for as long as its person is signed in.
-    #[allow(clippy::unnecessary_wraps, reason = "elsewhere there is more to find out")]
+    /// Always succeeds: the Credential Manager is unlocked while the user is logged in to Windows.
+    #[allow(clippy::unnecessary_wraps, reason = "can fail on other platforms")]
     pub(super) fn ready() -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// It is always there and never asks, so no failure has a meaning of its own.
+    /// Classifies nothing: the Credential Manager is always available and never prompts.
     pub(super) fn classify(_cause: &(dyn StdError + 'static)) -> Option<StoreError> {
         None
     }
@@ -324,7 +323,7 @@ mod platform {
 mod tests {
     use super::*;
 
-    /// What becomes of a platform's error, in the wrapping that keyring gives it.
+    /// Classifies a platform error, wrapped as keyring wraps it.
     pub(super) fn failure(cause: impl StdError + Send + Sync + 'static) -> StoreError {
         classify(&Error::PlatformFailure(Box::new(cause)))
     }
@@ -349,7 +348,7 @@ mod tests {
             (-25308, Some(StoreError::Locked)),
             (-128, Some(StoreError::Refused)),
             (-25293, Some(StoreError::Refused)),
-            // Not available, no entry, and success, which is none of an error's numbers.
+            // Not available, no entry, success.
             (-25291, None),
             (-25300, None),
             (0, None),

@@ -1,133 +1,133 @@
-//! What a login leaves behind, and the places that can keep it.
+//! The credentials of a login, and the keychain that stores them.
 //!
-//! A [`CredentialStore`] holds one [`Credentials`] per domain. Its calls block, and a keychain may wait for a person
-//! or for a service that never answers, so async code makes them through [`bounded`]. [`StoreError`] keeps apart the
-//! outcomes that are treated differently: only an absent keychain may be replaced by another store.
+//! A [`CredentialStore`] holds one [`Credentials`] per domain. Its calls block, and a keychain may wait for the user or for
+//! a service that never responds, so async code makes them through [`bounded`]. [`StoreError`] has a variant for each
+//! outcome that is treated differently: only an absent keychain may be replaced by the plaintext fields of config.yaml.
 
 use std::time::Duration;
 
-use crate::aside::aside;
+use crate::blocking::run_blocking;
 use crate::domain::Domain;
 use crate::text::clean;
 use crate::token::{AccessToken, RefreshToken};
 
+mod chunked;
 mod keychain;
-mod pieces;
 mod record;
 
 pub use keychain::Keychain;
 
-/// How long a call may take where a person can answer the keychain's dialog.
+/// The time limit of a call if the user can answer the keychain's prompt.
 pub const WITH_PERSON: Duration = Duration::from_secs(60);
 
-/// How long a call may take where nobody can.
+/// The time limit of a call without a terminal.
 pub const WITHOUT_PERSON: Duration = Duration::from_secs(3);
 
 /// The outcome of a login, bound to the issuer, client and audience that it was made for (RFC 9700 section 4.14).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// What sort of token `access` is.
     pub kind: Kind,
-    /// What the API is called with.
+    /// The token for the API.
     pub access: AccessToken,
-    /// What buys the next access token; a token that was pasted in has none.
+    /// The token for the next access token. `None` for a login with `--token-login`.
     pub refresh: Option<RefreshToken>,
-    /// The issuer's name, with its trailing slash. A refresh token goes to this issuer only.
+    /// The issuer identifier, with its trailing slash. A refresh token goes to this issuer only.
     pub issuer: String,
     /// The client that the tokens were issued to.
     pub client_id: String,
     /// The API that the tokens were issued for.
     pub audience: String,
-    /// Whose they are, in the issuer's words.
+    /// The subject: the issuer's identifier of the user.
     pub sub: String,
-    /// The person's e-mail address, for display.
+    /// The user's email, for display.
     pub email: Option<String>,
-    /// When the access token was issued.
+    /// The `iat` of the access token.
     pub issued_at: Option<jiff::Timestamp>,
-    /// When the access token ends; an API token may have no end.
+    /// The expiry of the access token. An API token may have none.
     pub expires_at: Option<jiff::Timestamp>,
 }
 
-/// What sort of token a login left.
+/// The kind of an access token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// A person's, signed by the issuer.
+    /// A user's token, signed by the issuer.
     User,
     /// An organization's, workspace's or deployment's API token.
     ApiToken,
 }
 
-/// A place that keeps the credentials of each domain. Calls block, without a limit of their own.
+/// A store of the credentials of each domain. Calls block, without a time limit of their own.
 ///
-/// Writers of one domain must not overlap: whoever saves or deletes holds the domain's refresh lock.
+/// Writers of one domain must not overlap: a caller that saves or deletes holds the domain's refresh lock.
+///
+/// The plaintext fields of config.yaml are not an implementation. They hold two tokens and an expiry only, so the issuer and
+/// the client come from the token itself; they are written in one edit with the account and the context; and the Go CLI
+/// writes them without our lock, so each write compares them with what was read.
 pub trait CredentialStore: Send + Sync {
-    /// The credentials of `domain`, if there are any. May raise the store's own dialog.
+    /// Reads the credentials of `domain`. May show the store's own prompt.
     fn load(&self, domain: &Domain) -> Result<Option<Credentials>, StoreError>;
 
-    /// Replaces the credentials of `domain`. Interrupted at any point, it leaves the old or the new ones.
+    /// Replaces the credentials of `domain`. An interruption leaves the old or the new ones.
     fn save(&self, domain: &Domain, credentials: &Credentials) -> Result<(), StoreError>;
 
-    /// Removes the credentials of `domain`, readable or not, with whatever an interrupted save left behind.
-    /// Tells whether there was anything.
+    /// Removes the credentials of `domain`, readable or not, with the remains of an interrupted save. Returns `false` if
+    /// there was nothing.
     fn delete(&self, domain: &Domain) -> Result<bool, StoreError>;
 
-    /// Whether a save would find the store there and open, without writing to it. May raise the store's own dialog.
+    /// Checks that the store is available and unlocked, without writing to it. May show the store's own prompt.
     fn ready(&self) -> Result<(), StoreError>;
 
-    /// What people call this store.
+    /// Names this store for messages.
     fn describe(&self) -> String;
 }
 
-/// Why a store did not do what it was asked.
+/// The failure of a store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// This machine or session has no keychain. The only outcome after which another store may be used.
-    #[error("there is no keychain here: {reason}")]
-    Absent {
-        /// What is missing.
-        reason: &'static str,
-    },
-    /// There is a keychain, it is locked, and nobody could be asked to unlock it.
+    #[error("no keychain available ({reason})")]
+    Absent { reason: &'static str },
+    /// The keychain is locked, and no prompt could be shown to unlock it.
     #[error("the keychain is locked")]
     Locked,
-    /// A person, or the system for them, said no.
+    /// The user or the operating system denied access.
     #[error("the keychain refused access")]
     Refused,
-    /// No answer within this time. The call may still take effect later.
-    #[error("the keychain did not answer within {} seconds", .0.as_secs())]
+    /// No response within this time. The call may still take effect later.
+    #[error("the keychain did not respond within {} seconds", .0.as_secs())]
     TimedOut(Duration),
-    /// The service or the way to it ended during the call, which may have taken effect.
-    #[error("the keychain went away before it answered")]
-    WentAway,
-    /// Something is stored, but it is not what was written.
+    /// The connection to the keychain was lost during the call, which may have taken effect.
+    #[error("lost the connection to the keychain")]
+    Disconnected,
+    /// The entry is not what this program wrote.
     #[error("the stored credentials are damaged")]
     Damaged,
-    /// Something is stored that a later version of this program wrote.
+    /// A later version of this program wrote the entry.
     #[error("the stored credentials were written by a newer version of this program")]
     NewerFormat,
-    /// Anything else, in the store's words, safe to print.
+    /// Another failure, in the store's words, safe to print.
     #[error("{0}")]
     Other(String),
 }
 
 impl StoreError {
-    /// A failure that has no variant of its own. The error's text must hold no secret.
+    /// Wraps a failure that has no variant of its own. The error's text must contain no secret.
     pub(crate) fn other(error: &dyn std::fmt::Display) -> Self {
         Self::Other(clean(&error.to_string(), 200))
     }
 }
 
-/// Makes one blocking call on a thread of its own and waits for it, at most for `bound`.
+/// Makes one blocking call on a thread of its own, and waits for it for at most `bound`.
 ///
-/// The thread is a plain one: a call that never returns then keeps neither the runtime nor the process from ending,
-/// and the D-Bus client may not block on a thread of the runtime. After [`StoreError::TimedOut`] the call goes on unobserved.
+/// A plain thread: a call that never returns keeps neither the runtime nor the process from ending, and the D-Bus client
+/// must not block on a thread of the runtime. After [`StoreError::TimedOut`] the call goes on, and its result is dropped.
 pub async fn bounded<T, F>(bound: Duration, call: F) -> Result<T, StoreError>
 where
     T: Send + 'static,
     F: FnOnce() -> Result<T, StoreError> + Send + 'static,
 {
-    match tokio::time::timeout(bound, aside(call)).await {
+    match tokio::time::timeout(bound, run_blocking(call)).await {
         Ok(Ok(result)) => result,
         Ok(Err(error)) => Err(StoreError::other(&error)),
         Err(_) => Err(StoreError::TimedOut(bound)),

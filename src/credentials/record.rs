@@ -1,6 +1,6 @@
-//! The text that one login is in a keychain: a JSON object that names its version.
+//! The keychain entry of one login: a JSON object with a version number.
 //!
-//! Buffers that hold it are wiped, and no error repeats any of it.
+//! Buffers that hold it are wiped, and no error quotes any of it.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -46,7 +46,7 @@ struct Stored {
     expires_at: Option<String>,
 }
 
-/// The credentials as one UTF-8 text.
+/// Encodes the credentials as UTF-8 JSON.
 pub(super) fn encode(credentials: &Credentials) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     let written = Written {
         v: VERSION,
@@ -61,7 +61,7 @@ pub(super) fn encode(credentials: &Credentials) -> Result<Zeroizing<Vec<u8>>, St
         issued_at: credentials.issued_at.map(|time| time.to_string()),
         expires_at: credentials.expires_at.map(|time| time.to_string()),
     };
-    // A buffer that grows leaves copies of the tokens behind, so it starts with room for everything.
+    // Allocated once: a buffer that grows leaves copies of the tokens behind.
     let tokens = written.access.len() + written.refresh.map_or(0, str::len);
     let names = [written.issuer, written.client_id, written.audience, written.sub, written.email.unwrap_or_default()];
     let room = tokens + 2 * names.iter().map(|name| name.len()).sum::<usize>() + 512;
@@ -70,10 +70,10 @@ pub(super) fn encode(credentials: &Credentials) -> Result<Zeroizing<Vec<u8>>, St
     Ok(text)
 }
 
-/// The credentials that `text` holds: [`StoreError::Damaged`] where it is no record, [`StoreError::NewerFormat`]
-/// where it is one of a later version.
+/// Decodes the credentials. Fails with [`StoreError::Damaged`] for anything that is not a record, and with
+/// [`StoreError::NewerFormat`] for a record of a later version.
 pub(super) fn decode(text: &[u8]) -> Result<Credentials, StoreError> {
-    // serde_json's errors quote what they stumble over, so they end here.
+    // serde_json's errors quote the input, so they are dropped.
     let Version { v } = serde_json::from_slice(text).map_err(|_| StoreError::Damaged)?;
     if v > VERSION {
         return Err(StoreError::NewerFormat);

@@ -6,7 +6,7 @@ use url::{Host, Url};
 
 use crate::domain::Domain;
 use crate::text::clean;
-use crate::when::relative;
+use crate::time_format::format_relative;
 
 /// A token is refused. Values found in the token are kept as they were and cleaned when shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +45,7 @@ pub enum JwtError {
     #[error("this is an Astro API token")]
     ApiTokenGiven,
     /// Its time has passed.
-    #[error("expired on {} ({})", TimeZone::UTC.to_datetime(*.at).date(), relative(*.at, *.now))]
+    #[error("expired on {} ({})", TimeZone::UTC.to_datetime(*.at).date(), format_relative(*.at, *.now))]
     Expired {
         /// When it expired.
         at: Timestamp,

@@ -23,6 +23,7 @@ mod callback;
 mod issuer;
 mod listener;
 pub mod page;
+mod pending_grant;
 mod pkce;
 mod token_endpoint;
 
@@ -32,5 +33,6 @@ pub use callback::{
 };
 pub use issuer::{AuthConfig, AuthFlow, Issuer, IssuerError, Metadata, Refusal, UserInfo};
 pub use listener::{Callback, CallbackListener, Callbacks, Event, ListenError, Reply, who_has};
+pub use pending_grant::{PendingGrant, Storing};
 pub use pkce::{Nonce, PkceChallenge, PkceVerifier, Random, RandomError, State};
 pub use token_endpoint::{ErrorCode, TokenEndpointError, TokenError, TokenResponse};

@@ -76,7 +76,7 @@ fn printed(credentials: &Credentials) -> String {
 
 fn config_of(stage: &Stage) -> Option<Credentials> {
     let domain: Domain = stage.service.domain().parse().unwrap();
-    session::plaintext(&Config::new(stage.home.path()).read().unwrap().context(&domain)?)
+    session::credentials_from_context(&Config::new(stage.home.path()).read().unwrap().context(&domain)?)
 }
 
 #[tokio::test]
@@ -276,7 +276,7 @@ async fn rf_6_invalid_grant_is_terminal_even_if_the_token_lasts_a_little() {
         stage.service.fail(ORGANIZATIONS, no());
         let first = if seconds == FRESH { call(&stage).await } else { print(&stage).await };
         assert_eq!((first.exit_code(), first.stdout.as_str()), (4, ""));
-        assert!(matches!(first.result, Err(Error::LoginEnded { .. })), "{:?}", first.result);
+        assert!(matches!(first.result, Err(Error::LoginRevoked { .. })), "{:?}", first.result);
 
         // Whoever comes later is told the same, and asks nobody.
         let kept = if in_config { config_of(&stage) } else { stage.stored() };

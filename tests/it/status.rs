@@ -287,7 +287,7 @@ async fn a_store_that_does_not_answer_is_never_shown_as_signed_out() {
         StoreError::Locked,
         StoreError::Refused,
         StoreError::TimedOut(Duration::from_secs(3)),
-        StoreError::WentAway,
+        StoreError::Disconnected,
         StoreError::Damaged,
         StoreError::NewerFormat,
         StoreError::Other("odd".to_owned()),

@@ -14,9 +14,9 @@ use crate::error::Error;
 use crate::http::host_of;
 use crate::jwt::Unverified;
 use crate::oauth::{CallbackListener, ListenError};
-use crate::session::{self, NamedBy, Session, environment_token};
+use crate::session::{self, DomainSource, Session, environment_token};
 use crate::text::clean;
-use crate::when;
+use crate::time_format;
 
 /// The variables that this program or what it stands on reads, and that decide something.
 const VARIABLES: [&str; 22] = [
@@ -52,10 +52,10 @@ pub(super) async fn ask_keychain(session: &Session<'_>) -> Result<Option<Credent
     session.keychain(|store, domain| store.load(domain).and_then(|found| store.ready().map(|()| found))).await
 }
 
-pub(super) fn domain(session: &Session<'_>, named_by: Option<NamedBy>) -> Check {
+pub(super) fn domain(session: &Session<'_>, named_by: Option<DomainSource>) -> Check {
     let domain = &session.domain;
     match named_by {
-        Some(by @ NamedBy::Instead) => Check::note("domain", &format!("{domain}, {by}")),
+        Some(by @ DomainSource::DefaultInstead) => Check::note("domain", &format!("{domain}, {by}")),
         Some(by) => Check::ok("domain", &format!("{domain}, {by}")),
         None => Check::note("domain", &format!("{domain}; config.yaml, which may name another, cannot be read")),
     }
@@ -83,7 +83,7 @@ pub(super) fn login(session: &Session<'_>, opening: &Opening, chosen: Option<&st
     };
     if way == Would::Token {
         let check = Check::note("login", &format!("no browser is opened: {reason}, and there is no terminal"));
-        let hint = Error::NobodyThere { reason }.hint_for(session.domain.as_str());
+        let hint = Error::NoBrowserNoTerminal { reason }.hint_for(session.domain.as_str());
         return check.advice(&hint.unwrap_or_default());
     }
     let check = Check::ok("login", &format!("prints a link, and opens no browser: {reason}"));
@@ -136,21 +136,21 @@ pub(super) fn loopback(session: &Session<'_>, way: Would) -> Check {
 }
 
 pub(super) fn keychain(session: &Session<'_>, keychain: &Result<Option<Credentials>, StoreError>) -> Check {
-    let name = session.store_name(session::Store::Keychain);
+    let name = session.location_name(session::Location::Keychain);
     match keychain {
         Ok(_) => Check::ok("keychain", &format!("{name} is open, and takes the credentials")),
         Err(damaged @ StoreError::Damaged) => {
             Check::note("keychain", &format!("{name}: {damaged}; a login writes them anew"))
         }
         // A file that cannot be read is told of in its own line.
-        Err(StoreError::Absent { reason }) if session.fallback_is_forbidden().is_ok_and(|it| it) => {
+        Err(StoreError::Absent { reason }) if session.forbids_insecure_fallback().is_ok_and(|it| it) => {
             Check::fail("keychain", &Error::FallbackForbidden { reason }, session)
         }
         Err(StoreError::Absent { reason }) => {
             let detail = format!("none here ({reason}): the credentials would be plain text in config.yaml");
             Check::note("keychain", &detail).advice("start a keychain such as gnome-keyring, if you want one")
         }
-        Err(failure) => Check::fail("keychain", &session.keychain_failure(failure.clone()), session),
+        Err(failure) => Check::fail("keychain", &session.keychain_error(failure.clone()), session),
     }
 }
 
@@ -196,7 +196,7 @@ pub(super) fn account(session: &Session<'_>, keychain: Result<Option<Credentials
     let Ok(context) = session.context() else {
         return Check::note("account", "not known, since config.yaml cannot be read");
     };
-    let found = match (session::plaintext(&context), keychain) {
+    let found = match (session::credentials_from_context(&context), keychain) {
         (Some(credentials), _) => Some(credentials),
         (None, Ok(found)) => found,
         (None, Err(StoreError::Absent { .. })) => None,
@@ -207,7 +207,7 @@ pub(super) fn account(session: &Session<'_>, keychain: Result<Option<Credentials
         Kind::ApiToken => "an API token".to_owned(),
         Kind::User => found.email.or(context.user_email).unwrap_or_else(|| "somebody".to_owned()),
     };
-    let until = found.expires_at.map(|end| when::dated(end, now, &(session.system.time_zone)()));
+    let until = found.expires_at.map(|end| time_format::format_timestamp(end, now, &(session.system.time_zone)()));
     match (until, found.refresh) {
         (Some(end), Some(_)) => Check::ok("account", &format!("{who}, until {end}; renewed when needed")),
         (Some(end), None) if found.expires_at.is_some_and(|end| end <= now) => {

@@ -10,7 +10,7 @@ mod network;
 
 use serde::Serialize;
 
-use super::table;
+use super::list;
 use crate::browser::Opening;
 use crate::config::Config;
 use crate::domain;
@@ -74,12 +74,13 @@ enum Outcome {
 
 /// Looks at everything that a login of one domain needs. An error, for the exit code, where one would fail.
 pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
-    let (domain, named_by) = match session::resolve(system, &Config::new(&system.home), doctor.domain.as_deref()) {
+    let (domain, named_by) = match session::resolve_domain(system, &Config::new(&system.home), doctor.domain.as_deref())
+    {
         // Only config.yaml's own check has more to say about it.
         Err(Error::Config(_)) => (domain::DEFAULT.parse()?, None),
         resolved => resolved.map(|(domain, by)| (domain, Some(by)))?,
     };
-    let session = Session::of(system, domain);
+    let session = Session::for_domain(system, domain);
     let spinner = system.ui.can_ask().then(|| system.ui.spinner("Asking the keychain, the API and the issuer…"));
     let (keychain, answers) = tokio::join!(here::ask_keychain(&session), network::ask(&session));
     drop(spinner);
@@ -110,7 +111,7 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
     let fails = checks.iter().any(|check| check.outcome == Outcome::Fail);
     let report = Report { version: 1, would: if fails { Would::Fail } else { way }, checks };
     if doctor.json {
-        table::json(system, &report)?;
+        list::print_json(system, &report)?;
     } else {
         system.ui.data(&report.in_words(&session))?;
     }

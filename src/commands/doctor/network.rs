@@ -10,7 +10,7 @@ use crate::commands::status::clock_off;
 use crate::error::Error;
 use crate::http::{Fault, Http, HttpError, host_of, proxy_for};
 use crate::oauth::{AuthConfig, IssuerError};
-use crate::session::{Keys, Session};
+use crate::session::{KeySource, Session};
 use crate::text::clean;
 
 /// What the network answered; nothing where it was not asked.
@@ -34,7 +34,7 @@ pub(super) async fn ask(session: &Session<'_>) -> Network {
     let auth = timed(session.domain.api_base(), AuthConfig::fetch_with_date(&http, &session.domain)).await;
     let Ok((AuthConfig { issuer, .. }, _)) = &auth.result else { return Network { auth, metadata: None, keys: None } };
     let Ok(url) = issuer.as_str().parse() else { return Network { auth, metadata: None, keys: None } };
-    let keys = async { Keys::fetch(&http, issuer).await.map(drop) };
+    let keys = async { KeySource::fetch(&http, issuer).await.map(drop) };
     let (metadata, keys) = tokio::join!(issuer.metadata(&http), timed(&url, keys));
     Network { metadata: Some(metadata.map(drop)), keys: Some(keys), auth }
 }

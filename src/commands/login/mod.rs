@@ -1,12 +1,13 @@
-//! `astro login`, told in the order in which it happens.
+//! `astro login`, in the order in which it happens.
 //!
-//! Nothing is stored before everything has been verified. Then there are two writes, each whole: the credentials and who
-//! they belong to, and where in Astro that person works. A choice that is broken off does not cost the login.
+//! Nothing is stored before everything is verified. Then there are two writes, each whole: the credentials and the account,
+//! then the organization and workspace. So a cancelled menu does not cost the login.
 
-mod browser;
-mod remember;
-mod settle;
-mod token;
+mod access_token;
+mod account;
+mod authorization_code;
+mod save;
+mod select;
 mod wait;
 
 use std::fmt;
@@ -20,13 +21,16 @@ use crate::config::Context;
 use crate::credentials::{Credentials, Kind};
 use crate::email::EmailAddress;
 use crate::error::Error;
+use crate::http::Http;
+use crate::oauth::AuthConfig;
 use crate::session::{self, Session};
 use crate::system::System;
+use crate::ui::Ui;
 
 pub(super) use wait::callback_port;
 
-use remember::{Replaced, Storage};
-use settle::Reach;
+use save::{Destination, PreviousLogin};
+use select::Accessible;
 
 /// What `astro login` was asked to do.
 #[derive(Debug)]
@@ -61,9 +65,9 @@ pub enum Mode {
 /// The value of `--token-login`.
 #[derive(Clone)]
 pub enum TokenArgument {
-    /// `-`: standard input, or a hidden prompt where that is a terminal.
+    /// `-`: a hidden prompt on a terminal, else standard input.
     Stdin,
-    /// The token itself, for all the machine to see.
+    /// The token itself, which other users of this machine can see.
     Given(Zeroizing<String>),
 }
 
@@ -84,106 +88,112 @@ impl fmt::Debug for TokenArgument {
     }
 }
 
-/// One run of `astro login`, once it is known where it goes.
-struct Attempt<'a> {
+/// One run of `astro login`, after its domain is resolved.
+struct LoginFlow<'a> {
     session: Session<'a>,
     login: &'a Login,
-    /// The domain's context as it was when the login began.
+    /// The domain's context before this login.
     before: Context,
 }
 
-/// What a successful sign-in leaves to be kept.
-struct SignedIn {
+/// Verified credentials, and the store that they go to.
+struct NewLogin {
     credentials: Credentials,
-    storage: Storage,
+    destination: Destination,
 }
 
-/// What is known of the person once the credentials are kept.
-struct Remembered {
+/// The account of a login that is saved.
+struct SavedAccount {
     user: User,
-    reach: Result<Reach, ListError>,
-    replaced: Replaced,
+    accessible: Result<Accessible, ListError>,
+    previous: PreviousLogin,
 }
 
-/// Signs a person in to Astro, and settles where they work.
+/// Logs in to Astro, and selects an organization and a workspace.
 pub async fn login(system: &System, login: &Login) -> Result<(), Error> {
-    let attempt = Attempt::begin(system, login)?;
-    let domain = &attempt.session.domain;
-    let (signed_in, remembered) = attempt.sign_in().await.map_err(|error| error.during_sign_in(domain))?;
-    let revoked = attempt.revoke(&remembered.replaced.unused);
-    let settled = attempt.settle(&signed_in, &remembered.user, &remembered.replaced, remembered.reach);
-    let (settled, ()) = tokio::join!(settled, revoked);
-    settled.map_err(|error| error.during_settling(domain))
+    let flow = LoginFlow::resolve(system, login)?;
+    let domain = &flow.session.domain;
+    let (new, account) = flow.login_or_revoke().await.map_err(|error| error.during_login(domain))?;
+    let SavedAccount { user, accessible, previous } = account;
+    let select = async {
+        let selected = flow.select(&new, &user, accessible).await;
+        // The login is saved, whatever became of the selection.
+        flow.print_summary(&new, &user, &previous, selected.selection.as_ref());
+        selected.outcome
+    };
+    let (outcome, ()) = tokio::join!(select, flow.revoke_unused(&previous.unused));
+    outcome.map_err(|error| error.during_selection(domain))
 }
 
-impl<'a> Attempt<'a> {
-    fn begin(system: &'a System, login: &'a Login) -> Result<Self, Error> {
+impl<'a> LoginFlow<'a> {
+    /// Resolves the domain, and reads its context.
+    fn resolve(system: &'a System, login: &'a Login) -> Result<Self, Error> {
         let session = Session::open(system, login.domain.as_deref())?;
         let before = session.context()?;
         if let Some(warning) = session.config.writable_by_others() {
             system.ui.warn(&warning);
         }
         if session::environment_token(system).is_some() {
-            system.ui.warn("ASTRO_API_TOKEN is set, and wins over any login; unset it to use this one");
+            system.ui.warn("ASTRO_API_TOKEN is set and overrides this login");
         }
-        tracing::info!(domain = %session.domain, config = %session.config.path().display(), "signing in");
+        tracing::info!(domain = %session.domain, config = %session.config.path().display(), "logging in");
         Ok(Self { session, login, before })
     }
 
-    /// Up to the first write. What an issuer grants and that write does not keep goes back.
-    async fn sign_in(&self) -> Result<(SignedIn, Remembered), Error> {
-        let signed_in = self.sign_in_and_remember().await;
-        if signed_in.is_err() {
-            self.session.system.give_back().await;
+    fn ui(&self) -> &Ui {
+        &self.session.system.ui
+    }
+
+    fn http(&self) -> &Http {
+        &self.session.system.http
+    }
+
+    /// Logs in up to the first write. Revokes a refresh token that was granted but could not be saved.
+    async fn login_or_revoke(&self) -> Result<(NewLogin, SavedAccount), Error> {
+        let outcome = self.authenticate_and_save().await;
+        if outcome.is_err() {
+            self.session.system.revoke_pending_grant().await;
         }
-        signed_in
+        outcome
     }
 
-    /// Signs in, asks the API who that is, and keeps the credentials.
-    async fn sign_in_and_remember(&self) -> Result<(SignedIn, Remembered), Error> {
-        let signed_in = match &self.login.mode {
-            Mode::Token(token) => self.sign_in_with_token(token).await?,
-            Mode::Browser | Mode::Link => self.sign_in_with_browser().await?,
+    async fn authenticate_and_save(&self) -> Result<(NewLogin, SavedAccount), Error> {
+        let new = match &self.login.mode {
+            Mode::Token(token) => self.authenticate_with_token(token).await?,
+            Mode::Browser | Mode::Link => self.authenticate_with_browser().await?,
         };
-        let remembered = self.identify_and_remember(&signed_in).await?;
-        Ok((signed_in, remembered))
+        let account = self.load_profile_and_save(&new).await?;
+        Ok((new, account))
     }
 
-    /// Tells the issuer that these credentials' refresh tokens were replaced, and will never be used again. They lose their
-    /// worth in time even if it fails.
-    async fn revoke(&self, unused: &[Credentials]) {
+    /// Fetches the login configuration of the domain.
+    async fn auth_config(&self) -> Result<AuthConfig, Error> {
+        Ok(AuthConfig::fetch(self.http(), &self.session.domain).await?)
+    }
+
+    /// Asks the API for the user and, at the same time, for the organizations and workspaces; then saves the login.
+    async fn load_profile_and_save(&self, new: &NewLogin) -> Result<SavedAccount, Error> {
+        let api = self.session.api(&new.credentials.access);
+        let (user, accessible) = match new.credentials.kind {
+            Kind::User => {
+                let (user, accessible) = tokio::join!(api.user(), self.accessible(&api));
+                let user = user?;
+                self.check_token_account(&user)?;
+                (user, accessible)
+            }
+            // An API token belongs to no user. Access to an organization proves it.
+            Kind::ApiToken => (User::default(), Ok(self.accessible_with_api_token(new).await?)),
+        };
+        let previous = self.save(new, &user).await?;
+        Ok(SavedAccount { user, accessible, previous })
+    }
+
+    /// Revokes the refresh tokens that this login replaced. A failure is only logged: they expire by themselves.
+    async fn revoke_unused(&self, unused: &[Credentials]) {
         for credentials in unused {
             if let Err(failure) = self.session.revoke(credentials).await {
-                tracing::info!(%failure, "an unused refresh token could not be revoked");
+                tracing::info!(%failure, "could not revoke an unused refresh token");
             }
-        }
-    }
-
-    /// Asks the API who this is and, at the same time, where they may work; then keeps the credentials.
-    async fn identify_and_remember(&self, signed_in: &SignedIn) -> Result<Remembered, Error> {
-        let api = self.session.api(&signed_in.credentials.access);
-        let (user, reach) = match signed_in.credentials.kind {
-            Kind::User => {
-                let (user, reach) = tokio::join!(api.user(), self.reach(&api));
-                let user = user?;
-                self.check_owner(&user)?;
-                (user, reach)
-            }
-            // An API token is nobody's. That it reaches something is what proves it.
-            Kind::ApiToken => (User::default(), Ok(self.api_token_reach(signed_in).await?)),
-        };
-        let replaced = self.remember(signed_in, &user).await?;
-        Ok(Remembered { user, reach, replaced })
-    }
-
-    /// Holds the owner of a token to `--email`. A browser's account was compared when the issuer named it.
-    fn check_owner(&self, user: &User) -> Result<(), Error> {
-        match (&self.login.mode, &self.login.email) {
-            (Mode::Token(_), Some(asked)) if !asked.is_same_as(&user.email) => {
-                let found = Some(user.email.clone()).filter(|email| !email.is_empty());
-                Err(Error::OtherOwner { asked: asked.to_string(), found })
-            }
-            _ => Ok(()),
         }
     }
 }

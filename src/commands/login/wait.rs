@@ -1,16 +1,15 @@
-//! The wait for the browser, at two doors at once: the callback listener, and an address pasted into the terminal.
+//! Shows the link, then waits for the callback: at the listener, and for a URL pasted into the terminal.
 //!
-//! Both lead through the same parser. Whatever does not belong to this login is told off, and the wait goes on; only the
-//! answer to this login, the person's Ctrl-C or the end of the time ends it.
+//! One parser decides about both. Anything that does not belong to this login gets a warning, and the wait goes on; only
+//! the response to this login, Ctrl-C or the timeout ends it.
 
 use std::sync::Arc;
 
 use tokio::time::{Instant, sleep_until};
 use url::Url;
 
-use super::Attempt;
-use super::browser::{Invited, Way};
-use crate::browser::{self, forward_command};
+use super::{LoginFlow, Mode};
+use crate::browser::{self, Opening, forward_command};
 use crate::domain::Domain;
 use crate::error::Error;
 use crate::oauth::{
@@ -19,30 +18,39 @@ use crate::oauth::{
 };
 use crate::ui::{Line, Lines, UiError};
 
-/// The port that Astro's redirect URI is registered with.
+/// The port of Astro's registered redirect URI.
 const CALLBACK_PORT: u16 = 12345;
 
-/// The port that the callback comes to; 0 where any will do.
+/// Returns the callback port of a domain; 0 stands for any free port.
 pub(in crate::commands) fn callback_port(domain: &Domain) -> u16 {
-    // A development server takes any redirect URI; Astro's has this one registered, and no other.
+    // A development server accepts any redirect URI; Astro accepts the registered one only.
     if domain.local_port().is_some() { 0 } else { CALLBACK_PORT }
 }
 
-/// What the issuer answered, and the browser that brought it, where one did.
-pub(super) struct Answer {
-    pub(super) result: Result<AuthorizationCode, CallbackError>,
+/// The way in which the user gets the link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LinkDelivery {
+    /// A browser on this machine opens it.
+    OpenBrowser,
+    /// It is printed, for a browser on any machine.
+    Print,
+}
+
+/// The issuer's response, and the browser request that carried it. A pasted URL has no request.
+pub(super) struct CallbackOutcome {
+    pub(super) code: Result<AuthorizationCode, CallbackError>,
     pub(super) reply: Option<Reply>,
 }
 
-/// Where the answer can come in.
-pub(super) struct Doors<'a> {
-    /// None where another program has the port.
+/// The listener and the paste, with the response that both expect.
+pub(super) struct CallbackSources<'a> {
+    /// `None` if another program uses the port.
     callbacks: Option<Callbacks>,
     redirect_uri: &'a RedirectUri,
     response: ExpectedResponse,
 }
 
-impl<'a> Doors<'a> {
+impl<'a> CallbackSources<'a> {
     pub(super) fn open(
         listener: Option<CallbackListener>,
         redirect_uri: &'a RedirectUri,
@@ -60,15 +68,30 @@ impl<'a> Doors<'a> {
     }
 }
 
-impl Attempt<'_> {
-    /// Takes the callback port. Where another program has it, the person can still paste.
+impl LoginFlow<'_> {
+    /// Decides how the user gets the link. Without a browser on this machine it is printed, if there is a terminal.
+    pub(super) fn link_delivery(&self) -> Result<LinkDelivery, Error> {
+        if matches!(self.login.mode, Mode::Link) {
+            return Ok(LinkDelivery::Print);
+        }
+        match self.session.system.opening() {
+            Opening::Chosen(_) | Opening::Platform(_) => Ok(LinkDelivery::OpenBrowser),
+            Opening::None(reason) if self.ui().can_ask() => {
+                self.ui().say(&format!("Not opening a browser ({reason})."));
+                Ok(LinkDelivery::Print)
+            }
+            Opening::None(reason) => Err(Error::NoBrowserNoTerminal { reason }),
+        }
+    }
+
+    /// Binds the callback port. If another program uses it, the user can still paste.
     pub(super) fn bind(&self) -> Result<(RedirectUri, Option<CallbackListener>), Error> {
         match CallbackListener::bind(callback_port(&self.session.domain)) {
             Ok(listener) => Ok((listener.redirect_uri(), Some(listener))),
-            Err(ListenError::PortTaken(port)) if self.session.system.ui.can_ask() => {
-                self.session.system.ui.warn(&format!(
-                    "another program has port {port}, so the browser cannot report back; `{}` tells which. \
-                     You can still paste the address that the browser ends on",
+            Err(ListenError::PortTaken(port)) if self.ui().can_ask() => {
+                self.ui().warn(&format!(
+                    "another program uses port {port} (`{}` shows which), so the browser cannot report back; \
+                     you can still paste the URL of its last page",
                     who_has(port)
                 ));
                 Ok((RedirectUri::new(port), None))
@@ -77,110 +100,124 @@ impl Attempt<'_> {
         }
     }
 
-    /// Shows the link or opens it, then waits for the answer.
+    /// Shows the link or opens it, then waits for the response. `ready`: the user does not need to press Enter first.
     pub(super) async fn wait(
         &self,
-        mut doors: Doors<'_>,
-        way: Way,
+        mut sources: CallbackSources<'_>,
+        delivery: LinkDelivery,
         link: &Url,
-        invited: &Invited,
-    ) -> Result<Answer, Error> {
-        let ui = &self.session.system.ui;
+        ready: bool,
+    ) -> Result<CallbackOutcome, Error> {
+        let ui = self.ui();
         let deadline = Instant::now() + self.login.timeout;
-        let mut open_on_enter = self.show(way, link, invited, &doors).await?;
-        let waiting = match &doors.callbacks {
-            Some(_) => "Waiting for you to finish in the browser (Ctrl-C cancels)",
-            None => "Waiting for the address that the browser ends on: paste it here",
+        let mut open_on_enter = self.show(delivery, link, ready, &sources).await?;
+        let waiting = match &sources.callbacks {
+            Some(_) => "Waiting for browser login… (Ctrl-C to cancel)",
+            None => "Paste the URL of the browser's last page here (Ctrl-C to cancel):",
         };
-        let message = if open_on_enter { "Press Enter to open the browser (Ctrl-C cancels)" } else { waiting };
+        let message = if open_on_enter { "Press Enter to open it (Ctrl-C to cancel)" } else { waiting };
         let mut lines = if ui.can_ask() { Some(ui.lines(message)?) } else { None };
         let _spinner = lines.is_none().then(|| ui.spinner(message));
         loop {
             tokio::select! {
-                // An answer that is there when the time is over still counts, and the browser behind it learns how it ended.
+                // Biased: a response that arrived before the deadline counts, and its browser gets the outcome.
                 biased;
-                event = doors.event() => match event {
+                event = sources.event() => match event {
                     Event::Callback(callback) => {
-                        return Ok(Answer { result: callback.result, reply: Some(callback.reply) });
+                        return Ok(CallbackOutcome { code: callback.result, reply: Some(callback.reply) });
                     }
                     Event::TlsAttempt => ui.warn(
-                        "the browser has tried https, which is not spoken here; change https:// to http:// in its \
-                         address bar, or copy the address from the question mark on and paste it here",
+                        "the browser tried https; change https:// to http:// in its address bar, or copy the URL and \
+                         paste it here",
                     ),
                 },
-                entered = next_line(&mut lines) => match entered {
-                    Ok(text) if text.expose().trim().is_empty() => {
-                        if std::mem::take(&mut open_on_enter) {
-                            self.open_browser(link).await;
-                            if let Some(lines) = &lines {
-                                lines.set_message(waiting);
-                            }
+                entered = next_line(&mut lines) => {
+                    let entered = entered?;
+                    if !entered.expose().trim().is_empty() {
+                        if let Some(outcome) = self.accept_paste(&entered, &sources) {
+                            return Ok(outcome);
+                        }
+                    } else if std::mem::take(&mut open_on_enter) {
+                        self.open_browser(link).await;
+                        if let Some(lines) = &lines {
+                            lines.set_message(waiting);
                         }
                     }
-                    Ok(text) => match parse_pasted(text.expose(), doors.redirect_uri, &doors.response) {
-                        Ok(code) => return Ok(Answer { result: Ok(code), reply: None }),
-                        Err(Verdict::Ended(error)) => return Ok(Answer { result: Err(error), reply: None }),
-                        Err(Verdict::Stranger(stranger @ Stranger::NotTheRedirectUri)) => {
-                            ui.warn(&format!("{stranger}: http://localhost:{}…", doors.redirect_uri.port()));
-                        }
-                        Err(Verdict::Stranger(stranger)) => ui.warn(&stranger.to_string()),
-                    },
-                    Err(error) => return Err(error.into()),
                 },
-                () = sleep_until(deadline) => return Err(Error::NoReply { waited: self.login.timeout }),
+                () = sleep_until(deadline) => return Err(Error::CallbackTimeout { waited: self.login.timeout }),
             }
         }
     }
 
-    /// Brings the link before the person. Returns whether the browser is to be opened when they press Enter.
-    async fn show(&self, way: Way, link: &Url, invited: &Invited, doors: &Doors<'_>) -> Result<bool, Error> {
-        let ui = &self.session.system.ui;
-        match way {
-            Way::Opened if ui.can_ask() && !invited.answered => {
-                self.show_link("Sign in at this link:", link);
+    /// Parses a pasted URL. Warns and returns `None` if it does not belong to this login.
+    fn accept_paste(&self, pasted: &Line, sources: &CallbackSources<'_>) -> Option<CallbackOutcome> {
+        match parse_pasted(pasted.expose(), sources.redirect_uri, &sources.response) {
+            Ok(code) => return Some(CallbackOutcome { code: Ok(code), reply: None }),
+            Err(Verdict::Ended(error)) => return Some(CallbackOutcome { code: Err(error), reply: None }),
+            Err(Verdict::Stranger(unrelated @ Stranger::NotTheRedirectUri)) => {
+                self.ui().warn(&format!("{unrelated}: http://localhost:{}…", sources.redirect_uri.port()));
+            }
+            Err(Verdict::Stranger(unrelated)) => self.ui().warn(&unrelated.to_string()),
+        }
+        None
+    }
+
+    /// Shows the link or opens it. Returns `true` if Enter is to open the browser.
+    async fn show(
+        &self,
+        delivery: LinkDelivery,
+        link: &Url,
+        ready: bool,
+        sources: &CallbackSources<'_>,
+    ) -> Result<bool, Error> {
+        match delivery {
+            LinkDelivery::OpenBrowser if self.ui().can_ask() && !ready => {
+                self.show_link("Log in at this URL:", link);
                 Ok(true)
             }
-            Way::Opened => {
-                self.show_link("Opening the browser. If nothing opens, visit this link yourself:", link);
+            LinkDelivery::OpenBrowser => {
+                self.show_link("Opening your browser. If it doesn't open, go to:", link);
                 self.open_browser(link).await;
                 Ok(false)
             }
-            Way::Link => {
-                ui.say("Open this link in a browser, on any device:\n");
-                ui.data(link.as_str())?;
-                ui.say("");
-                self.explain_other_machines(doors);
+            LinkDelivery::Print => {
+                self.ui().say("Open this URL in a browser on any device:\n");
+                self.ui().data(link.as_str())?;
+                self.ui().say("");
+                self.explain_other_machines(sources);
                 Ok(false)
             }
         }
     }
 
-    /// The link for people. They need it with `--quiet` as well, because an opener may say that it has opened and lie.
+    /// Prints the link on stderr, even with `--quiet`: an opener may report success without opening anything.
     fn show_link(&self, introduction: &str, link: &Url) {
-        let ui = &self.session.system.ui;
-        ui.say(&format!("{introduction}\n"));
-        ui.log(&format!("  {link}"));
-        ui.say("");
+        self.ui().say(&format!("{introduction}\n"));
+        self.ui().log(&format!("  {link}"));
+        self.ui().say("");
     }
 
-    /// How an answer gets here from a browser on another machine.
-    fn explain_other_machines(&self, doors: &Doors<'_>) {
-        let ui = &self.session.system.ui;
+    /// Explains how the callback of a browser on another machine gets here.
+    fn explain_other_machines(&self, sources: &CallbackSources<'_>) {
+        let ui = self.ui();
         let mut ways = Vec::new();
         if ui.can_ask() {
-            ways.push("On another machine the last page will not load: paste its address here.".to_owned());
+            ways.push(
+                "If the browser is on another machine, the last page won't load. Copy its URL from the address bar and \
+                 paste it here."
+                    .to_owned(),
+            );
         }
-        if let Some(forward) = doors
-            .callbacks
-            .as_ref()
-            .and_then(|_| forward_command(&self.session.system.environment, doors.redirect_uri.port()))
-        {
-            let when = if ui.can_ask() {
-                "Or let it load, by running this on that machine first:"
+        let environment = &self.session.system.environment;
+        let forward =
+            sources.callbacks.as_ref().and_then(|_| forward_command(environment, sources.redirect_uri.port()));
+        if let Some(forward) = forward {
+            let introduction = if ui.can_ask() {
+                "Or forward the port first, from that machine:"
             } else {
-                "For a browser on another machine, run this there first:"
+                "If the browser is on another machine, forward the port first, from that machine:"
             };
-            ways.push(format!("{when}\n\n  {forward}\n"));
+            ways.push(format!("{introduction}\n\n  {forward}\n"));
         }
         if !ways.is_empty() {
             ui.say(&ways.join("\n"));
@@ -190,17 +227,17 @@ impl Attempt<'_> {
     async fn open_browser(&self, link: &Url) {
         let system = self.session.system;
         if let Err(error) = browser::open(Arc::clone(&system.browser), link.clone(), system.opening()).await {
-            system.ui.warn(&format!("no browser could be opened ({error}); open the link yourself"));
+            system.ui.warn(&format!("could not open a browser ({error}); open the URL yourself"));
         }
     }
 }
 
-/// The next pasted line. Never, where nobody can paste.
+/// Returns the next pasted line. Waits forever without a terminal.
 async fn next_line(lines: &mut Option<Lines>) -> Result<Line, UiError> {
     let next = match lines {
         Some(reader) => reader.next().await,
         None => std::future::pending().await,
     };
-    // The reader ends after an error that it has told; there is nothing more to say then.
+    // The reader ends only after an error that it has returned already.
     next.unwrap_or(Err(UiError::Cancelled))
 }

@@ -25,8 +25,9 @@ use std::path::{Path, PathBuf};
 use astro_login::browser::Machine;
 use astro_login::environment::Environment;
 
+pub use astro_login::commands::token::token;
 pub use browser::{FakeBrowser, Mode, Page};
-pub use program::{MemoryStore, NOON, Outcome, Stage, callback_port, token};
+pub use program::{MemoryStore, NOON, Outcome, Stage, callback_port};
 pub use service::{AUDIENCE, CLIENT_ID, Fault, Options, Organization, Part, Person, Request, Service, Workspace};
 
 /// Why no browser is opened on this machine in an empty environment, where that is Linux.

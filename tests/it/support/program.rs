@@ -11,13 +11,12 @@ use std::time::Duration;
 
 use astro_login::browser::{Browser, Machine, Opening};
 use astro_login::commands::login::{Login, Mode as LoginMode, TokenArgument, login};
-use astro_login::commands::token;
 use astro_login::credentials::{CredentialStore, Credentials, Kind, StoreError};
 use astro_login::domain::Domain;
 use astro_login::environment::Environment;
 use astro_login::error::Error;
 use astro_login::http::Http;
-use astro_login::oauth::Random;
+use astro_login::oauth::{PendingGrant, Random};
 use astro_login::system::{OsRandom, System};
 use astro_login::token::{AccessToken, RefreshToken};
 use astro_login::ui::{Captured, Ui};
@@ -243,7 +242,7 @@ impl Stage {
             ui,
             now: self.clock,
             time_zone: || TimeZone::UTC,
-            storing: tokio::sync::Mutex::new(None),
+            pending_grant: PendingGrant::default(),
             random: Arc::clone(&self.random),
         };
         let mut running = pin!(command(&system));
@@ -390,14 +389,6 @@ pub fn callback_port(text: &str) -> Option<u16> {
 struct Opener {
     browser: Arc<FakeBrowser>,
     meanwhile: Arc<dyn Fn() + Send + Sync>,
-}
-
-/// `astro auth token`, both steps of it.
-pub async fn token(system: &System, domain: Option<&str>) -> Result<(), Error> {
-    match token::at_hand(system, domain)? {
-        Some(session) => token::fetched(session).await,
-        None => Ok(()),
-    }
 }
 
 impl Browser for Opener {

@@ -1,28 +1,28 @@
-//! What an Astro API token says it is for. Its signature cannot be checked here, so this is a wish until the API grants it.
+//! The scope that an Astro API token names. Its signature can be checked by the API only, so the scope is a claim until the
+//! API confirms it.
 
 use crate::jwt::Unverified;
 
-/// What the permissions of an API token name.
+/// The organization and workspace in the permissions of an API token.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Grant {
-    /// The organization, where they name one.
+pub(super) struct ApiTokenScope {
     pub(super) organization: Option<String>,
-    /// The workspace, where they name one. A deployment's token may name neither.
+    /// A deployment's token may name neither.
     pub(super) workspace: Option<String>,
 }
 
-impl Grant {
-    /// Reads `organizationId:…` and `workspaceId:…`; what else there is concerns the API alone.
+impl ApiTokenScope {
+    /// Reads `organizationId:…` and `workspaceId:…`; the other permissions are for the API alone.
     pub(super) fn of(claims: &Unverified<'_>) -> Self {
-        Self::named_by(&claims.permissions())
+        Self::from_permissions(&claims.permissions())
     }
 
-    fn named_by(permissions: &[&str]) -> Self {
-        let named = |kind: &str| {
+    fn from_permissions(permissions: &[&str]) -> Self {
+        let id_of = |kind: &str| {
             let mut ids = permissions.iter().filter_map(|it| it.strip_prefix(kind)?.strip_prefix(':'));
             ids.find(|id| !id.is_empty()).map(str::to_owned)
         };
-        Self { organization: named("organizationId"), workspace: named("workspaceId") }
+        Self { organization: id_of("organizationId"), workspace: id_of("workspaceId") }
     }
 }
 
@@ -41,7 +41,11 @@ mod tests {
             (&[], None, None),
         ];
         for (permissions, organization, workspace) in table {
-            assert_eq!(Grant::named_by(permissions), Grant { organization, workspace }, "{permissions:?}");
+            assert_eq!(
+                ApiTokenScope::from_permissions(permissions),
+                ApiTokenScope { organization, workspace },
+                "{permissions:?}"
+            );
         }
     }
 }

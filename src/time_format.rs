@@ -1,25 +1,25 @@
-//! Points in time, in words: `3 years ago`, `in 24 hours`, `2026-11-25 10:11 CET`.
+//! Times as text: `3 years ago`, `in 24 hours`, `2026-11-25 10:11 CET`.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// How far `at` is from `now`, in its largest unit. Months and years are of average length.
-pub fn relative(at: Timestamp, now: Timestamp) -> String {
+/// Formats the distance from `now` to `at` in its largest unit. Months and years have their average length.
+pub fn format_relative(at: Timestamp, now: Timestamp) -> String {
     const UNITS: [(i64, &str); 5] =
         [(31_556_952, "year"), (2_629_746, "month"), (86_400, "day"), (3_600, "hour"), (60, "minute")];
     let seconds = at.duration_since(now).as_secs();
     let Some((length, unit)) = UNITS.into_iter().find(|(length, _)| seconds.abs() >= *length) else {
         return if seconds < 0 { "just now" } else { "in less than a minute" }.to_owned();
     };
-    // The next refresh or the token's own hour is rarely exact: 23 h 59 min are a day to a person.
+    // Rounds up by 1/30 of a unit: a token that was issued for 24 hours a minute ago expires `in 24 hours`.
     let count = (seconds.abs() + length / 30) / length;
     let plural = if count == 1 { "" } else { "s" };
     if seconds < 0 { format!("{count} {unit}{plural} ago") } else { format!("in {count} {unit}{plural}") }
 }
 
-/// The point in time in `zone`, to the minute, and how far away it is.
-pub fn dated(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
-    format!("{} ({})", at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M %Z"), relative(at, now))
+/// Formats a time in `zone`, to the minute, with its distance from `now`.
+pub fn format_timestamp(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+    format!("{} ({})", at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M %Z"), format_relative(at, now))
 }
 
 #[cfg(test)]
@@ -41,7 +41,7 @@ mod tests {
             ("2028-11-24T10:00:00Z", "in 2 years"),
         ];
         for (at, expected) in table {
-            assert_eq!(relative(at.parse().unwrap(), now), expected, "{at}");
+            assert_eq!(format_relative(at.parse().unwrap(), now), expected, "{at}");
         }
     }
 
@@ -49,6 +49,6 @@ mod tests {
     fn a_date_names_its_zone() {
         let now: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
         let at: Timestamp = "2026-11-24T12:30:00Z".parse().unwrap();
-        assert_eq!(dated(at, now, &TimeZone::UTC), "2026-11-24 12:30 UTC (in 2 hours)");
+        assert_eq!(format_timestamp(at, now, &TimeZone::UTC), "2026-11-24 12:30 UTC (in 2 hours)");
     }
 }

@@ -1,26 +1,26 @@
-//! The issuer's keys, fetched once, and once more if a token names a key that is not among them.
+//! The issuer's keys, fetched once, and once more if a token names an unknown key.
 
 use crate::error::Error;
 use crate::http::{Freshness, Http};
 use crate::jwt::{Claims, Jwks, JwtError};
 use crate::oauth::{Issuer, IssuerError};
 
-/// The key set of this login's issuer.
-pub struct Keys<'a> {
+/// The key set of one issuer.
+pub struct KeySource<'a> {
     http: &'a Http,
     issuer: Issuer,
     jwks: Jwks,
     fetched_again: bool,
 }
 
-impl<'a> Keys<'a> {
+impl<'a> KeySource<'a> {
     /// Fetches the key set.
     pub async fn fetch(http: &'a Http, issuer: &Issuer) -> Result<Self, Error> {
         let jwks = fetch(http, issuer, Freshness::Kept).await?;
         Ok(Self { http, issuer: issuer.clone(), jwks, fetched_again: false })
     }
 
-    /// Runs one check. An issuer that has just begun to use a new key publishes it by now.
+    /// Runs one check. Fetches the keys again, once, if the token names an unknown key: the issuer may have rotated them.
     pub async fn verify(&mut self, check: impl Fn(&Jwks) -> Result<Claims, JwtError>) -> Result<Claims, Error> {
         match check(&self.jwks) {
             Err(JwtError::UnknownKey) if !self.fetched_again => {
@@ -34,7 +34,8 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// What goes wrong here is the issuer's: no credentials are shown, so even a 401 refuses nobody.
+/// Fetches the keys. A failure is reported as the issuer's: the request carries no credentials, so even a 401 is not about
+/// the user.
 async fn fetch(http: &Http, issuer: &Issuer, freshness: Freshness) -> Result<Jwks, Error> {
     let answer = issuer.fetch_keys(http, freshness).await.map_err(IssuerError::from)?;
     let jwks = Jwks::parse(answer.body())?;

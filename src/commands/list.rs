@@ -1,4 +1,4 @@
-//! Lists for people and for scripts: columns on stdout, or JSON.
+//! Lists on stdout: columns for people, JSON for scripts.
 
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
@@ -8,41 +8,41 @@ use crate::system::System;
 
 /// One line of a list.
 pub(super) struct Row {
-    /// Whether this is the one in use; marked by a sign, since not everybody sees colour.
+    /// Whether this item is in use. Marked by `*`, since not everyone sees colors.
     pub(super) current: bool,
     /// The text of each column, safe to print.
     pub(super) cells: Vec<String>,
 }
 
-/// Prints rows under a head, the one in use marked.
-pub(super) fn show(system: &System, head: &[&str], rows: &[Row]) -> Result<(), Error> {
+/// Prints rows under a header, or `No KIND.` if there are none.
+pub(super) fn print_table(system: &System, kind: &str, header: &[&str], rows: &[Row]) -> Result<(), Error> {
     if rows.is_empty() {
-        system.ui.say("There are none.");
+        system.ui.say(&format!("No {kind}."));
         return Ok(());
     }
     let widest = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.cells.get(column));
-        cells.map(|cell| cell.width()).chain([head[column].width()]).max().unwrap_or_default()
+        cells.map(|cell| cell.width()).chain([header[column].width()]).max().unwrap_or_default()
     };
-    let widths: Vec<usize> = (0..head.len()).map(widest).collect();
+    let widths: Vec<usize> = (0..header.len()).map(widest).collect();
     let line = |mark: char, cells: &[&str]| {
-        // A wide character takes two columns, so the padding is not `format!`'s, which counts characters.
+        // `format!` pads by characters, but a wide character takes two columns.
         let padded =
             cells.iter().zip(&widths).map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.width())));
         format!("{mark} {}", padded.collect::<Vec<_>>().join("  ")).trim_end().to_owned()
     };
-    let mut lines = vec![line(' ', head)];
+    let mut lines = vec![line(' ', header)];
     lines.extend(rows.iter().map(|row| {
         let cells: Vec<&str> = row.cells.iter().map(String::as_str).collect();
         line(if row.current { '*' } else { ' ' }, &cells)
     }));
-    // At once: a list may be long, and every write is flushed.
+    // One write, since each is flushed, and a list may have 10,000 lines.
     system.ui.data(&lines.join("\n"))?;
     Ok(())
 }
 
 /// Prints one JSON document.
-pub(super) fn json(system: &System, value: &impl Serialize) -> Result<(), Error> {
+pub(super) fn print_json(system: &System, value: &impl Serialize) -> Result<(), Error> {
     system.ui.data(&serde_json::to_string_pretty(value).map_err(std::io::Error::from)?)?;
     Ok(())
 }

@@ -1,10 +1,9 @@
-//! A value that may be longer than a keychain's entry can be.
+//! A value that may be longer than one keychain entry.
 //!
-//! What fits is one entry, the account's own. What doesn't is written in pieces under a fresh generation, and then the
-//! account's entry becomes a head that names them: writing that one entry is the moment at which the new value
-//! takes the old one's place, so a reader finds the old value or the new one, whole, whenever a writer was stopped.
-//! Before pieces are touched, a journal entry names their generations; the next writer sweeps what a stopped
-//! one left. Stores without a limit never see any of this.
+//! A value within the limit is one entry, the account's own. A longer one is written in chunks under a fresh generation, and then
+//! the account's entry becomes a head that names the chunks. Writing the head is the commit: a reader finds the old value or
+//! the new one, whole, wherever a writer was interrupted. Before chunks are written or deleted, a pending entry names them,
+//! so that the next writer can remove the orphans. Stores without a limit use none of this.
 
 use std::fmt::Write as _;
 
@@ -14,45 +13,46 @@ use zeroize::Zeroizing;
 
 use super::StoreError;
 
-/// How often a reader begins again because a writer was faster.
+/// The number of reads, if a concurrent writer replaces the chunks.
 const ATTEMPTS: usize = 4;
 
-/// Counted together with the record's: what reads a later head as no head finds a later record there.
+/// Shares its numbers with `record::VERSION`, so that older versions report a newer head as `NewerFormat`, not as damage.
 const VERSION: u8 = 1;
 
-/// A keychain's entries: bytes by account name.
+/// The entries of a keychain: bytes by account name.
 pub(super) trait Entries {
-    /// The most bytes that one entry holds; `None` where that is no concern.
+    /// Returns the size limit of one entry in bytes, if there is one.
     fn limit(&self) -> Option<usize>;
     fn get(&self, account: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError>;
     fn set(&self, account: &str, value: &[u8]) -> Result<(), StoreError>;
-    /// Whether there was such an entry.
+    /// Returns `false` if there was no such entry.
     fn delete(&self, account: &str) -> Result<bool, StoreError>;
 }
 
-/// The pieces of one write.
+/// The chunks of one write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Generation {
+struct ChunkSet {
     generation: String,
     count: u8,
 }
 
-/// What the account's entry holds in place of a value in pieces. No record parses as one.
+/// The account's entry for a value in chunks. No record parses as one.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Head {
     v: u8,
-    pieces: Generation,
+    #[serde(rename = "pieces")]
+    chunks: ChunkSet,
     sha256: String,
 }
 
-impl Generation {
-    fn piece(&self, account: &str, index: u8) -> String {
+impl ChunkSet {
+    fn account_of(&self, account: &str, index: u8) -> String {
         format!("{account}#{}/{index}", self.generation)
     }
 }
 
-/// The account's value.
+/// Reads the account's value.
 pub(super) fn read(entries: &impl Entries, account: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
     let mut failed = None;
     for _ in 0..ATTEMPTS {
@@ -61,7 +61,7 @@ pub(super) fn read(entries: &impl Entries, account: &str) -> Result<Option<Zeroi
         if let Some(whole) = gather(entries, account, &head)? {
             return Ok(Some(whole));
         }
-        // A writer may have swept these pieces after the head was read. Then the head is another one by now.
+        // A writer may have removed these chunks after the head was read. Then there is another head by now.
         if failed.as_ref() == Some(&head) {
             break;
         }
@@ -73,88 +73,88 @@ pub(super) fn read(entries: &impl Entries, account: &str) -> Result<Option<Zeroi
 /// Replaces the account's value. `generation` must never have been used before.
 pub(super) fn write(entries: &impl Entries, account: &str, value: &[u8], generation: &str) -> Result<(), StoreError> {
     let Some(limit) = entries.limit() else { return entries.set(account, value) };
-    sweep(entries, account)?;
+    remove_orphans(entries, account)?;
     let old = current(entries, account)?;
     let new = if value.len() > limit {
         let count = u8::try_from(value.len().div_ceil(limit))
             .map_err(|_| StoreError::Other("the credentials are too long for the keychain".to_owned()))?;
-        Some(Generation { generation: generation.to_owned(), count })
+        Some(ChunkSet { generation: generation.to_owned(), count })
     } else {
         None
     };
-    let touched: Vec<&Generation> = old.iter().chain(&new).collect();
+    let touched: Vec<&ChunkSet> = old.iter().chain(&new).collect();
     if !touched.is_empty() {
-        entries.set(&journal(account), &json(&touched)?)?;
+        entries.set(&pending_account(account), &json(&touched)?)?;
     }
     match &new {
         None => entries.set(account, value)?,
-        Some(pieces) => {
-            for (index, piece) in (0..pieces.count).zip(value.chunks(limit)) {
-                entries.set(&pieces.piece(account, index), piece)?;
+        Some(chunks) => {
+            for (index, chunk) in (0..chunks.count).zip(value.chunks(limit)) {
+                entries.set(&chunks.account_of(account, index), chunk)?;
             }
-            let head = Head { v: VERSION, pieces: pieces.clone(), sha256: sha256(value) };
+            let head = Head { v: VERSION, chunks: chunks.clone(), sha256: sha256(value) };
             entries.set(account, &json(&head)?)?;
         }
     }
-    // The new value is in place: a sweep that fails is no failure to save, and the next writer repeats it.
-    drop(sweep(entries, account));
+    // The value is saved even if this fails; the next writer repeats it.
+    drop(remove_orphans(entries, account));
     Ok(())
 }
 
-/// Removes the account's value and whatever a stopped writer left. Tells whether there was a value.
+/// Removes the account's value and the orphans of an interrupted writer. Returns `false` if there was no value.
 pub(super) fn erase(entries: &impl Entries, account: &str) -> Result<bool, StoreError> {
     if entries.limit().is_none() {
         return entries.delete(account);
     }
-    sweep(entries, account)?;
-    if let Some(pieces) = current(entries, account)? {
-        entries.set(&journal(account), &json(&[pieces])?)?;
+    remove_orphans(entries, account)?;
+    if let Some(chunks) = current(entries, account)? {
+        entries.set(&pending_account(account), &json(&[chunks])?)?;
     }
-    let was_there = entries.delete(account)?;
-    sweep(entries, account)?;
-    Ok(was_there)
+    let existed = entries.delete(account)?;
+    remove_orphans(entries, account)?;
+    Ok(existed)
 }
 
-/// Removes all pieces that the journal names and no head does, then the journal.
-fn sweep(entries: &impl Entries, account: &str) -> Result<(), StoreError> {
-    let journal = journal(account);
-    let Some(named) = entries.get(&journal)? else { return Ok(()) };
+/// Removes the chunks that the pending entry names but the head does not, then the pending entry.
+fn remove_orphans(entries: &impl Entries, account: &str) -> Result<(), StoreError> {
+    let pending = pending_account(account);
+    let Some(named) = entries.get(&pending)? else { return Ok(()) };
     let live = current(entries, account)?;
-    let named: Vec<Generation> = serde_json::from_slice(&named).unwrap_or_default();
-    for pieces in named.iter().filter(|pieces| Some(*pieces) != live.as_ref()) {
-        for index in 0..pieces.count {
-            entries.delete(&pieces.piece(account, index))?;
+    let named: Vec<ChunkSet> = serde_json::from_slice(&named).unwrap_or_default();
+    for chunks in named.iter().filter(|chunks| Some(*chunks) != live.as_ref()) {
+        for index in 0..chunks.count {
+            entries.delete(&chunks.account_of(account, index))?;
         }
     }
-    entries.delete(&journal).map(drop)
+    entries.delete(&pending).map(drop)
 }
 
-/// The pieces that the account's entry names, if it is a head.
-fn current(entries: &impl Entries, account: &str) -> Result<Option<Generation>, StoreError> {
-    Ok(entries.get(account)?.and_then(|value| parse(&value)).map(|head| head.pieces))
+/// Returns the chunks that the account's entry names, if it is a head.
+fn current(entries: &impl Entries, account: &str) -> Result<Option<ChunkSet>, StoreError> {
+    Ok(entries.get(account)?.and_then(|value| parse(&value)).map(|head| head.chunks))
 }
 
-/// The value that `head` stands for; `None` where a piece is missing or another than was written.
+/// Joins the chunks that `head` names. Returns `None` if one is missing or altered.
 fn gather(entries: &impl Entries, account: &str, head: &Head) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-    let mut pieces = Vec::new();
-    for index in 0..head.pieces.count {
-        let Some(piece) = entries.get(&head.pieces.piece(account, index))? else { return Ok(None) };
-        pieces.push(piece);
+    let mut chunks = Vec::new();
+    for index in 0..head.chunks.count {
+        let Some(chunk) = entries.get(&head.chunks.account_of(account, index))? else { return Ok(None) };
+        chunks.push(chunk);
     }
-    // Room for all of it at once: a buffer that grows leaves copies behind.
-    let mut whole = Zeroizing::new(Vec::with_capacity(pieces.iter().map(|piece| piece.len()).sum()));
-    for piece in &pieces {
-        whole.extend_from_slice(piece);
+    // Allocated once: a buffer that grows leaves copies of the secret behind.
+    let mut whole = Zeroizing::new(Vec::with_capacity(chunks.iter().map(|chunk| chunk.len()).sum()));
+    for chunk in &chunks {
+        whole.extend_from_slice(chunk);
     }
     Ok((sha256(&whole) == head.sha256).then_some(whole))
 }
 
-/// The head, if the entry is one that this version can follow. A later one is no record of this version either.
+/// Parses a head of this version. A newer head is left to `record::decode`, which reports it.
 fn parse(value: &[u8]) -> Option<Head> {
     serde_json::from_slice(value).ok().filter(|head: &Head| head.v == VERSION)
 }
 
-fn journal(account: &str) -> String {
+fn pending_account(account: &str) -> String {
     format!("{account}#pending")
 }
 
@@ -166,7 +166,7 @@ fn sha256(bytes: &[u8]) -> String {
     hex(digest(&SHA256, bytes).as_ref())
 }
 
-/// Lower-case hexadecimal digits.
+/// Formats bytes as lower-case hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -185,14 +185,14 @@ mod tests {
 
     const ACCOUNT: &str = "astronomer.io";
 
-    /// Entries in memory, whose process can be killed at any change.
+    /// Entries in memory, whose writer can be killed at any change.
     #[derive(Default)]
     struct Memory {
         entries: RefCell<BTreeMap<String, Vec<u8>>>,
         limit: Option<usize>,
-        /// Changes still allowed; afterwards nothing answers any more.
+        /// The number of changes before the writer is killed.
         life: Cell<Option<usize>>,
-        /// What another process writes once a reader has the head.
+        /// The value that another process writes after a reader has the head.
         rival: Cell<Option<Vec<u8>>>,
     }
 
@@ -286,16 +286,16 @@ mod tests {
 
     #[test]
     fn a_missing_or_altered_piece_is_damage_that_can_be_erased() {
-        let spoils: [fn(&Memory); 4] = [
+        let damages: [fn(&Memory); 4] = [
             |entries| drop(entries.delete("astronomer.io#g1/1")),
             |entries| entries.set("astronomer.io#g1/1", &[8; 2560]).unwrap(),
             |entries| entries.set("astronomer.io#g1/1", &[7; 2559]).unwrap(),
             |entries| entries.set("astronomer.io#g1/2", b"").unwrap(),
         ];
-        for spoil in spoils {
+        for damage in damages {
             let entries = Memory::with_limit(2560);
             write(&entries, ACCOUNT, &[7; 6000], "g1").unwrap();
-            spoil(&entries);
+            damage(&entries);
             assert_eq!(held(&entries), Err(StoreError::Damaged));
             assert_eq!(erase(&entries, ACCOUNT), Ok(true));
             assert_eq!(entries.names(), Vec::<String>::new());
@@ -331,8 +331,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the sizes, and wherever the process is killed, once or twice: a reader gets a value that was
-        /// written, whole, and the next save or delete leaves nothing lying about.
+        /// For all sizes, and one or two kills at any change: a reader gets a value that was written, whole, and the next save
+        /// or delete leaves no orphans.
         #[test]
         fn rf_2_an_interrupted_write_leaves_the_old_or_the_new_value(
             limit in 200_usize..400,
@@ -341,7 +341,7 @@ mod tests {
         ) {
             let entries = Memory::with_limit(limit);
             let [first, second, third, last] = sizes;
-            // `None` erases, anything else writes that many bytes of its own kind, no two neighbours the same.
+            // `None` erases; a number writes that many bytes, with no two neighbors the same.
             let value = |size: Option<usize>, kind: u8| {
                 size.map(|size| (0..=u8::MAX).cycle().take(size).map(|byte| byte ^ kind).collect::<Vec<u8>>())
             };

@@ -1,0 +1,139 @@
+//! Logs in with an existing token: no browser, no listener, no prompt but the one for the token.
+//!
+//! The checks that need no network come first, and the token is sent nowhere before all checks have passed.
+
+use zeroize::Zeroizing;
+
+use super::select::Accessible;
+use super::{LoginFlow, NewLogin, TokenArgument};
+use crate::api::ListError;
+use crate::commands::api_token_scope::ApiTokenScope;
+use crate::commands::selection;
+use crate::credentials::{Credentials, Kind};
+use crate::error::Error;
+use crate::jwt::{ExpectedAccess, TokenKind, Unverified, verify_access_token};
+use crate::session::{KeySource, strip_bearer};
+use crate::token::AccessToken;
+
+impl LoginFlow<'_> {
+    pub(super) async fn authenticate_with_token(&self, argument: &TokenArgument) -> Result<NewLogin, Error> {
+        let token = self.read_token(argument).await?;
+        let unverified = Unverified::parse(token.expose())?;
+        if unverified.kind() == TokenKind::Api {
+            return self.accept_api_token(&token, &unverified).await;
+        }
+        unverified.check_alone(self.session.now())?;
+        let (auth, destination) = tokio::try_join!(self.auth_config(), self.destination())?;
+        let expected =
+            ExpectedAccess { issuer: auth.issuer.as_str(), audience: &auth.audience, client_id: &auth.client_id };
+        unverified.check_claims(&expected, self.session.now())?;
+        let mut keys = KeySource::fetch(self.http(), &auth.issuer).await?;
+        let claims = keys.verify(|jwks| verify_access_token(&token, jwks, &expected, self.session.now())).await?;
+        let credentials = Credentials {
+            kind: Kind::User,
+            access: token.clone(),
+            refresh: None,
+            issuer: claims.issuer,
+            client_id: auth.client_id.clone(),
+            audience: auth.audience.clone(),
+            sub: claims.subject,
+            email: claims.email,
+            issued_at: claims.issued_at,
+            expires_at: Some(claims.expires_at),
+        };
+        Ok(NewLogin { credentials, destination })
+    }
+
+    /// Checks the form and the expiry of an API token. It is not signed with the issuer's keys, so only the API can verify
+    /// it, and does so before anything is stored.
+    async fn accept_api_token(&self, token: &AccessToken, claims: &Unverified<'_>) -> Result<NewLogin, Error> {
+        claims.check_end(self.session.now())?;
+        // The Go CLI rejects a token without permissions, too.
+        if claims.permissions().is_empty() {
+            return Err(Error::NoPermissions);
+        }
+        let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+        let credentials = Credentials {
+            kind: Kind::ApiToken,
+            access: token.clone(),
+            refresh: None,
+            issuer: text(claims.issuer()),
+            client_id: String::new(),
+            audience: String::new(),
+            sub: text(claims.subject()),
+            email: None,
+            issued_at: claims.issued_at(),
+            expires_at: claims.expires_at(),
+        };
+        Ok(NewLogin { credentials, destination: self.destination().await? })
+    }
+
+    /// Asks the API to confirm the organization and the workspaces that an API token names. A token of a single deployment
+    /// names no organization; for it, the API lists them.
+    pub(super) async fn accessible_with_api_token(&self, new: &NewLogin) -> Result<Accessible, Error> {
+        let token = &new.credentials.access;
+        let api = self.session.api(token);
+        let scope = ApiTokenScope::of(&Unverified::parse(token.expose())?);
+        let Some(id) = &scope.organization else {
+            return Ok(Accessible::All(api.organizations().await.map_err(|failure| self.api_token_error(failure))?));
+        };
+        let organization =
+            api.granted_organization(id).await.map_err(|failure| self.api_token_error(failure.into()))?;
+        let wanted = self.login.organization.as_deref();
+        // Rejects a `--organization` that is not this one.
+        let selected =
+            selection::select_organization(self.ui(), vec![organization.clone()], wanted, Some(id), None).await?;
+        let organization = selected.unwrap_or(organization);
+        let mut workspaces = match api.workspaces(&organization.id).await {
+            Ok(workspaces) => workspaces,
+            // The token may be for something else, such as a deployment.
+            Err(ListError::Http(refused)) if matches!(refused.status(), Some(403 | 404)) => {
+                self.ui().warn("this API token cannot list workspaces");
+                return Ok(Accessible::OfApiToken(organization, Vec::new()));
+            }
+            Err(failure) => return Err(failure.into()),
+        };
+        if let Some(id) = &scope.workspace {
+            workspaces.retain(|workspace| workspace.id == *id);
+            if workspaces.is_empty() {
+                self.ui().warn("the API does not list the workspace that this API token names");
+            }
+        }
+        Ok(Accessible::OfApiToken(organization, workspaces))
+    }
+
+    /// Turns the API's refusal of an API token into its own error. Other failures stay as they are.
+    fn api_token_error(&self, failure: ListError) -> Error {
+        match failure {
+            ListError::Http(source) if matches!(source.status(), Some(401 | 403 | 404)) => {
+                Error::ApiTokenNotAccepted { domain: self.session.domain.to_string(), source }
+            }
+            other => other.into(),
+        }
+    }
+
+    async fn read_token(&self, argument: &TokenArgument) -> Result<AccessToken, Error> {
+        let ui = self.ui();
+        let text = match argument {
+            TokenArgument::Given(text) => {
+                if ui.can_ask() {
+                    ui.warn(
+                        "other users can see tokens passed as arguments, and your shell history keeps them; \
+                         use `--token-login -`",
+                    );
+                }
+                text.clone()
+            }
+            TokenArgument::Stdin if ui.can_ask() => {
+                let question = "Paste your token from cloud.astronomer.io/token (input hidden):";
+                Zeroizing::new(ui.ask_secret(question).await?.expose().to_owned())
+            }
+            TokenArgument::Stdin => Zeroizing::new(ui.read_input().await?.expose().to_owned()),
+        };
+        let token = strip_bearer(&text);
+        if token.is_empty() {
+            return Err(Error::NoToken);
+        }
+        Ok(AccessToken::new(token))
+    }
+}

@@ -1,0 +1,153 @@
+//! The account that a login is for: asks for it, and compares it with the one that logged in.
+
+use super::{LoginFlow, Mode};
+use crate::api::User;
+use crate::config::Context;
+use crate::credentials::{Credentials, Kind};
+use crate::email::EmailAddress;
+use crate::error::{Error, NO_EMAIL};
+use crate::session;
+
+/// The account that is expected to log in.
+pub(super) struct ExpectedAccount {
+    pub(super) email: Option<EmailAddress>,
+    on_mismatch: OnMismatch,
+    /// Whether the user has just answered a prompt, and so is ready for the browser.
+    pub(super) answered: bool,
+}
+
+/// The reaction when another account logs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OnMismatch {
+    /// Accept it: the expected email was a guess.
+    Accept,
+    /// Ask the user.
+    Ask,
+    /// Reject the login.
+    Reject,
+}
+
+impl LoginFlow<'_> {
+    /// Returns the expected account: the one of `--email`, the user's answer, or the remembered one.
+    pub(super) async fn ask_account(&self) -> Result<ExpectedAccount, Error> {
+        if let Some(email) = &self.login.email {
+            let email = Some(email.clone());
+            return Ok(ExpectedAccount { email, on_mismatch: OnMismatch::Reject, answered: false });
+        }
+        let remembered: Option<EmailAddress> = self.before.user_email.as_deref().and_then(|it| it.parse().ok());
+        if !self.ui().can_ask() {
+            return Ok(ExpectedAccount { email: remembered, on_mismatch: OnMismatch::Accept, answered: false });
+        }
+        let default = remembered.as_ref().map(EmailAddress::as_str);
+        let help = if default.is_none() { Some("press Enter to choose an account in the browser") } else { None };
+        let check = |typed: &str| match typed.parse::<EmailAddress>() {
+            Err(error) if !typed.trim().is_empty() => Err(error.to_string()),
+            Ok(_) | Err(_) => Ok(()),
+        };
+        let typed = self.ui().ask_text("Email:", default, help, check).await?;
+        let email: Option<EmailAddress> = typed.and_then(|typed| typed.parse().ok());
+        let on_mismatch = if email.is_some() { OnMismatch::Ask } else { OnMismatch::Accept };
+        Ok(ExpectedAccount { email, on_mismatch, answered: true })
+    }
+
+    /// Compares the account in the browser with the expected one. Returns `true` if the user must confirm it, and an error
+    /// if it is rejected.
+    pub(super) fn compare_account(&self, found: Option<&str>, expected: &ExpectedAccount) -> Result<bool, Error> {
+        let Some(email) = &expected.email else { return Ok(false) };
+        if found.is_some_and(|found| email.is_same_as(found)) {
+            return Ok(false);
+        }
+        match expected.on_mismatch {
+            OnMismatch::Accept => Ok(false),
+            OnMismatch::Ask if self.ui().can_ask() => Ok(true),
+            OnMismatch::Ask | OnMismatch::Reject => {
+                Err(Error::AccountMismatch { expected: email.to_string(), found: found.map(str::to_owned) })
+            }
+        }
+    }
+
+    /// Asks the user whether to continue as another account than the one they typed.
+    pub(super) async fn confirm_account(&self, found: Option<&str>, expected: &ExpectedAccount) -> Result<(), Error> {
+        let Some(email) = &expected.email else { return Ok(()) };
+        let found = found.unwrap_or(NO_EMAIL);
+        self.ui().warn(&format!("expected {email}, but logged in as {found}"));
+        if self.ui().confirm(&format!("Continue as {found}?"), false).await? { Ok(()) } else { Err(Error::Cancelled) }
+    }
+
+    /// Rejects a token whose user is not the one of `--email`. A browser login was compared before.
+    pub(super) fn check_token_account(&self, user: &User) -> Result<(), Error> {
+        match (&self.login.mode, &self.login.email) {
+            (Mode::Token(_), Some(email)) if !email.is_same_as(&user.email) => {
+                let found = Some(user.email.clone()).filter(|email| !email.is_empty());
+                Err(Error::TokenAccountMismatch { expected: email.to_string(), found })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Returns `true` if `new` logs in to the account of the context. Issuer and subject decide; without a login, the email
+/// does. A context without an email may be anyone's, and is taken over with its organization.
+pub(super) fn is_same_account(
+    in_use: Option<&Credentials>,
+    before: &Context,
+    new: &Credentials,
+    email: Option<&str>,
+) -> bool {
+    if let Some(in_use) = in_use.filter(|in_use| !in_use.sub.is_empty()) {
+        return (in_use.kind, &in_use.issuer, &in_use.sub) == (new.kind, &new.issuer, &new.sub);
+    }
+    session::belongs_to(before, &Credentials { email: email.map(str::to_owned), ..new.clone() })
+}
+
+/// Names the account of a stored login for messages.
+pub(super) fn account_name(credentials: &Credentials, context: &Context) -> Option<String> {
+    match credentials.kind {
+        Kind::ApiToken => Some("an API token".to_owned()),
+        Kind::User => credentials.email.clone().or_else(|| context.user_email.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::AccessToken;
+
+    fn credentials(kind: Kind, sub: &str) -> Credentials {
+        Credentials {
+            kind,
+            access: AccessToken::new("t"),
+            refresh: None,
+            issuer: "https://auth.astronomer.io/".to_owned(),
+            client_id: String::new(),
+            audience: String::new(),
+            sub: sub.to_owned(),
+            email: None,
+            issued_at: None,
+            expires_at: None,
+        }
+    }
+
+    #[test]
+    fn cl_15_issuer_and_subject_tell_who_it_is_and_else_the_address() {
+        let context = |email: Option<&str>| Context { user_email: email.map(str::to_owned), ..Context::default() };
+        let (ada, grace) = (credentials(Kind::User, "ada"), credentials(Kind::User, "grace"));
+        let (token, opaque) = (credentials(Kind::ApiToken, "ada"), credentials(Kind::User, ""));
+        let elsewhere = Credentials { issuer: "https://auth.astronomer-dev.io/".to_owned(), ..ada.clone() };
+        let table = [
+            (Some(&ada), Some("ada@old.example"), &ada, Some("ada@example.com"), true),
+            (Some(&ada), Some("shared@example.com"), &grace, Some("shared@example.com"), false),
+            (Some(&elsewhere), None, &ada, None, false),
+            (Some(&ada), None, &token, None, false),
+            (Some(&opaque), Some("Ada@example.com"), &ada, Some("ada@example.com "), true),
+            (None, Some("ada@example.com"), &grace, Some("grace@example.com"), false),
+            (None, Some("ada@example.com"), &ada, None, true),
+            (None, Some("ada@example.com"), &token, None, false),
+            (None, None, &ada, Some("ada@example.com"), true),
+            (None, None, &token, None, true),
+        ];
+        for (index, (in_use, before, new, email, expected)) in table.into_iter().enumerate() {
+            assert_eq!(is_same_account(in_use, &context(before), new, email), expected, "line {index}");
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Logs in with a browser: prepare, ask for the account, open the browser, wait, exchange the code once, verify the tokens,
+//! and answer the browser with the outcome.
+
+use super::account::ExpectedAccount;
+use super::save::Destination;
+use super::wait::{CallbackOutcome, CallbackSources};
+use super::{LoginFlow, NewLogin};
+use crate::api::lookup_organization;
+use crate::credentials::{Credentials, Kind};
+use crate::email::EmailAddress;
+use crate::error::Error;
+use crate::jwt::{Claims, ExpectedAccess, ExpectedId, verify_access_token, verify_id_token};
+use crate::oauth::page::Outcome;
+use crate::oauth::{
+    AuthConfig, AuthFlow, AuthorizationCode, AuthorizationRequest, CallbackError, ExpectedResponse, Metadata, Nonce,
+    PkceChallenge, PkceVerifier, RedirectUri, Reply, State, TokenResponse,
+};
+use crate::session::{KeySource, effective_expiry};
+use crate::text::clean;
+
+/// The issuer's configuration, fetched before the user is asked anything.
+struct Prepared<'a> {
+    auth: AuthConfig,
+    metadata: Option<Metadata>,
+    keys: KeySource<'a>,
+}
+
+/// A login whose tokens are verified.
+struct VerifiedLogin {
+    tokens: TokenResponse,
+    access: Claims,
+    identity: Claims,
+    /// The email that the issuer reports, safe to print.
+    email: Option<String>,
+    /// Whether the user must confirm that this is the right account.
+    needs_confirmation: bool,
+}
+
+/// The values that were sent, and that the tokens must match.
+struct SentValues {
+    verifier: PkceVerifier,
+    nonce: Nonce,
+    organization: Option<String>,
+}
+
+impl LoginFlow<'_> {
+    pub(super) async fn authenticate_with_browser(&self) -> Result<NewLogin, Error> {
+        let delivery = self.link_delivery()?;
+        let (redirect_uri, listener) = self.bind()?;
+        let spinner = self.ui().spinner(&format!("Preparing to log in to {}…", self.session.domain));
+        let (mut prepared, destination) = tokio::try_join!(self.prepare(), self.destination())?;
+        drop(spinner);
+
+        let expected = self.ask_account().await?;
+        let organization = self.find_organization(&prepared.auth, &expected).await;
+        let random = &*self.session.system.random;
+        let (verifier, state, nonce) = (PkceVerifier::random(random)?, State::random(random)?, Nonce::random(random)?);
+        let link = AuthorizationRequest {
+            config: &prepared.auth,
+            redirect_uri: &redirect_uri,
+            challenge: &PkceChallenge::of(&verifier),
+            state: &state,
+            nonce: &nonce,
+            login_hint: expected.email.as_ref().map(EmailAddress::as_str),
+            organization: organization.as_deref(),
+        }
+        .url();
+        let response = ExpectedResponse {
+            state,
+            issuer: prepared.auth.issuer.clone(),
+            iss_required: prepared.metadata.is_some_and(|it| it.iss_parameter_supported),
+        };
+        let sources = CallbackSources::open(listener, &redirect_uri, response);
+        let CallbackOutcome { code, reply } = self.wait(sources, delivery, &link, expected.answered).await?;
+
+        let sent = SentValues { verifier, nonce, organization };
+        let verified = self.exchange(&mut prepared, &redirect_uri, code, sent, &expected).await;
+        answer(reply, &verified).await;
+        let verified = verified?;
+        if verified.needs_confirmation {
+            self.confirm_account(verified.email.as_deref(), &expected).await?;
+        }
+        Ok(new_login(&prepared.auth, verified, destination))
+    }
+
+    /// Fetches the login configuration, then the metadata and the keys at the same time.
+    async fn prepare(&self) -> Result<Prepared<'_>, Error> {
+        let auth = self.auth_config().await?;
+        let metadata = async { Ok(auth.issuer.metadata(self.http()).await?) };
+        let (metadata, keys) = tokio::try_join!(metadata, KeySource::fetch(self.http(), &auth.issuer))?;
+        Ok(Prepared { auth, metadata, keys })
+    }
+
+    /// Looks up the issuer's organization, if the email belongs to exactly one.
+    async fn find_organization(&self, auth: &AuthConfig, expected: &ExpectedAccount) -> Option<String> {
+        let email = expected.email.as_ref().filter(|_| auth.auth_flow != Some(AuthFlow::IdentityFirst))?;
+        let _spinner = self.ui().spinner("Looking up your organization…");
+        lookup_organization(self.http(), self.session.domain.api_base(), email.as_str()).await
+    }
+
+    /// Redeems the code and verifies the response.
+    async fn exchange(
+        &self,
+        prepared: &mut Prepared<'_>,
+        redirect_uri: &RedirectUri,
+        code: Result<AuthorizationCode, CallbackError>,
+        sent: SentValues,
+        expected: &ExpectedAccount,
+    ) -> Result<VerifiedLogin, Error> {
+        let code = code?;
+        let _spinner = self.ui().spinner("Verifying the login…");
+        let tokens = prepared.auth.redeem(self.http(), code, sent.verifier, redirect_uri).await?;
+        if let Some(refresh) = tokens.refresh_token.clone() {
+            self.session.system.pending_grant.hold(prepared.auth.clone(), refresh).await;
+        }
+        let id_token = tokens.id_token.as_ref().ok_or(Error::NoIdToken)?;
+        let AuthConfig { issuer, client_id, audience, .. } = &prepared.auth;
+        let expected_id = ExpectedId {
+            issuer: issuer.as_str(),
+            client_id,
+            nonce: Some(sent.nonce.expose()),
+            organization: sent.organization.as_deref(),
+            access_token: &tokens.access_token,
+        };
+        let expected_access = ExpectedAccess { issuer: issuer.as_str(), audience, client_id };
+        let now = self.session.now();
+        let identity = prepared.keys.verify(|jwks| verify_id_token(id_token, jwks, &expected_id, now)).await?;
+        let access =
+            prepared.keys.verify(|jwks| verify_access_token(&tokens.access_token, jwks, &expected_access, now)).await?;
+        if access.subject != identity.subject {
+            return Err(Error::SubjectMismatch);
+        }
+        let email = match identity.email.clone() {
+            Some(email) => Some(email),
+            None => self.userinfo_email(&prepared.auth, &tokens, &identity).await?,
+        };
+        let email = email.map(|email| clean(&email, 254));
+        let needs_confirmation = self.compare_account(email.as_deref(), expected)?;
+        Ok(VerifiedLogin { tokens, access, identity, email, needs_confirmation })
+    }
+
+    /// Asks the issuer for the email that the ID token lacks. A failure is a warning; another subject is an error (OpenID
+    /// Connect Core section 5.3.2).
+    async fn userinfo_email(
+        &self,
+        auth: &AuthConfig,
+        tokens: &TokenResponse,
+        identity: &Claims,
+    ) -> Result<Option<String>, Error> {
+        match auth.issuer.userinfo(self.http(), &tokens.access_token).await {
+            Ok(userinfo) if userinfo.sub != identity.subject => Err(Error::SubjectMismatch),
+            Ok(userinfo) => Ok(userinfo.email),
+            Err(failure) => {
+                self.ui().warn(&failure.to_string());
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Answers the waiting browser with the outcome that is certain by now.
+async fn answer(reply: Option<Reply>, verified: &Result<VerifiedLogin, Error>) {
+    let Some(reply) = reply else { return };
+    match verified {
+        Ok(verified) => {
+            let account = verified.email.as_deref().unwrap_or(&verified.identity.subject);
+            reply.send(&Outcome::Confirmed { account, question: verified.needs_confirmation }).await;
+        }
+        Err(failure) => {
+            let detail = sentence(&failure.to_string());
+            reply.send(&Outcome::Failed { title: "Login failed", detail: &detail }).await;
+        }
+    }
+}
+
+/// Turns an error message into a sentence for the page.
+fn sentence(message: &str) -> String {
+    let mut rest = message.chars();
+    let first = rest.next().map(char::to_uppercase).into_iter().flatten();
+    let end = if message.ends_with(['.', '!', '?']) { "" } else { "." };
+    first.chain(rest).collect::<String>() + end
+}
+
+fn new_login(auth: &AuthConfig, verified: VerifiedLogin, destination: Destination) -> NewLogin {
+    let VerifiedLogin { tokens, access, identity, email, needs_confirmation: _ } = verified;
+    let credentials = Credentials {
+        kind: Kind::User,
+        access: tokens.access_token,
+        refresh: tokens.refresh_token,
+        issuer: identity.issuer,
+        client_id: auth.client_id.clone(),
+        audience: auth.audience.clone(),
+        sub: identity.subject,
+        email,
+        issued_at: access.issued_at,
+        expires_at: Some(effective_expiry(access.expires_at, access.issued_at, tokens.expires_in)),
+    };
+    NewLogin { credentials, destination }
+}

@@ -1,0 +1,210 @@
+//! The destination of the credentials, and the first of the two writes: the credentials and the account.
+
+use super::account::{account_name, is_same_account};
+use super::{LoginFlow, NewLogin};
+use crate::api::User;
+use crate::config::Context;
+use crate::credentials::{Credentials, Kind, StoreError};
+use crate::error::Error;
+use crate::session::{self, Location, edit_config};
+
+/// The store that takes the credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Destination {
+    /// The operating system's credential store.
+    Keychain,
+    /// The plaintext fields of config.yaml, by `--insecure-storage`.
+    ConfigByFlag,
+    /// The plaintext fields of config.yaml, for lack of a keychain.
+    ConfigByFallback,
+}
+
+/// The login that was stored for this domain before.
+pub(super) struct PreviousLogin {
+    /// The previous account, if it is another one.
+    pub(super) account: Option<String>,
+    /// The credentials whose refresh tokens are no longer used.
+    pub(super) unused: Vec<Credentials>,
+}
+
+/// The state of both stores before a save.
+struct Before {
+    context: Context,
+    in_keychain: Option<Credentials>,
+}
+
+impl LoginFlow<'_> {
+    /// Determines the destination of the credentials, before the user is asked anything.
+    pub(super) async fn destination(&self) -> Result<Destination, Error> {
+        if self.login.insecure_storage {
+            return Ok(Destination::ConfigByFlag);
+        }
+        match self.session.keychain(|store, domain| store.load(domain).and_then(|_| store.ready())).await {
+            // A damaged entry will be replaced.
+            Ok(()) | Err(StoreError::Damaged) => Ok(Destination::Keychain),
+            Err(StoreError::Absent { reason }) => {
+                if self.session.forbids_insecure_fallback()? {
+                    return Err(Error::FallbackForbidden { reason });
+                }
+                let path = self.session.config.path().display();
+                self.ui().warn(&format!(
+                    "no keychain available ({reason}); credentials will be saved unencrypted in {path}"
+                ));
+                Ok(Destination::ConfigByFallback)
+            }
+            Err(other) => Err(self.session.keychain_error(other)),
+        }
+    }
+
+    /// Writes the credentials and the account. Returns the login that they replace.
+    pub(super) async fn save(&self, new: &NewLogin, user: &User) -> Result<PreviousLogin, Error> {
+        let _lock = self.session.lock().await?;
+        let storing = self.session.system.pending_grant.start_storing().await;
+        tracing::info!("saving the login");
+        let in_keychain = self.session.keychain(|store, domain| store.load(domain)).await;
+        let before = match new.destination {
+            Destination::Keychain => self.save_in_keychain(new, user, in_keychain).await?,
+            Destination::ConfigByFlag | Destination::ConfigByFallback => {
+                let known = in_keychain.as_ref().ok().and_then(Option::as_ref);
+                let context = self.write_account(new, user, known).await?;
+                Before { context, in_keychain: self.remove_from_keychain(in_keychain).await }
+            }
+        };
+        storing.stored();
+        Ok(previous_login(before, &new.credentials, email(new, user)))
+    }
+
+    /// Writes the keychain entry, then config.yaml. Restores the entry if config.yaml cannot be written.
+    async fn save_in_keychain(
+        &self,
+        new: &NewLogin,
+        user: &User,
+        loaded: Result<Option<Credentials>, StoreError>,
+    ) -> Result<Before, Error> {
+        let in_keychain = match loaded {
+            Err(StoreError::Damaged) => None,
+            outcome => outcome.map_err(|failure| self.session.keychain_error(failure))?,
+        };
+        // Until config.yaml is written, only this email says whose credentials they are.
+        let email = email(new, user).map(str::to_owned);
+        let credentials = Credentials { email, ..new.credentials.clone() };
+        if let Err(failure) = self.session.keychain(move |store, domain| store.save(domain, &credentials)).await {
+            // A write that timed out may still take effect later.
+            if matches!(failure, StoreError::TimedOut(_) | StoreError::Disconnected) {
+                self.restore(in_keychain).await;
+            }
+            return Err(self.session.keychain_error(failure));
+        }
+        match self.write_account(new, user, in_keychain.as_ref()).await {
+            Ok(context) => Ok(Before { context, in_keychain }),
+            Err(failure) => {
+                self.restore(in_keychain).await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Writes the domain's context in config.yaml: the account, and the credentials if they belong there. Returns the
+    /// context as it was.
+    async fn write_account(
+        &self,
+        new: &NewLogin,
+        user: &User,
+        in_keychain: Option<&Credentials>,
+    ) -> Result<Context, Error> {
+        let domain = self.session.domain.clone();
+        let (credentials, in_use) = (new.credentials.clone(), in_keychain.cloned());
+        let email = email(new, user).map(str::to_owned);
+        let to_keychain = new.destination == Destination::Keychain;
+        let before = edit_config(&self.session.config, move |document| {
+            let before = document.context(&domain).unwrap_or_default();
+            let in_use = session::credentials_from_context(&before).or(in_use);
+            let is_same = is_same_account(in_use.as_ref(), &before, &credentials, email.as_deref())
+                && in_use.is_none_or(|in_use| session::belongs_to(&before, &in_use));
+            document.update_context(&domain, |context| {
+                if !is_same {
+                    context.organization = None;
+                    context.organization_product = None;
+                    context.workspace = None;
+                    context.last_used_workspace = None;
+                }
+                if email.is_some() || !is_same || credentials.kind == Kind::ApiToken {
+                    context.user_email = email;
+                }
+                if to_keychain {
+                    session::clear_tokens(context);
+                } else {
+                    session::set_tokens(context, credentials);
+                }
+            })?;
+            document.set_current_context(Some(domain.as_str()))?;
+            Ok(before)
+        })
+        .await?;
+        if to_keychain && before.token.is_some() {
+            self.ui().say(
+                "Replaced the login that the Go CLI kept in config.yaml, so the Go CLI is now logged out; \
+                 `--insecure-storage` shares the login with it.",
+            );
+        }
+        Ok(before)
+    }
+
+    /// Restores the keychain entry that a failed login replaced.
+    async fn restore(&self, previous: Option<Credentials>) {
+        let restored = self
+            .session
+            .keychain(move |store, domain| match &previous {
+                Some(credentials) => store.save(domain, credentials),
+                None => store.delete(domain).map(drop),
+            })
+            .await;
+        if let Err(failure) = restored {
+            let name = self.session.location_name(Location::Keychain);
+            self.ui().warn(&format!("the new credentials may remain in {name}: {failure}"));
+        }
+    }
+
+    /// Removes the keychain entry of a login that config.yaml holds from now on, and returns it.
+    async fn remove_from_keychain(&self, loaded: Result<Option<Credentials>, StoreError>) -> Option<Credentials> {
+        let outcome = match loaded {
+            Ok(None) | Err(StoreError::Absent { .. }) => return None,
+            // A damaged entry can still be removed.
+            Ok(Some(_)) | Err(StoreError::Damaged) => {
+                self.session.keychain(|store, domain| store.delete(domain)).await.and(loaded)
+            }
+            Err(failure) => Err(failure),
+        };
+        match outcome {
+            Ok(removed) => removed,
+            Err(StoreError::Damaged) => None,
+            Err(failure) => {
+                let name = self.session.location_name(Location::Keychain);
+                self.ui().warn(&format!("an older login may remain in {name}: {failure}"));
+                None
+            }
+        }
+    }
+}
+
+/// Returns the email of the account that logged in, for display.
+fn email<'a>(new: &'a NewLogin, user: &'a User) -> Option<&'a str> {
+    Some(user.email.as_str()).filter(|email| !email.is_empty()).or(new.credentials.email.as_deref())
+}
+
+/// Describes the login that `new` replaced.
+fn previous_login(before: Before, new: &Credentials, email: Option<&str>) -> PreviousLogin {
+    let Before { context, in_keychain } = before;
+    let in_config = session::credentials_from_context(&context);
+    // A token in config.yaml was the one in use.
+    let in_use = in_config.as_ref().or(in_keychain.as_ref());
+    let existed = in_use.is_some() || context.user_email.is_some();
+    let account = if existed && !is_same_account(in_use, &context, new, email) {
+        in_use.map_or(context.user_email.clone(), |in_use| account_name(in_use, &context))
+    } else {
+        None
+    };
+    let mut unused: Vec<Credentials> = in_config.into_iter().chain(in_keychain).collect();
+    unused.retain(|old| old.refresh.is_some() && old.refresh != new.refresh);
+    PreviousLogin { account, unused }
+}

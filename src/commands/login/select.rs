@@ -1,0 +1,168 @@
+//! The second write: the organization and the workspace. Then the summary.
+
+use super::save::{Destination, PreviousLogin};
+use super::{LoginFlow, Mode, NewLogin};
+use crate::api::{ApiClient, ListError, Organization, User, Workspace};
+use crate::commands::selection;
+use crate::credentials::Kind;
+use crate::error::Error;
+use crate::session::Location;
+use crate::text::clean;
+use crate::time_format::format_timestamp;
+
+/// The organizations and workspaces that the account can access.
+pub(super) enum Accessible {
+    /// The organization in use before, with its workspaces.
+    Current(Organization, Vec<Workspace>),
+    /// The organization of an API token.
+    OfApiToken(Organization, Vec<Workspace>),
+    /// All organizations.
+    All(Vec<Organization>),
+}
+
+/// The organization and workspace that commands use from now on.
+pub(super) struct Selection {
+    organization: Organization,
+    workspace: Option<Workspace>,
+}
+
+/// The outcome of the selection. A failure to select a workspace leaves the organization selected.
+pub(super) struct Selected {
+    pub(super) selection: Option<Selection>,
+    pub(super) outcome: Result<(), Error>,
+}
+
+impl LoginFlow<'_> {
+    /// Asks the API for the organization in use before, else for all organizations.
+    pub(super) async fn accessible(&self, api: &ApiClient<'_>) -> Result<Accessible, ListError> {
+        if let Some(current) = self.before.organization.as_deref().filter(|_| self.login.organization.is_none()) {
+            let (organization, workspaces) = tokio::join!(api.organization(current), api.workspaces(current));
+            if let Some(organization) = organization? {
+                return Ok(Accessible::Current(organization, workspaces?));
+            }
+        }
+        Ok(Accessible::All(api.organizations().await?))
+    }
+
+    /// Selects an organization and a workspace, and writes them.
+    pub(super) async fn select(
+        &self,
+        new: &NewLogin,
+        user: &User,
+        accessible: Result<Accessible, ListError>,
+    ) -> Selected {
+        let mut selection = None;
+        let outcome = self.select_into(&mut selection, new, user, accessible).await;
+        Selected { selection, outcome }
+    }
+
+    /// `selection` is set once it is written, also if the choice of a workspace fails.
+    async fn select_into(
+        &self,
+        selection: &mut Option<Selection>,
+        new: &NewLogin,
+        user: &User,
+        accessible: Result<Accessible, ListError>,
+    ) -> Result<(), Error> {
+        let current = self.session.context()?;
+        let current_organization = current.organization.as_deref();
+        let selected = self.select_organization(new, user, accessible?, current_organization).await?;
+        let Some((organization, workspaces)) = selected else { return Ok(()) };
+        let is_new = current_organization != Some(&organization.id);
+        let last_used = current.workspace.or(current.last_used_workspace);
+        let wanted = self.login.workspace.as_deref();
+        let chosen =
+            selection::select_workspace(self.ui(), workspaces, wanted, last_used.as_deref(), "--workspace").await;
+        let (workspace, outcome) = match chosen {
+            Ok(workspace) => (workspace, Ok(())),
+            Err(failure) => (None, Err(failure)),
+        };
+        // A new organization is written even if the choice of a workspace is cancelled. One that was in use before keeps its
+        // workspace.
+        if outcome.is_ok() || is_new {
+            selection::write(&self.session, &organization, workspace.as_ref()).await?;
+        }
+        *selection = Some(Selection { organization, workspace });
+        outcome
+    }
+
+    /// Selects the organization, and lists its workspaces.
+    async fn select_organization(
+        &self,
+        new: &NewLogin,
+        user: &User,
+        accessible: Accessible,
+        current: Option<&str>,
+    ) -> Result<Option<(Organization, Vec<Workspace>)>, Error> {
+        let api = self.session.api(&new.credentials.access);
+        let all = match accessible {
+            Accessible::Current(organization, workspaces) if current == Some(&organization.id) => {
+                return Ok(Some((organization, workspaces)));
+            }
+            Accessible::OfApiToken(organization, workspaces) => return Ok(Some((organization, workspaces))),
+            Accessible::All(all) => all,
+            // The organization in use belonged to the previous account; saving this login removed it.
+            Accessible::Current(..) => api.organizations().await?,
+        };
+        let wanted = self.login.organization.as_deref();
+        let selected = selection::select_organization(self.ui(), all, wanted, current, Some(&user.email)).await?;
+        let Some(organization) = selected else { return Ok(None) };
+        let workspaces = api.workspaces(&organization.id).await?;
+        Ok(Some((organization, workspaces)))
+    }
+
+    /// Prints the account, the organization and workspace, the store and the expiry.
+    pub(super) fn print_summary(
+        &self,
+        new: &NewLogin,
+        user: &User,
+        previous: &PreviousLogin,
+        selection: Option<&Selection>,
+    ) {
+        let ui = self.ui();
+        let who = match (user.name.as_str(), user.email.as_str()) {
+            ("", email) => email.to_owned(),
+            (name, "") => name.to_owned(),
+            (name, email) => format!("{name} <{email}>"),
+        };
+        let domain = &self.session.domain;
+        match new.credentials.kind {
+            Kind::User => ui.success(&format!("Logged in to {domain} as {who}")),
+            Kind::ApiToken => ui.success(&format!("Logged in to {domain} with an API token (accepted by the API)")),
+        }
+        if let Some(old) = &previous.account {
+            let new = match new.credentials.kind {
+                Kind::User => Some(user.email.as_str()).filter(|email| !email.is_empty()).unwrap_or(&who),
+                Kind::ApiToken => "an API token",
+            };
+            if old == new {
+                ui.say("  account       changed (same email, different user)");
+            } else {
+                ui.say(&format!("  account       changed from {} to {new}", clean(old, 254)));
+            }
+        }
+        if let Some(Selection { organization, workspace }) = selection {
+            ui.say(&format!("  organization  {}", organization.name));
+            if let Some(workspace) = workspace {
+                ui.say(&format!("  workspace     {}", workspace.name));
+            }
+        }
+        let location = match new.destination {
+            Destination::Keychain => Location::Keychain,
+            Destination::ConfigByFlag | Destination::ConfigByFallback => Location::Config,
+        };
+        ui.say(&format!("  credentials   {}", self.session.location_name(location)));
+        self.print_expiry(new);
+    }
+
+    fn print_expiry(&self, new: &NewLogin) {
+        let Some(expires_at) = new.credentials.expires_at else { return };
+        let expiry = format_timestamp(expires_at, self.session.now(), &(self.session.system.time_zone)());
+        let then = match (&self.login.mode, &new.credentials.refresh) {
+            (_, Some(_)) => ", renews automatically",
+            (Mode::Token(_), None) => "; log in again after that",
+            (Mode::Browser | Mode::Link, None) => "; log in again after that (the issuer sent no refresh token)",
+        };
+        self.ui().say(&format!("  expires       {expiry}{then}"));
+    }
+}

@@ -1,0 +1,296 @@
+//! Selects one of several: an organization or a workspace, by name, by last use, or because it is the only one.
+//!
+//! If nothing decides, the user chooses from a menu. The first of several is never taken silently.
+
+use std::collections::HashMap;
+
+use crate::api::{Organization, Workspace};
+use crate::error::{Error, NotFound, first_few};
+use crate::session::{self, Session, edit_config};
+use crate::text::clean;
+use crate::ui::Ui;
+
+/// The outcome of a selection without a menu.
+#[derive(Debug, PartialEq, Eq)]
+enum Choice<'a, T> {
+    One(&'a T),
+    /// Only the user can decide.
+    Open,
+    /// There is nothing to choose from.
+    Empty,
+}
+
+/// An item that a flag can name.
+pub(super) trait Selectable {
+    /// The kind of item, as in `astro KIND list`.
+    const KIND: &'static str;
+    const QUESTION: &'static str;
+    fn id(&self) -> &str;
+    /// The name, safe to print.
+    fn name(&self) -> &str;
+}
+
+impl Selectable for Organization {
+    const KIND: &'static str = "organization";
+    const QUESTION: &'static str = "Organization:";
+    fn id(&self) -> &str {
+        &self.id
+    }
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Selectable for Workspace {
+    const KIND: &'static str = "workspace";
+    const QUESTION: &'static str = "Workspace:";
+    fn id(&self) -> &str {
+        &self.id
+    }
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// Selects an organization, with a menu if nothing else decides. Returns `None` if there is no terminal for the menu.
+pub(super) async fn select_organization(
+    ui: &Ui,
+    mut all: Vec<Organization>,
+    wanted: Option<&str>,
+    current: Option<&str>,
+    email: Option<&str>,
+) -> Result<Option<Organization>, Error> {
+    match decide_organization(&all, wanted, current, email)? {
+        Choice::One(organization) => Ok(Some(organization.clone())),
+        Choice::Empty => Err(Error::NoOrganization),
+        Choice::Open => Ok(ask(ui, &all, "--organization").await?.map(|it| all.swap_remove(it))),
+    }
+}
+
+/// Selects a workspace, with a menu if nothing else decides. Returns `None` if there is none, or no terminal for the menu.
+/// `option` is the flag or command that selects one.
+pub(super) async fn select_workspace(
+    ui: &Ui,
+    mut all: Vec<Workspace>,
+    wanted: Option<&str>,
+    last_used: Option<&str>,
+    option: &str,
+) -> Result<Option<Workspace>, Error> {
+    match decide_workspace(&all, wanted, last_used)? {
+        Choice::One(workspace) => Ok(Some(workspace.clone())),
+        Choice::Empty => Ok(None),
+        Choice::Open => Ok(ask(ui, &all, option).await?.map(|it| all.swap_remove(it))),
+    }
+}
+
+/// Returns the item that `wanted` names, else the one that the user chooses. Returns `None` if there are no items.
+pub(super) async fn choose_one<T: Selectable>(
+    ui: &Ui,
+    mut all: Vec<T>,
+    wanted: Option<&str>,
+    current: Option<&str>,
+) -> Result<Option<T>, Error> {
+    if all.is_empty() {
+        return Ok(None);
+    }
+    let chosen = if let Some(wanted) = wanted {
+        find_by_name(&all, wanted)?
+    } else {
+        let current = all.iter().position(|it| Some(it.id()) == current);
+        ui.choose(T::QUESTION, labels(&all), current.unwrap_or_default()).await?
+    };
+    Ok(Some(all.swap_remove(chosen)))
+}
+
+/// Lets the user choose from a menu. Without a terminal, warns and returns `None`.
+async fn ask<T: Selectable>(ui: &Ui, all: &[T], option: &str) -> Result<Option<usize>, Error> {
+    let labels = labels(all);
+    if ui.can_ask() {
+        return Ok(Some(ui.choose(T::QUESTION, labels, 0).await?));
+    }
+    let (kind, count) = (T::KIND, all.len());
+    ui.warn(&format!("no {kind} selected: there are {count} ({}); use `{option}`", first_few(&labels)));
+    Ok(None)
+}
+
+/// Writes organization and workspace into the domain's context. Without a workspace, the last used one stays on record for
+/// the next selection of its organization.
+pub(super) async fn write(
+    session: &Session<'_>,
+    organization: &Organization,
+    workspace: Option<&Workspace>,
+) -> Result<(), Error> {
+    let domain = session.domain.clone();
+    let (organization, workspace) = (organization.clone(), workspace.map(|it| it.id.clone()));
+    let login = match session::environment_token(session.system) {
+        Some(_) => None,
+        None => match session.saved_login().await {
+            Ok(saved) => Some(saved.credentials),
+            Err(Error::NotLoggedIn { .. }) => None,
+            Err(failure) => return Err(failure),
+        },
+    };
+    edit_config(&session.config, move |document| {
+        document.update_context(&domain, |context| {
+            // Nothing of another account stays beside the new selection.
+            if let Some(login) = login.filter(|login| !session::belongs_to(context, login)) {
+                context.user_email = login.email;
+                context.last_used_workspace = None;
+            }
+            context.organization = Some(organization.id);
+            context.organization_product = Some(organization.product);
+            if workspace.is_some() {
+                context.last_used_workspace.clone_from(&workspace);
+            }
+            context.workspace = workspace;
+        })
+    })
+    .await
+}
+
+/// Finds the item with this ID, else with this exact name, else with this name in any case.
+fn find_by_name<T: Selectable>(list: &[T], wanted: &str) -> Result<usize, NotFound> {
+    let wanted = clean(wanted, 200);
+    let folded = wanted.to_lowercase();
+    let all = |matches: &dyn Fn(&T) -> bool| (0..list.len()).filter(|&it| matches(&list[it])).collect::<Vec<_>>();
+    let by_id = all(&|it| it.id() == wanted);
+    let by_name = all(&|it| it.name() == wanted);
+    let by_any_case = all(&|it| it.name().to_lowercase() == folded);
+    match [by_id, by_name, by_any_case].into_iter().find(|found| !found.is_empty()).as_deref() {
+        Some([one]) => Ok(*one),
+        Some(several) => {
+            let ids = several.iter().map(|&it| list[it].id().to_owned()).collect();
+            Err(NotFound::Ambiguous { kind: T::KIND, wanted, ids })
+        }
+        None => {
+            let known = list.iter().map(|it| it.name().to_owned()).collect();
+            Err(NotFound::Nothing { kind: T::KIND, wanted, known })
+        }
+    }
+}
+
+/// Decides by the flag, the context, the only organization, or the one that owns the domain of the email.
+fn decide_organization<'a>(
+    list: &'a [Organization],
+    wanted: Option<&str>,
+    current: Option<&str>,
+    email: Option<&str>,
+) -> Result<Choice<'a, Organization>, NotFound> {
+    if let Some(wanted) = wanted {
+        return find_by_name(list, wanted).map(|it| Choice::One(&list[it]));
+    }
+    if let Some(known) = current_or_only(list, current) {
+        return Ok(known);
+    }
+    let domain = email.and_then(|email| email.rsplit_once('@')).map(|(_, domain)| domain.to_lowercase());
+    let owners: Vec<&Organization> = match domain {
+        Some(domain) => list.iter().filter(|it| it.email_domains.contains(&domain)).collect(),
+        None => Vec::new(),
+    };
+    Ok(if let [owner] = owners.as_slice() { Choice::One(owner) } else { Choice::Open })
+}
+
+/// Decides by the flag, the last use, or the only workspace.
+fn decide_workspace<'a>(
+    list: &'a [Workspace],
+    wanted: Option<&str>,
+    last_used: Option<&str>,
+) -> Result<Choice<'a, Workspace>, NotFound> {
+    match wanted {
+        Some(wanted) => find_by_name(list, wanted).map(|it| Choice::One(&list[it])),
+        None => Ok(current_or_only(list, last_used).unwrap_or(Choice::Open)),
+    }
+}
+
+/// Decides without any preference: the item in use, or the only one.
+fn current_or_only<'a, T: Selectable>(list: &'a [T], current: Option<&str>) -> Option<Choice<'a, T>> {
+    if let Some(found) = list.iter().find(|it| Some(it.id()) == current) {
+        return Some(Choice::One(found));
+    }
+    match list {
+        [] => Some(Choice::Empty),
+        [only] => Some(Choice::One(only)),
+        _ => None,
+    }
+}
+
+/// Returns the names, with the ID if two items share a name.
+fn labels<T: Selectable>(list: &[T]) -> Vec<String> {
+    let mut count: HashMap<&str, usize> = HashMap::new();
+    for it in list {
+        *count.entry(it.name()).or_default() += 1;
+    }
+    let label = |it: &T| match count.get(it.name()) {
+        Some(1) if !it.name().is_empty() => it.name().to_owned(),
+        _ => format!("{} ({})", it.name(), it.id()).trim_start().to_owned(),
+    };
+    list.iter().map(label).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn organizations() -> Vec<Organization> {
+        let make = |id: &str, name: &str, domains: &[&str]| Organization {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            product: "HOSTED".to_owned(),
+            email_domains: domains.iter().map(|it| (*it).to_owned()).collect(),
+        };
+        vec![
+            make("o1", "Acme", &["acme.com"]),
+            make("o2", "Beta", &["beta.io", "shared.org"]),
+            make("o3", "beta", &["shared.org"]),
+        ]
+    }
+
+    fn chosen(wanted: Option<&str>, current: Option<&str>, email: Option<&str>) -> Option<String> {
+        let list = organizations();
+        match decide_organization(&list, wanted, current, email).unwrap() {
+            Choice::One(it) => Some(it.id.clone()),
+            Choice::Open => None,
+            Choice::Empty => panic!("the list is not empty"),
+        }
+    }
+
+    #[test]
+    fn the_organization_is_settled_in_this_order() {
+        let some = |id: &str| Some(id.to_owned());
+        assert_eq!(chosen(Some("o2"), Some("o1"), Some("x@acme.com")), some("o2"), "the flag wins");
+        assert_eq!(chosen(Some(" ACME "), None, None), some("o1"), "names in any case");
+        assert_eq!(chosen(None, Some("o3"), Some("x@acme.com")), some("o3"), "then what was used before");
+        assert_eq!(chosen(None, Some("gone"), Some("x@ACME.com")), some("o1"), "then the e-mail's owner");
+        assert_eq!(chosen(None, None, Some("x@shared.org")), None, "two owners decide nothing");
+        assert_eq!(chosen(None, None, Some("x@notacme.com")), None);
+        assert_eq!(chosen(None, None, None), None, "never the first of several");
+    }
+
+    #[test]
+    fn the_only_one_is_taken_and_none_is_told() {
+        let list = organizations();
+        assert_eq!(decide_organization(&list[..1], None, None, None), Ok(Choice::One(&list[0])));
+        assert_eq!(decide_organization(&[], None, Some("o1"), None), Ok(Choice::Empty));
+    }
+
+    #[test]
+    fn a_flag_that_names_nothing_or_several_says_what_there_is() {
+        let list = organizations();
+        let nothing = find_by_name(&list, "gamma").unwrap_err();
+        assert_eq!(nothing.to_string(), "no organization named `gamma`; choose one of: Acme, Beta, beta");
+        assert_eq!(find_by_name(&list, "beta"), Ok(2), "the very name wins");
+        let several = find_by_name(&list, "BETA").unwrap_err();
+        assert_eq!(several.to_string(), "several organizations are named `BETA`; use an ID: o2, o3");
+    }
+
+    #[test]
+    fn the_last_used_workspace_is_kept() {
+        let list: Vec<Workspace> =
+            ["w1", "w2"].map(|id| Workspace { id: id.to_owned(), name: id.to_uppercase() }).into();
+        assert_eq!(decide_workspace(&list, None, Some("w2")), Ok(Choice::One(&list[1])));
+        assert_eq!(decide_workspace(&list, None, Some("gone")), Ok(Choice::Open));
+        assert_eq!(decide_workspace(&list, Some("w1"), Some("w2")), Ok(Choice::One(&list[0])));
+        assert_eq!(decide_workspace(&list[..1], None, None), Ok(Choice::One(&list[0])));
+        assert_eq!(decide_workspace(&[], None, Some("w1")), Ok(Choice::Empty));
+    }
+}

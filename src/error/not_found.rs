@@ -1,0 +1,49 @@
+//! A name that matches no context, organization or workspace, or several.
+
+/// A name that selects nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotFound {
+    /// Nothing has this name or ID.
+    #[error("no {kind} named `{wanted}`{}", alternatives(kind, .known))]
+    Nothing {
+        /// `context`, `organization` or `workspace`.
+        kind: &'static str,
+        /// The typed name, safe to print.
+        wanted: String,
+        /// The existing names.
+        known: Vec<String>,
+    },
+    /// Several items have this name.
+    #[error("several {kind}s are named `{wanted}`; use an ID: {}", first_few(.ids))]
+    Ambiguous {
+        /// `organization` or `workspace`.
+        kind: &'static str,
+        /// The typed name, safe to print.
+        wanted: String,
+        ids: Vec<String>,
+    },
+}
+
+impl NotFound {
+    /// Returns the command that lists the existing names.
+    pub fn hint(&self) -> String {
+        let (Self::Nothing { kind, .. } | Self::Ambiguous { kind, .. }) = self;
+        format!("run `astro {kind} list` to see all of them")
+    }
+}
+
+fn alternatives(kind: &str, known: &[String]) -> String {
+    match known {
+        [] => format!(" (you have no {kind}s yet)"),
+        names => format!("; choose one of: {}", first_few(names)),
+    }
+}
+
+/// Joins the first five names of a list, and counts the rest.
+pub fn first_few(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    match names.len() {
+        count if count <= SHOWN => names.join(", "),
+        count => format!("{} and {} more", names[..SHOWN].join(", "), count - SHOWN),
+    }
+}

@@ -1,0 +1,63 @@
+//! The domain that a command is about: the argument's, else `ASTRO_DOMAIN`, else the current context's, else the default.
+
+use std::fmt;
+
+use crate::config::Config;
+use crate::domain::{self, Domain};
+use crate::error::Error;
+use crate::system::System;
+use crate::text::clean;
+
+/// The source of a resolved domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DomainSource {
+    /// The command line.
+    Argument,
+    /// `ASTRO_DOMAIN`.
+    EnvVar,
+    /// The current context of config.yaml.
+    CurrentContext,
+    /// The default, because config.yaml names no current context.
+    Default,
+    /// The default, because the current context is not an Astro context.
+    DefaultInstead,
+}
+
+impl fmt::Display for DomainSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Argument => "from --domain",
+            Self::EnvVar => "from ASTRO_DOMAIN",
+            Self::CurrentContext => "the current context",
+            Self::Default => "the default",
+            Self::DefaultInstead => "the default, since the current context is not an Astro context",
+        })
+    }
+}
+
+/// Returns the domain that a command is about, and its source.
+pub fn resolve_domain(
+    system: &System,
+    config: &Config,
+    argument: Option<&str>,
+) -> Result<(Domain, DomainSource), Error> {
+    let variable = || Some((system.environment.get("ASTRO_DOMAIN")?, DomainSource::EnvVar));
+    if let Some((typed, source)) = argument.map(|typed| (typed, DomainSource::Argument)).or_else(variable) {
+        // A token in place of the domain is a forgotten flag, and must not be printed. No label of a domain is longer than
+        // 63 octets (RFC 1035 section 2.3.4).
+        if typed.split('.').any(|label| label.len() > 63) {
+            return Err(Error::TokenAsDomain);
+        }
+        return Ok((typed.parse()?, source));
+    }
+    let default = domain::DEFAULT;
+    let Some(current) = config.read()?.current_context() else {
+        return Ok((default.parse()?, DomainSource::Default));
+    };
+    if let Ok(current) = current.parse() {
+        return Ok((current, DomainSource::CurrentContext));
+    }
+    let current = clean(&current, 100);
+    system.ui.say(&format!("note: current context {current} is not an Astro context; using {default}"));
+    Ok((default.parse()?, DomainSource::DefaultInstead))
+}
