@@ -13,11 +13,12 @@ use astro_login::commands::status::{Status, status};
 use astro_login::commands::workspace::workspace;
 use astro_login::credentials::Credentials;
 use astro_login::error::Error;
+use astro_login::http::{Http, TimeLimits};
 use astro_login::token::RefreshToken;
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, LocalSet};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::support::{Fault, Mode, Options, Outcome, Part, Stage, token};
 
@@ -98,20 +99,46 @@ struct Row {
     path: &'static str,
     step: &'static str,
     weight: Weight,
-    /// Its bound in seconds, as it is told.
-    bound: &'static str,
+    /// Its time limit.
+    time_limit: fn(&mut TimeLimits) -> &mut Duration,
     /// The largest answer that is read.
     limit: usize,
 }
 
+fn request(limits: &mut TimeLimits) -> &mut Duration {
+    &mut limits.request
+}
+
+fn keys(limits: &mut TimeLimits) -> &mut Duration {
+    &mut limits.keys
+}
+
+fn metadata(limits: &mut TimeLimits) -> &mut Duration {
+    &mut limits.metadata
+}
+
+fn lookup(limits: &mut TimeLimits) -> &mut Duration {
+    &mut limits.lookup
+}
+
+fn revoke(limits: &mut TimeLimits) -> &mut Duration {
+    &mut limits.revoke
+}
+
 const MIB: usize = 1024 * 1024;
 
-const fn row(flow: Flow, path: &'static str, step: &'static str, weight: Weight, bound: &'static str) -> Row {
-    Row { flow, path, step, weight, bound, limit: MIB }
+const fn row(
+    flow: Flow,
+    path: &'static str,
+    step: &'static str,
+    weight: Weight,
+    time_limit: fn(&mut TimeLimits) -> &mut Duration,
+) -> Row {
+    Row { flow, path, step, weight, time_limit, limit: MIB }
 }
 
 const fn list(flow: Flow, path: &'static str, step: &'static str, weight: Weight) -> Row {
-    Row { flow, path, step, weight, bound: "15", limit: 10 * MIB }
+    Row { flow, path, step, weight, time_limit: request, limit: 10 * MIB }
 }
 
 const ROWS: [Row; 30] = {
@@ -121,31 +148,31 @@ const ROWS: [Row; 30] = {
     };
     use Weight::{AfterLogin, AtLogout, Essential, Optional, Warned, WithLogin};
     [
-        row(Browser, AUTH_CONFIG, "fetch the login configuration", Essential, "15"),
-        row(Browser, METADATA, "fetch the issuer's metadata", Optional, "3"),
-        row(Browser, KEYS, "fetch the issuer's keys", Essential, "10"),
-        row(Browser, LOOKUP, "look up your organization", Optional, "1.5"),
-        row(Browser, TOKEN, "exchange the code for a token", Essential, "15"),
-        row(Browser, USER, "read your Astro user", Essential, "15"),
+        row(Browser, AUTH_CONFIG, "fetch the login configuration", Essential, request),
+        row(Browser, METADATA, "fetch the issuer's metadata", Optional, metadata),
+        row(Browser, KEYS, "fetch the issuer's keys", Essential, keys),
+        row(Browser, LOOKUP, "look up your organization", Optional, lookup),
+        row(Browser, TOKEN, "exchange the code for a token", Essential, request),
+        row(Browser, USER, "read your Astro user", Essential, request),
         list(Browser, ORGANIZATIONS, "list your organizations", AfterLogin),
         list(Browser, WORKSPACES, "list the workspaces", AfterLogin),
-        row(BrowserAskingWho, USERINFO, "ask who has signed in", Warned, "15"),
-        row(BrowserNotKept, REVOKE, "revoke the refresh token", Optional, "5"),
-        row(BrowserAgain, REVOKE, "revoke the refresh token", Optional, "5"),
-        row(Token, AUTH_CONFIG, "fetch the login configuration", Essential, "15"),
-        row(Token, KEYS, "fetch the issuer's keys", Essential, "10"),
-        row(Token, USER, "read your Astro user", Essential, "15"),
+        row(BrowserAskingWho, USERINFO, "ask who has signed in", Warned, request),
+        row(BrowserNotKept, REVOKE, "revoke the refresh token", Optional, revoke),
+        row(BrowserAgain, REVOKE, "revoke the refresh token", Optional, revoke),
+        row(Token, AUTH_CONFIG, "fetch the login configuration", Essential, request),
+        row(Token, KEYS, "fetch the issuer's keys", Essential, keys),
+        row(Token, USER, "read your Astro user", Essential, request),
         list(Token, ORGANIZATIONS, "list your organizations", AfterLogin),
         list(Token, WORKSPACES, "list the workspaces", AfterLogin),
-        row(TokenAgain, USER, "read your Astro user", Essential, "15"),
-        row(TokenAgain, ORGANIZATION, "read the organization", AfterLogin, "15"),
+        row(TokenAgain, USER, "read your Astro user", Essential, request),
+        row(TokenAgain, ORGANIZATION, "read the organization", AfterLogin, request),
         list(TokenAgain, WORKSPACES, "list the workspaces", AfterLogin),
-        row(ApiToken, ORGANIZATION, "read the organization", Essential, "15"),
+        row(ApiToken, ORGANIZATION, "read the organization", Essential, request),
         list(ApiToken, WORKSPACES, "list the workspaces", Essential),
-        row(Refresh, KEYS, "fetch the issuer's keys", Essential, "10"),
-        row(Refresh, TOKEN, "refresh the login", Essential, "15"),
-        row(Flow::Logout, REVOKE, "revoke the refresh token", AtLogout, "5"),
-        Row { limit: 10 * MIB, ..row(Check, USER, "check the login", WithLogin, "15") },
+        row(Refresh, KEYS, "fetch the issuer's keys", Essential, keys),
+        row(Refresh, TOKEN, "refresh the login", Essential, request),
+        row(Flow::Logout, REVOKE, "revoke the refresh token", AtLogout, revoke),
+        Row { limit: 10 * MIB, ..row(Check, USER, "check the login", WithLogin, request) },
         list(OrganizationList, ORGANIZATIONS, "list your organizations", WithLogin),
         list(OrganizationSwitch, ORGANIZATIONS, "list your organizations", WithLogin),
         list(OrganizationSwitch, WORKSPACES, "list the workspaces", WithLogin),
@@ -258,7 +285,7 @@ impl Column {
             Self::Reset | Self::ResetMidBody | Self::EndMidBody => {
                 "the connection ended in the middle of the answer".to_owned()
             }
-            Self::Stall | Self::StallMidBody => format!("no answer within {} seconds", row.bound),
+            Self::Stall | Self::StallMidBody => format!("no answer within {} seconds", SHORT.as_secs()),
             Self::Gibibyte => format!("the answer is larger than {} bytes", row.limit),
             Self::Redirect => "it redirects to evil.example, which is not followed".to_owned(),
             Self::Truncated | Self::Portal | Self::OtherContentType => "its answer could not be understood".to_owned(),
@@ -458,29 +485,33 @@ fn attempts(row: &Row, column: Column) -> usize {
 /// theirs on a slow machine.
 static BUSY: Semaphore = Semaphore::const_new(6);
 
+/// The limit of the request that stalls.
+const SHORT: Duration = Duration::from_secs(1);
+/// All other limits, so that only the limit under test can end the flow in time.
+const LONG: Duration = Duration::from_secs(60);
+
 /// One request of one flow, and what happens to it.
 async fn cell(row: &Row, column: Column) {
     let what = format!("{:?} {} {column:?}", row.flow, row.path);
     let busy = BUSY.acquire().await.unwrap();
-    let (stage, domain) = row.flow.stage(false).await;
+    let (mut stage, domain) = row.flow.stage(false).await;
+    if column.is_stall() {
+        let [connect, request, keys, metadata, lookup, revoke, list] = [LONG; 7];
+        stage.limits = TimeLimits { connect, request, keys, metadata, lookup, revoke, list };
+        *(row.time_limit)(&mut stage.limits) = SHORT;
+    }
     let requests = || stage.service.requests_to(row.path).len();
     let (before, earlier) = ((stage.home.config(), stage.stored()), requests());
     stage.service.fail(row.path, column.fault());
     let started = Instant::now();
-    let outcome = if row.flow == Flow::Refresh && column.is_stall() {
-        let patience = impatience(&stage, row, attempts(row, column));
-        let both = async { tokio::join!(row.flow.run(&stage, &domain), patience).0 };
-        timeout(Duration::from_secs(120), both).await.unwrap()
-    } else {
-        let stalled = async {
-            stage.service.until_stalled(1).await;
-            drop(busy);
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            outcome = row.flow.run(&stage, &domain) => outcome,
-            () = stalled => unreachable!("it never ends"),
-        }
+    let stalled = async {
+        stage.service.until_stalled(1).await;
+        drop(busy);
+        std::future::pending::<()>().await;
+    };
+    let outcome = tokio::select! {
+        outcome = row.flow.run(&stage, &domain) => outcome,
+        () = stalled => unreachable!("it never ends"),
     };
     let took = started.elapsed();
     let pages = stage.pages().await;
@@ -500,9 +531,8 @@ async fn cell(row: &Row, column: Column) {
         assert!((row.limit..row.limit + 32 * MIB).contains(&poured), "{what}: {poured}");
     }
     if column.is_stall() {
-        let bound: f32 = row.bound.parse().unwrap();
-        let bound = Duration::from_secs_f32(bound) * u32::try_from(attempts(row, column)).unwrap();
-        assert!(bound <= took && took < bound + Duration::from_secs(30), "{what}: {took:?}");
+        let least = SHORT * u32::try_from(attempts(row, column)).unwrap();
+        assert!(least <= took && took < LONG, "{what}: {took:?}");
     }
 
     if column.is_fine(row) || row.weight == Weight::Optional {
@@ -545,16 +575,6 @@ async fn cell(row: &Row, column: Column) {
         _ => 0,
     };
     assert_eq!(stray, lost, "{what}: {live:?}");
-}
-
-/// Lets the bound of each of so many requests go by as soon as its answer has stalled. Only where no other is under way.
-async fn impatience(stage: &Stage, row: &Row, requests: usize) {
-    for count in 1..=requests {
-        stage.service.until_stalled(count).await;
-        tokio::time::pause();
-        tokio::time::advance(Duration::from_secs(row.bound.parse().unwrap())).await;
-        tokio::time::resume();
-    }
 }
 
 /// What a failure leaves behind.
@@ -648,20 +668,18 @@ async fn tk_3_organizations_and_workspaces() {
     cells(&[Flow::OrganizationList, Flow::OrganizationSwitch, Flow::WorkspaceList, Flow::WorkspaceSwitch]).await;
 }
 
-/// All at once, for each takes as long as the program waits. A refresh waits twice, and has a test of its own.
+/// A refresh is tried twice.
 #[tokio::test]
-async fn whoever_stalls_is_given_up_after_the_bound_of_the_request() {
-    let rows = ROWS.iter().filter(|row| row.flow != Flow::Refresh);
-    at_once(rows.flat_map(|row| Column::STALLS.into_iter().map(move |column| cell(row, column)))).await;
+async fn stalled_request_times_out() {
+    at_once(ROWS.iter().flat_map(|row| Column::STALLS.into_iter().map(move |column| cell(row, column)))).await;
 }
 
-#[tokio::test]
-async fn a_refresh_gives_up_whoever_stalls_twice() {
-    for row in ROWS.iter().filter(|row| row.flow == Flow::Refresh) {
-        for column in Column::STALLS {
-            cell(row, column).await;
-        }
-    }
+#[test]
+fn time_limits_as_shipped() {
+    let [connect, request, keys, metadata, lookup, revoke, list] =
+        [5000, 15_000, 10_000, 3000, 1500, 5000, 60_000].map(Duration::from_millis);
+    let shipped = TimeLimits { connect, request, keys, metadata, lookup, revoke, list };
+    assert_eq!(Http::default().limits(), &shipped);
 }
 
 /// A host that refuses the connection, for each request that may be the first that it gets.

@@ -336,29 +336,17 @@ async fn a_list_that_contradicts_itself_or_never_ends_is_an_error() {
 
 #[tokio::test]
 async fn a_list_of_slow_pages_is_given_up_after_a_minute() {
-    let stage = stage(Options { endless_pages: true, ..Options::default() }, "");
+    let mut stage = stage(Options { endless_pages: true, ..Options::default() }, "");
+    // Shorter than a thousand requests, one after the other, can take.
+    stage.limits.list = Duration::from_millis(250);
     // Without a total, each page waits for the one before.
     stage.service.patch(Part::Organizations, json!({"totalCount": null}));
     let pages = || stage.service.requests_to("/v1/organizations").len();
-    let slowness = async {
-        // No page takes long enough to be given up for itself.
-        for page in 1.. {
-            while pages() < page {
-                tokio::task::yield_now().await;
-            }
-            tokio::time::pause();
-            tokio::time::advance(Duration::from_secs(10)).await;
-            tokio::time::resume();
-        }
-    };
-    let outcome = tokio::select! {
-        outcome = organizations(&stage, false) => outcome,
-        () = slowness => unreachable!("it never ends"),
-    };
-    let complaint = "could not list your organizations: localhost:PORT: the list was not complete after 60 seconds";
+    let outcome = organizations(&stage, false).await;
+    let complaint = "could not list your organizations: localhost:PORT: the list was not complete after 0.25 seconds";
     assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (1, ""));
     assert_eq!(outcome.complaint(), complaint.replace("localhost:PORT", &stage.service.domain()));
-    assert!(pages() < 20, "{}", pages());
+    assert!(pages() < 1000, "{}", pages());
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use astro_login::credentials::{CredentialStore, Credentials, Kind, StoreError};
 use astro_login::domain::Domain;
 use astro_login::environment::Environment;
 use astro_login::error::Error;
-use astro_login::http::Http;
+use astro_login::http::{Http, TimeLimits};
 use astro_login::oauth::Random;
 use astro_login::system::{OsRandom, System};
 use astro_login::token::{AccessToken, RefreshToken};
@@ -149,6 +149,7 @@ pub struct Stage {
     pub random: Arc<dyn Random>,
     /// What happens while the person is in the browser.
     pub meanwhile: Arc<dyn Fn() + Send + Sync>,
+    pub limits: TimeLimits,
 }
 
 impl Stage {
@@ -170,6 +171,7 @@ impl Stage {
             clock: now,
             random: Arc::new(OsRandom(SystemRandom::new())),
             meanwhile: Arc::new(|| ()),
+            limits: TimeLimits::default(),
         }
     }
 
@@ -237,7 +239,7 @@ impl Stage {
             environment: self.environment.clone(),
             machine: self.machine.into(),
             home: self.home.path().to_owned(),
-            http: Http::default(),
+            http: Http::with_limits(self.limits),
             browser: Arc::new(Opener { browser: Arc::clone(&self.browser), meanwhile: Arc::clone(&self.meanwhile) }),
             keychain: Arc::clone(&self.keychain) as Arc<dyn CredentialStore>,
             ui,
