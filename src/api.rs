@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn an_organization_without_a_product_is_hybrid_and_pending_domains_do_not_count() {
+    fn organization_defaults_to_hybrid_without_pending_domains() {
         let json = r#"{"id": "clk1", "name": "Ac\u001bme", "managedDomains": [
             {"name": "Acme.com", "status": "VERIFIED"}, {"name": "other.com", "status": "PENDING"}, {"name": "x.io"}]}"#;
         let expected = Organization {
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn identifiers_that_could_do_harm_are_refused() {
+    fn cl_16_unsafe_identifiers_rejected() {
         for bad in ["", "a b", "a\nb", "..", "a/b", "\u{202e}", &"x".repeat(129)] {
             assert_eq!(identifier(bad.to_owned()), None, "{bad:?}");
         }
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn identifiers_from_the_config_file_stay_one_path_segment() {
+    fn config_identifier_is_one_path_segment() {
         let http = Http::default();
         let base = Url::parse("https://api.astronomer.io/").unwrap();
         let token = AccessToken::new("t");

@@ -487,7 +487,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tk_10_without_tls_only_this_machine_is_spoken_to() {
+    fn tk_10_plain_http_only_to_loopback() {
         let table = [
             ("http://localhost:8888/v1", true),
             ("http://127.0.0.1/", true),

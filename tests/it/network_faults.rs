@@ -403,15 +403,15 @@ impl Flow {
 #[derive(Debug, PartialEq, Eq)]
 struct Told {
     exit: u8,
-    complaint: String,
+    error_chain: String,
     hint: Option<String>,
 }
 
 impl Told {
     fn of(stage: &Stage, outcome: &Outcome) -> Self {
-        let complaint = if outcome.result.is_err() { stage.plain(&outcome.complaint()) } else { String::new() };
-        let hint = outcome.result.as_ref().err().and_then(Error::hint).map(|hint| stage.plain(&hint));
-        Self { exit: outcome.exit_code(), complaint, hint }
+        let error_chain = if outcome.result.is_err() { stage.normalize(&outcome.error_chain()) } else { String::new() };
+        let hint = outcome.result.as_ref().err().and_then(Error::hint).map(|hint| stage.normalize(&hint));
+        Self { exit: outcome.exit_code(), error_chain, hint }
     }
 }
 
@@ -445,8 +445,8 @@ fn expected(row: &Row, column: Column) -> Told {
         (Weight::AtLogout, _) => {
             let hint = "the warnings say what remains; where it is on this machine, run `astro logout localhost:PORT` \
                         again once the cause is gone";
-            let complaint = "not signed out of localhost:PORT completely".to_owned();
-            return Told { exit: 1, complaint, hint: Some(hint.to_owned()) };
+            let error_chain = "not signed out of localhost:PORT completely".to_owned();
+            return Told { exit: 1, error_chain, hint: Some(hint.to_owned()) };
         }
         (Weight::Essential, Flow::Refresh) if column == Column::TooMany && row.path == TOKEN => {
             "could not renew the login to localhost:PORT\n"
@@ -455,7 +455,7 @@ fn expected(row: &Row, column: Column) -> Told {
         (Weight::AfterLogin, _) => "signed in to localhost:PORT, but could not settle where you work there\n",
         _ => "could not sign in to localhost:PORT\n",
     };
-    Told { exit, complaint: format!("{headline}{why}{cause}"), hint: Some(hint.to_owned()) }
+    Told { exit, error_chain: format!("{headline}{why}{cause}"), hint: Some(hint.to_owned()) }
 }
 
 const NOT_ANY_MORE: &str = "the API of localhost:PORT does not accept the login any more\n";
@@ -517,9 +517,9 @@ async fn cell(row: &Row, column: Column) {
     let pages = stage.pages().await;
 
     let told = Told::of(&stage, &outcome);
-    let stderr = stage.plain(&outcome.stderr);
+    let stderr = stage.normalize(&outcome.stderr);
     // Without the link, whose random values may look like anything.
-    let all = stage.plain(&outcome.all_text());
+    let all = stage.normalize(&outcome.all_text());
     let secret = |it: &str| all.contains(it) && !(row.flow == Flow::Refresh && outcome.stdout.contains(it));
     assert!(!["eyJ", "v1.refresh", "code-0000"].into_iter().any(secret), "{what}: {all}");
     assert!(!all.contains('\u{1b}'), "{what}: {all:?}");
@@ -527,8 +527,8 @@ async fn cell(row: &Row, column: Column) {
     assert_eq!(stage.service.replays(), 0, "{what}");
     if column == Column::Gibibyte {
         // What is on its way when the program has had enough is in buffers.
-        let poured = stage.service.poured();
-        assert!((row.limit..row.limit + 32 * MIB).contains(&poured), "{what}: {poured}");
+        let bytes_sent = stage.service.bytes_sent();
+        assert!((row.limit..row.limit + 32 * MIB).contains(&bytes_sent), "{what}: {bytes_sent}");
     }
     if column.is_stall() {
         let least = SHORT * u32::try_from(attempts(row, column)).unwrap();
@@ -547,7 +547,7 @@ async fn cell(row: &Row, column: Column) {
             lines.sort();
             lines
         };
-        assert_eq!(lines(&stderr), lines(&undisturbed.plain(&outcome.stderr)), "{what}");
+        assert_eq!(lines(&stderr), lines(&undisturbed.normalize(&outcome.stderr)), "{what}");
         assert_eq!(stage.stored().is_some(), undisturbed.stored().is_some(), "{what}");
     } else if row.weight == Weight::Warned {
         let warning = format!("warning: could not {}: localhost:PORT: {}\n", row.step, column.words(row));
@@ -629,48 +629,48 @@ async fn at_once(cells: impl IntoIterator<Item = impl Future<Output = ()> + 'sta
 }
 
 #[tokio::test]
-async fn tk_3_tk_4_a_login_in_the_browser() {
+async fn tk_3_tk_4_browser_login_faults() {
     cells(&[Flow::Browser]).await;
 }
 
 #[tokio::test]
-async fn tk_3_what_a_login_can_do_without() {
+async fn tk_3_optional_request_faults() {
     cells(&[Flow::BrowserAskingWho, Flow::BrowserNotKept, Flow::BrowserAgain]).await;
 }
 
 #[tokio::test]
-async fn tk_3_a_login_with_a_token() {
+async fn tk_3_token_login_faults() {
     cells(&[Flow::Token, Flow::TokenAgain]).await;
 }
 
 #[tokio::test]
-async fn tk_3_a_login_with_an_api_token() {
+async fn tk_3_api_token_login_faults() {
     cells(&[Flow::ApiToken]).await;
 }
 
 #[tokio::test]
-async fn tk_3_rf_7_a_refresh() {
+async fn tk_3_rf_7_refresh_faults() {
     cells(&[Flow::Refresh]).await;
 }
 
 #[tokio::test]
-async fn tk_3_rf_12_a_logout() {
+async fn tk_3_rf_12_logout_faults() {
     cells(&[Flow::Logout]).await;
 }
 
 #[tokio::test]
-async fn tk_3_a_status_that_checks() {
+async fn tk_3_status_check_faults() {
     cells(&[Flow::Check]).await;
 }
 
 #[tokio::test]
-async fn tk_3_organizations_and_workspaces() {
+async fn tk_3_list_and_switch_faults() {
     cells(&[Flow::OrganizationList, Flow::OrganizationSwitch, Flow::WorkspaceList, Flow::WorkspaceSwitch]).await;
 }
 
 /// A refresh is tried twice.
 #[tokio::test]
-async fn stalled_request_times_out() {
+async fn tk_4_stalled_request_times_out() {
     at_once(ROWS.iter().flat_map(|row| Column::STALLS.into_iter().map(move |column| cell(row, column)))).await;
 }
 
@@ -684,7 +684,7 @@ fn time_limits_as_shipped() {
 
 /// A host that refuses the connection, for each request that may be the first that it gets.
 #[tokio::test]
-async fn a_connection_that_is_refused_is_told() {
+async fn refused_connection_shows_step_and_host() {
     let first = |row: &&Row| ROWS.iter().find(|it| it.flow == row.flow).unwrap().path == row.path;
     let alone = [
         Flow::Browser,
@@ -707,11 +707,11 @@ async fn refused(row: &Row) {
     let before = all();
     let outcome = row.flow.run(&stage, &domain).await;
     let (what, told) = (row.flow, Told::of(&stage, &outcome));
-    let Told { exit, complaint, hint } = expected(row, Column::Refused);
+    let Told { exit, error_chain, hint } = expected(row, Column::Refused);
     let here = |text: String| text.replace("localhost:PORT", &domain);
-    let (complaint, hint) = (here(complaint), hint.map(here));
+    let (error_chain, hint) = (here(error_chain), hint.map(here));
     assert_eq!((told.exit, &told.hint), (exit, &hint), "{what:?}: {told:?}");
-    assert!(told.complaint.starts_with(&complaint), "{what:?}: {}\nis not\n{complaint}", told.complaint);
+    assert!(told.error_chain.starts_with(&error_chain), "{what:?}: {}\nis not\n{error_chain}", told.error_chain);
     if row.weight == Weight::AtLogout {
         let warning = format!("could not {}: {domain}: {}", row.step, Column::Refused.words(row));
         assert!(outcome.stderr.contains(&warning), "{what:?}: {}", outcome.stderr);
@@ -723,7 +723,7 @@ async fn refused(row: &Row) {
 
 /// An issuer that cannot be reached, when the API could.
 #[tokio::test]
-async fn an_issuer_that_refuses_the_connection_is_told() {
+async fn refused_connection_to_issuer_shows_host() {
     for row in ROWS.iter().filter(|row| row.path == KEYS && row.flow != Flow::Refresh) {
         let (stage, domain) = row.flow.stage(false).await;
         let issuer = format!("http://{CLOSED}/");
@@ -733,12 +733,12 @@ async fn an_issuer_that_refuses_the_connection_is_told() {
             Flow::Token => stage.login(&stage.token_request(&token)).await,
             _ => row.flow.run(&stage, &domain).await,
         };
-        let Told { exit, complaint, hint } = Told::of(&stage, &outcome);
+        let Told { exit, error_chain, hint } = Told::of(&stage, &outcome);
         let words = "could not sign in to localhost:PORT\ncould not fetch the issuer's keys: localhost:1: no \
                      connection: ";
-        assert!(complaint.starts_with(words), "{complaint}");
+        assert!(error_chain.starts_with(words), "{error_chain}");
         assert_eq!((exit, hint.as_deref()), (1, Some(Column::Refused.hint(false))));
         assert_eq!((stage.stored(), stage.home.config().as_deref()), (None, Some(OTHERS)));
-        assert_eq!(stage.traffic(), [format!("GET {AUTH_CONFIG}")]);
+        assert_eq!(stage.request_log(), [format!("GET {AUTH_CONFIG}")]);
     }
 }
