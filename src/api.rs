@@ -16,12 +16,9 @@ use crate::http::{Http, HttpError, Request, host_of};
 use crate::text::clean;
 use crate::token::AccessToken;
 
-const LOOKUP_BOUND: Duration = Duration::from_millis(1500);
 /// The largest page of a list that is read, in bytes.
 const PAGE_BYTES: usize = 10 * 1024 * 1024;
 const MOST_PAGES: usize = 1000;
-/// The time that a whole list may take: its pages have a bound each, and there may be many.
-const LIST_BOUND: Duration = Duration::from_secs(60);
 /// How many pages of one list are asked for at the same time.
 const PAGES_AT_ONCE: usize = 8;
 
@@ -120,8 +117,9 @@ impl<'a> ApiClient<'a> {
         P: Page + DeserializeOwned + Send + 'static,
         T: TryFrom<P::Item, Error = Unusable>,
     {
-        let late = || ListError::Late { step, host: host_of(&url), bound: LIST_BOUND };
-        timeout(LIST_BOUND, self.every_page::<P, T>(step, &url, limit)).await.unwrap_or_else(|_| Err(late()))
+        let bound = self.http.limits().list;
+        let late = || ListError::Late { step, host: host_of(&url), bound };
+        timeout(bound, self.every_page::<P, T>(step, &url, limit)).await.unwrap_or_else(|_| Err(late()))
     }
 
     async fn every_page<P, T>(&self, step: &'static str, url: &Url, limit: usize) -> Result<Vec<T>, ListError>
@@ -199,7 +197,7 @@ pub async fn lookup_organization(http: &Http, base: &Url, email: &str) -> Option
     }
     let url = base.join("hub/organization-lookup").ok()?;
     let request = identify(http.post("look up your organization", &url).ok()?);
-    let answer = request.json(&Question { email }).within(LOOKUP_BOUND).send().await.ok()?;
+    let answer = request.json(&Question { email }).within(http.limits().lookup).send().await.ok()?;
     match answer.success_json::<Answer>().ok()?.ids.as_slice() {
         [only] => identifier(only.clone()),
         _ => None,
@@ -248,7 +246,7 @@ pub enum ListError {
         listed: usize,
     },
     /// The list takes too long as a whole, though each of its pages came in time.
-    #[error("could not {step}: {host}: the list was not complete after {} seconds", .bound.as_secs())]
+    #[error("could not {step}: {host}: the list was not complete after {} seconds", .bound.as_secs_f32())]
     Late {
         /// What was attempted.
         step: &'static str,
@@ -385,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn an_organization_without_a_product_is_hybrid_and_pending_domains_do_not_count() {
+    fn organization_defaults_to_hybrid_without_pending_domains() {
         let json = r#"{"id": "clk1", "name": "Ac\u001bme", "managedDomains": [
             {"name": "Acme.com", "status": "VERIFIED"}, {"name": "other.com", "status": "PENDING"}, {"name": "x.io"}]}"#;
         let expected = Organization {
@@ -398,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn identifiers_that_could_do_harm_are_refused() {
+    fn cl_16_unsafe_identifiers_rejected() {
         for bad in ["", "a b", "a\nb", "..", "a/b", "\u{202e}", &"x".repeat(129)] {
             assert_eq!(identifier(bad.to_owned()), None, "{bad:?}");
         }
@@ -406,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn identifiers_from_the_config_file_stay_one_path_segment() {
+    fn config_identifier_is_one_path_segment() {
         let http = Http::default();
         let base = Url::parse("https://api.astronomer.io/").unwrap();
         let token = AccessToken::new("t");

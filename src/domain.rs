@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn understands_what_people_type() {
+    fn domain_accepts_common_spellings() {
         let table = [
             ("astronomer.io", "astronomer.io", "https://api.astronomer.io/"),
             ("  HTTPS://Cloud.Astronomer.IO/ ", "astronomer.io", "https://api.astronomer.io/"),
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_everything_else_with_what_was_understood() {
+    fn other_domain_rejected_with_parsed_host() {
         let table = [
             ("", ""),
             ("example.com", "example.com"),
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn ar_18_hosts_belong_to_the_registrable_domain() {
+    fn ar_18_host_belongs_to_registrable_domain() {
         let preview: Domain = "pr1234.astronomer-dev.io".parse().unwrap();
         assert!(preview.owns_host("auth.astronomer-dev.io"));
         assert!(preview.owns_host("astronomer-dev.io"));
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn context_keys_are_the_go_clis() {
+    fn context_keys_match_go_cli() {
         assert_eq!("pr1234.astronomer-dev.io".parse::<Domain>().unwrap().context_key(), "pr1234_astronomer-dev_io");
         assert_eq!("localhost:9000".parse::<Domain>().unwrap().context_key(), "localhost:9000");
     }

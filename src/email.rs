@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_told_from_other_text() {
+    fn email_syntax_is_checked() {
         for good in ["a@b", " Ada.Lovelace+astro@Example.COM ", "\"odd@local\"@example.com", "用户@例え.jp"] {
             assert_eq!(good.parse::<EmailAddress>().unwrap().as_str(), good.trim());
         }
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn comparison_folds_case_and_white_space() {
+    fn email_comparison_ignores_case_and_white_space() {
         let ada: EmailAddress = "Ada@Example.com".parse().unwrap();
         assert!(ada.is_same_as(" ada@example.COM\n"));
         assert!(!ada.is_same_as("ada@example.com.evil.io"));

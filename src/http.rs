@@ -23,16 +23,48 @@ use crate::domain::is_loopback;
 use crate::text::clean;
 use crate::token::AccessToken;
 
-const CONNECT_BOUND: Duration = Duration::from_secs(5);
-const REQUEST_BOUND: Duration = Duration::from_secs(15);
 /// The largest answer that is read, in bytes, unless a request says otherwise.
 const BODY_LIMIT: usize = 1024 * 1024;
+
+/// The time limits of requests. Tests shorten them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeLimits {
+    /// To connect to a host.
+    pub connect: Duration,
+    /// From connecting to the last byte of the response, unless another limit applies.
+    pub request: Duration,
+    /// The same, for the issuer's keys.
+    pub keys: Duration,
+    /// The same, for the issuer's metadata.
+    pub metadata: Duration,
+    /// The same, for the organization of an email address.
+    pub lookup: Duration,
+    /// The same, for the revocation of a refresh token.
+    pub revoke: Duration,
+    /// All pages of a list: there may be many, each with a limit of its own.
+    pub list: Duration,
+}
+
+impl Default for TimeLimits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            request: Duration::from_secs(15),
+            keys: Duration::from_secs(10),
+            metadata: Duration::from_secs(3),
+            lookup: Duration::from_millis(1500),
+            revoke: Duration::from_secs(5),
+            list: Duration::from_secs(60),
+        }
+    }
+}
 
 /// The HTTP clients of this process, and what they may remember.
 #[derive(Default)]
 pub struct Http {
     remote: OnceLock<Client>,
     local: OnceLock<Client>,
+    limits: TimeLimits,
     cache: Option<Cache>,
 }
 
@@ -60,6 +92,16 @@ impl Http {
         Ok(request)
     }
 
+    /// Clients with other time limits than the usual ones.
+    pub fn with_limits(limits: TimeLimits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// The time limits of these clients.
+    pub fn limits(&self) -> &TimeLimits {
+        &self.limits
+    }
+
     /// A GET. `step` completes the sentence "could not …", as in "fetch the login configuration".
     pub fn get(&self, step: &'static str, url: &Url) -> Result<Request, HttpError> {
         self.request(Method::GET, step, url)
@@ -80,12 +122,14 @@ impl Http {
         let client = if let Some(client) = cell.get() {
             client
         } else {
-            let built = build(local).map_err(|error| origin.fault(Fault::Setup(plain_cause(&error))))?;
+            let built =
+                build(local, self.limits.connect).map_err(|error| origin.fault(Fault::Setup(plain_cause(&error))))?;
             cell.get_or_init(|| built)
         };
         let builder = client.request(method.clone(), url.clone());
         let path = url.path().to_owned();
-        Ok(Request { builder, method, path, origin, bound: REQUEST_BOUND, limit: BODY_LIMIT, public: None })
+        let TimeLimits { connect, request: bound, .. } = self.limits;
+        Ok(Request { builder, method, path, origin, connect, bound, limit: BODY_LIMIT, public: None })
     }
 }
 
@@ -99,10 +143,10 @@ pub fn proxy_for(url: &Url) -> Option<String> {
     Some(host_of(&Url::parse(&found.uri().to_string()).ok()?))
 }
 
-fn build(local: bool) -> Result<Client, reqwest::Error> {
+fn build(local: bool, connect: Duration) -> Result<Client, reqwest::Error> {
     let builder = Client::builder()
         .user_agent(concat!("astro-login/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(CONNECT_BOUND)
+        .connect_timeout(connect)
         // A followed redirect would carry a code or a token to wherever the answer points (RFC 9700 section 4.12).
         .redirect(reqwest::redirect::Policy::none())
         // Whether a request may be sent twice is decided where it is made, never below (a code is redeemed once).
@@ -117,6 +161,7 @@ pub struct Request {
     method: Method,
     path: String,
     origin: Origin,
+    connect: Duration,
     bound: Duration,
     limit: usize,
     public: Option<(Keeper, Freshness)>,
@@ -167,7 +212,7 @@ impl Request {
 
     /// Sends the request and reads the whole answer, whatever its status.
     pub async fn send(self) -> Result<Response, HttpError> {
-        let Self { builder, method, path, origin, bound, limit, public } = self;
+        let Self { builder, method, path, origin, connect, bound, limit, public } = self;
         if let Some((keeper, Freshness::Kept)) = &public
             && let Some(body) = keeper.cache.find(&keeper.url)
         {
@@ -175,7 +220,7 @@ impl Request {
             return Ok(Response { status: 200, headers: HeaderMap::new(), body, origin, keeper: None });
         }
         let started = Instant::now();
-        let mut outcome = exchange(builder.timeout(bound), &origin, bound, limit).await;
+        let mut outcome = exchange(builder.timeout(bound), &origin, (connect, bound), limit).await;
         if let (Ok(response), Some((keeper, _))) = (&mut outcome, public) {
             response.keeper = Some(keeper);
         }
@@ -189,17 +234,17 @@ impl Request {
 async fn exchange(
     builder: RequestBuilder,
     origin: &Origin,
-    bound: Duration,
+    bounds: (Duration, Duration),
     limit: usize,
 ) -> Result<Response, HttpError> {
-    let mut answer = builder.send().await.map_err(|error| origin.fault(classify(&error, bound)))?;
+    let mut answer = builder.send().await.map_err(|error| origin.fault(classify(&error, bounds)))?;
     let status = answer.status();
     if status.is_redirection() {
         let to = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
         return Err(origin.fault(Fault::Redirect { to: Url::parse(to).ok().map(|url| host_of(&url)) }));
     }
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| origin.fault(classify(&error, bound)))? {
+    while let Some(chunk) = answer.chunk().await.map_err(|error| origin.fault(classify(&error, bounds)))? {
         if body.len() + chunk.len() > limit {
             return Err(origin.fault(Fault::TooLarge { limit }));
         }
@@ -377,7 +422,7 @@ pub fn host_of(url: &Url) -> String {
     url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"))
 }
 
-fn classify(error: &reqwest::Error, bound: Duration) -> Fault {
+fn classify(error: &reqwest::Error, (connect, whole): (Duration, Duration)) -> Fault {
     if let Some(tls) = cause::<rustls::Error>(error) {
         return match tls {
             rustls::Error::InvalidCertificate(reason) => Fault::Certificate(certificate_reason(reason)),
@@ -385,7 +430,7 @@ fn classify(error: &reqwest::Error, bound: Duration) -> Fault {
         };
     }
     if error.is_timeout() {
-        return Fault::Timeout(if error.is_connect() { bound.min(CONNECT_BOUND) } else { bound });
+        return Fault::Timeout(if error.is_connect() { whole.min(connect) } else { whole });
     }
     if error.is_dns() {
         return Fault::Dns;
@@ -442,7 +487,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tk_10_without_tls_only_this_machine_is_spoken_to() {
+    fn tk_10_plain_http_only_to_loopback() {
         let table = [
             ("http://localhost:8888/v1", true),
             ("http://127.0.0.1/", true),

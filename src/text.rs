@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lb_21_cl_16_nothing_that_a_terminal_obeys_is_left() {
+    fn lb_21_cl_16_control_characters_are_removed() {
         assert_eq!(clean("a\u{1b}[31mred\u{7}\u{9b}2J\0", 50), "a[31mred2J");
         assert_eq!(clean("\u{202e}gnp.exe\u{2066}\u{200b}", 50), "gnp.exe");
         assert_eq!(clean("  two\r\n\tlines  ", 50), "two lines");
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn long_text_is_cut_and_says_so() {
+    fn long_text_is_cut_with_ellipsis() {
         assert_eq!(clean("abcdef", 6), "abcdef");
         assert_eq!(clean("abcdefg", 6), "abcdef…");
         assert_eq!(clean("abc  ", 3), "abc");

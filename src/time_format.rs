@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn distances_read_as_people_say_them() {
+    fn relative_times_are_in_words() {
         let now: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
         let table = [
             ("2023-03-22T08:35:40Z", "3 years ago"),
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_names_its_zone() {
+    fn timestamp_names_its_time_zone() {
         let now: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
         let at: Timestamp = "2026-11-24T12:30:00Z".parse().unwrap();
         assert_eq!(format_timestamp(at, now, &TimeZone::UTC), "2026-11-24 12:30 UTC (in 2 hours)");

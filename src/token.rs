@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tk_11_debug_never_shows_the_secret() {
+    fn tk_11_debug_hides_token() {
         assert_eq!(format!("{:?}", AccessToken::new("eyJhbGciOi")), "AccessToken(redacted)");
         assert_eq!(format!("{:?}", Some(RefreshToken::new("v1.abc"))), "Some(RefreshToken(redacted))");
     }

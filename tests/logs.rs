@@ -176,7 +176,7 @@ fn without_time(line: &str) -> String {
 }
 
 #[test]
-fn tk_11_each_request_is_one_line_and_no_secret_is_in_any() {
+fn ar_20_tk_11_log_has_one_line_per_request_without_secret() {
     let (all, one) = ([Way::Browser, Way::Link, Way::Token], [Way::Link]);
     let table = [("-vvvvvv", &all[..]), ("-vv", &one), ("-v", &one), ("--color=never", &one)];
     for (flag, ways) in table {
@@ -204,7 +204,7 @@ fn tk_11_each_request_is_one_line_and_no_secret_is_in_any() {
 }
 
 #[test]
-fn tk_11_the_token_is_on_stdout_and_nowhere_else() {
+fn tk_11_token_is_only_on_stdout() {
     let mut watched = Watched::new("-vvvv");
     watched.log_in(Way::Link);
     let Output { stdout, stderr, code } = watched.astro().run(&["auth", "token", "-vvvv"]);
@@ -256,7 +256,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Recorder {
 }
 
 #[tokio::test]
-async fn tk_11_no_secret_is_in_any_field_of_tracing() {
+async fn tk_11_tracing_fields_have_no_secret() {
     let recorder = Recorder::default();
     // For the whole process, because some of the work is done on other threads.
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(recorder.clone())).unwrap();
@@ -267,7 +267,7 @@ async fn tk_11_no_secret_is_in_any_field_of_tracing() {
         request.insecure_storage = insecure_storage;
         assert_eq!(stage.login(&request).await.exit_code(), 0);
         let listed = stage.run(async |system| organization(system, PlaceCommand::List { json: false }).await).await;
-        assert_eq!(listed.exit_code(), 0, "{}", listed.complaint());
+        assert_eq!(listed.exit_code(), 0, "{}", listed.error_chain());
         let checked = Status { domain: Some(domain.clone()), json: false, check: true };
         assert_eq!(stage.run(async |system| status(system, &checked).await).await.exit_code(), 0);
         assert_eq!(stage.run(async |system| token(system, Some(&domain)).await).await.exit_code(), 0);

@@ -230,7 +230,7 @@ mod tests {
     const FIREFOX: (&str, &str) = ("BROWSER", "firefox");
 
     #[test]
-    fn the_environment_decides() {
+    fn ar_2_environment_selects_browser_launch() {
         let none = Opening::None;
         let here = Opening::Platform;
         let chosen = |programs: &[&str]| Opening::Chosen(programs.iter().map(|it| vec![(*it).to_owned()]).collect());
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_that_is_elsewhere_has_its_way_back() {
+    fn remote_browser_gets_callback_route() {
         let table: [(Machine, Variables, Option<WayBack>); 10] = [
             (DESKTOP, &[X], None),
             (DESKTOP, &[SSH], Some(WayBack::Forwarded("machine"))),

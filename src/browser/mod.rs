@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ar_16_the_address_is_one_argument_and_no_shell_sees_it() {
+    fn ar_16_url_is_one_argument_without_shell() {
         let url = "https://auth.astronomer.io/authorize?a=1&b=$(id);'";
         let arguments = |value: &str| {
             let alternative = alternatives(value).remove(0);
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn ar_16_other_schemes_are_not_opened() {
+    fn ar_16_other_schemes_rejected() {
         let opening = Opening::Platform(Desktop::X);
         for address in ["file:///etc/passwd", "javascript:alert(1)", "http://astronomer.io/"] {
             let refused = SystemBrowser.open(&Url::parse(address).unwrap(), &opening).unwrap_err();
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_is_where_its_path_or_the_variable_says() {
+    fn program_found_by_path_or_in_path_variable() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("helper"), "").unwrap();
         let path = folder.path().to_str().unwrap();
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_alternative_is_tried() {
+    fn browser_falls_back_to_next_alternative() {
         let missing = vec!["/nonexistent/browser".to_owned()];
         let present = vec![std::env::current_exe().unwrap().to_str().unwrap().to_owned()];
         let commands = |alternatives: &[&Vec<String>], url: &str| {

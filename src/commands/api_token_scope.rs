@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn permissions_name_an_organization_and_a_workspace_or_neither() {
+    fn permissions_name_organization_and_workspace_or_neither() {
         let some = |id: &str| Some(id.to_owned());
         let table: [(&[&str], Option<String>, Option<String>); 5] = [
             (&["apiTokenId:t1", "organizationId:o1", "workspaceId:w1"], some("o1"), some("w1")),

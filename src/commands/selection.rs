@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn the_organization_is_settled_in_this_order() {
+    fn organization_selection_order() {
         let some = |id: &str| Some(id.to_owned());
         assert_eq!(chosen(Some("o2"), Some("o1"), Some("x@acme.com")), some("o2"), "the flag wins");
         assert_eq!(chosen(Some(" ACME "), None, None), some("o1"), "names in any case");
@@ -267,14 +267,14 @@ mod tests {
     }
 
     #[test]
-    fn the_only_one_is_taken_and_none_is_told() {
+    fn only_organization_selected_and_none_is_an_error() {
         let list = organizations();
         assert_eq!(decide_organization(&list[..1], None, None, None), Ok(Choice::One(&list[0])));
         assert_eq!(decide_organization(&[], None, Some("o1"), None), Ok(Choice::Empty));
     }
 
     #[test]
-    fn a_flag_that_names_nothing_or_several_says_what_there_is() {
+    fn unknown_or_ambiguous_flag_lists_choices() {
         let list = organizations();
         let nothing = find_by_name(&list, "gamma").unwrap_err();
         assert_eq!(nothing.to_string(), "no organization named `gamma`; choose one of: Acme, Beta, beta");
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_used_workspace_is_kept() {
+    fn last_used_workspace_is_kept() {
         let list: Vec<Workspace> =
             ["w1", "w2"].map(|id| Workspace { id: id.to_owned(), name: id.to_uppercase() }).into();
         assert_eq!(decide_workspace(&list, None, Some("w2")), Ok(Choice::One(&list[1])));

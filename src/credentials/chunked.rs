@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_is_one_entry_and_nothing_else() {
+    fn value_within_limit_is_one_entry() {
         for entries in [Memory::default(), Memory::with_limit(2560)] {
             assert_eq!(held(&entries), Ok(None));
             write(&entries, ACCOUNT, b"value", "g1").unwrap();
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_itself_still_fits() {
+    fn value_of_limit_length_is_one_entry() {
         let entries = Memory::with_limit(2560);
         write(&entries, ACCOUNT, &[7; 2560], "g1").unwrap();
         assert_eq!(entries.names(), ["astronomer.io"]);
@@ -274,7 +274,7 @@ mod tests {
 
     /// Windows' limit, and tokens as long as Astro's with many permissions in them.
     #[test]
-    fn a_login_of_three_pieces_comes_back_as_it_was() {
+    fn login_in_three_pieces_reads_back() {
         use super::super::record::{decode, encode, tests::credentials};
         use crate::token::AccessToken;
         let long = super::super::Credentials { access: AccessToken::new("x".repeat(5000)), ..credentials() };
@@ -285,14 +285,14 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_or_altered_piece_is_damage_that_can_be_erased() {
-        let damages: [fn(&Memory); 4] = [
+    fn missing_or_altered_piece_is_damage_and_deletable() {
+        let spoils: [fn(&Memory); 4] = [
             |entries| drop(entries.delete("astronomer.io#g1/1")),
             |entries| entries.set("astronomer.io#g1/1", &[8; 2560]).unwrap(),
             |entries| entries.set("astronomer.io#g1/1", &[7; 2559]).unwrap(),
             |entries| entries.set("astronomer.io#g1/2", b"").unwrap(),
         ];
-        for damage in damages {
+        for damage in spoils {
             let entries = Memory::with_limit(2560);
             write(&entries, ACCOUNT, &[7; 6000], "g1").unwrap();
             damage(&entries);
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_head_is_left_to_who_knows_the_versions_of_records() {
+    fn newer_head_version_is_newer_format() {
         let entries = Memory::with_limit(200);
         write(&entries, ACCOUNT, &[7; 600], "g1").unwrap();
         let later = String::from_utf8(entries.get(ACCOUNT).unwrap().unwrap().to_vec()).unwrap();
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_pieces_can_hold_is_refused_untouched() {
+    fn oversized_value_rejected_without_write() {
         let entries = Memory::with_limit(200);
         write(&entries, ACCOUNT, b"old", "g1").unwrap();
         assert!(matches!(write(&entries, ACCOUNT, &vec![7; 256 * 200], "g2"), Err(StoreError::Other(_))));
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_overtaken_by_a_writer_gets_the_new_value() {
+    fn read_during_write_gets_new_value() {
         let entries = Memory::with_limit(200);
         write(&entries, ACCOUNT, &[1; 900], "g1").unwrap();
         entries.rival.set(Some(vec![2; 900]));
@@ -334,7 +334,7 @@ mod tests {
         /// For all sizes, and one or two kills at any change: a reader gets a value that was written, whole, and the next save
         /// or delete leaves no orphans.
         #[test]
-        fn rf_2_an_interrupted_write_leaves_the_old_or_the_new_value(
+        fn rf_2_interrupted_write_leaves_old_or_new_value(
             limit in 200_usize..400,
             sizes in prop::array::uniform4(prop::option::of(0_usize..1500)),
             lives in prop::array::uniform2(0_usize..32),

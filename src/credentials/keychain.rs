@@ -329,20 +329,20 @@ mod tests {
     }
 
     #[test]
-    fn rf_10_an_error_that_carries_the_secret_tells_nothing() {
+    fn rf_10_error_with_secret_shows_none() {
         let secret = || b"eyJhbGciOi".to_vec();
         assert_eq!(classify(&Error::BadEncoding(secret())), StoreError::Damaged);
         assert_eq!(classify(&Error::BadDataFormat(secret(), "eyJhbGciOi".into())), StoreError::Damaged);
     }
 
     #[test]
-    fn an_error_of_unknown_type_is_told_in_its_own_words_cleaned() {
+    fn unknown_error_text_is_cleaned() {
         let unknown = std::io::Error::other("out of\u{1b}[31m order");
         assert_eq!(failure(unknown), StoreError::Other("out of[31m order".to_owned()));
     }
 
     #[test]
-    fn macos_statuses_are_known_by_number() {
+    fn macos_statuses_map_by_number() {
         let table = [
             (-25294, Some(StoreError::Absent { reason: "no login keychain" })),
             (-25308, Some(StoreError::Locked)),
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_entry_is_no_failure() {
+    fn missing_entry_is_no_error() {
         assert_eq!(found::<()>(Err(Error::NoEntry)), Ok(None));
         assert_eq!(found(Ok(1)), Ok(Some(1)));
     }

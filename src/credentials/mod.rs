@@ -141,13 +141,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_bounded_call_hands_its_result_on() {
+    async fn bounded_call_returns_result() {
         assert_eq!(bounded(WITHOUT_PERSON, || Ok(7)).await, Ok(7));
         assert_eq!(bounded::<(), _>(WITHOUT_PERSON, || Err(StoreError::Locked)).await, Err(StoreError::Locked));
     }
 
     #[tokio::test]
-    async fn a_silent_store_is_given_up_while_the_runtime_goes_on() {
+    async fn silent_store_times_out_without_blocking_runtime() {
         let (release, held) = mpsc::channel::<()>();
         let bound = Duration::from_millis(20);
         let call = bounded(bound, move || held.recv().map_err(|_| StoreError::Locked));
@@ -157,20 +157,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_that_panics_is_an_error() {
+    async fn panic_in_store_call_is_an_error() {
         let result = bounded::<(), _>(WITHOUT_PERSON, || std::panic::resume_unwind(Box::new(()))).await;
         assert!(matches!(result, Err(StoreError::Other(_))), "{result:?}");
     }
 
     #[test]
-    fn rf_10_debug_shows_no_token() {
+    fn rf_10_debug_hides_tokens() {
         let shown = format!("{:?}", record::tests::credentials());
         assert!(shown.contains("AccessToken(redacted)"), "{shown}");
         assert!(!shown.contains("eyJ") && !shown.contains("v1."), "{shown}");
     }
 
     #[test]
-    fn text_from_a_store_cannot_steer_the_terminal() {
+    fn store_error_text_has_no_control_characters() {
         assert_eq!(StoreError::other(&"no\u{1b}[31m such\nthing"), StoreError::Other("no[31m such thing".to_owned()));
     }
 }

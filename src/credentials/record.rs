@@ -124,13 +124,13 @@ pub(super) mod tests {
     );
 
     #[test]
-    fn rf_9_the_record_names_what_the_tokens_are_bound_to() {
+    fn rf_9_record_names_issuer_client_audience() {
         assert_eq!(std::str::from_utf8(&encode(&credentials()).unwrap()).unwrap(), TEXT);
         assert_eq!(decode(TEXT.as_bytes()).unwrap(), credentials());
     }
 
     #[test]
-    fn what_may_be_missing_stays_missing() {
+    fn optional_members_stay_absent() {
         let bare = Credentials { kind: Kind::ApiToken, refresh: None, email: None, issued_at: None, ..credentials() };
         let text = encode(&bare).unwrap();
         assert!(!std::str::from_utf8(&text).unwrap().contains("refresh"));
@@ -138,7 +138,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_buffer_never_grows() {
+    fn record_buffer_never_grows() {
         let awkward = Credentials { sub: "\"".repeat(2000), ..credentials() };
         let text = encode(&awkward).unwrap();
         let tokens = awkward.access.expose().len() + "v1.MRrt".len();
@@ -146,7 +146,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_no_record_is_damaged_and_nothing_of_it_is_told() {
+    fn invalid_record_is_damaged_and_not_shown() {
         let cut = &TEXT.as_bytes()[..TEXT.len() - 1];
         let twice = TEXT.replacen("\"access\"", "\"access\":\"x\",\"access\"", 1);
         let no_time = TEXT.replacen("2026-11-25T10:00:00Z", "tomorrow", 1);
@@ -159,7 +159,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_later_version_is_told_apart_from_damage() {
+    fn newer_record_version_is_not_damage() {
         assert_eq!(decode(br#"{"v":2,"sealed":"x"}"#), Err(StoreError::NewerFormat));
         let more = TEXT.replacen("\"kind\"", "\"key\":\"dpop\",\"kind\"", 1);
         assert_eq!(decode(more.as_bytes()).unwrap(), credentials());

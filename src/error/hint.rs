@@ -263,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hints_name_the_domain_that_the_command_was_about() {
+    fn hint_names_domain_of_command() {
         let damaged = |domain: &str| Error::Store { domain: domain.to_owned(), source: StoreError::Damaged };
         let unreached = |host: &str, domain: &str| {
             let error = HttpError { step: "ask", host: host.to_owned(), fault: Fault::Connect("refused".to_owned()) };

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn every_refusal_reads_well() {
+    fn every_rejection_has_a_message() {
         let now = at("2026-11-24T10:00:00Z");
         let ours = "https://auth.astronomer.io/".to_owned();
         let issued_by =
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn an_issuer_names_its_domain() {
+    fn issuer_names_its_domain() {
         let table = [
             ("https://auth.astronomer.io/", Some("astronomer.io")),
             ("https://auth.astronomer-dev.io/", Some("astronomer-dev.io")),

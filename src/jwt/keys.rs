@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn jw_4_jw_6_only_keys_for_rs256_are_usable() {
+    fn jw_4_jw_6_jw_7_jw_11_only_rs256_keys_usable() {
         let usable = [
             jwk(2048, &[1, 0, 1]),
             jwk(8192, &[3]),
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn jw_17_a_key_set_has_at_most_100_keys() {
+    fn jw_17_key_set_has_at_most_100_keys() {
         assert_eq!(parsed(&vec![jwk(2048, &[1, 0, 1]); 100]), Ok(100));
         assert_eq!(parsed(&vec![jwk(2048, &[1, 0, 1]); 101]), Err(JwksError::TooManyKeys));
         assert_eq!(parsed(&[]), Err(JwksError::NoUsableKey));

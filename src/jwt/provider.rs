@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn jw_2_jw_3_no_other_algorithm_can_be_asked_for() {
+    fn jw_2_jw_3_jw_7_other_algorithms_unavailable() {
         install();
         install();
         let rsa = DecodingKey::from_rsa_raw_components(&[0xff; 256], &[1, 0, 1]);

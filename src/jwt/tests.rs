@@ -113,7 +113,7 @@ fn changed(mut claims: Value, change: Change) -> String {
 }
 
 #[test]
-fn the_documented_token_is_told_as_expired_without_keys_or_network() {
+fn documented_token_expired_without_keys() {
     let token = Unverified::parse(DOCUMENTED).ok().unwrap();
     assert_eq!(token.kind(), TokenKind::Access);
     assert_eq!(token.issuer(), Some(ISSUER));
@@ -128,7 +128,7 @@ fn the_documented_token_is_told_as_expired_without_keys_or_network() {
 }
 
 #[test]
-fn an_access_token_yields_its_claims() {
+fn access_token_returns_claims() {
     let wanted = Claims {
         issuer: ISSUER.to_owned(),
         subject: "google-oauth2|1163".to_owned(),
@@ -143,7 +143,7 @@ fn an_access_token_yields_its_claims() {
 }
 
 #[test]
-fn an_id_token_yields_its_claims() {
+fn id_token_returns_claims() {
     let wanted = Claims {
         issuer: ISSUER.to_owned(),
         subject: "google-oauth2|1163".to_owned(),
@@ -158,7 +158,7 @@ fn an_id_token_yields_its_claims() {
 }
 
 #[test]
-fn access_tokens_that_are_accepted() {
+fn jw_9_jw_15_cl_4_cl_9_access_token_accepted() {
     let table: [(&str, Change); 22] = [
         ("jw_15 typ absent", |h, _| without(h, "typ")),
         ("jw_15 typ in any case", |h, _| h["typ"] = "jwt".into()),
@@ -197,7 +197,7 @@ fn access_tokens_that_are_accepted() {
 }
 
 #[test]
-fn access_tokens_refused_for_their_header() {
+fn jw_2_jw_3_jw_4_jw_8_jw_9_jw_10_jw_14_jw_15_bad_header() {
     let algorithm = |found: &str| JwtError::Algorithm(found.to_owned());
     let typ = |found: &str| JwtError::TypeNotAccepted(found.to_owned());
     let table: Vec<(&str, Change, JwtError)> = vec![
@@ -247,7 +247,7 @@ fn access_tokens_refused_for_their_header() {
 }
 
 #[test]
-fn access_tokens_refused_for_their_claims() {
+fn cl_1_cl_3_cl_4_cl_7_cl_8_cl_10_bad_claims() {
     let audience = |found: &[&str]| JwtError::WrongAudience {
         found: found.iter().map(|one| (*one).to_owned()).collect(),
         expected: AUDIENCE.to_owned(),
@@ -331,7 +331,7 @@ fn access_tokens_refused_for_their_claims() {
 }
 
 #[test]
-fn jw_16_an_id_token_is_no_access_token() {
+fn jw_16_id_token_is_no_access_token() {
     let mut expired = id_claims();
     expired["exp"] = 1.into();
     let mut without_nonce = id_claims();
@@ -344,7 +344,7 @@ fn jw_16_an_id_token_is_no_access_token() {
 }
 
 #[test]
-fn id_tokens_that_are_accepted() {
+fn cl_6_cl_12_id_token_accepted() {
     let table: [(&str, Change); 7] = [
         ("jw_15 typ absent", |h, _| without(h, "typ")),
         ("cl_5 aud a list of one", |_, c| c["aud"] = json!([CLIENT])),
@@ -361,7 +361,7 @@ fn id_tokens_that_are_accepted() {
 }
 
 #[test]
-fn id_tokens_that_are_refused() {
+fn jw_15_jw_16_cl_5_cl_6_cl_11_cl_12_cl_19_bad_id_token() {
     let audience = |found: &str| JwtError::WrongAudience { found: vec![found.to_owned()], expected: CLIENT.to_owned() };
     let organization =
         |found: Option<&str>| JwtError::Organization { found: found.map(str::to_owned), expected: "org_1".to_owned() };
@@ -426,7 +426,7 @@ fn id_tokens_that_are_refused() {
 }
 
 #[test]
-fn cl_11_cl_19_what_was_not_sent_is_not_asked_for() {
+fn cl_11_cl_19_unsent_nonce_and_organization_not_checked() {
     let mut claims = id_claims();
     without(&mut claims, "nonce");
     without(&mut claims, "org_id");
@@ -435,7 +435,7 @@ fn cl_11_cl_19_what_was_not_sent_is_not_asked_for() {
 }
 
 #[test]
-fn jw_1_jw_13_what_has_not_the_shape_of_a_token() {
+fn jw_1_jw_13_malformed_token_rejected() {
     let good = signed(&header(), &access_claims());
     let parts: Vec<&str> = good.split('.').collect();
     let (head, claims, signature) = (parts[0], parts[1], parts[2]);
@@ -480,7 +480,7 @@ fn jw_1_jw_13_what_has_not_the_shape_of_a_token() {
 }
 
 #[test]
-fn jw_12_duplicate_members_are_refused_at_any_depth() {
+fn jw_12_duplicate_members_rejected_at_any_depth() {
     let head = header().to_string();
     let claims = access_claims().to_string();
     let more = |json: &str, members: &str| format!("{},{members}}}", &json[..json.len() - 1]);
@@ -500,7 +500,7 @@ fn jw_12_duplicate_members_are_refused_at_any_depth() {
 }
 
 #[test]
-fn jw_5_a_signature_covers_every_character() {
+fn jw_2_jw_5_signature_covers_every_character() {
     let good = signed(&header(), &access_claims());
     let mut other = access_claims();
     other["sub"] = "someone else".into();
@@ -524,7 +524,7 @@ fn jw_5_a_signature_covers_every_character() {
 }
 
 #[test]
-fn jw_11_keys_of_one_name_are_tried_in_turn() {
+fn jw_11_keys_with_same_kid_tried_in_turn() {
     let keys = key_set(&[jwk(1, Some("one")), jwk(0, Some("one"))]);
     let token = AccessToken::new(signed(&header(), &access_claims()));
     assert!(verify_access_token(&token, &keys, &ACCESS, at(NOW)).is_ok());
@@ -534,7 +534,7 @@ fn jw_11_keys_of_one_name_are_tried_in_turn() {
 }
 
 #[test]
-fn a_token_without_kid_is_checked_with_the_only_usable_key() {
+fn missing_kid_uses_only_usable_key() {
     let mut header = header();
     without(&mut header, "kid");
     let token = AccessToken::new(signed(&header, &access_claims()));
@@ -551,7 +551,7 @@ fn a_token_without_kid_is_checked_with_the_only_usable_key() {
 }
 
 #[test]
-fn jw_6_a_key_of_4096_bits_is_accepted() {
+fn jw_6_key_of_4096_bits_accepted() {
     let header = json!({"alg": "RS256", "kid": "three"}).to_string();
     assert!(verify_access(&signed_by(2, &RSA_PKCS1_SHA256, &header, &access_claims().to_string())).is_ok());
 }
@@ -584,18 +584,18 @@ fn any_json() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn no_text_makes_the_checks_panic(token in any::<String>()) {
+    fn arbitrary_token_text_never_panics(token in any::<String>()) {
         prop_assert!(verify_access(&token).is_err());
         prop_assert!(verify_id(&token, None, None).is_err());
     }
 
     #[test]
-    fn no_bytes_make_the_key_set_panic(json in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn arbitrary_key_set_never_panics(json in prop::collection::vec(any::<u8>(), 0..200)) {
         prop_assert!(Jwks::parse(&json).is_err());
     }
 
     #[test]
-    fn no_claims_make_the_checks_panic(header in any_json(), claims in any_json(), signature in "[A-Za-z0-9_-]{1,40}") {
+    fn jw_13_cl_10_arbitrary_claims_never_panic(header in any_json(), claims in any_json(), signature in "[A-Za-z0-9_-]{1,40}") {
         let token = format!("{}.{}.{signature}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
         prop_assert!(verify_access(&token).is_err());
         prop_assert!(verify_id(&token, None, None).is_err());
@@ -605,7 +605,7 @@ proptest! {
     }
 
     #[test]
-    fn jw_5_no_changed_character_goes_unnoticed(position in any::<prop::sample::Index>(), with in "[A-Za-z0-9_.-]") {
+    fn jw_5_any_changed_character_rejected(position in any::<prop::sample::Index>(), with in "[A-Za-z0-9_.-]") {
         let mut token = signed(&header(), &access_claims());
         let position = position.index(token.len());
         prop_assume!(!token[position..].starts_with(&with));

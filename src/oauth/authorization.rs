@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn ar_1_ar_3_ar_9_ar_13_ar_14_the_link_is_exactly_this() {
+    fn ar_1_ar_3_ar_5_ar_9_ar_13_ar_14_rf_15_authorization_url() {
         let config = config("astronomer.io", "https://auth.astronomer.io/");
         assert_eq!(
             url(&config, None, None).as_str(),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn ar_14_what_people_typed_cannot_add_a_parameter() {
+    fn ar_14_typed_text_adds_no_parameter() {
         let config = config("astronomer.io", "https://auth.astronomer.io/");
         let url = url(&config, Some("a+b&prompt=none#x@example.com"), Some("org_1&state=2"));
         let last: Vec<_> = url.query_pairs().skip(11).collect();
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn ar_15_ar_16_the_link_is_https_except_on_this_machine() {
+    fn ar_15_ar_16_url_is_https_except_loopback() {
         let remote = url(&config("astronomer.io", "https://auth.astronomer.io/"), None, None);
         assert!(remote.as_str().starts_with("https://auth.astronomer.io/authorize?"));
         let local = url(&config("localhost:9000", "http://127.0.0.1:9001/"), None, None);
@@ -163,14 +163,14 @@ mod tests {
     }
 
     #[test]
-    fn ar_20_the_verifier_is_not_in_the_link() {
+    fn ar_20_url_has_no_verifier() {
         let config = config("astronomer.io", "https://auth.astronomer.io/");
         let verifier = PkceVerifier::random(&Fixed(1)).unwrap();
         assert!(!url(&config, None, None).as_str().contains(verifier.expose()));
     }
 
     #[test]
-    fn the_redirect_uri_is_the_registered_one() {
+    fn lb_4_redirect_uri_is_registered_one() {
         let redirect_uri = RedirectUri::new(12345);
         assert_eq!((redirect_uri.as_str(), redirect_uri.port()), ("http://localhost:12345/callback", 12345));
     }

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn lb_26_each_page_tells_what_happened_and_where_to_go() {
+    fn lb_26_page_states_outcome_and_next_step() {
         let around =
             |told: &str| format!("astro login {told} This page comes from astro in your terminal. You may close it.");
         assert_eq!(
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn lb_21_hostile_text_stays_text() {
+    fn lb_21_hostile_text_is_escaped() {
         let hostile = "</title><script>alert(\"1\")</script>&lt;'\u{202e}\u{1b}[31m<!--detail-->";
         let inert =
             "&lt;/title&gt;&lt;script&gt;alert(\"1\")&lt;/script&gt;&amp;lt;'[31m&lt;!--detail--&gt;".to_owned();
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn lb_21_long_text_is_cut_and_the_page_stays_small() {
+    fn lb_21_long_text_is_cut() {
         let long = "&".repeat(10_000);
         let cut = |limit: usize| "&amp;".repeat(limit) + "…";
         let failed = render(&Outcome::Failed { title: &long, detail: &long });
@@ -193,14 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn every_slot_is_filled() {
+    fn page_has_no_unfilled_slot() {
         for outcome in [CONFIRMED, ASKED, FAILED, REFUSED] {
             assert!(!render(&outcome).contains("<!--"), "{outcome:?}");
         }
     }
 
     #[test]
-    fn lb_19_the_policy_names_the_style_and_the_script_of_the_page() {
+    fn lb_19_csp_allows_only_own_style_and_script() {
         // A browser hashes what its parser made of the page, and that ends lines with LF whatever the checkout did.
         let template = TEMPLATE.replace("\r\n", "\n");
         let hash = |open, close| STANDARD.encode(digest(&SHA256, between(&template, open, close).as_bytes()));
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn lb_19_nothing_is_loaded_from_anywhere() {
+    fn lb_19_page_loads_nothing() {
         let without_namespaces = TEMPLATE.replace("xmlns='http://www.w3.org/2000/svg'", "");
         for far in ["//", "@import", "url(", " src="] {
             assert!(!without_namespaces.contains(far), "{far}");
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn lb_26_no_page_claims_that_the_login_is_complete() {
+    fn lb_26_page_never_claims_login_is_complete() {
         for outcome in [CONFIRMED, ASKED, FAILED, REFUSED] {
             let page = render(&outcome).to_lowercase();
             for claim in ["logged in", "signed in", "logged-in", "success"] {

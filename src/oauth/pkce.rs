@@ -106,13 +106,13 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn ar_4_the_challenge_is_that_of_rfc_7636_appendix_b() {
+    fn ar_4_challenge_matches_rfc_7636_appendix_b() {
         let verifier = PkceVerifier(Zeroizing::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk".to_owned()));
         assert_eq!(PkceChallenge::of(&verifier).as_str(), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
     }
 
     #[test]
-    fn ar_6_ar_7_ar_10_ar_11_each_is_all_of_32_random_bytes() {
+    fn ar_6_ar_7_ar_10_ar_11_values_are_32_random_bytes() {
         for (byte, text) in [(0_u8, "A".repeat(43)), (0xff, format!("{}8", "_".repeat(42)))] {
             assert_eq!(PkceVerifier::random(&Fixed(byte)).unwrap().expose(), text);
             assert_eq!(State::random(&Fixed(byte)).unwrap().expose(), text);
@@ -121,12 +121,12 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn ar_7_without_randomness_there_is_no_verifier() {
+    fn ar_7_without_randomness_no_verifier() {
         assert_eq!(PkceVerifier::random(&Broken).unwrap_err(), RandomError);
     }
 
     #[test]
-    fn lb_10_a_state_matches_itself_alone() {
+    fn lb_10_state_matches_only_itself() {
         let state = State::random(&Fixed(0)).unwrap();
         let right = "A".repeat(43);
         assert!(state.matches(&right));
@@ -136,7 +136,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn tk_11_nothing_drawn_is_printed() {
+    fn tk_11_debug_hides_random_values() {
         assert_eq!(format!("{:?}", PkceVerifier::random(&Fixed(1)).unwrap()), "PkceVerifier(redacted)");
         assert_eq!(format!("{:?}", State::random(&Fixed(1)).unwrap()), "State(redacted)");
         assert_eq!(format!("{:?}", Nonce::random(&Fixed(1)).unwrap()), "Nonce(redacted)");

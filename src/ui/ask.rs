@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn without_a_terminal_nothing_is_asked() {
+    async fn no_prompt_without_terminal() {
         let (ui, captured) = Ui::captured(false, "an answer that nobody reads\n");
         assert!(!ui.can_ask());
         assert!(matches!(ui.ask_text("E-mail:", None, None, |_| Ok(())).await, Err(UiError::NoTerminal)));
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn stdin_is_read_to_its_end_and_within_bounds() {
+    async fn stdin_read_to_end_within_limit() {
         let read = |input: Vec<u8>| async move { Ui::captured(false, input).0.read_input().await };
         assert_eq!(read(b"eyJ\nabc\n".to_vec()).await.unwrap().expose(), "eyJ\nabc\n");
         assert_eq!(read(Vec::new()).await.unwrap().expose(), "");

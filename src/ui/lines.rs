@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_edited_and_entered() {
+    fn line_is_edited_and_entered() {
         let backspace = || key(KeyCode::Backspace, PLAIN);
         let released = Event::Key(KeyEvent::new_with_kind(KeyCode::Char('x'), PLAIN, KeyEventKind::Release));
         let table: Vec<(&str, Vec<Event>, &str)> = vec![
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_paste_is_one_line_and_its_last_newline_enters_it() {
+    fn paste_is_one_line_entered_by_its_newline() {
         let table: Vec<(&str, Vec<Event>, &str)> = vec![
             ("without a newline", pasted("http://localhost/?code=x"), "24"),
             ("then Enter", [pasted("abc"), vec![enter()]].concat(), "[abc]0"),
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_dropped_up_to_its_end() {
+    fn overlong_line_dropped_to_its_end() {
         let longest = "a".repeat(MAX_INPUT);
         assert_eq!(outcome([pasted(&longest), vec![enter()]].concat()), format!("[{longest}]0"));
         let too_long = longest + "a";
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn tk_11_debug_never_shows_the_line() {
+    fn tk_11_debug_hides_line() {
         let mut editor = Editor::new();
         editor.feed(Event::Paste("code=secret".into()));
         assert_eq!(format!("{:?}", editor.feed(enter())), "Entered(Line(redacted))");

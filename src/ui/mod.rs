@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn people_read_stderr_and_scripts_read_stdout() {
+    fn messages_on_stderr_data_on_stdout() {
         let (out, err) = all_said(false);
         assert_eq!(out, "https://link\n");
         assert_eq!(
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn quiet_leaves_data_warnings_and_errors() {
+    fn quiet_keeps_data_warnings_and_errors() {
         let (out, err) = all_said(true);
         assert_eq!(out, "https://link\n");
         assert_eq!(
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn data_that_nobody_reads_is_fine_and_data_that_is_lost_is_not() {
+    fn closed_stdout_is_no_error_failed_write_is() {
         let (ui, _) = Ui::captured(false, "");
         *lock(&ui.0.out) = Box::new(Failing(ErrorKind::BrokenPipe));
         assert!(ui.data("x").is_ok());
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ui_is_shared_between_threads() {
+    fn ui_is_shared_between_threads() {
         fn shared<T: Clone + Send + Sync + 'static>() {}
         shared::<Ui>();
     }

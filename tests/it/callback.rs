@@ -10,15 +10,16 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use crate::support::door::{
-    CONFIRMED, PATIENCE, STATE, answer, callback, door, get, nothing_has_happened, send, status, the_login_goes_on,
+use crate::support::callback_client::{
+    CONFIRMED, PATIENCE, STATE, answer, answer_or_reset, callback, get, listener, nothing_has_happened, send, status,
+    the_login_goes_on,
 };
 
 #[tokio::test]
-async fn lb_19_lb_24_lb_26_the_right_answer_is_answered_when_the_outcome_is_known() {
-    let (mut door, port) = door();
+async fn lb_19_lb_24_lb_26_valid_callback_waits_for_outcome() {
+    let (mut callbacks, port) = listener();
     let browser = send(port, &get("/callback?code=abc&state=S")).await;
-    let callback = callback(&mut door).await;
+    let callback = callback(&mut callbacks).await;
     assert!(callback.result.is_ok());
     let mut early = [0];
     assert!(timeout(Duration::ZERO, browser.peek(&mut early)).await.is_err(), "answered before the outcome is known");
@@ -48,8 +49,8 @@ async fn lb_19_lb_24_lb_26_the_right_answer_is_answered_when_the_outcome_is_know
 }
 
 #[tokio::test]
-async fn lb_8_lb_9_lb_10_lb_23_what_does_not_belong_is_answered_and_the_wait_goes_on() {
-    let (door, port) = door();
+async fn lb_8_lb_9_lb_10_lb_23_lb_24_unrelated_request_ignored() {
+    let (callbacks, port) = listener();
     let right = "/callback?code=abc&state=S";
     let host = "Host: localhost:PORT\r\n";
     let table = [
@@ -90,12 +91,12 @@ async fn lb_8_lb_9_lb_10_lb_23_what_does_not_belong_is_answered_and_the_wait_goe
         assert_eq!(status(&answer), expected, "{request}");
         assert!(!answer.to_ascii_lowercase().contains("access-control"), "{answer}");
     }
-    the_login_goes_on(door, port).await;
+    the_login_goes_on(callbacks, port).await;
 }
 
 #[tokio::test]
-async fn lb_8_head_has_no_body_and_405_names_what_is_allowed() {
-    let (_door, port) = door();
+async fn lb_8_head_has_no_body_and_405_lists_methods() {
+    let (_callbacks, port) = listener();
     let head = answer(send(port, &get("/callback?code=abc&state=S").replace("GET", "HEAD")).await).await;
     assert!(head.ends_with("\r\n\r\n"), "{head}");
     let put = answer(send(port, &get("/callback").replace("GET", "PUT")).await).await;
@@ -103,16 +104,16 @@ async fn lb_8_head_has_no_body_and_405_names_what_is_allowed() {
 }
 
 #[tokio::test]
-async fn lb_9_every_name_of_this_machine_is_right() {
+async fn lb_9_every_loopback_name_accepted() {
     for host in ["localhost:PORT", "LOCALHOST:PORT", "127.0.0.1:PORT", "[::1]:PORT"] {
-        let (mut door, port) = door();
+        let (mut callbacks, port) = listener();
         let _browser = send(port, &get("/callback?code=abc&state=S").replace("localhost:PORT", host)).await;
-        assert!(callback(&mut door).await.result.is_ok(), "{host}");
+        assert!(callback(&mut callbacks).await.result.is_ok(), "{host}");
     }
 }
 
 #[tokio::test]
-async fn lb_11_lb_12_lb_18_our_state_with_a_bad_rest_ends_the_login() {
+async fn lb_11_lb_12_lb_18_malformed_rest_ends_login() {
     let denied = ErrorResponse { code: "access_denied".to_owned(), description: Some("<b>No</b>".to_owned()) };
     let table = [
         ("code=a&code=b&state=S", CallbackError::Repeated("code")),
@@ -123,9 +124,9 @@ async fn lb_11_lb_12_lb_18_our_state_with_a_bad_rest_ends_the_login() {
         ("error=access_denied&error_description=%3Cb%3ENo%3C/b%3E&state=S", CallbackError::Refused(denied)),
     ];
     for (query, expected) in table {
-        let (mut door, port) = door();
+        let (mut callbacks, port) = listener();
         let browser = send(port, &get(&format!("/callback?{query}"))).await;
-        let callback = callback(&mut door).await;
+        let callback = callback(&mut callbacks).await;
         let error = callback.result.unwrap_err();
         let failed = Outcome::Failed { title: "The login failed", detail: &error.to_string() };
         let (answer, ()) = tokio::join!(answer(browser), callback.reply.send(&failed));
@@ -135,54 +136,54 @@ async fn lb_11_lb_12_lb_18_our_state_with_a_bad_rest_ends_the_login() {
 }
 
 #[tokio::test]
-async fn lb_17_a_second_delivery_is_harmless() {
-    let (mut door, port) = door();
+async fn ar_10_lb_17_second_callback_is_harmless() {
+    let (mut callbacks, port) = listener();
     let first = send(port, &get("/callback?code=abc&state=S")).await;
-    let pending = callback(&mut door).await;
+    let pending = callback(&mut callbacks).await;
     for query in ["code=abc&state=S", "code=other&state=S", "error=access_denied&state=S", "state=S"] {
         let again = answer(send(port, &get(&format!("/callback?{query}"))).await).await;
         assert_eq!(status(&again), "200", "{query}");
         assert!(again.contains("answered already"), "{again}");
-        nothing_has_happened(&mut door).await;
+        nothing_has_happened(&mut callbacks).await;
     }
     let (answer, ()) = tokio::join!(answer(first), pending.reply.send(&CONFIRMED));
     assert!(answer.contains("ada@example.com"), "{answer}");
     let late = send(port, &get("/callback?code=abc&state=S")).await;
     assert_eq!(status(&self::answer(late).await), "200");
-    nothing_has_happened(&mut door).await;
+    nothing_has_happened(&mut callbacks).await;
 }
 
 #[tokio::test]
-async fn lb_17_a_browser_that_reloads_gives_its_code_once() {
-    let (mut door, port) = door();
+async fn lb_17_reload_delivers_code_once() {
+    let (mut callbacks, port) = listener();
     drop(send(port, &get("/callback?code=abc&state=S")).await);
-    let pending = callback(&mut door).await;
+    let pending = callback(&mut callbacks).await;
     assert!(pending.result.is_ok());
     let again = answer(send(port, &get("/callback?code=abc&state=S")).await).await;
     assert!(again.contains("answered already"), "{again}");
     timeout(PATIENCE, pending.reply.send(&CONFIRMED)).await.expect("nobody is waited for who has gone");
-    nothing_has_happened(&mut door).await;
+    nothing_has_happened(&mut callbacks).await;
 }
 
 #[tokio::test]
-async fn a_pipelined_request_is_not_served() {
-    let (mut door, port) = door();
+async fn pipelined_request_is_not_served() {
+    let (mut callbacks, port) = listener();
     let both = get("/callback?code=abc&state=other") + &get("/callback?code=abc&state=S");
     let answer = answer(send(port, &both).await).await;
     assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
-    nothing_has_happened(&mut door).await;
+    nothing_has_happened(&mut callbacks).await;
 }
 
 #[tokio::test]
-async fn lb_24_silent_connections_do_not_stand_in_the_way() {
-    let (mut door, port) = door();
+async fn lb_24_silent_connections_do_not_block() {
+    let (mut callbacks, port) = listener();
     let mut silent = Vec::new();
     for number in 0..140 {
         // Half of them say nothing at all, half begin and do not end.
         silent.push(send(port, if number % 2 == 0 { "" } else { "GET /callback?code=" }).await);
     }
     let browser = send(port, &get("/callback?code=abc&state=S")).await;
-    let callback = callback(&mut door).await;
+    let callback = callback(&mut callbacks).await;
     for _ in 0..140 {
         silent.push(send(port, "").await);
     }
@@ -193,8 +194,8 @@ async fn lb_24_silent_connections_do_not_stand_in_the_way() {
 }
 
 #[tokio::test]
-async fn lb_24_the_oldest_connection_gives_way() {
-    let (door, port) = door();
+async fn lb_24_oldest_connection_is_closed() {
+    let (callbacks, port) = listener();
     let oldest = send(port, "GET /callback").await;
     let mut others = Vec::new();
     for _ in 0..128 {
@@ -202,20 +203,12 @@ async fn lb_24_the_oldest_connection_gives_way() {
     }
     // Well before the ten seconds that it had to finish asking.
     assert_eq!(timeout(Duration::from_secs(5), answer_or_reset(oldest)).await.expect("an early end"), "");
-    the_login_goes_on(door, port).await;
-}
-
-/// Like [`answer`], for a connection that may end with a reset.
-async fn answer_or_reset(mut stream: TcpStream) -> String {
-    let mut text = String::new();
-    let outcome = timeout(PATIENCE, stream.read_to_string(&mut text)).await.expect("an end in time");
-    assert!(outcome.as_ref().err().is_none_or(|e| e.kind() == io::ErrorKind::ConnectionReset), "{outcome:?}");
-    text
+    the_login_goes_on(callbacks, port).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn lb_24_whoever_does_not_finish_asking_is_cut_off() {
-    let (_door, port) = door();
+async fn lb_24_unfinished_request_is_cut_off() {
+    let (_callbacks, port) = listener();
     for beginning in ["", "GET /callback?code=abc HTTP/1.1\r\nHost: "] {
         let mut stream = send(port, beginning).await;
         let mut text = String::new();
@@ -226,22 +219,22 @@ async fn lb_24_whoever_does_not_finish_asking_is_cut_off() {
 }
 
 #[tokio::test]
-async fn lb_2_the_callback_comes_in_over_ipv6_too() {
+async fn lb_2_callback_accepted_over_ipv6() {
     if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.is_err() {
         eprintln!("ignored: no IPv6 here");
         return;
     }
-    let (mut door, port) = door();
+    let (mut callbacks, port) = listener();
     let mut browser = TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await.unwrap();
     let request = format!("GET /callback?code=abc&state={STATE} HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n");
     browser.write_all(request.as_bytes()).await.unwrap();
-    let callback = callback(&mut door).await;
+    let callback = callback(&mut callbacks).await;
     let (answer, ()) = tokio::join!(answer(browser), callback.reply.send(&CONFIRMED));
     assert_eq!(status(&answer), "200");
 }
 
 #[tokio::test]
-async fn lb_1_nobody_gets_in_from_outside() {
+async fn lb_1_other_addresses_cannot_connect() {
     // Connecting a datagram socket sends nothing; it only picks the address that this machine has towards the outside.
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
     let outside = socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).and_then(|()| socket.local_addr());
@@ -249,14 +242,14 @@ async fn lb_1_nobody_gets_in_from_outside() {
         eprintln!("ignored: this machine has no address but loopback");
         return;
     };
-    let (door, port) = door();
+    let (callbacks, port) = listener();
     let refused = TcpStream::connect((address, port)).await.unwrap_err();
     assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
-    the_login_goes_on(door, port).await;
+    the_login_goes_on(callbacks, port).await;
 }
 
 #[tokio::test]
-async fn lb_3_a_stranger_on_either_address_has_the_port() {
+async fn lb_3_port_taken_on_either_address_fails() {
     let mut strangers: Vec<SocketAddr> = vec![(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()];
     if cfg!(target_os = "linux") {
         strangers.extend::<[SocketAddr; 2]>([(Ipv4Addr::UNSPECIFIED, 0).into(), (Ipv6Addr::UNSPECIFIED, 0).into()]);
@@ -275,7 +268,7 @@ async fn lb_3_a_stranger_on_either_address_has_the_port() {
 }
 
 #[tokio::test]
-async fn lb_6_nobody_shares_the_port() {
+async fn lb_6_port_is_not_shared() {
     let listener = CallbackListener::bind(0).unwrap();
     let port = listener.redirect_uri().port();
     let second = CallbackListener::bind(port).unwrap_err();
@@ -284,21 +277,21 @@ async fn lb_6_nobody_shares_the_port() {
 }
 
 #[tokio::test]
-async fn lb_5_the_port_is_free_when_the_listener_is_gone() {
-    let (door, port) = door();
+async fn lb_5_port_free_after_listener_dropped() {
+    let (callbacks, port) = listener();
     let silent = send(port, "GET /").await;
-    drop(door);
+    drop(callbacks);
     assert_eq!(answer_or_reset(silent).await, "");
     CallbackListener::bind(port).expect("a free port");
 }
 
 #[tokio::test]
-async fn lb_5_a_browser_that_waits_gets_its_page_even_then() {
-    let (mut door, port) = door();
+async fn lb_5_waiting_browser_gets_page_after_drop() {
+    let (mut callbacks, port) = listener();
     let browser = send(port, &get("/callback?code=abc&state=S")).await;
     let silent = send(port, "GET /").await;
-    let callback = callback(&mut door).await;
-    drop(door);
+    let callback = callback(&mut callbacks).await;
+    drop(callbacks);
     assert_eq!(answer_or_reset(silent).await, "");
     CallbackListener::bind(port).expect("a free port");
     let (answer, ()) = tokio::join!(answer(browser), callback.reply.send(&CONFIRMED));
@@ -306,44 +299,44 @@ async fn lb_5_a_browser_that_waits_gets_its_page_even_then() {
 }
 
 #[tokio::test]
-async fn lb_26_a_reply_that_is_forgotten_tells_of_failure() {
-    let (mut door, port) = door();
+async fn lb_26_dropped_reply_sends_failure_page() {
+    let (mut callbacks, port) = listener();
     let browser = send(port, &get("/callback?code=abc&state=S")).await;
-    drop(callback(&mut door).await);
+    drop(callback(&mut callbacks).await);
     let answer = answer(browser).await;
     assert_eq!(status(&answer), "400");
     assert!(answer.contains("The login did not finish"), "{answer}");
 }
 
 #[tokio::test]
-async fn lb_26_so_does_an_answer_that_nobody_takes() {
-    let (door, port) = door();
+async fn lb_26_untaken_callback_sends_failure_page() {
+    let (callbacks, port) = listener();
     let browser = send(port, &get("/callback?code=abc&state=S")).await;
-    // The wait is over, through the other door, when the browser comes. A request behind it shows that it has been seen.
+    // The wait is over, through the other callbacks, when the browser comes. A request behind it shows that it has been seen.
     assert_eq!(status(&answer(send(port, &get("/callback?state=S")).await).await), "200");
-    drop(door);
+    drop(callbacks);
     let answer = answer(browser).await;
     assert!(answer.contains("The login did not finish"), "{answer}");
 }
 
 #[tokio::test]
-async fn tls_is_told_once_and_the_wait_goes_on() {
-    let (mut door, port) = door();
+async fn tls_handshake_reported_once() {
+    let (mut callbacks, port) = listener();
     for _ in 0..2 {
         let mut browser = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
         browser.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").await.unwrap();
         assert_eq!(answer_or_reset(browser).await, "");
     }
-    assert!(matches!(timeout(PATIENCE, door.next()).await.unwrap(), Event::TlsAttempt));
-    the_login_goes_on(door, port).await;
+    assert!(matches!(timeout(PATIENCE, callbacks.next()).await.unwrap(), Event::TlsAttempt));
+    the_login_goes_on(callbacks, port).await;
 }
 
 #[tokio::test]
-async fn a_wait_that_is_given_up_loses_nothing() {
-    let (mut door, port) = door();
-    nothing_has_happened(&mut door).await;
+async fn cancelled_wait_loses_no_callback() {
+    let (mut callbacks, port) = listener();
+    nothing_has_happened(&mut callbacks).await;
     let _browser = send(port, &get("/callback?code=abc&state=S")).await;
     // A request behind it shows that the callback has come in while nobody waited.
     assert_eq!(status(&answer(send(port, &get("/callback?state=S")).await).await), "200");
-    assert!(callback(&mut door).await.result.is_ok());
+    assert!(callback(&mut callbacks).await.result.is_ok());
 }

@@ -1,7 +1,6 @@
-//! The callback listener under attack: whatever comes in beside it, the one right callback gets its page while the attack
-//! lasts, and its code comes out once. `benches/callback_under_attack.rs` measures how fast.
+//! The callback listener under attack: the valid callback gets its page during the attack, and its code is delivered once.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpStream};
 use std::pin::pin;
 use std::time::Duration;
@@ -12,33 +11,33 @@ use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::{advance, pause, resume, timeout};
 use url::Url;
 
-use crate::support::attacks::{Siege, attacks};
-use crate::support::door::{
-    CONFIRMED, PATIENCE, answer, callback, door, filled, get, it_is_answered, nothing_has_happened, right, send,
-    status, the_login_goes_on,
+use crate::support::attacks::attacks;
+use crate::support::callback_client::{
+    CONFIRMED, PATIENCE, answer, answer_or_reset, callback, filled, get, it_is_answered, listener,
+    nothing_has_happened, right, send, status, the_login_goes_on,
 };
 use crate::support::{Mode, Options, Stage};
 
 #[tokio::test]
-async fn lb_24_a_callback_is_answered_while_an_attack_lasts() {
+async fn lb_24_callback_answered_during_attack() {
     for (name, attack) in attacks() {
         println!("{name}");
-        let (mut door, port) = door();
-        let siege = Siege::lay(attack, port);
-        let siege = spawn_blocking(move || {
-            siege.until_begun();
-            siege
+        let (mut callbacks, port) = listener();
+        let attack = attack.start(port);
+        let attack = spawn_blocking(move || {
+            attack.wait_for_first_round();
+            attack
         });
-        let siege = siege.await.unwrap();
-        nothing_has_happened(&mut door).await;
+        let attack = attack.await.unwrap();
+        nothing_has_happened(&mut callbacks).await;
         let browser = send(port, &right()).await;
-        it_is_answered(&mut door, browser).await;
-        nothing_has_happened(&mut door).await;
-        spawn_blocking(|| siege.end()).await.unwrap();
+        it_is_answered(&mut callbacks, browser).await;
+        nothing_has_happened(&mut callbacks).await;
+        spawn_blocking(|| attack.stop()).await.unwrap();
     }
 }
 
-/// A connection that the listener has not seen yet: nothing of the runtime runs meanwhile.
+/// Connects without running the runtime, so that the listener has not accepted the connection yet.
 fn connect(port: u16) -> TcpStream {
     TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap()
 }
@@ -47,7 +46,7 @@ fn say(mut stream: &TcpStream, request: &str, port: u16) {
     stream.write_all(filled(request, port).as_bytes()).unwrap();
 }
 
-/// Lets the listener do all that it can do without the clock going on.
+/// Runs the listener until it only waits, with the clock paused.
 async fn turns() {
     for _ in 0..1000 {
         yield_now().await;
@@ -60,8 +59,8 @@ fn into_tokio(stream: TcpStream) -> tokio::net::TcpStream {
 }
 
 #[tokio::test]
-async fn lb_24_a_crowd_between_connecting_and_asking_pushes_nobody_out() {
-    let (mut door, port) = door();
+async fn lb_24_callback_survives_connection_flood() {
+    let (mut callbacks, port) = listener();
     pause();
     let browser = connect(port);
     let mut crowd = Vec::new();
@@ -73,16 +72,16 @@ async fn lb_24_a_crowd_between_connecting_and_asking_pushes_nobody_out() {
     say(&browser, &right(), port);
     turns().await;
     resume();
-    it_is_answered(&mut door, into_tokio(browser)).await;
+    it_is_answered(&mut callbacks, into_tokio(browser)).await;
     drop(crowd);
 }
 
 #[tokio::test]
-async fn lb_24_what_has_been_said_is_looked_at_before_anyone_gives_way() {
-    let (mut door, port) = door();
+async fn lb_24_received_request_read_before_eviction() {
+    let (mut callbacks, port) = listener();
     let browser = connect(port);
     let first: Vec<_> = (0..100).map(|_| connect(port)).collect();
-    // They are let in; then, long after their grace, a crowd comes, and the browser speaks before anyone has seen it.
+    // They are accepted. After their grace period come more connections, and the browser's request before they are accepted.
     pause();
     turns().await;
     advance(Duration::from_secs(1)).await;
@@ -90,24 +89,24 @@ async fn lb_24_what_has_been_said_is_looked_at_before_anyone_gives_way() {
     say(&browser, &right(), port);
     turns().await;
     resume();
-    it_is_answered(&mut door, into_tokio(browser)).await;
+    it_is_answered(&mut callbacks, into_tokio(browser)).await;
     drop((first, second));
 }
 
 #[tokio::test]
-async fn lb_17_two_right_callbacks_at_once_are_one() {
+async fn lb_17_two_valid_callbacks_count_once() {
     for _ in 0..10 {
-        let (mut door, port) = door();
+        let (mut callbacks, port) = listener();
         let both = [connect(port), connect(port)];
         for browser in &both {
             say(browser, &right(), port);
         }
         let [first, second] = both.map(into_tokio);
         let served = async {
-            let callback = callback(&mut door).await;
+            let callback = callback(&mut callbacks).await;
             assert!(callback.result.is_ok());
             callback.reply.send(&CONFIRMED).await;
-            nothing_has_happened(&mut door).await;
+            nothing_has_happened(&mut callbacks).await;
         };
         let (first, second, ()) = tokio::join!(answer(first), answer(second), served);
         let mut told = [first.contains("ada@example.com"), second.contains("ada@example.com")];
@@ -117,12 +116,12 @@ async fn lb_17_two_right_callbacks_at_once_are_one() {
     }
 }
 
-/// A login whose browser holds the redirect and has not followed it yet; then `meanwhile`, in which the login is not
-/// polled, though its listener is served; then the login's end.
+/// Runs a login up to the redirect, then `before_end`, in which the listener runs but the login is not polled, then the
+/// rest of the login.
 async fn login_with<T>(
     stage: &Stage,
     wait: Duration,
-    meanwhile: impl AsyncFnOnce(u16, String) -> T,
+    before_end: impl AsyncFnOnce(u16, String) -> T,
 ) -> (crate::support::Outcome, T) {
     let request = Login { timeout: wait, ..stage.request() };
     let mut login = pin!(stage.login(&request));
@@ -132,7 +131,7 @@ async fn login_with<T>(
     };
     let target = redirect.as_str().split_once("/callback").unwrap().1;
     let request = get(&format!("/callback{target}"));
-    let left = meanwhile(redirect.port().unwrap(), request).await;
+    let left = before_end(redirect.port().unwrap(), request).await;
     (timeout(PATIENCE, login).await.expect("an end"), left)
 }
 
@@ -143,14 +142,19 @@ fn stage() -> Stage {
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
-async fn lb_25_lb_26_a_callback_that_is_there_when_the_time_is_over_counts_wholly() {
-    // Which of two things that are ready is taken is chance where nobody has chosen, so once is not enough.
+async fn lb_25_lb_26_callback_at_timeout_logs_in() {
+    // An unbiased `select!` would take the timeout in half of the runs.
     for _ in 0..5 {
         let stage = stage();
         let (outcome, browser) = login_with(&stage, HOUR, async |port, request| {
-            let browser = send(port, &request).await;
-            // A request behind it shows that it has been seen.
-            assert!(answer(send(port, &request).await).await.contains("answered already"));
+            // The listener takes one of both as the callback, and answers the other at once. Their order is not certain.
+            let (first, second) = (send(port, &request).await, send(port, &request).await);
+            let (browser, other) = tokio::select! {
+                _ = first.readable() => (second, first),
+                _ = second.readable() => (first, second),
+            };
+            let page = answer(other).await;
+            assert!(page.contains("answered already"), "{page}");
             pause();
             advance(HOUR).await;
             resume();
@@ -165,9 +169,9 @@ async fn lb_25_lb_26_a_callback_that_is_there_when_the_time_is_over_counts_wholl
 }
 
 #[tokio::test]
-async fn lb_25_lb_26_a_callback_that_comes_later_counts_for_nothing_and_is_not_told_of_success() {
+async fn lb_25_lb_26_callback_after_timeout_gets_no_success_page() {
     let stage = stage();
-    let (outcome, mut browser) = login_with(&stage, HOUR, async |port, request| {
+    let (outcome, browser) = login_with(&stage, HOUR, async |port, request| {
         pause();
         advance(HOUR).await;
         resume();
@@ -176,18 +180,15 @@ async fn lb_25_lb_26_a_callback_that_comes_later_counts_for_nothing_and_is_not_t
         browser
     })
     .await;
-    assert!(outcome.complaint().contains("no reply from the browser within"), "{}", outcome.complaint());
-    turns().await;
-    browser.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut page = String::new();
-    let end = browser.read_to_string(&mut page);
-    assert!(end.as_ref().err().is_none_or(|error| error.kind() == io::ErrorKind::ConnectionReset), "{end:?}");
+    assert!(outcome.error_chain().contains("no reply from the browser within"), "{}", outcome.error_chain());
+    // The runtime runs on while the page is read: on a busy machine, a request can arrive late.
+    let page = answer_or_reset(into_tokio(browser)).await;
     assert!(page.is_empty() || page.contains("The login did not finish"), "{page}");
     assert_eq!((stage.service.token_requests().len(), stage.stored()), (0, None));
 }
 
 #[tokio::test]
-async fn lb_17_a_browser_that_goes_before_its_page_is_written_has_signed_in_all_the_same() {
+async fn lb_17_browser_closed_early_still_logs_in() {
     let stage = stage();
     let (outcome, ()) = login_with(&stage, HOUR, async |port, request| {
         let browser = connect(port);
@@ -199,8 +200,8 @@ async fn lb_17_a_browser_that_goes_before_its_page_is_written_has_signed_in_all_
 }
 
 #[tokio::test]
-async fn a_tls_handshake_in_a_crowd_of_them_is_told_once() {
-    let (mut door, port) = door();
+async fn many_tls_handshakes_reported_once() {
+    let (mut callbacks, port) = listener();
     let crowd: Vec<_> = (0..100).map(|_| connect(port)).collect();
     for stream in &crowd {
         let mut stream = stream;
@@ -208,10 +209,10 @@ async fn a_tls_handshake_in_a_crowd_of_them_is_told_once() {
     }
     // A request behind them has been served, so all of them have been seen.
     assert_eq!(status(&answer(send(port, &get("/")).await).await), "404");
-    assert!(matches!(next(&mut door).await, Event::TlsAttempt));
-    the_login_goes_on(door, port).await;
+    assert!(matches!(next(&mut callbacks).await, Event::TlsAttempt));
+    the_login_goes_on(callbacks, port).await;
 }
 
-async fn next(door: &mut Callbacks) -> Event {
-    timeout(PATIENCE, door.next()).await.expect("an event in time")
+async fn next(callbacks: &mut Callbacks) -> Event {
+    timeout(PATIENCE, callbacks.next()).await.expect("an event in time")
 }

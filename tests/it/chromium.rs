@@ -88,7 +88,7 @@ async fn picture(chromium: &Chromium, name: &str) {
 
 #[tokio::test]
 #[ignore = "needs chromium and chromium-driver"]
-async fn a_person_signs_in_through_the_login_page() {
+async fn lb_20_login_through_chromium() {
     let service = Service::start(Options::default());
     let chromium = Chromium::start().await;
     let mut login = Login::start(&service, &["--login-link"], &[]);
@@ -118,7 +118,7 @@ async fn a_person_signs_in_through_the_login_page() {
 
 #[tokio::test]
 #[ignore = "needs chromium, chromium-driver and axe-core"]
-async fn the_keyboard_alone_signs_in_and_axe_finds_nothing_on_the_way() {
+async fn login_by_keyboard_passes_axe() {
     let axe = crate::support::chromium::axe();
     let service = Service::start(Options::default());
     let chromium = Chromium::start().await;
@@ -148,7 +148,7 @@ async fn the_keyboard_alone_signs_in_and_axe_finds_nothing_on_the_way() {
 
 #[tokio::test]
 #[ignore = "needs chromium and chromium-driver"]
-async fn a_person_cancels_on_the_login_page() {
+async fn cancel_on_login_page_fails_login() {
     let service = Service::start(Options::default());
     let chromium = Chromium::start().await;
     chromium.resize(1280, 800).await;
@@ -174,7 +174,7 @@ async fn a_person_cancels_on_the_login_page() {
 
 #[tokio::test]
 #[ignore = "needs chromium and chromium-driver"]
-async fn ar_16_the_program_opens_the_browser_of_the_environment() {
+async fn ar_2_ar_16_program_opens_browser_of_environment() {
     let service = Service::start(Options::default());
     let chromium = Chromium::start().await;
     // While the page fades in, nothing on it counts as visible text.

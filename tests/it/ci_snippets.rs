@@ -199,7 +199,7 @@ fn secrets(service: &Service) -> (BTreeMap<&'static str, String>, Vec<String>) {
 }
 
 #[test]
-fn rf_10_tk_11_each_snippet_signs_in_uses_the_token_and_leaves_no_secret() {
+fn rf_10_tk_11_snippet_logs_in_and_leaves_no_secret() {
     for system in ["GitHub Actions", "GitLab CI", "Jenkins"] {
         for curl in [0, 22] {
             let service = Service::start(Options::default().organizations(1, 1));
@@ -228,7 +228,7 @@ fn rf_10_tk_11_each_snippet_signs_in_uses_the_token_and_leaves_no_secret() {
 }
 
 #[test]
-fn rf_11_an_api_token_needs_no_login_and_is_not_stored() {
+fn rf_11_api_token_is_used_and_not_stored() {
     let service = Service::start(Options::default());
     let folder = tempfile::tempdir().unwrap();
     let (secrets, signatures) = secrets(&service);

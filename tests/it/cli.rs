@@ -45,7 +45,7 @@ fn snapshot(command: &[&str], length: &str) -> String {
 }
 
 #[test]
-fn a_message_is_explained_on_80_columns() {
+fn explain_fits_80_columns() {
     let Output { stdout, stderr, code } = run(&["auth", "explain", "error:", "there", "is", "no", "home", "directory"]);
     let told = "there is no home directory\n  Set `HOME`, or `ASTRO_HOME` to the folder that is to hold `.astro`.\n";
     assert_eq!((stdout.as_str(), stderr.as_str(), code), (told, "", Some(0)));
@@ -59,7 +59,7 @@ fn a_message_is_explained_on_80_columns() {
 }
 
 #[test]
-fn help_is_on_stdout_and_fits_into_80_columns() {
+fn help_on_stdout_fits_80_columns() {
     for words in commands() {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         // The same command under another name.
@@ -92,19 +92,19 @@ fn help_is_on_stdout_and_fits_into_80_columns() {
 }
 
 #[test]
-fn the_version_is_on_stdout() {
+fn version_on_stdout() {
     assert_eq!(run(&["--version"]), output(0, concat!("astro ", env!("CARGO_PKG_VERSION"), "\n"), ""));
 }
 
 #[test]
-fn a_command_that_is_not_whole_shows_its_help_and_is_no_success() {
+fn incomplete_command_shows_help_and_fails() {
     for command in [&[][..], &["auth"], &["context"], &["organization"], &["workspace"], &["completion"]] {
         assert_eq!(wrong_usage(command), snapshot(command, "-short"), "{command:?}");
     }
 }
 
 #[test]
-fn other_commands_are_the_go_clis() {
+fn unknown_command_names_go_cli() {
     for name in ["deploy", "dev", "run"] {
         let said = wrong_usage(&[name]);
         assert!(said.contains(&format!("this program only signs in; for `{name}` use the Go CLI")), "{said}");
@@ -114,7 +114,7 @@ fn other_commands_are_the_go_clis() {
 }
 
 #[test]
-fn a_wrong_command_line_says_what_is_wrong() {
+fn usage_error_names_mistake() {
     let table: [(&[&str], &str); 11] = [
         (&["login", "-l", "-t", "x"], "error: the argument '--login-link' cannot be used with '--token-login <TOKEN>'"),
         (&["login", "-t"], "error: a value is required for '--token-login <TOKEN>' but none was supplied"),
@@ -151,7 +151,7 @@ fn a_wrong_command_line_says_what_is_wrong() {
 }
 
 #[test]
-fn tk_11_a_token_in_a_wrong_place_is_never_shown() {
+fn tk_11_misplaced_token_not_shown() {
     let service = Service::start(Options::default());
     let token = service.access_token(&json!({}));
     let refresh_token =
@@ -181,7 +181,7 @@ fn tk_11_a_token_in_a_wrong_place_is_never_shown() {
 }
 
 #[test]
-fn nobody_there_is_told_at_once() {
+fn no_browser_no_terminal_fails_at_once() {
     let home = TestHome::new();
     let began = Instant::now();
     let ssh = Astro::at(&home).with("SSH_CONNECTION", "10.0.0.1 50000 10.0.0.2 22").run(&["login"]);
@@ -215,7 +215,7 @@ fn borrowed(arguments: &[String]) -> Vec<&str> {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn without_a_keychain_the_program_falls_back_aloud() {
+fn missing_keychain_falls_back_with_warning() {
     use std::os::unix::fs::PermissionsExt as _;
     let service = Service::start(Options::default());
     let home = TestHome::new();
@@ -229,7 +229,7 @@ fn without_a_keychain_the_program_falls_back_aloud() {
 }
 
 #[test]
-fn a_token_signs_in_and_is_shared_with_the_go_cli() {
+fn token_login_in_config_shared_with_go_cli() {
     let service = Service::start(Options::default());
     let home = TestHome::new();
     let (token, arguments) = token_login(&service);
@@ -266,7 +266,7 @@ fn a_token_signs_in_and_is_shared_with_the_go_cli() {
 }
 
 #[test]
-fn auth_login_is_the_same_command() {
+fn auth_login_equals_login() {
     let service = Service::start(Options::default());
     let home = TestHome::new();
     let (token, arguments) = token_login(&service);
@@ -277,7 +277,7 @@ fn auth_login_is_the_same_command() {
 }
 
 #[test]
-fn quiet_says_nothing_but_what_is_wrong() {
+fn quiet_shows_only_errors() {
     let service = Service::start(Options::default());
     let home = TestHome::new();
     let (token, arguments) = token_login(&service);
@@ -291,7 +291,7 @@ fn quiet_says_nothing_but_what_is_wrong() {
 }
 
 #[test]
-fn a_link_signs_in_with_stdin_closed() {
+fn link_login_with_stdin_closed() {
     let service = Service::start(Options::default());
     let home = TestHome::new();
     let mut running = Astro::at(&home).start(&["login", &service.domain(), "--login-link", "--insecure-storage", "-q"]);
@@ -312,7 +312,7 @@ fn redirect_and_state(link: &Url) -> (Url, String) {
 }
 
 #[test]
-fn lb_16_two_logins_at_once_keep_to_themselves() {
+fn lb_16_concurrent_logins_are_separate() {
     let service = Service::start(Options::default());
     let logins = [TestHome::new(), TestHome::new()].map(|home| {
         let mut running = Astro::at(&home).start(&["login", &service.domain(), "-l", "--insecure-storage"]);
@@ -353,7 +353,7 @@ fn lb_16_two_logins_at_once_keep_to_themselves() {
 }
 
 #[test]
-fn tk_7_a_scope_that_is_withheld_is_noticed() {
+fn tk_7_missing_scope_warns() {
     let withheld = |scope: &str| {
         let (service, home) = (Service::start(Options::default()), TestHome::new());
         service.patch(Part::Token, json!({"scope": scope}));
@@ -378,7 +378,7 @@ fn answer(callback: &Url) -> String {
 }
 
 #[test]
-fn colour_is_for_those_who_want_it() {
+fn color_follows_flag_and_environment() {
     let escape = '\u{1b}';
     let coloured = |astro: Astro, flags: &[&str]| {
         let arguments: Vec<&str> =
@@ -398,7 +398,7 @@ fn colour_is_for_those_who_want_it() {
 }
 
 #[test]
-fn nobody_reading_is_no_panic() {
+fn closed_stdout_does_not_panic() {
     let closed = || std::io::pipe().unwrap().1;
     let home = TestHome::new();
     let Output { stderr, code, .. } = Astro::at(&home).stdout(closed()).run(&["--help"]);
@@ -413,7 +413,7 @@ fn nobody_reading_is_no_panic() {
 }
 
 #[test]
-fn a_failure_of_the_service_is_told_with_its_cause_and_what_to_do() {
+fn service_failure_shows_cause_and_hint() {
     let service = Service::start(Options::default());
     let home = TestHome::new();
     service.fail("/private/v1alpha1/cli/auth-config", Fault::Status(503, json!({"message": "down"}).to_string()));
@@ -458,12 +458,12 @@ mod unix {
     }
 
     #[test]
-    fn lb_25_control_c_leaves_nothing() {
+    fn lb_7_lb_25_ctrl_c_leaves_nothing() {
         interrupted_by("INT");
     }
 
     #[test]
-    fn lb_25_the_end_of_the_session_leaves_nothing() {
+    fn lb_25_sigterm_leaves_nothing() {
         interrupted_by("TERM");
     }
 
@@ -479,7 +479,7 @@ mod unix {
     }
 
     #[test]
-    fn lb_25_what_was_granted_and_is_not_stored_goes_back() {
+    fn lb_25_interrupt_revokes_unstored_grant() {
         for signal in ["INT", "TERM"] {
             let (service, home) = (Service::start(Options::default()), TestHome::new());
             let running = granted(&service, &home);
@@ -493,7 +493,7 @@ mod unix {
     }
 
     #[test]
-    fn lb_25_who_insists_does_not_wait_for_an_issuer_that_is_silent() {
+    fn lb_25_second_ctrl_c_skips_silent_issuer() {
         let (service, home) = (Service::start(Options::default()), TestHome::new());
         service.fail("/oauth/revoke", Fault::Stall);
         let mut running = granted(&service, &home);
@@ -505,7 +505,7 @@ mod unix {
     }
 
     #[test]
-    fn control_c_does_not_tear_what_is_being_stored() {
+    fn ctrl_c_waits_for_store() {
         let home = TestHome::new();
         let service = Service::start(Options::default());
         let (token, arguments) = token_login(&service);
@@ -522,7 +522,7 @@ mod unix {
     }
 
     #[test]
-    fn closed_streams_are_no_panic() {
+    fn closed_streams_do_not_panic() {
         let home = TestHome::new();
         let service = Service::start(Options::default());
         let (token, arguments) = token_login(&service);
@@ -539,7 +539,7 @@ mod unix {
     }
 
     #[test]
-    fn without_any_home_nothing_panics() {
+    fn missing_home_does_not_panic() {
         // Where the system knows the person's home without HOME, it is looked at, but nothing is written there.
         let astro = Astro::at(&TestHome::new()).without("HOME").without("ASTRO_HOME");
         let Output { stdout, stderr, code } = astro.run(&["login", "example.com"]);
@@ -554,7 +554,7 @@ mod unix {
     }
 
     #[test]
-    fn the_home_directory_serves_where_astro_home_is_unset_or_empty() {
+    fn empty_astro_home_uses_home_directory() {
         let service = Service::start(Options::default());
         let (token, arguments) = token_login(&service);
         let home = TestHome::new();

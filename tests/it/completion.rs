@@ -60,13 +60,13 @@ fn program(name: &str) -> Command {
 #[cfg(unix)]
 fn said(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && complaint.is_empty(), "{command:?}: {complaint}");
+    let error_chain = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && error_chain.is_empty(), "{command:?}: {error_chain}");
     String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]
-fn each_shell_has_a_script_that_knows_every_command() {
+fn completion_script_knows_every_command() {
     for shell in SHELLS {
         let script = script(shell);
         for word in commands().into_iter().flatten() {
@@ -79,7 +79,7 @@ fn each_shell_has_a_script_that_knows_every_command() {
 }
 
 #[test]
-fn without_a_shell_the_shells_are_named() {
+fn completion_without_shell_lists_shells() {
     for arguments in [&["completion"][..], &["completion", "csh"]] {
         let Output { stdout, stderr, code } = Astro::at(&TestHome::new()).run(arguments);
         assert_eq!((stdout.as_str(), code), ("", Some(2)), "{arguments:?}");
@@ -90,7 +90,7 @@ fn without_a_shell_the_shells_are_named() {
 }
 
 #[test]
-fn nobody_reading_the_script_is_no_failure() {
+fn completion_to_closed_pipe_is_no_error() {
     let closed = std::io::pipe().unwrap().1;
     let output = Astro::at(&TestHome::new()).stdout(closed).run(&["completion", "bash"]);
     assert_eq!(output, Output { stdout: String::new(), stderr: String::new(), code: Some(0) });
@@ -143,7 +143,7 @@ fn with_line_of_help(shell: &str, file: &str, before: &str, after: &str) -> Stri
 
 #[cfg(unix)]
 #[test]
-fn the_line_that_the_help_has_for_bash_works() {
+fn bash_line_in_help_works() {
     let said = with_line_of_help("bash", "~/.bashrc", "set -e", "complete -p astro");
     assert!(said.contains("-F _astro"), "{said}");
 }
@@ -151,7 +151,7 @@ fn the_line_that_the_help_has_for_bash_works() {
 #[cfg(unix)]
 #[ignore = "needs fish and zsh"]
 #[test]
-fn the_lines_that_the_help_has_for_fish_and_zsh_work() {
+fn fish_and_zsh_lines_in_help_work() {
     let said = with_line_of_help("fish", "~/.config/fish/config.fish", "", "complete --do-complete 'astro auth st'");
     assert!(said.starts_with("status\t"), "{said}");
     let compinit = "autoload -Uz compinit; compinit -u -D";
@@ -176,7 +176,7 @@ fn fish_completes_commands_and_flags() {
 #[cfg(unix)]
 #[ignore = "needs zsh"]
 #[test]
-fn zsh_takes_its_script_for_the_completion_of_astro() {
+fn zsh_registers_completion_script() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("_astro"), script("zsh")).unwrap();
     let asked = format!(
@@ -187,7 +187,7 @@ fn zsh_takes_its_script_for_the_completion_of_astro() {
 }
 
 #[test]
-fn each_command_has_a_manual_page_and_each_shell_its_file() {
+fn manual_example_writes_every_page_and_script() {
     let folder = manual();
     let mut expected: Vec<String> = pages().iter().map(|page| format!("{page}.1")).collect();
     expected.extend(["_astro", "_astro.ps1", "astro.bash", "astro.elv", "astro.fish"].map(str::to_owned));
@@ -213,7 +213,7 @@ fn each_command_has_a_manual_page_and_each_shell_its_file() {
 #[cfg(unix)]
 #[ignore = "needs groff and man"]
 #[test]
-fn groff_and_man_show_each_page_without_a_warning() {
+fn manual_pages_pass_groff_and_man() {
     let folder = manual();
     for name in pages() {
         let page = folder.path().join(format!("{name}.1"));

@@ -153,7 +153,7 @@ fn log_in(document: &mut Document, name: &str) -> Result<(), DocumentError> {
 }
 
 #[test]
-fn a_login_and_a_logout_touch_our_lines_only() {
+fn login_and_logout_edit_only_own_lines() {
     let home = tempfile::tempdir().unwrap();
     let config = write(home.path(), GO);
     config.edit(|document| log_in(document, "astronomer.io")).unwrap();
@@ -194,7 +194,7 @@ fn a_login_and_a_logout_touch_our_lines_only() {
 }
 
 #[test]
-fn a_new_context_comes_behind_the_others() {
+fn new_context_is_appended() {
     let home = tempfile::tempdir().unwrap();
     let config = write(home.path(), GO);
     config.edit(|document| document.update_context(&domain("localhost:9000"), |_| ())).unwrap();
@@ -202,7 +202,7 @@ fn a_new_context_comes_behind_the_others() {
 }
 
 #[test]
-fn odd_scalars_and_notes_stay_as_they_are() {
+fn foreign_scalars_and_comments_are_kept() {
     let home = tempfile::tempdir().unwrap();
     for (before, after) in
         [("", ODD), (ODD, ""), (ODD, "contexts:\n    astronomer_io: {domain: astronomer.io} # ours\n")]
@@ -218,7 +218,7 @@ fn odd_scalars_and_notes_stay_as_they_are() {
 }
 
 #[test]
-fn edits_at_once_lose_nothing() {
+fn concurrent_edits_lose_nothing() {
     let home = tempfile::tempdir().unwrap();
     write(home.path(), GO);
     std::thread::scope(|threads| {
@@ -239,7 +239,7 @@ fn edits_at_once_lose_nothing() {
 /// `flock(1)` takes the lock as the Go CLI does.
 #[cfg(target_os = "linux")]
 #[test]
-fn the_lock_is_the_go_clis() {
+fn config_lock_is_shared_with_go_cli() {
     use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
     use std::time::Duration;
@@ -314,7 +314,7 @@ fn indented(settings: &[String], indent: &str) -> String {
 
 proptest! {
     #[test]
-    fn any_file_keeps_every_foreign_line(
+    fn arbitrary_config_keeps_foreign_lines(
         before in prop::collection::vec(setting(), 0..4),
         ours in prop::collection::vec(setting(), 0..4),
         between in prop::collection::vec(setting(), 0..4),
@@ -357,7 +357,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_it_panic(text in "[a-c:{}\\[\\],&*!|>'\"#%@`?~ \t\r\n\u{feff}\u{2028}é-]{0,60}") {
+    fn arbitrary_text_never_panics(text in "[a-c:{}\\[\\],&*!|>'\"#%@`?~ \t\r\n\u{feff}\u{2028}é-]{0,60}") {
         for text in [text.clone(), format!("contexts:\n    astronomer_io:\n        {text}"), format!("contexts: {text}\nx: 1")] {
             if let Ok(mut document) = Document::parse(text.as_str()) {
                 let foreign = document.contexts().len();

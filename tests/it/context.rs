@@ -53,7 +53,7 @@ async fn signed_in() -> Stage {
 }
 
 #[tokio::test]
-async fn every_context_is_listed_and_the_current_one_marked() {
+async fn context_list_marks_current() {
     let stage = stage(FILE);
     let outcome = list(&stage, false).await;
     assert_eq!((outcome.exit_code(), outcome.stderr.as_str()), (0, ""));
@@ -68,7 +68,7 @@ async fn every_context_is_listed_and_the_current_one_marked() {
 }
 
 #[tokio::test]
-async fn the_schema_of_the_list_is_frozen() {
+async fn context_list_json_schema() {
     let outcome = list(&stage(FILE), true).await;
     assert_eq!((outcome.exit_code(), outcome.stderr.as_str()), (0, ""));
     let expected = json!({"version": 1, "contexts": [
@@ -84,7 +84,7 @@ async fn the_schema_of_the_list_is_frozen() {
 }
 
 #[tokio::test]
-async fn no_contexts_are_a_remark_and_an_empty_list() {
+async fn context_list_empty() {
     for config in ["", "contexts: {}\n", "contexts:\n", "context: astronomer.io\n"] {
         let stage = stage(config);
         let table = list(&stage, false).await;
@@ -94,12 +94,12 @@ async fn no_contexts_are_a_remark_and_an_empty_list() {
         assert_eq!((parsed, json.stderr.as_str()), (json!({"version": 1, "contexts": []}), ""));
         let switched = switch(&stage, Some("astronomer.io")).await;
         assert_eq!(switched.exit_code(), 1);
-        assert_eq!(switched.complaint(), "you have no context `astronomer.io`; there is none");
+        assert_eq!(switched.error_chain(), "you have no context `astronomer.io`; there is none");
     }
 }
 
 #[tokio::test]
-async fn cl_16_names_cannot_steer_the_terminal_and_wide_ones_line_up() {
+async fn cl_16_context_names_are_cleaned_and_aligned() {
     let stage = stage(
         "contexts:\n    a: {domain: \"e\\e[2J\\u009b1m\\u202evil.example\", organization: \"\\e]0;x\\a日本\"}\n    \
          b: {domain: 東京.example, organization: o}\n",
@@ -114,11 +114,11 @@ async fn cl_16_names_cannot_steer_the_terminal_and_wide_ones_line_up() {
     let json = list(&stage, true).await;
     assert!(!json.stdout.contains(|character: char| character.is_control() && character != '\n'), "{:?}", json.stdout);
     let unknown = switch(&stage, Some("x\u{1b}[31m")).await;
-    assert_eq!(unknown.complaint(), "you have no context `x[31m`; there is e[2J1mvil.example, 東京.example");
+    assert_eq!(unknown.error_chain(), "you have no context `x[31m`; there is e[2J1mvil.example, 東京.example");
 }
 
 #[tokio::test]
-async fn another_context_becomes_current_and_nothing_else_changes() {
+async fn context_switch_changes_only_current() {
     for (typed, name) in [
         ("gcp0001.example.com", "gcp0001.example.com"),
         ("GCP0001.example.com ", "gcp0001.example.com"),
@@ -135,14 +135,14 @@ async fn another_context_becomes_current_and_nothing_else_changes() {
 }
 
 #[tokio::test]
-async fn a_name_as_the_file_spells_it_comes_first() {
+async fn context_exact_name_wins() {
     let stage = stage("contexts:\n    cloud_astronomer_io: {domain: cloud.astronomer.io}\n");
     assert_eq!(switch(&stage, Some("cloud.astronomer.io")).await.exit_code(), 0);
     assert!(stage.home.config().unwrap().ends_with("context: cloud.astronomer.io\n"));
 }
 
 #[tokio::test]
-async fn a_switch_under_astro_domain_says_that_it_has_no_effect_yet() {
+async fn context_switch_under_astro_domain_warns() {
     let mut stage = stage(FILE);
     stage.environment = stage.environment.with("ASTRO_DOMAIN", "astronomer.io");
     let outcome = switch(&stage, Some("astronomer-stage.io")).await;
@@ -154,44 +154,44 @@ async fn a_switch_under_astro_domain_says_that_it_has_no_effect_yet() {
 }
 
 #[tokio::test]
-async fn an_unknown_context_is_told_with_what_there_is() {
+async fn unknown_context_lists_contexts() {
     let stage = stage(FILE);
     let there = "there is astronomer.io, gcp0001.example.com, astronomer-stage.io";
     let outcome = switch(&stage, Some("astronomer-dev.io")).await;
     assert_eq!(
-        (outcome.exit_code(), outcome.complaint()),
+        (outcome.exit_code(), outcome.error_chain()),
         (1, format!("you have no context `astronomer-dev.io`; {there}"))
     );
     let hint = outcome.result.unwrap_err().hint();
     assert_eq!(hint.as_deref(), Some("`astro context list` shows those there are"));
     let outcome = delete(&stage, "astronomer-dev.io", true).await;
     assert_eq!(
-        (outcome.exit_code(), outcome.complaint()),
+        (outcome.exit_code(), outcome.error_chain()),
         (1, format!("you have no context `astronomer-dev.io`; {there}"))
     );
     assert_eq!(stage.home.config().unwrap(), FILE);
 }
 
 #[tokio::test]
-async fn without_a_terminal_the_name_and_the_force_are_needed() {
+async fn context_without_terminal_needs_name_and_force() {
     let stage = stage(FILE);
     let outcome = switch(&stage, None).await;
     assert_eq!(outcome.exit_code(), 2);
-    assert_eq!(outcome.complaint(), "which context? There is no terminal to ask in");
+    assert_eq!(outcome.error_chain(), "which context? There is no terminal to ask in");
     let outcome = delete(&stage, "astronomer.io", false).await;
     assert_eq!(outcome.exit_code(), 2);
-    assert_eq!(outcome.complaint(), "this deletes a context, and there is no terminal to ask in");
+    assert_eq!(outcome.error_chain(), "this deletes a context, and there is no terminal to ask in");
     assert_eq!(outcome.result.unwrap_err().hint().unwrap(), "use `--force` to delete it without being asked");
     assert_eq!(stage.home.config().unwrap(), FILE);
 }
 
 #[tokio::test]
-async fn a_context_of_another_program_is_never_deleted() {
+async fn foreign_context_is_never_deleted() {
     let stage = stage(FILE);
     for force in [false, true] {
         let outcome = delete(&stage, "gcp0001.example.com", force).await;
         assert_eq!(
-            (outcome.exit_code(), outcome.complaint().as_str()),
+            (outcome.exit_code(), outcome.error_chain().as_str()),
             (2, "`gcp0001.example.com` is not an Astro domain")
         );
     }
@@ -199,7 +199,7 @@ async fn a_context_of_another_program_is_never_deleted() {
 }
 
 #[tokio::test]
-async fn rf_12_a_deletion_signs_out_and_takes_the_whole_entry() {
+async fn rf_12_context_delete_logs_out_and_removes_entry() {
     let stage = signed_in().await;
     assert_eq!(stage.service.live_refresh_tokens().len(), 1);
     let outcome = delete(&stage, &stage.service.domain(), true).await;
@@ -215,7 +215,7 @@ async fn rf_12_a_deletion_signs_out_and_takes_the_whole_entry() {
 }
 
 #[tokio::test]
-async fn the_last_context_leaves_a_map_that_the_go_cli_reads() {
+async fn deleting_last_context_leaves_valid_map() {
     let stage = Stage::new();
     assert_eq!(stage.login(&stage.request()).await.exit_code(), 0);
     assert_eq!(delete(&stage, &stage.service.domain(), true).await.exit_code(), 0);
@@ -225,7 +225,7 @@ async fn the_last_context_leaves_a_map_that_the_go_cli_reads() {
 }
 
 #[tokio::test]
-async fn a_context_that_is_not_current_leaves_the_current_one() {
+async fn deleting_other_context_keeps_current() {
     let stage = signed_in().await;
     assert_eq!(switch(&stage, Some("gcp.example.com")).await.exit_code(), 0);
     assert_eq!(delete(&stage, &stage.service.domain(), true).await.exit_code(), 0);
@@ -233,7 +233,7 @@ async fn a_context_that_is_not_current_leaves_the_current_one() {
 }
 
 #[tokio::test]
-async fn unknown_keys_notes_and_flow_style_go_with_the_context() {
+async fn context_delete_removes_unknown_keys_and_comments() {
     let stage = signed_in().await;
     let domain = stage.service.domain();
     for ours in [
@@ -252,7 +252,7 @@ async fn unknown_keys_notes_and_flow_style_go_with_the_context() {
 }
 
 #[tokio::test]
-async fn a_deletion_goes_on_without_the_issuer_and_tells() {
+async fn context_delete_without_issuer_warns() {
     let stage = signed_in().await;
     stage.service.fail("/oauth/revoke", Fault::Status(503, "{}".to_owned()));
     let outcome = delete(&stage, &stage.service.domain(), true).await;
@@ -263,7 +263,7 @@ async fn a_deletion_goes_on_without_the_issuer_and_tells() {
 }
 
 #[tokio::test]
-async fn a_keychain_that_does_not_answer_is_told_and_the_context_goes() {
+async fn context_delete_with_silent_keychain_warns() {
     let stage = signed_in().await;
     stage.keychain.fail(StoreError::Locked);
     let outcome = delete(&stage, &stage.service.domain(), true).await;
@@ -281,7 +281,7 @@ mod terminal {
     }
 
     #[test]
-    fn a_context_is_found_by_typing_a_part_of_its_name() {
+    fn context_menu_filters_by_typed_text() {
         let stage = stage(FILE);
         let mut pty = astro(&stage, &["c", "sw"]);
         pty.wait_for("Context:");
@@ -303,7 +303,7 @@ mod terminal {
     }
 
     #[test]
-    fn what_is_cancelled_or_refused_changes_nothing() {
+    fn cancelled_context_command_changes_nothing() {
         let stage = stage(FILE);
         for (args, question, keys) in [
             (&["context", "switch"][..], "Context:", CTRL_C),
@@ -320,7 +320,7 @@ mod terminal {
     }
 
     #[test]
-    fn with_nothing_to_choose_from_nothing_is_asked() {
+    fn single_context_is_not_asked_for() {
         let stage = Stage::new();
         let mut pty = astro(&stage, &["context", "switch"]);
         pty.wait_for("there is no context yet");

@@ -305,27 +305,27 @@ fn login_over(earlier: Place, keyring: Option<&Session>, flags: &[&str]) {
 
 #[test]
 #[ignore = "needs strace"]
-fn a_plaintext_login_that_is_killed_has_happened_or_not() {
+fn killed_plaintext_login_is_all_or_nothing() {
     login_over(Place::Config, None, &["--insecure-storage"]);
 }
 
 #[test]
 #[ignore = "needs strace, dbus-daemon, gnome-keyring-daemon and secret-tool"]
-fn a_keychain_login_over_another_that_is_killed_has_happened_or_not() {
+fn killed_keychain_relogin_is_all_or_nothing() {
     let session = Session::with_keyring();
     login_over(Place::Keychain, Some(&session), &[]);
 }
 
 #[test]
 #[ignore = "needs strace, dbus-daemon, gnome-keyring-daemon and secret-tool"]
-fn a_keychain_login_over_the_go_clis_that_is_killed_has_happened_or_not() {
+fn killed_keychain_login_over_go_cli_is_all_or_nothing() {
     let session = Session::with_keyring();
     login_over(Place::Config, Some(&session), &[]);
 }
 
 #[test]
 #[ignore = "needs strace, dbus-daemon, gnome-keyring-daemon and secret-tool"]
-fn a_plaintext_login_over_the_keychains_that_is_killed_has_happened_or_not() {
+fn killed_plaintext_login_over_keychain_is_all_or_nothing() {
     let session = Session::with_keyring();
     login_over(Place::Keychain, Some(&session), &["--insecure-storage"]);
 }
@@ -374,13 +374,13 @@ fn refresh_in(place: Place, keyring: Option<&Session>) {
 
 #[test]
 #[ignore = "needs strace"]
-fn rf_2_a_refresh_in_config_yaml_that_is_killed_costs_the_login_only_between_the_answer_and_the_store() {
+fn rf_2_kill_during_refresh_config() {
     refresh_in(Place::Config, None);
 }
 
 #[test]
 #[ignore = "needs strace, dbus-daemon, gnome-keyring-daemon and secret-tool"]
-fn rf_2_a_refresh_in_the_keychain_that_is_killed_costs_the_login_only_between_the_answer_and_the_store() {
+fn rf_2_kill_during_refresh_keychain() {
     let session = Session::with_keyring();
     refresh_in(Place::Keychain, Some(&session));
 }
@@ -410,13 +410,13 @@ fn logout_from(place: Place, keyring: Option<&Session>) {
 
 #[test]
 #[ignore = "needs strace"]
-fn rf_12_a_plaintext_logout_that_is_killed_can_be_repeated() {
+fn rf_12_killed_plaintext_logout_is_repeatable() {
     logout_from(Place::Config, None);
 }
 
 #[test]
 #[ignore = "needs strace, dbus-daemon, gnome-keyring-daemon and secret-tool"]
-fn rf_12_a_keychain_logout_that_is_killed_can_be_repeated() {
+fn rf_12_killed_keychain_logout_is_repeatable() {
     let session = Session::with_keyring();
     logout_from(Place::Keychain, Some(&session));
 }

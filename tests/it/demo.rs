@@ -41,7 +41,7 @@ fn entries(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn the_demo_shows_a_whole_login_and_leaves_nothing() {
+fn demo_logs_in_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let mut demo = start(folder.path(), &["--login-link", "--organization=Compilers"]);
     let mut link = String::new();
@@ -70,7 +70,7 @@ fn the_demo_shows_a_whole_login_and_leaves_nothing() {
 
 #[cfg(unix)]
 #[test]
-fn the_demo_leaves_nothing_however_it_is_ended() {
+fn demo_leaves_nothing_after_any_signal() {
     use rustix::process::{Pid, Signal, kill_process};
 
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {

@@ -27,7 +27,7 @@ fn explained(page: &str, heading: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn each_direct_dependency_has_its_reason() {
+fn every_dependency_has_a_reason() {
     let (manifest, page) = (read("Cargo.toml"), read("docs/dependencies.md"));
     for (kind, heading) in [("dependencies", "In the program"), ("dev-dependencies", "In the tests alone")] {
         let declared = declared(&manifest, kind);

@@ -62,7 +62,7 @@ fn mkfifo(path: &Path) {
 }
 
 #[test]
-fn what_is_not_a_file_of_settings_is_told_and_nothing_waits_for_it() {
+fn config_that_is_no_file_fails_without_waiting() {
     let odd: [(_, Make); 4] = [
         ("is not a file", |path| fs::create_dir(path).unwrap()),
         ("is not a file", mkfifo),
@@ -88,7 +88,7 @@ fn what_is_not_a_file_of_settings_is_told_and_nothing_waits_for_it() {
 }
 
 #[test]
-fn a_lock_that_is_not_a_file_is_told_and_nothing_is_spent_or_lost() {
+fn lock_that_is_no_file_fails_without_loss() {
     let makes: [Make; 2] = [|path| fs::create_dir(path).unwrap(), mkfifo];
     for make in makes {
         for refresh in [false, true] {
@@ -111,7 +111,7 @@ fn a_lock_that_is_not_a_file_is_told_and_nothing_is_spent_or_lost() {
 }
 
 #[test]
-fn a_file_in_the_place_of_a_folder_is_named() {
+fn file_in_place_of_folder_is_named() {
     for below in ["", "/.astro"] {
         let stage = Stage::new();
         let home = stage.home.path().join("home");
@@ -130,7 +130,7 @@ fn a_file_in_the_place_of_a_folder_is_named() {
 }
 
 #[test]
-fn a_home_that_is_missing_is_made_and_one_that_is_unset_not_needed() {
+fn missing_home_is_created_and_unset_home_unneeded() {
     let stage = Stage::new();
     let missing = stage.home.path().join("not/yet");
     let token = stage.service.access_token(&json!({}));
@@ -148,7 +148,7 @@ fn a_home_that_is_missing_is_made_and_one_that_is_unset_not_needed() {
 
 #[test]
 #[ignore = "waits for half a minute"]
-fn a_lock_that_another_holds_for_ever_is_named_and_nothing_is_spent_or_lost() {
+fn lock_held_by_other_process_times_out_without_loss() {
     let cases = [false, true].into_iter().flat_map(|refresh| {
         [(ENDS_SOON, TOKEN), (ENDED, TOKEN), (FRESH, LOGIN), (FRESH, LOGOUT)].map(|case| (refresh, case))
     });
@@ -249,7 +249,7 @@ const WRITE_HINT: &str = "check that you may write there and that the disk is no
 
 #[test]
 #[ignore = "mounts file systems, so it needs a mount namespace of its own"]
-fn rf_2_a_refresh_that_could_not_be_stored_spends_nothing() {
+fn rf_2_unstorable_refresh_spends_nothing() {
     for (trouble, cause) in TROUBLES {
         for seconds in [ENDS_SOON, ENDED] {
             let (stage, old) = signed_in(seconds);
@@ -278,18 +278,18 @@ fn rf_2_a_refresh_that_could_not_be_stored_spends_nothing() {
 
 #[tokio::test]
 #[ignore = "mounts file systems, so it needs a mount namespace of its own"]
-async fn a_login_that_could_not_be_stored_is_given_back_and_the_earlier_one_stays() {
+async fn unstorable_login_revoked_and_earlier_login_kept() {
     for (trouble, cause) in TROUBLES {
         for insecure_storage in [false, true] {
             let (stage, old) = signed_in(FRESH);
             let before = stage.home.config();
             let small = Small::with(trouble, &stage);
             let outcome = stage.login(&Login { insecure_storage, ..stage.request() }).await;
-            let complaint = outcome.complaint();
+            let error_chain = outcome.error_chain();
             let told =
                 format!("could not sign in to {}\ncould not write {}", stage.service.domain(), small.0.display());
-            assert!(outcome.exit_code() == 1 && complaint.starts_with(&told), "{complaint}");
-            assert!(complaint.lines().last().unwrap().starts_with(cause), "{complaint}");
+            assert!(outcome.exit_code() == 1 && error_chain.starts_with(&told), "{error_chain}");
+            assert!(error_chain.lines().last().unwrap().starts_with(cause), "{error_chain}");
             assert_eq!(outcome.result.unwrap_err().hint().as_deref(), Some(WRITE_HINT));
             assert_eq!((stage.stored(), stage.home.config()), (None, before));
             assert_eq!(stage.service.live_refresh_tokens(), [old.refresh.unwrap().expose()], "{trouble:?}");
@@ -300,7 +300,7 @@ async fn a_login_that_could_not_be_stored_is_given_back_and_the_earlier_one_stay
 
 #[test]
 #[ignore = "mounts file systems, so it needs a mount namespace of its own"]
-fn rf_12_a_logout_that_cannot_write_says_what_remains_and_can_be_repeated() {
+fn rf_12_unwritable_logout_names_rest_and_is_repeatable() {
     for (trouble, cause) in TROUBLES {
         let (stage, _) = signed_in(FRESH);
         let before = stage.home.config();
@@ -340,7 +340,7 @@ fn check_foreseen(stage: &Stage, astro: Astro, told: &str, cause: &str) {
 
 #[test]
 #[ignore = "mounts file systems, so it needs a mount namespace of its own"]
-fn the_doctor_foresees_a_disk_that_takes_nothing() {
+fn doctor_finds_unwritable_disk() {
     for (trouble, cause) in TROUBLES {
         let (stage, _) = signed_in(FRESH);
         let small = Small::with(trouble, &stage);
@@ -351,7 +351,7 @@ fn the_doctor_foresees_a_disk_that_takes_nothing() {
 
 #[test]
 #[ignore = "gives capabilities away, so it needs a user namespace of its own"]
-fn what_may_not_be_read_or_written_is_told_and_nothing_is_spent_or_lost() {
+fn forbidden_file_fails_without_loss() {
     let table = [
         ("config.yaml", 0o000, "could not read", "check that you may read it"),
         (".", 0o555, "could not write", WRITE_HINT),
@@ -386,7 +386,7 @@ fn what_may_not_be_read_or_written_is_told_and_nothing_is_spent_or_lost() {
 
 #[test]
 #[ignore = "needs a user that no list of users knows, so a user namespace of its own"]
-fn without_any_home_the_command_ends() {
+fn no_home_at_all_fails() {
     let home = TestHome::new();
     let hint = "set HOME, or ASTRO_HOME to the folder that is to hold `.astro`";
     let nobody = ["/usr/bin/unshare", "--user", "--map-user=54321"];

@@ -47,17 +47,19 @@ fn everything_in(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// What differs from run to run, by name.
-fn plain(stage: &Stage, text: &str) -> String {
+fn normalize(stage: &Stage, text: &str) -> String {
     let home = stage.home.path().display().to_string();
     times(&text.replace(&stage.service.domain(), "localhost:PORT").replace(&home, "HOME").replace('\\', "/"))
 }
 
 /// The same of each text in the JSON.
-fn plainly(stage: &Stage, value: Value) -> Value {
+fn normalize_json(stage: &Stage, value: Value) -> Value {
     match value {
-        Value::String(text) => Value::String(plain(stage, &text)),
-        Value::Array(values) => values.into_iter().map(|value| plainly(stage, value)).collect(),
-        Value::Object(members) => members.into_iter().map(|(name, value)| (name, plainly(stage, value))).collect(),
+        Value::String(text) => Value::String(normalize(stage, &text)),
+        Value::Array(values) => values.into_iter().map(|value| normalize_json(stage, value)).collect(),
+        Value::Object(members) => {
+            members.into_iter().map(|(name, value)| (name, normalize_json(stage, value))).collect()
+        }
         other => other,
     }
 }
@@ -89,14 +91,14 @@ fn assert_fails(stage: &Stage, outcome: &Outcome, name: &str, detail: &str, advi
     let report = report(outcome);
     let found = check(&report, name);
     assert_eq!((named(&report, "fail"), &report["would"]), (vec![name], &json!("fail")), "{report:#}");
-    assert_eq!(plain(stage, found["detail"].as_str().unwrap()), detail);
-    assert_eq!(plain(stage, found["advice"].as_str().unwrap()), advice);
+    assert_eq!(normalize(stage, found["detail"].as_str().unwrap()), detail);
+    assert_eq!(normalize(stage, found["advice"].as_str().unwrap()), advice);
     assert_eq!(outcome.exit_code(), 1);
-    assert_eq!(outcome.complaint(), format!("a login to {} would fail here", stage.service.domain()));
+    assert_eq!(outcome.error_chain(), format!("a login to {} would fail here", stage.service.domain()));
 }
 
 #[tokio::test]
-async fn where_all_is_well_nothing_but_public_things_are_asked() {
+async fn healthy_doctor_sends_no_secret() {
     let stage = desk();
     let outcome = ask(&stage, true).await;
     assert_eq!((outcome.exit_code(), outcome.stderr.as_str()), (0, ""));
@@ -120,7 +122,7 @@ async fn where_all_is_well_nothing_but_public_things_are_asked() {
             ok("variables", "DISPLAY"),
         ],
     });
-    assert_eq!(plainly(&stage, report(&outcome)), expected);
+    assert_eq!(normalize_json(&stage, report(&outcome)), expected);
     // The members in their order.
     let beginning = r#"{
   "version": 1,
@@ -133,8 +135,8 @@ async fn where_all_is_well_nothing_but_public_things_are_asked() {
       "advice": null
     },
 "#;
-    assert!(plain(&stage, &outcome.stdout).starts_with(beginning), "{}", outcome.stdout);
-    assert_eq!(stage.traffic(), [format!("GET {KEYS}"), format!("GET {METADATA}"), format!("GET {AUTH_CONFIG}")]);
+    assert!(normalize(&stage, &outcome.stdout).starts_with(beginning), "{}", outcome.stdout);
+    assert_eq!(stage.request_log(), [format!("GET {KEYS}"), format!("GET {METADATA}"), format!("GET {AUTH_CONFIG}")]);
     assert!(stage.service.requests().iter().all(|request| request.header("authorization").is_none()));
 }
 
@@ -158,7 +160,7 @@ fn loopback() -> &'static str {
 }
 
 #[tokio::test]
-async fn the_screen_of_a_desk_fits_into_80_columns_and_is_this() {
+async fn healthy_doctor_screen() {
     let mut stage = desk();
     stage.environment =
         Environment::from_pairs(&[("WAYLAND_DISPLAY", "wayland-0"), ("DISPLAY", ":0"), ("NO_COLOR", "1")]);
@@ -188,7 +190,7 @@ ok     variables    DISPLAY, WAYLAND_DISPLAY, NO_COLOR
 }
 
 #[tokio::test]
-async fn the_screen_of_a_machine_where_much_is_wrong_says_what_to_do() {
+async fn broken_doctor_screen_has_hints() {
     let mut stage = desk();
     stage.machine.container = true;
     let token = stage.service.access_token(&json!({}));
@@ -239,7 +241,7 @@ ok     variables    ASTRO_API_TOKEN, BROWSER, CI, no_proxy, HTTPS_PROXY
 }
 
 #[tokio::test]
-async fn a_keychain_that_a_login_would_not_pass_fails() {
+async fn unusable_keychain_fails_doctor() {
     let plain_text = "`astro login localhost:PORT --insecure-storage`";
     let table = [
         (
@@ -264,7 +266,7 @@ async fn a_keychain_that_a_login_would_not_pass_fails() {
 }
 
 #[tokio::test]
-async fn a_missing_keychain_is_a_note_and_a_failure_only_where_plain_text_is_forbidden() {
+async fn missing_keychain_fails_doctor_only_without_fallback() {
     let mut stage = desk();
     stage.keychain.fail(StoreError::Absent { reason: "no session bus" });
     let outcome = ask(&stage, true).await;
@@ -283,7 +285,7 @@ async fn a_missing_keychain_is_a_note_and_a_failure_only_where_plain_text_is_for
 }
 
 #[tokio::test]
-async fn damaged_credentials_are_a_note_for_a_login_replaces_them() {
+async fn damaged_credentials_are_a_note() {
     let stage = desk();
     stage.keychain.damage(&stage.service.domain());
     let outcome = ask(&stage, true).await;
@@ -295,7 +297,7 @@ async fn damaged_credentials_are_a_note_for_a_login_replaces_them() {
 type Breaks = fn(&Stage);
 
 #[tokio::test]
-async fn an_api_or_an_issuer_that_is_not_right_fails() {
+async fn wrong_api_or_issuer_fails_doctor() {
     let step = "could not fetch the login configuration: localhost:PORT:";
     let keys = "could not fetch the issuer's keys: localhost:PORT:";
     let support = "nothing was sent there; if it happens again, tell Astronomer's support";
@@ -348,7 +350,7 @@ async fn an_api_or_an_issuer_that_is_not_right_fails() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_off_by_more_than_a_minute_fails() {
+async fn clock_off_by_over_a_minute_fails_doctor() {
     for (seconds, says) in [(600, "600 seconds behind"), (-600, "600 seconds ahead of"), (-61, "61 seconds ahead of")] {
         let stage = desk();
         stage.service.set(|options| options.now = options.now.map(|now| now + seconds));
@@ -361,7 +363,7 @@ async fn a_clock_that_is_off_by_more_than_a_minute_fails() {
 }
 
 #[tokio::test]
-async fn settings_that_a_login_could_not_use_fail() {
+async fn unusable_config_fails_doctor() {
     let stage = desk();
     stage.home.write_config("contexts: [");
     let outcome = ask(&stage, true).await;
@@ -383,7 +385,7 @@ async fn settings_that_a_login_could_not_use_fail() {
 }
 
 #[tokio::test]
-async fn settings_that_another_program_holds_are_a_note() {
+async fn locked_config_is_a_note() {
     let stage = desk();
     let path = stage.home.path().join(".astro").join("config.yaml.lock");
     let lock = fs::File::create(&path).unwrap();
@@ -399,7 +401,7 @@ async fn settings_that_another_program_holds_are_a_note() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn the_settings_link_and_who_may_see_them_are_told() {
+async fn doctor_shows_config_link_and_permissions() {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     let stage = desk();
@@ -422,17 +424,17 @@ async fn the_settings_link_and_who_may_see_them_are_told() {
     let found = report(&outcome);
     assert_eq!((outcome.exit_code(), named(&found, "note")), (0, vec!["config"]), "{found:#}");
     assert_eq!(
-        plain(&stage, check(&found, "config")["detail"].as_str().unwrap()),
+        normalize(&stage, check(&found, "config")["detail"].as_str().unwrap()),
         "others may read the tokens in HOME/.astro/config.yaml"
     );
     mode(&stage.home.path().join(".astro"), 0o777);
     let found = report(&ask(&stage, true).await);
     let told = "others may write in HOME/.astro; `chmod go-w HOME/.astro` ends that";
-    assert_eq!(plain(&stage, check(&found, "config")["detail"].as_str().unwrap()), told);
+    assert_eq!(normalize(&stage, check(&found, "config")["detail"].as_str().unwrap()), told);
 }
 
 #[tokio::test]
-async fn without_a_terminal_and_a_browser_it_takes_a_token_and_that_is_no_failure() {
+async fn no_terminal_no_browser_passes_doctor() {
     let elsewhere =
         "use `--login-link` for a link to open elsewhere, or `--token-login -` with a token on standard input";
     let machine = desk().machine;
@@ -461,7 +463,7 @@ async fn without_a_terminal_and_a_browser_it_takes_a_token_and_that_is_no_failur
 }
 
 #[tokio::test]
-async fn a_browser_outside_of_this_machine_is_told_of_its_way_back() {
+async fn doctor_shows_callback_route_of_remote_browser() {
     let table = [
         (
             ("CODESPACES", "true"),
@@ -499,7 +501,7 @@ fn with_program(stage: &Stage, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_browser_that_is_named_and_is_not_here_is_told_of() {
+async fn doctor_notes_missing_browser_program() {
     let mut stage = desk();
     let folder = with_program(&stage, "second");
     let named = |value: &str| Environment::from_pairs(&[("DISPLAY", ":0"), ("BROWSER", value), ("PATH", &folder)]);
@@ -519,7 +521,7 @@ async fn a_browser_that_is_named_and_is_not_here_is_told_of() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_not_understood_is_a_note() {
+async fn invalid_proxy_is_a_note() {
     let mut stage = desk();
     stage.environment = Environment::from_pairs(&[("DISPLAY", ":0"), ("HTTPS_PROXY", "::::")]);
     let expected = json!({
@@ -530,7 +532,7 @@ async fn a_proxy_that_is_not_understood_is_a_note() {
 }
 
 #[tokio::test]
-async fn an_api_token_or_an_ended_login_is_told_of() {
+async fn doctor_shows_api_token_and_ended_login() {
     let stage = desk();
     let login = astro_login::credentials::Credentials { refresh: None, ..stage.earlier_login(-3_600) };
     stage.keep_in_keychain(&login);
@@ -552,7 +554,7 @@ async fn an_api_token_or_an_ended_login_is_told_of() {
 
 /// The context's domain cannot be known, and the rest is looked at all the same.
 #[tokio::test]
-async fn the_domain_is_told_with_what_has_named_it() {
+async fn doctor_shows_domain_and_its_source() {
     let domain = |outcome: &Outcome| check(&report(outcome), "domain")["detail"].as_str().unwrap().to_owned();
     let mut stage = desk();
     let unnamed = Doctor { domain: None, json: true };
@@ -577,7 +579,7 @@ fn offline(home: &crate::support::TestHome) -> crate::support::binary::Astro {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_binary_tells_of_the_proxy_and_of_settings_that_name_the_domain() {
+fn doctor_binary_shows_proxy_and_domain_of_config() {
     let home = crate::support::TestHome::new();
     home.write_config("contexts: [");
     let output = offline(&home).run(&["auth", "doctor", "--json"]);

@@ -25,34 +25,34 @@ fn replay(target: &str, property: fn(&[u8])) {
 }
 
 #[test]
-fn requests_to_the_callback_port() {
+fn corpus_callback() {
     replay("request", properties::request);
 }
 
 #[test]
-fn pasted_addresses() {
+fn corpus_paste() {
     replay("paste", properties::paste);
 }
 
 #[test]
-fn tokens() {
+fn corpus_token() {
     replay("jwt", properties::jwt);
 }
 
 #[test]
-fn domains() {
+fn corpus_domain() {
     replay("domain", properties::domain);
 }
 
 #[test]
-fn settings() {
+fn corpus_config() {
     replay("config", properties::config);
 }
 
 proptest! {
     /// Whatever is typed, and whatever looks like one of ours.
     #[test]
-    fn a_domain_is_read_back_from_its_name(
+    fn domain_parses_its_own_name(
         anything in ".{0,40}",
         like_ours in "( |\t|https://|HTTPS://|http://|cloud\\.|CLOUD\\.|pr[0-9]{3,7}|api|\\.|@|:|[0-9]{1,5}|/|#|\\?|astronomer(-dev|-stage|-perf)?\\.io|localhost|Localhost|_|\u{130}|\u{212a}){1,6}",
         front in prop::sample::select(vec!["", " ", "https://", "HTTPS://cloud.", "cloud."]),

@@ -81,7 +81,7 @@ fn named() -> Stage {
 }
 
 #[test]
-fn lb_21_cl_16_names_are_text() {
+fn lb_21_cl_16_hostile_names_are_cleaned() {
     let table: [(&str, Way); 9] = [
         ("a login with a token", Way::Token),
         ("a login with a link", Way::Link),
@@ -99,7 +99,7 @@ fn lb_21_cl_16_names_are_text() {
 }
 
 #[test]
-fn lb_21_cl_16_what_servers_answer_is_text() {
+fn lb_21_cl_16_hostile_server_errors_are_cleaned() {
     fn refuse(stage: &Stage, path: &str, status: u16) {
         let body = json!({"message": HOSTILE, "error": HOSTILE, "error_description": HOSTILE});
         stage.service.fail(path, Fault::Status(status, body.to_string()));
@@ -158,7 +158,7 @@ fn lb_21_cl_16_what_servers_answer_is_text() {
 }
 
 #[test]
-fn lb_21_cl_16_what_a_token_says_is_text() {
+fn lb_21_cl_16_hostile_claims_are_cleaned() {
     let stage = Stage::new();
     let now = stage.earlier_login(3_600).issued_at.unwrap().as_second();
     let claims = |patch: Value| {
@@ -202,7 +202,7 @@ fn quoted(text: &str) -> String {
 }
 
 #[test]
-fn lb_21_cl_16_what_config_yaml_says_is_text() {
+fn lb_21_cl_16_hostile_config_is_cleaned() {
     let stage = Stage::new();
     let domain = stage.service.domain();
     let (hostile, token) = (quoted(HOSTILE), stage.service.access_token(&json!({})));

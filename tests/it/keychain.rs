@@ -97,7 +97,7 @@ fn secret_tool(session: &Session) -> String {
 
 #[test]
 #[ignore = "needs dbus-daemon, gnome-keyring-daemon and secret-tool"]
-fn rf_10_a_login_is_one_entry_that_secret_tool_reads_back() {
+fn rf_10_login_is_one_entry_for_secret_tool() {
     let session = Session::with_keyring();
     assert_eq!(probe_in(&session, "ready"), "()");
     assert_eq!(probe_in(&session, "load"), "None");
@@ -122,7 +122,7 @@ fn rf_10_a_login_is_one_entry_that_secret_tool_reads_back() {
 
 #[test]
 #[ignore = "needs dbus-daemon, gnome-keyring-daemon and secret-tool"]
-fn what_someone_else_wrote_is_damaged_and_can_be_replaced() {
+fn foreign_entry_is_damaged_and_replaceable() {
     let session = Session::with_keyring();
     let text = session.path("text");
     std::fs::write(&text, "eyJ no record").unwrap();
@@ -144,7 +144,7 @@ fn no_bus_address_is_absent() {
 }
 
 #[test]
-fn a_dead_socket_is_absent() {
+fn dead_socket_is_absent() {
     let session = Session::at_socket("dead");
     drop(UnixListener::bind(session.path("dead")).unwrap());
     assert!(session.path("dead").exists());
@@ -154,7 +154,7 @@ fn a_dead_socket_is_absent() {
 }
 
 #[test]
-fn a_bus_that_accepts_and_never_answers_times_out() {
+fn silent_bus_times_out() {
     let session = Session::at_socket("silent");
     let _silent = UnixListener::bind(session.path("silent")).unwrap();
     for call in ["load", "ready"] {
@@ -165,7 +165,7 @@ fn a_bus_that_accepts_and_never_answers_times_out() {
 
 #[test]
 #[ignore = "needs dbus-daemon"]
-fn a_bus_without_a_secret_service_is_absent() {
+fn bus_without_secret_service_is_absent() {
     let session = Session::with_bus();
     for call in ["load", "save", "delete", "ready"] {
         assert_eq!(probe_in(&session, call), absent("no Secret Service"), "{call}");
@@ -174,7 +174,7 @@ fn a_bus_without_a_secret_service_is_absent() {
 
 #[test]
 #[ignore = "needs dbus-daemon and gnome-keyring-daemon"]
-fn no_default_collection_is_absent_before_anything_is_written() {
+fn no_default_collection_is_absent_before_write() {
     let mut session = Session::with_bus();
     session.start_keyring(false);
     assert_eq!(probe_in(&session, "load"), "None");
@@ -185,7 +185,7 @@ fn no_default_collection_is_absent_before_anything_is_written() {
 
 #[test]
 #[ignore = "needs dbus-daemon and gnome-keyring-daemon"]
-fn a_locked_collection_and_nobody_to_ask_is_locked() {
+fn locked_collection_without_prompter_is_locked() {
     let session = locked();
     for call in ["load", "save", "delete", "ready"] {
         let start = Instant::now();
@@ -196,7 +196,7 @@ fn a_locked_collection_and_nobody_to_ask_is_locked() {
 
 #[test]
 #[ignore = "needs dbus-daemon and gnome-keyring-daemon"]
-fn a_dialog_that_is_dismissed_is_a_refusal() {
+fn dismissed_prompt_is_refused() {
     let session = locked();
     let _prompter = session.prompter(Prompter::Dismisses);
     for call in ["load", "save", "ready"] {

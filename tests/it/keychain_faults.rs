@@ -249,7 +249,7 @@ const ANSWER: &str =
 /// Where there is no keychain, a login goes to config.yaml, and says so; every other command says what it could not see.
 #[test]
 #[ignore = "needs dbus-daemon, gnome-keyring-daemon and secret-tool"]
-fn a_keychain_that_is_not_there_is_told_and_not_taken_for_an_empty_one() {
+fn rf_10_missing_keychain_is_not_an_empty_one() {
     let world = World::new();
     drop(UnixListener::bind(world.session.path("dead")).unwrap());
     let (at, nobody) =
@@ -301,7 +301,7 @@ fn a_keychain_that_is_not_there_is_told_and_not_taken_for_an_empty_one() {
 
 #[test]
 #[ignore = "needs dbus-daemon, gnome-keyring-daemon and secret-tool"]
-fn a_keychain_that_stays_closed_is_told_and_nothing_takes_its_place() {
+fn rf_10_locked_keychain_has_no_fallback() {
     let mut world = World::new();
     world.session.stop_keyring();
     world.session.start_keyring(false);
@@ -320,7 +320,7 @@ fn a_keychain_that_stays_closed_is_told_and_nothing_takes_its_place() {
 
 #[test]
 #[ignore = "needs dbus-daemon, gnome-keyring-daemon and secret-tool"]
-fn a_keychain_that_never_answers_is_given_up_after_a_word_of_what_is_waited_for() {
+fn silent_keychain_times_out_after_notice() {
     let mut world = World::new();
     let given_up = |world: &World, fault: &str, bus: &Bus| {
         for (call, ended) in world.run_all(bus) {
@@ -402,7 +402,7 @@ fn in_pieces(value: &str, version: u8) -> [(&'static str, String); 3] {
 
 #[test]
 #[ignore = "needs dbus-daemon, gnome-keyring-daemon and secret-tool"]
-fn rf_2_an_entry_that_is_half_written_or_not_ours_is_told_and_can_be_replaced_or_removed() {
+fn rf_2_damaged_entry_is_replaceable_and_removable() {
     let world = World::new();
     let whole = in_pieces(&world.entry, 1);
     let borrowed = whole.each_ref().map(|(name, value)| (*name, value.as_str()));
@@ -450,7 +450,7 @@ fn rf_2_an_entry_that_is_half_written_or_not_ours_is_told_and_can_be_replaced_or
 
 #[test]
 #[ignore = "needs dbus-daemon, gnome-keyring-daemon and secret-tool"]
-fn an_entry_of_a_newer_version_is_told_and_no_login_overwrites_it() {
+fn newer_entry_is_never_overwritten() {
     let world = World::new();
     let pieces = in_pieces(&world.entry, 2);
     let why = "the stored credentials were written by a newer version of this program";
@@ -493,7 +493,7 @@ const WENT_AWAY: &str = "the keychain went away before it answered";
 /// The change happens while a login fetches the issuer's keys: it has found the keychain in order, and will write there.
 #[test]
 #[ignore = "needs dbus-daemon, gnome-keyring-daemon and secret-tool"]
-fn a_keychain_that_fails_between_the_look_and_the_write_costs_the_new_login_alone() {
+fn keychain_lost_before_write_costs_only_new_login() {
     let pause: Change = |world| world.session.pause_keyring(true);
     let resume: Change = |world| world.session.pause_keyring(false);
     let changes: [(&str, Change, &str, &str, Change); 6] = [
@@ -533,7 +533,7 @@ fn a_keychain_that_fails_between_the_look_and_the_write_costs_the_new_login_alon
 /// With a person at the terminal a call may take a minute, so there is time for everything to happen in its midst.
 #[test]
 #[ignore = "needs dbus-daemon, gnome-keyring-daemon and secret-tool"]
-fn a_call_that_is_under_way_ends_with_the_keychain_the_bus_or_the_persons_patience() {
+fn keychain_call_ends_on_disconnect_or_timeout() {
     let failed = |why: &str, hint: &str| format!("error: could not use the keychain\ncause: {why}\nhint: {hint}");
     let changes: [(&str, Change, i32, String, Change); 4] = [
         ("it answers late", |world| world.session.pause_keyring(false), 0, "TOKEN".to_owned(), |_| {}),
@@ -565,7 +565,7 @@ fn a_call_that_is_under_way_ends_with_the_keychain_the_bus_or_the_persons_patien
 /// What somebody else has removed is not there, and that is what is said: no keychain, or no login in it.
 #[test]
 #[ignore = "needs dbus-daemon, gnome-keyring-daemon and secret-tool"]
-fn a_login_that_was_deleted_under_us_is_nobodys() {
+fn deleted_entry_is_not_logged_in() {
     for collection in [false, true] {
         for call in CALLS {
             let world = World::new();
@@ -606,7 +606,7 @@ fn a_login_that_was_deleted_under_us_is_nobodys() {
 /// The doctor sees of the real keychain what a login would, and writes nothing there.
 #[test]
 #[ignore = "needs dbus-daemon, gnome-keyring-daemon and secret-tool"]
-fn the_doctor_tells_of_the_keychain_as_it_is() {
+fn doctor_shows_keychain_state() {
     let pause: Change = |world| world.session.pause_keyring(true);
     let resume: Change = |world| world.session.pause_keyring(false);
     let open = "the Secret Service is open, and takes the credentials";

@@ -36,7 +36,7 @@ fn credentials(length: usize) -> Credentials {
 
 #[test]
 #[ignore = "writes into the keychain of whoever runs it"]
-fn rf_10_a_login_of_any_length_comes_back_whole_and_goes_whole() {
+fn rf_10_login_of_any_length_is_stored_and_deleted() {
     // The port is this process's for as long as the test runs, so the domain is too.
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let domain: Domain = format!("localhost:{}", port.local_addr().unwrap().port()).parse().unwrap();
@@ -58,7 +58,7 @@ fn rf_10_a_login_of_any_length_comes_back_whole_and_goes_whole() {
 /// depend on. With a second version beside it that would silently stop to match. For Linux `tests/keychain.rs` shows the match
 /// itself, on the errors that really come.
 #[test]
-fn errors_are_known_by_type_because_each_library_is_there_once() {
+fn keychain_libraries_have_one_version() {
     let lock = include_str!("../../Cargo.lock");
     for library in ["secret-service", "zbus", "security-framework"] {
         let versions = lock.lines().filter(|line| *line == format!("name = \"{library}\"")).count();

@@ -21,7 +21,7 @@ fn text(bytes: &[u8]) -> &str {
 
 #[test]
 #[ignore = "needs dbus-daemon, gnome-keyring-daemon and secret-tool"]
-fn rf_10_a_login_lives_in_the_keychain_and_nowhere_else() {
+fn rf_10_login_is_only_in_the_keychain() {
     let session = Session::with_keyring();
     let service = Service::start(Options::default());
     let domain = service.domain();

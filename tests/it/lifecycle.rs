@@ -223,7 +223,7 @@ async fn log_out(stage: &Stage, file: &mut File<'_>, plaintext: &[&str]) {
 }
 
 #[tokio::test]
-async fn through_the_keychain() {
+async fn lifecycle_in_keychain() {
     let stage = stage();
     let mut file = File { stage: &stage, last: stage.home.config().unwrap() };
     let login = Login { workspace: Some("Punched Cards".to_owned()), ..stage.request() };
@@ -262,7 +262,7 @@ async fn through_the_keychain() {
 }
 
 #[tokio::test]
-async fn through_the_plaintext_store() {
+async fn lifecycle_in_config() {
     let stage = stage();
     let mut file = File { stage: &stage, last: stage.home.config().unwrap() };
     let login = Login { workspace: Some("Punched Cards".to_owned()), insecure_storage: true, ..stage.request() };

@@ -46,7 +46,7 @@ fn revoked(stage: &Stage) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn another_account_is_told_and_inherits_neither_organization_nor_workspace() {
+async fn other_account_starts_without_organization() {
     let mut stage = Stage::new();
     assert_eq!(sign_in(&mut stage, ADA, in_compilers).await.exit_code(), 0);
     assert_eq!(setting(&stage, "organization").as_deref(), Some("clorg00000000000000000002"));
@@ -61,7 +61,7 @@ async fn another_account_is_told_and_inherits_neither_organization_nor_workspace
 }
 
 #[tokio::test]
-async fn the_same_account_keeps_organization_and_workspace_in_silence() {
+async fn same_account_keeps_organization_and_workspace() {
     let mut stage = Stage::new();
     assert_eq!(sign_in(&mut stage, ADA, in_compilers).await.exit_code(), 0);
     let outcome = sign_in(&mut stage, ADA, |login| login).await;
@@ -72,7 +72,7 @@ async fn the_same_account_keeps_organization_and_workspace_in_silence() {
 }
 
 #[tokio::test]
-async fn cl_15_another_subject_with_the_same_address_is_another_account() {
+async fn cl_15_other_subject_is_other_account() {
     let mut stage = Stage::new();
     assert_eq!(sign_in(&mut stage, ADA, in_compilers).await.exit_code(), 0);
     stage.service.set(|options| {
@@ -86,7 +86,7 @@ async fn cl_15_another_subject_with_the_same_address_is_another_account() {
 }
 
 #[tokio::test]
-async fn an_api_token_over_a_persons_login_is_another_account() {
+async fn api_token_over_user_login_is_other_account() {
     let mut stage = Stage::new();
     assert_eq!(sign_in(&mut stage, ADA, in_compilers).await.exit_code(), 0);
     let old = refresh_of(&stage.stored().unwrap());
@@ -110,7 +110,7 @@ async fn an_api_token_over_a_persons_login_is_another_account() {
 }
 
 #[tokio::test]
-async fn the_superseded_refresh_token_is_revoked_once_the_new_one_is_stored() {
+async fn replaced_refresh_token_revoked_after_store() {
     let mut stage = Stage::new();
     for change in [std::convert::identity, insecure, insecure, std::convert::identity] {
         let before =
@@ -125,7 +125,7 @@ async fn the_superseded_refresh_token_is_revoked_once_the_new_one_is_stored() {
 }
 
 #[tokio::test]
-async fn a_login_that_cannot_be_stored_leaves_the_old_one_good_and_revokes_its_own() {
+async fn unstorable_login_revoked_and_old_login_kept() {
     let mut stage = Stage::new();
     assert_eq!(sign_in(&mut stage, ADA, |login| login).await.exit_code(), 0);
     let old = stage.stored();
@@ -152,7 +152,7 @@ async fn a_login_that_cannot_be_stored_leaves_the_old_one_good_and_revokes_its_o
 }
 
 #[tokio::test]
-async fn a_login_of_the_go_cli_moves_into_the_keychain() {
+async fn go_cli_login_moves_into_keychain() {
     let mut stage = Stage::new();
     // What the Go CLI would have written after its own login of Ada.
     assert_eq!(sign_in(&mut stage, ADA, insecure).await.exit_code(), 0);
@@ -167,7 +167,7 @@ async fn a_login_of_the_go_cli_moves_into_the_keychain() {
 }
 
 #[tokio::test]
-async fn an_old_login_elsewhere_is_nobody_elses_business() {
+async fn login_of_other_domain_is_untouched() {
     let mut stage = Stage::new();
     let other = Credentials {
         access: AccessToken::new("a"),
@@ -201,7 +201,7 @@ async fn report(stage: &Stage) -> [serde_json::Value; 2] {
 }
 
 #[tokio::test]
-async fn what_config_yaml_says_of_another_person_does_not_count() {
+async fn config_of_other_account_is_ignored() {
     let mut stage = graces_login_beside_adas_context().await;
     assert_eq!(report(&stage).await, [json!(GRACE), json!(null)]);
     assert_eq!(sign_in(&mut stage, GRACE, |login| login).await.exit_code(), 0);
@@ -211,7 +211,7 @@ async fn what_config_yaml_says_of_another_person_does_not_count() {
 }
 
 #[tokio::test]
-async fn an_organization_that_is_chosen_in_the_place_of_another_persons_counts() {
+async fn organization_flag_replaces_that_of_other_account() {
     let stage = graces_login_beside_adas_context().await;
     let switch = PlaceCommand::Switch { wanted: Some("Analytical Engines".to_owned()) };
     let outcome = stage.run(async |system| organization(system, switch).await).await;

@@ -51,7 +51,7 @@ fn nothing_is_stored(stage: &Stage) {
 }
 
 #[tokio::test]
-async fn a_workspaces_token_brings_organization_and_workspace_along() {
+async fn cl_17_workspace_token_selects_its_workspace() {
     let stage = Stage::new();
     let token = for_organization(&stage, &["workspaceId:clws000010000000000000002"]);
     let outcome = sign_in(&stage, &format!(" Bearer {token}\n")).await;
@@ -85,7 +85,7 @@ async fn a_workspaces_token_brings_organization_and_workspace_along() {
 }
 
 #[tokio::test]
-async fn a_deployments_token_that_names_no_organization_is_tried_on_the_list() {
+async fn deployment_token_without_organization_uses_list() {
     let permissions = json!({"permissions": ["apiTokenId:t1", "deploymentId:d1"]});
     let stage = Stage::with(Options::default().organizations(1, 1), Mode::NeverComeBack);
     let token = stage.service.api_token_with(&permissions);
@@ -103,7 +103,7 @@ async fn a_deployments_token_that_names_no_organization_is_tried_on_the_list() {
 }
 
 #[tokio::test]
-async fn permissions_that_name_nothing_known_are_left_to_the_api_and_none_at_all_are_refused() {
+async fn unknown_permissions_accepted_empty_ones_rejected() {
     let stage = Stage::new();
     let token = stage.service.api_token_with(&json!({"permissions": ["apiTokenId:t1", "moonId:m1", "odd"]}));
     assert_eq!(sign_in(&stage, &token).await.exit_code(), 0);
@@ -112,14 +112,14 @@ async fn permissions_that_name_nothing_known_are_left_to_the_api_and_none_at_all
         let stage = Stage::new();
         let outcome = sign_in(&stage, &stage.service.api_token_with(&patch)).await;
         assert_eq!(outcome.exit_code(), 4);
-        assert!(outcome.complaint().ends_with("\nthis API token permits nothing"), "{}", outcome.complaint());
+        assert!(outcome.error_chain().ends_with("\nthis API token permits nothing"), "{}", outcome.error_chain());
         assert_eq!(stage.service.requests(), []);
         nothing_is_stored(&stage);
     }
 }
 
 #[tokio::test]
-async fn what_the_api_refuses_is_not_stored() {
+async fn api_token_refused_by_api_not_stored() {
     let refusals = [(401, "Invalid or expired token"), (403, "not yours"), (404, "no such organization")];
     for (status, message) in refusals {
         for (path, permission) in
@@ -129,27 +129,27 @@ async fn what_the_api_refuses_is_not_stored() {
             stage.service.fail(path, Fault::Status(status, json!({ "message": message }).to_string()));
             let token = stage.service.api_token_with(&json!({"permissions": ["apiTokenId:t1", permission]}));
             let outcome = sign_in(&stage, &token).await;
-            assert_eq!(outcome.exit_code(), 4, "{}", outcome.complaint());
+            assert_eq!(outcome.exit_code(), 4, "{}", outcome.error_chain());
             let domain = stage.service.domain();
-            assert!(outcome.complaint().contains(&format!("the API of {domain} does not accept this API token\n")));
-            assert!(outcome.complaint().ends_with(&format!("it answered with status {status}: {message}")));
-            assert!(!outcome.complaint().contains(&token) && !outcome.stderr.contains(&token));
+            assert!(outcome.error_chain().contains(&format!("the API of {domain} does not accept this API token\n")));
+            assert!(outcome.error_chain().ends_with(&format!("it answered with status {status}: {message}")));
+            assert!(!outcome.error_chain().contains(&token) && !outcome.stderr.contains(&token));
             nothing_is_stored(&stage);
         }
     }
 }
 
 #[tokio::test]
-async fn a_failure_that_is_no_refusal_stores_nothing_either_and_is_told_as_what_it_is() {
+async fn api_failure_stores_no_token_and_shows_cause() {
     let stage = Stage::new();
     stage.service.fail(OF_ORGANIZATION, Fault::Status(503, String::new()));
     let outcome = sign_in(&stage, &for_organization(&stage, &[])).await;
-    assert_eq!(outcome.exit_code(), 1, "{}", outcome.complaint());
+    assert_eq!(outcome.exit_code(), 1, "{}", outcome.error_chain());
     nothing_is_stored(&stage);
 }
 
 #[tokio::test]
-async fn a_token_that_may_not_list_workspaces_or_names_another_one_signs_in_without_and_says_so() {
+async fn api_token_without_workspace_access_logs_in_and_warns() {
     let stage = Stage::new();
     stage.service.fail(WORKSPACES, Fault::Status(403, String::new()));
     let outcome = sign_in(&stage, &for_organization(&stage, &["deploymentId:d1"])).await;
@@ -165,7 +165,7 @@ async fn a_token_that_may_not_list_workspaces_or_names_another_one_signs_in_with
 }
 
 #[tokio::test]
-async fn an_organization_that_the_token_is_not_for_is_refused_before_anything_is_stored() {
+async fn api_token_for_other_organization_rejected() {
     let stage = Stage::new();
     let wanted = |name: &str| Login {
         organization: Some(name.to_owned()),
@@ -173,13 +173,13 @@ async fn an_organization_that_the_token_is_not_for_is_refused_before_anything_is
     };
     let outcome = stage.login(&wanted("Compilers")).await;
     assert_eq!(outcome.exit_code(), 1);
-    assert!(outcome.complaint().ends_with("you have no organization `Compilers`; there is Analytical Engines"));
+    assert!(outcome.error_chain().ends_with("you have no organization `Compilers`; there is Analytical Engines"));
     nothing_is_stored(&stage);
     assert_eq!(stage.login(&wanted("analytical engines")).await.exit_code(), 0);
 }
 
 #[tokio::test]
-async fn what_can_be_checked_here_is_checked_without_the_network() {
+async fn api_token_checked_offline_first() {
     let stage = Stage::new();
     let unsigned = |token: &str| token.rsplit_once('.').unwrap().0.to_owned() + ".";
     let table: [(String, &str); 3] = [
@@ -189,15 +189,15 @@ async fn what_can_be_checked_here_is_checked_without_the_network() {
     ];
     for (token, why) in table {
         let outcome = sign_in(&stage, &token).await;
-        assert_eq!(outcome.exit_code(), 4, "{}", outcome.complaint());
-        assert!(outcome.complaint().contains(why), "{}", outcome.complaint());
+        assert_eq!(outcome.exit_code(), 4, "{}", outcome.error_chain());
+        assert!(outcome.error_chain().contains(why), "{}", outcome.error_chain());
         assert_eq!(stage.service.requests(), []);
         nothing_is_stored(&stage);
     }
 }
 
 #[tokio::test]
-async fn an_end_is_kept_and_told() {
+async fn api_token_expiry_is_stored_and_shown() {
     let stage = Stage::new();
     let end = Value::from(4_102_444_800_i64);
     let outcome = sign_in(&stage, &stage.service.api_token_with(&json!({ "exp": end }))).await;
@@ -208,7 +208,7 @@ async fn an_end_is_kept_and_told() {
 }
 
 #[tokio::test]
-async fn an_api_token_can_be_kept_in_the_file_too() {
+async fn api_token_stored_in_config() {
     let stage = Stage::new();
     let token = for_organization(&stage, &[]);
     let request = Login { insecure_storage: true, ..stage.token_request(&token) };

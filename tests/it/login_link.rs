@@ -25,14 +25,14 @@ fn link_request(stage: &Stage) -> Login {
 }
 
 #[tokio::test]
-async fn stdout_is_the_link_and_nothing_else() {
+async fn stdout_is_only_the_link() {
     let stage = stage(&[("DISPLAY", ":0")]);
     let outcome = stage.login_by_link(&link_request(&stage)).await;
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
     let opened: Vec<String> = stage.browser.opened().iter().map(ToString::to_string).collect();
     assert_eq!(outcome.stdout, format!("{}\n", opened[0]));
     assert_eq!(
-        stage.plain(&outcome.stderr),
+        stage.normalize(&outcome.stderr),
         "\
 Preparing to sign in to localhost:PORT…
 Open this link in a browser, on any device:
@@ -51,7 +51,7 @@ Signed in to localhost:PORT as Ada Lovelace <ada@example.com>
 }
 
 #[tokio::test]
-async fn a_link_is_never_opened_here() {
+async fn link_is_not_opened() {
     // Whoever opened it here would sign in, for this person does so wherever the link is opened.
     let stage = stage(&[("DISPLAY", ":0"), ("BROWSER", "firefox")]);
     let request = Login { timeout: Duration::from_millis(300), ..link_request(&stage) };
@@ -61,7 +61,7 @@ async fn a_link_is_never_opened_here() {
 }
 
 #[tokio::test]
-async fn over_ssh_the_command_that_forwards_the_port_is_printed() {
+async fn link_over_ssh_shows_port_forwarding() {
     let table: [(Variables, Option<&str>); 6] = [
         (&[SSH, ("USER", "ada")], Some("ssh -p 2222 -L CALLBACK:localhost:CALLBACK ada@198.51.100.7")),
         (
@@ -91,7 +91,7 @@ async fn over_ssh_the_command_that_forwards_the_port_is_printed() {
 }
 
 #[tokio::test]
-async fn lb_10_lb_17_the_link_is_waited_for_as_a_browser_is() {
+async fn lb_10_lb_17_link_login_waits_for_callback() {
     for mode in [Mode::TamperState("ada@example.com".to_owned()), Mode::DeliverTwice("ada@example.com".to_owned())] {
         let stage = Stage::with(Options::default(), mode);
         let outcome = stage.login_by_link(&link_request(&stage)).await;
@@ -101,11 +101,11 @@ async fn lb_10_lb_17_the_link_is_waited_for_as_a_browser_is() {
 }
 
 #[tokio::test]
-async fn who_cancels_elsewhere_is_not_signed_in() {
+async fn cancel_in_other_browser_fails_login() {
     let stage = Stage::with(Options::default(), Mode::Cancel);
     let outcome = stage.login_by_link(&link_request(&stage)).await;
     assert_eq!(
-        (outcome.exit_code(), stage.plain(&outcome.complaint()).as_str()),
+        (outcome.exit_code(), stage.normalize(&outcome.error_chain()).as_str()),
         (
             4,
             "could not sign in to localhost:PORT\n\
@@ -119,19 +119,19 @@ async fn who_cancels_elsewhere_is_not_signed_in() {
 async fn assert_nobody_there(environment: Variables<'_>, reason: &str) {
     let stage = stage(environment);
     let outcome = stage.login(&stage.request()).await;
-    let complaint =
+    let error_chain =
         format!("could not sign in to localhost:PORT\nnobody can sign in here: {reason}, and there is no terminal");
-    assert_eq!((outcome.exit_code(), stage.plain(&outcome.complaint())), (2, complaint));
+    assert_eq!((outcome.exit_code(), stage.normalize(&outcome.error_chain())), (2, error_chain));
     assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), ("", ""));
     assert_eq!(
         outcome.result.unwrap_err().hint().unwrap(),
         "use `--login-link` for a link to open elsewhere, or `--token-login -` with a token on standard input"
     );
-    assert_eq!((stage.traffic(), stage.stored(), stage.home.config()), (vec![], None, None));
+    assert_eq!((stage.request_log(), stage.stored(), stage.home.config()), (vec![], None, None));
 }
 
 #[tokio::test]
-async fn without_terminal_and_browser_both_flags_are_named_at_once() {
+async fn no_terminal_no_browser_names_both_flags() {
     assert_nobody_there(&[("DISPLAY", ":0"), SSH], "this is an SSH session").await;
     if !cfg!(any(windows, target_os = "macos")) {
         assert_nobody_there(&[], "there is no display here").await;
@@ -139,7 +139,7 @@ async fn without_terminal_and_browser_both_flags_are_named_at_once() {
 }
 
 #[tokio::test]
-async fn a_browser_of_ones_own_is_opened_even_over_ssh() {
+async fn browser_variable_is_used_over_ssh() {
     let stage = stage(&[SSH, ("BROWSER", "firefox")]);
     let outcome = stage.login(&stage.request()).await;
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);

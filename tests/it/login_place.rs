@@ -52,17 +52,17 @@ fn warnings(outcome: &Outcome) -> Vec<&str> {
 }
 
 /// A login that stands, although it could not settle.
-fn assert_stands(stage: &Stage, outcome: &Outcome, complaint: &str) {
-    let complaint = format!("signed in to localhost:PORT, but could not settle where you work there\n{complaint}");
+fn assert_stands(stage: &Stage, outcome: &Outcome, error_chain: &str) {
+    let error_chain = format!("signed in to localhost:PORT, but could not settle where you work there\n{error_chain}");
     assert!(outcome.result.is_err(), "{}", outcome.stderr);
-    assert_eq!((outcome.exit_code(), stage.plain(&outcome.complaint())), (1, complaint));
+    assert_eq!((outcome.exit_code(), stage.normalize(&outcome.error_chain())), (1, error_chain));
     assert!(outcome.stderr.contains("Signed in to localhost:"), "{}", outcome.stderr);
     let kept = stage.stored().unwrap().refresh.unwrap();
     assert_eq!(stage.service.live_refresh_tokens(), [kept.expose()]);
 }
 
 #[tokio::test]
-async fn the_flags_win_by_identifier_or_by_name() {
+async fn flags_select_by_id_or_name() {
     let table = [
         (COMPILERS, None, at(COMPILERS, Some(FLOW))),
         ("compilers", None, at(COMPILERS, Some(FLOW))),
@@ -79,7 +79,7 @@ async fn the_flags_win_by_identifier_or_by_name() {
 }
 
 #[tokio::test]
-async fn a_flag_that_names_nothing_says_what_there_is() {
+async fn unknown_flag_value_lists_choices() {
     let stage = grace();
     let outcome = stage.login(&naming(&stage, Some("Nowhere\u{1b}[2J"), None)).await;
     assert_stands(&stage, &outcome, "you have no organization `Nowhere[2J`; there is Analytical Engines, Compilers");
@@ -92,7 +92,7 @@ async fn a_flag_that_names_nothing_says_what_there_is() {
 }
 
 #[tokio::test]
-async fn a_flag_that_names_several_says_which() {
+async fn ambiguous_flag_value_lists_matches() {
     let stage = grace();
     stage.service.set(|options| options.organizations[0].name = "COMPILERS".to_owned());
     let outcome = stage.login(&naming(&stage, Some("compilers"), None)).await;
@@ -115,7 +115,7 @@ async fn a_flag_that_names_several_says_which() {
 }
 
 #[tokio::test]
-async fn a_misspelt_workspace_does_not_cost_the_one_in_use() {
+async fn misspelled_workspace_keeps_current_one() {
     let stage = grace();
     remembering(&stage, &[("organization", ENGINES), ("organization_product", "HOSTED"), ("workspace", CARDS)]);
     let outcome = stage.login(&naming(&stage, None, Some("Nowhere"))).await;
@@ -129,14 +129,14 @@ async fn a_misspelt_workspace_does_not_cost_the_one_in_use() {
 }
 
 #[tokio::test]
-async fn the_contexts_organization_is_kept_without_looking_at_the_others() {
+async fn saved_organization_kept_without_list() {
     let stage = grace();
     remembering(&stage, &[("organization", ENGINES), ("last_used_workspace", CARDS)]);
     let outcome = stage.login(&stage.request()).await;
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
     assert_eq!((place(&stage), warnings(&outcome)), (at(ENGINES, Some(CARDS)), vec![]));
     let asked: Vec<String> =
-        stage.traffic().into_iter().filter(|line| line.starts_with("GET /v1/organizations")).collect();
+        stage.request_log().into_iter().filter(|line| line.starts_with("GET /v1/organizations")).collect();
     assert_eq!(
         asked,
         [format!("GET /v1/organizations/{ENGINES}"), format!("GET /v1/organizations/{ENGINES}/workspaces")]
@@ -144,7 +144,7 @@ async fn the_contexts_organization_is_kept_without_looking_at_the_others() {
 }
 
 #[tokio::test]
-async fn an_organization_that_is_gone_is_looked_for_in_the_list() {
+async fn removed_organization_is_selected_anew() {
     for status in [403, 404] {
         let stage = grace();
         remembering(&stage, &[("organization", "clorggone"), ("workspace", CARDS)]);
@@ -157,7 +157,7 @@ async fn an_organization_that_is_gone_is_looked_for_in_the_list() {
 }
 
 #[tokio::test]
-async fn an_organization_that_cannot_be_asked_for_is_neither_kept_nor_given_up() {
+async fn unreadable_organization_fails_without_change() {
     let stage = grace();
     let settings = [("organization", ENGINES), ("workspace", CARDS)];
     remembering(&stage, &settings);
@@ -168,7 +168,7 @@ async fn an_organization_that_cannot_be_asked_for_is_neither_kept_nor_given_up()
 }
 
 #[tokio::test]
-async fn the_only_one_is_taken() {
+async fn only_organization_is_selected() {
     let stage = grace();
     stage.service.set(|options| drop(options.organizations.remove(0)));
     let outcome = stage.login(&stage.request()).await;
@@ -177,7 +177,7 @@ async fn the_only_one_is_taken() {
 }
 
 #[tokio::test]
-async fn the_one_that_owns_the_persons_e_mail_domain_is_taken() {
+async fn organization_with_email_domain_is_selected() {
     let stage = Stage::new();
     let outcome = stage.login(&stage.request()).await;
     assert_eq!((outcome.exit_code(), place(&stage)), (0, at(ENGINES, None)));
@@ -190,7 +190,7 @@ async fn the_one_that_owns_the_persons_e_mail_domain_is_taken() {
 }
 
 #[tokio::test]
-async fn of_several_none_is_taken_and_the_flag_is_named() {
+async fn several_organizations_name_the_flag() {
     let several = "warning: no organization is chosen: there are 2 (Analytical Engines, Compilers); \
                    name one with `--organization`";
     let stage = grace();
@@ -213,19 +213,19 @@ async fn of_several_none_is_taken_and_the_flag_is_named() {
 }
 
 #[tokio::test]
-async fn who_belongs_nowhere_is_told_whom_to_ask() {
+async fn no_organization_has_hint() {
     let stage = grace();
     stage.service.set(|options| options.organizations.clear());
     let outcome = stage.login(&stage.request()).await;
     assert_stands(&stage, &outcome, "you are signed in, but belong to no organization");
     assert_eq!(
-        stage.plain(&outcome.result.unwrap_err().hint().unwrap()),
+        stage.normalize(&outcome.result.unwrap_err().hint().unwrap()),
         "ask the owner of your organization to invite you, then run `astro login localhost:PORT` again"
     );
 }
 
 #[tokio::test]
-async fn an_organization_without_workspaces_is_no_failure() {
+async fn organization_without_workspaces_is_no_error() {
     let stage = grace();
     stage.service.set(|options| options.organizations = vec![Organization::new(7, "Empty", &[])]);
     let outcome = stage.login(&stage.request()).await;
@@ -234,7 +234,7 @@ async fn an_organization_without_workspaces_is_no_failure() {
 }
 
 #[tokio::test]
-async fn an_organization_without_a_product_is_a_hybrid_one() {
+async fn organization_without_product_is_hybrid() {
     let stage = grace();
     stage.service.set(|options| {
         options.organizations.remove(0);
@@ -245,7 +245,7 @@ async fn an_organization_without_a_product_is_a_hybrid_one() {
 }
 
 #[tokio::test]
-async fn the_last_used_workspace_is_kept_and_one_that_is_gone_is_not() {
+async fn last_used_workspace_kept_unless_removed() {
     let settle = async |workspace: &str| {
         let stage = grace();
         remembering(&stage, &[("organization", ENGINES), ("last_used_workspace", workspace), ("workspace", workspace)]);
@@ -260,7 +260,7 @@ async fn the_last_used_workspace_is_kept_and_one_that_is_gone_is_not() {
 }
 
 #[tokio::test]
-async fn another_person_inherits_neither_organization_nor_workspace() {
+async fn other_account_inherits_no_selection() {
     let mut stage = Stage::new();
     let request = naming(&stage, None, Some("Punched Cards"));
     assert_eq!(stage.login(&request).await.exit_code(), 0);
@@ -274,7 +274,7 @@ async fn another_person_inherits_neither_organization_nor_workspace() {
 }
 
 #[tokio::test]
-async fn lists_are_read_to_their_end() {
+async fn organization_list_is_read_to_its_end() {
     let stage = grace();
     stage.service.set(|options| *options = options.clone().organizations(250, 1));
     let outcome = stage.login(&naming(&stage, Some("Organization 00250"), None)).await;
@@ -296,7 +296,7 @@ async fn lists_are_read_to_their_end() {
 }
 
 #[tokio::test]
-async fn workspaces_are_read_to_their_end_too() {
+async fn workspace_list_is_read_to_its_end() {
     let stage = grace();
     stage.service.set(|options| *options = options.clone().organizations(1, 1001));
     let outcome = stage.login(&naming(&stage, None, Some("Workspace 01001"))).await;
@@ -305,7 +305,7 @@ async fn workspaces_are_read_to_their_end_too() {
 }
 
 #[tokio::test]
-async fn a_list_that_contradicts_itself_is_an_error_and_the_login_stands() {
+async fn inconsistent_list_fails_after_login() {
     let table: [(Arrange, &str); 5] = [
         (
             |stage| stage.service.patch(Part::Organizations, json!({"totalCount": 7})),
@@ -331,30 +331,30 @@ async fn a_list_that_contradicts_itself_is_an_error_and_the_login_stands() {
             "could not list your organizations: localhost:PORT: it answered with status 500: oops",
         ),
     ];
-    for (arrange, complaint) in table {
+    for (arrange, error_chain) in table {
         let stage = grace();
         arrange(&stage);
         let outcome = stage.login(&stage.request()).await;
-        assert_stands(&stage, &outcome, complaint);
+        assert_stands(&stage, &outcome, error_chain);
         assert_eq!(place(&stage), NOWHERE);
     }
 }
 
 #[tokio::test]
-async fn pages_without_end_and_without_a_total_are_given_up() {
+async fn endless_list_without_total_fails() {
     let stage = grace();
     stage.service.set(|options| options.endless_pages = true);
     stage.service.patch(Part::Organizations, json!({"limit": 1, "totalCount": null}));
     let login = tokio::time::timeout(Duration::from_secs(60), async { stage.login(&stage.request()).await });
-    let complaint = "could not list your organizations: the list does not end within 1000 pages";
-    assert_stands(&stage, &login.await.unwrap(), complaint);
+    let error_chain = "could not list your organizations: the list does not end within 1000 pages";
+    assert_stands(&stage, &login.await.unwrap(), error_chain);
 }
 
 #[tokio::test]
-async fn workspaces_that_cannot_be_listed_do_not_cost_the_login() {
+async fn failed_workspace_list_keeps_login() {
     let stage = grace();
     stage.service.fail(&format!("/v1/organizations/{COMPILERS}/workspaces"), Fault::CloseMidBody);
     let outcome = stage.login(&naming(&stage, Some(COMPILERS), None)).await;
-    let complaint = "could not list the workspaces: localhost:PORT: the connection ended in the middle of the answer";
-    assert_stands(&stage, &outcome, complaint);
+    let error_chain = "could not list the workspaces: localhost:PORT: the connection ended in the middle of the answer";
+    assert_stands(&stage, &outcome, error_chain);
 }

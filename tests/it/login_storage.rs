@@ -77,7 +77,7 @@ fn revoked(stage: &Stage) -> Vec<String> {
 
 /// config.yaml with the tokens that the service issued replaced by what they are.
 fn config(stage: &Stage) -> String {
-    let mut text = stage.plain(&stage.home.config().unwrap());
+    let mut text = stage.normalize(&stage.home.config().unwrap());
     for request in stage.service.requests_to("/v1/users/self") {
         text = text.replace(request.header("authorization").unwrap(), "Bearer TOKEN");
     }
@@ -104,23 +104,23 @@ context: \"localhost:PORT\"
 ";
 
 #[tokio::test]
-async fn rf_10_without_a_keychain_the_go_clis_fields_are_used_aloud() {
+async fn rf_10_missing_keychain_uses_config_with_warning() {
     let stage = Stage::new().at_noon();
     stage.keychain.fail(ABSENT);
     let outcome = stage.login(&stage.request()).await;
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
     assert_eq!(config(&stage), PLAINTEXT);
-    let said = stage.plain(&outcome.stderr);
+    let said = stage.normalize(&outcome.stderr);
     let warning = "warning: there is no keychain here (no D-Bus session bus): \
                    after the sign-in, the credentials will be stored as plain text in CONFIG\n";
     assert!(said.find(warning) < said.find("LINK") && said.contains(warning), "{said}");
     assert!(said.contains("\n  credentials   in CONFIG, as plain text\n"), "{said}");
-    assert!(!outcome.all_text().contains("eyJ"), "{}", outcome.all_text());
+    assert!(!stage.normalize(&outcome.all_text()).contains("eyJ"), "{}", outcome.all_text());
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn rf_10_plain_text_is_for_its_owner_alone() {
+async fn rf_10_plaintext_is_private() {
     use std::os::unix::fs::PermissionsExt as _;
     for before in [None, Some(0o644)] {
         let stage = Stage::new();
@@ -135,7 +135,7 @@ async fn rf_10_plain_text_is_for_its_owner_alone() {
 }
 
 #[tokio::test]
-async fn plain_text_that_is_chosen_needs_no_warning_and_removes_the_keychains_copy() {
+async fn insecure_storage_removes_keychain_copy() {
     let stage = Stage::new().at_noon();
     stage.keychain.put(&stage.service.domain(), earlier(&stage));
     let outcome = stage.login(&insecure(&stage)).await;
@@ -146,7 +146,7 @@ async fn plain_text_that_is_chosen_needs_no_warning_and_removes_the_keychains_co
 }
 
 #[tokio::test]
-async fn a_keychains_copy_that_cannot_be_removed_is_pointed_out() {
+async fn undeletable_keychain_copy_warns() {
     let stage = Stage::new();
     stage.keychain.put(&stage.service.domain(), earlier(&stage));
     stage.keychain.fail(StoreError::Locked);
@@ -158,7 +158,7 @@ async fn a_keychains_copy_that_cannot_be_removed_is_pointed_out() {
 }
 
 #[tokio::test]
-async fn a_fallback_that_is_forbidden_ends_the_login_before_a_browser_opens() {
+async fn rf_10_forbidden_fallback_fails_before_browser() {
     let table = [
         (None, "no_insecure_fallback: true\n"),
         (None, "no_insecure_fallback: \"true\"\n"),
@@ -176,18 +176,18 @@ async fn a_fallback_that_is_forbidden_ends_the_login_before_a_browser_opens() {
             stage.environment = stage.environment.with("ASTRO_NO_INSECURE_FALLBACK", value);
         }
         let outcome = stage.login(&stage.request()).await;
-        let complaint = "could not sign in to localhost:PORT\nthere is no keychain here (no D-Bus session bus), \
+        let error_chain = "could not sign in to localhost:PORT\nthere is no keychain here (no D-Bus session bus), \
                          and storing the credentials as plain text is forbidden";
         assert!(outcome.result.is_err(), "{variable:?} {settings}");
-        assert_eq!((outcome.exit_code(), stage.plain(&outcome.complaint()).as_str()), (1, complaint));
+        assert_eq!((outcome.exit_code(), stage.normalize(&outcome.error_chain()).as_str()), (1, error_chain));
         assert_eq!((stage.browser.opened(), stage.home.config().as_deref()), (vec![], Some(settings)));
-        let hint = stage.plain(&outcome.result.unwrap_err().hint().unwrap());
+        let hint = stage.normalize(&outcome.result.unwrap_err().hint().unwrap());
         assert!(hint.contains("`astro login localhost:PORT --insecure-storage`"), "{hint}");
     }
 }
 
 #[tokio::test]
-async fn a_fallback_is_forbidden_only_where_somebody_said_so() {
+async fn fallback_allowed_unless_forbidden() {
     for (variable, settings) in [("0", ""), ("false", "no_insecure_fallback: \"false\"\n")] {
         let mut stage = Stage::new();
         stage.keychain.fail(ABSENT);
@@ -202,7 +202,7 @@ async fn a_fallback_is_forbidden_only_where_somebody_said_so() {
 }
 
 #[tokio::test]
-async fn a_keychain_that_is_there_and_cannot_be_used_ends_the_login_before_a_browser_opens() {
+async fn unusable_keychain_fails_before_browser() {
     let table = [
         (StoreError::Locked, "the keychain is locked"),
         (StoreError::Refused, "the keychain refused access"),
@@ -215,8 +215,8 @@ async fn a_keychain_that_is_there_and_cannot_be_used_ends_the_login_before_a_bro
         let stage = Stage::new();
         stage.keychain.fail(failure);
         let outcome = stage.login(&stage.request()).await;
-        let complaint = format!("could not sign in to localhost:PORT\ncould not use the keychain\n{told}");
-        assert_eq!((outcome.exit_code(), stage.plain(&outcome.complaint())), (1, complaint));
+        let error_chain = format!("could not sign in to localhost:PORT\ncould not use the keychain\n{told}");
+        assert_eq!((outcome.exit_code(), stage.normalize(&outcome.error_chain())), (1, error_chain));
         assert_eq!((stage.browser.opened(), stage.home.config()), (vec![], None));
         hints.push(outcome.result.unwrap_err().hint().unwrap());
     }
@@ -225,7 +225,7 @@ async fn a_keychain_that_is_there_and_cannot_be_used_ends_the_login_before_a_bro
 }
 
 #[tokio::test]
-async fn a_damaged_entry_is_replaced() {
+async fn login_replaces_damaged_entry() {
     let stage = Stage::new();
     stage.keychain.put(&stage.service.domain(), earlier(&stage));
     stage.keychain.damage(&stage.service.domain());
@@ -236,7 +236,7 @@ async fn a_damaged_entry_is_replaced() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_saved_after_the_sign_in_is_given_back() {
+async fn unsaved_login_is_revoked() {
     for earlier in [None, Some(earlier)] {
         let stage = Stage::new();
         let before = earlier.map(|earlier| earlier(&stage));
@@ -246,18 +246,18 @@ async fn what_cannot_be_saved_after_the_sign_in_is_given_back() {
         stage.home.write_config(GO);
         stage.keychain.fail_saving(StoreError::Other("the keychain is full".to_owned()));
         let outcome = stage.login(&stage.request()).await;
-        let complaint =
+        let error_chain =
             "could not sign in to localhost:PORT\ncould not use the keychain\nthe keychain is full".to_owned();
-        assert_eq!((outcome.exit_code(), stage.plain(&outcome.complaint())), (1, complaint));
+        assert_eq!((outcome.exit_code(), stage.normalize(&outcome.error_chain())), (1, error_chain));
         assert_eq!((stage.stored(), stage.home.config().as_deref()), (before, Some(GO)));
         assert_eq!((revoked(&stage).len(), stage.service.live_refresh_tokens()), (1, vec![]));
-        let hint = stage.plain(&outcome.result.unwrap_err().hint().unwrap());
+        let hint = stage.normalize(&outcome.result.unwrap_err().hint().unwrap());
         assert!(hint.contains("`astro login localhost:PORT --insecure-storage`"), "{hint}");
     }
 }
 
 #[tokio::test]
-async fn a_config_that_cannot_be_written_after_the_sign_in_costs_nothing_but_the_login() {
+async fn unwritable_config_costs_only_the_login() {
     for earlier in [None, Some(earlier)] {
         let mut stage = Stage::new();
         let before = earlier.map(|earlier| earlier(&stage));
@@ -265,20 +265,20 @@ async fn a_config_that_cannot_be_written_after_the_sign_in_costs_nothing_but_the
             stage.keychain.put(&stage.service.domain(), before.clone());
         }
         let path = stage.home.config_path();
-        stage.meanwhile = Arc::new(move || fs::create_dir(&path).unwrap());
+        stage.before_visit = Arc::new(move || fs::create_dir(&path).unwrap());
         let outcome = stage.login(&stage.request()).await;
-        let complaint = "could not sign in to localhost:PORT\nCONFIG is not a file".to_owned();
-        assert_eq!((outcome.exit_code(), stage.plain(&outcome.complaint())), (1, complaint));
+        let error_chain = "could not sign in to localhost:PORT\nCONFIG is not a file".to_owned();
+        assert_eq!((outcome.exit_code(), stage.normalize(&outcome.error_chain())), (1, error_chain));
         assert_eq!(stage.stored(), before);
         assert_eq!((revoked(&stage).len(), stage.service.live_refresh_tokens()), (1, vec![]));
     }
 }
 
 #[tokio::test]
-async fn a_config_that_cannot_be_written_keeps_no_plain_text_either() {
+async fn unwritable_config_keeps_no_plaintext() {
     let mut stage = Stage::new();
     let path = stage.home.config_path();
-    stage.meanwhile = Arc::new(move || fs::create_dir(&path).unwrap());
+    stage.before_visit = Arc::new(move || fs::create_dir(&path).unwrap());
     stage.keychain.put(&stage.service.domain(), earlier(&stage));
     let outcome = stage.login(&insecure(&stage)).await;
     assert_eq!(outcome.exit_code(), 1);
@@ -287,28 +287,28 @@ async fn a_config_that_cannot_be_written_keeps_no_plain_text_either() {
 }
 
 #[tokio::test]
-async fn a_config_that_cannot_be_read_is_left_alone_and_told_by_line_and_column() {
+async fn invalid_config_is_untouched_and_located() {
     let broken = "context: astronomer.io\ncontexts:\n  a: [1\n";
     let stage = Stage::new();
     stage.home.write_config(broken);
     let outcome = stage.login(&stage.request()).await;
-    let complaint = stage.plain(&outcome.complaint());
+    let error_chain = stage.normalize(&outcome.error_chain());
     assert_eq!(outcome.exit_code(), 1);
-    assert!(complaint.starts_with("could not use CONFIG\nline 4, column 1: "), "{complaint}");
-    assert_eq!(complaint.lines().count(), 2, "{complaint}");
+    assert!(error_chain.starts_with("could not use CONFIG\nline 4, column 1: "), "{error_chain}");
+    assert_eq!(error_chain.lines().count(), 2, "{error_chain}");
     assert_eq!(outcome.result.unwrap_err().hint().unwrap(), "correct the file by hand; it was not changed");
-    assert_eq!((stage.home.config().as_deref(), stage.traffic(), stage.stored()), (Some(broken), vec![], None));
+    assert_eq!((stage.home.config().as_deref(), stage.request_log(), stage.stored()), (Some(broken), vec![], None));
 }
 
 #[tokio::test]
-async fn a_keychain_login_empties_the_plain_text_says_so_and_ends_the_older_login() {
+async fn keychain_login_clears_plaintext_and_revokes() {
     let stage = Stage::new().at_noon();
     assert_eq!(stage.login(&insecure(&stage)).await.exit_code(), 0);
     let older = stage.service.live_refresh_tokens();
     let outcome = stage.login(&stage.request()).await;
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
     assert_eq!(
-        stage.plain(&stage.home.config().unwrap()),
+        stage.normalize(&stage.home.config().unwrap()),
         "\
 contexts:
     \"localhost:PORT\":
@@ -328,7 +328,7 @@ context: \"localhost:PORT\"
 }
 
 #[tokio::test]
-async fn a_second_login_replaces_the_first_and_ends_it() {
+async fn second_login_revokes_first() {
     for insecure_storage in [false, true] {
         let stage = Stage::new();
         let request = Login { insecure_storage, ..stage.request() };
@@ -348,7 +348,7 @@ async fn a_second_login_replaces_the_first_and_ends_it() {
 }
 
 #[tokio::test]
-async fn rf_8_a_refresh_token_goes_to_the_issuer_that_gave_it_and_in_the_name_of_its_client() {
+async fn rf_8_refresh_token_goes_to_its_issuer_and_client() {
     let stage = Stage::new();
     stage.keychain.put(
         &stage.service.domain(),
@@ -377,7 +377,7 @@ async fn rf_8_a_refresh_token_goes_to_the_issuer_that_gave_it_and_in_the_name_of
 }
 
 #[tokio::test]
-async fn a_login_that_stands_is_not_undone_by_a_revocation_that_fails() {
+async fn failed_revocation_keeps_new_login() {
     let stage = Stage::new();
     stage.keychain.put(&stage.service.domain(), earlier(&stage));
     stage.service.fail("/oauth/revoke", Fault::Status(500, String::new()));
@@ -387,7 +387,7 @@ async fn a_login_that_stands_is_not_undone_by_a_revocation_that_fails() {
 }
 
 #[tokio::test]
-async fn what_other_programs_keep_in_the_config_stays_line_by_line() {
+async fn foreign_config_lines_are_kept() {
     for insecure_storage in [false, true] {
         let stage = Stage::new().at_noon();
         stage.home.write_config(GO);
@@ -403,7 +403,7 @@ async fn what_other_programs_keep_in_the_config_stays_line_by_line() {
 }
 
 #[tokio::test]
-async fn a_context_that_the_go_cli_wrote_is_taken_over_with_what_is_not_ours() {
+async fn go_cli_context_keeps_foreign_fields() {
     let stage = Stage::new().at_noon();
     let domain = stage.service.domain();
     let token = stage.service.access_token(&json!({}));
@@ -427,7 +427,7 @@ contexts:
     let outcome = stage.login(&stage.request()).await;
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
     assert_eq!(
-        stage.plain(&stage.home.config().unwrap()),
+        stage.normalize(&stage.home.config().unwrap()),
         "\
 contexts:
     localhost:PORT:
@@ -446,7 +446,7 @@ context: \"localhost:PORT\"
 
 #[cfg(unix)]
 #[tokio::test]
-async fn rf_10_a_folder_that_others_may_write_in_is_pointed_out() {
+async fn rf_10_writable_folder_warns() {
     use std::os::unix::fs::PermissionsExt as _;
     let stage = Stage::new();
     let folder = stage.home.path().join(".astro");
@@ -458,7 +458,7 @@ async fn rf_10_a_folder_that_others_may_write_in_is_pointed_out() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_that_comes_back_is_not_revoked_as_the_older_one() {
+async fn reissued_refresh_token_is_not_revoked() {
     let stage = Stage::new();
     stage.keychain.put(&stage.service.domain(), earlier(&stage));
     stage.service.patch(Part::Token, json!({"refresh_token": "v1.earlier"}));

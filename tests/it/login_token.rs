@@ -44,7 +44,7 @@ fn paths(stage: &Stage) -> Vec<String> {
 /// Runs a login that must fail, leave nothing behind, and send and tell nobody the token.
 async fn refused(stage: &Stage, request: &Login, token: &str) -> Refusal {
     let outcome = stage.login(request).await;
-    let told = format!("{}{}{}", outcome.stdout, outcome.stderr, outcome.complaint());
+    let told = format!("{}{}{}", outcome.stdout, outcome.stderr, outcome.error_chain());
     let Refused { cause, code } = Refused::from(stage, &outcome);
     assert_eq!(stage.stored(), None);
     assert_eq!(stage.home.config(), None);
@@ -65,9 +65,9 @@ struct Refused {
 
 impl Refused {
     fn from(stage: &Stage, outcome: &Outcome) -> Self {
-        let complaint = outcome.complaint();
+        let error_chain = outcome.error_chain();
         let about = format!("could not sign in to {}\n", stage.service.domain());
-        let cause = complaint.strip_prefix(&about).unwrap_or(&complaint).to_owned();
+        let cause = error_chain.strip_prefix(&about).unwrap_or(&error_chain).to_owned();
         Self { cause, code: outcome.exit_code() }
     }
 }
@@ -123,7 +123,7 @@ fn expected(stage: &Stage, token: &str) -> Credentials {
 }
 
 #[tokio::test]
-async fn a_good_token_signs_in_and_says_that_it_will_not_be_renewed() {
+async fn token_login_warns_of_no_refresh() {
     let stage = Stage::new();
     let token = stage.service.access_token(&json!({}));
     let request = Login { workspace: Some("Punched Cards".to_owned()), ..stage.token_request(&token) };
@@ -159,7 +159,7 @@ async fn a_good_token_signs_in_and_says_that_it_will_not_be_renewed() {
 }
 
 #[tokio::test]
-async fn the_word_bearer_and_white_space_are_dropped() {
+async fn bearer_prefix_and_white_space_are_dropped() {
     for (before, after) in [("Bearer ", ""), ("  bearer \t", " \r\n"), ("\n", "\n"), ("BEARER\n", "")] {
         let stage = Stage::new();
         let token = stage.service.access_token(&json!({}));
@@ -170,7 +170,7 @@ async fn the_word_bearer_and_white_space_are_dropped() {
 }
 
 #[tokio::test]
-async fn a_dash_reads_the_token_from_stdin() {
+async fn dash_reads_token_from_stdin() {
     let mut stage = Stage::new();
     let token = stage.service.access_token(&json!({}));
     stage.stdin = format!("Bearer {token}\r\n");
@@ -180,7 +180,7 @@ async fn a_dash_reads_the_token_from_stdin() {
 }
 
 #[tokio::test]
-async fn stdin_without_a_token_or_with_too_much_is_told_without_a_request() {
+async fn empty_or_oversized_stdin_fails_without_request() {
     let cases = [
         (String::new(), "the token is empty", 2),
         (" \n\t".to_owned(), "the token is empty", 2),
@@ -197,7 +197,7 @@ async fn stdin_without_a_token_or_with_too_much_is_told_without_a_request() {
 }
 
 #[tokio::test]
-async fn a_token_given_as_nothing_is_a_wrong_command_line() {
+async fn empty_token_argument_is_usage_error() {
     for token in ["", "  ", "Bearer", "bearer  "] {
         let stage = Stage::new();
         let outcome = stage.login(&stage.token_request(token)).await;
@@ -208,7 +208,7 @@ async fn a_token_given_as_nothing_is_a_wrong_command_line() {
 }
 
 #[tokio::test]
-async fn jw_1_what_has_not_the_shape_of_a_token_is_told_offline() {
+async fn jw_1_malformed_token_rejected_offline() {
     let not_a_jwt = refusal("this is not a JSON Web Token", 4, &[]);
     for shape in ["opaque-and-secret", "a.b.c-secret", "e30.e30", "e30..c2VjcmV0", "e30.e30.c2Vj=cmV0"] {
         assert_eq!(refused_token(|_| shape.to_owned()).await, not_a_jwt, "{shape}");
@@ -226,7 +226,7 @@ async fn jw_1_what_has_not_the_shape_of_a_token_is_told_offline() {
 }
 
 #[tokio::test]
-async fn jw_2_jw_3_other_algorithms_are_refused_offline() {
+async fn jw_2_jw_3_other_algorithms_rejected_offline() {
     for algorithm in ["none", "None", "HS256", "RS512", "PS256", "ES256", "rs256"] {
         let cause = format!("the token's algorithm is `{algorithm}`, only `RS256` is accepted");
         assert_eq!(refused_header(json!({ "alg": algorithm })).await, refusal(&cause, 4, &[]));
@@ -234,7 +234,7 @@ async fn jw_2_jw_3_other_algorithms_are_refused_offline() {
 }
 
 #[tokio::test]
-async fn jw_8_jw_14_jw_15_what_the_header_demands_is_refused_offline() {
+async fn jw_8_jw_14_jw_15_bad_header_rejected_offline() {
     let cases = [
         (json!({"alg": null}), "the token has no `alg`"),
         (json!({"crit": ["b64"], "b64": false}), "the token demands `crit`, which is not supported"),
@@ -248,7 +248,7 @@ async fn jw_8_jw_14_jw_15_what_the_header_demands_is_refused_offline() {
 }
 
 #[tokio::test]
-async fn cl_7_an_expired_token_is_told_offline() {
+async fn cl_7_expired_token_rejected_offline() {
     for (ago, words) in [(61.seconds(), "1 minute ago"), (3.hours(), "3 hours ago")] {
         let exp = now() - ago;
         let cause = format!("expired on {} ({words})", exp.strftime("%Y-%m-%d"));
@@ -259,7 +259,7 @@ async fn cl_7_an_expired_token_is_told_offline() {
 }
 
 #[tokio::test]
-async fn the_documented_token_has_expired() {
+async fn documented_token_has_expired() {
     let stage = Stage::new();
     let request = stage.token_request(DOCUMENTED);
     let Refusal { cause, code, requested } = refused(&stage, &request, DOCUMENTED).await;
@@ -271,7 +271,7 @@ async fn the_documented_token_has_expired() {
 }
 
 #[tokio::test]
-async fn jw_16_an_id_token_is_known_by_itself_or_by_its_audience() {
+async fn jw_16_id_token_detected_by_type_or_audience() {
     let by_itself = json!({"aud": CLIENT_ID, "scope": null, "permissions": null});
     assert_eq!(refused_claims(by_itself).await, refusal("this is an ID token", 4, &[]));
     let by_nonce = json!({"nonce": "n", "scope": null, "permissions": null});
@@ -281,7 +281,7 @@ async fn jw_16_an_id_token_is_known_by_itself_or_by_its_audience() {
 }
 
 #[tokio::test]
-async fn cl_1_another_issuer_is_named_before_any_key_is_fetched() {
+async fn cl_1_cl_2_other_issuer_rejected_before_keys() {
     let stage = Stage::new();
     let domain = stage.service.domain();
     let issuer = stage.service.issuer();
@@ -304,7 +304,7 @@ async fn cl_1_another_issuer_is_named_before_any_key_is_fetched() {
 }
 
 #[tokio::test]
-async fn cl_3_cl_4_claims_are_held_to_what_is_asked_for_before_any_key_is_fetched() {
+async fn cl_3_cl_4_bad_claims_rejected_before_keys() {
     let cases = [
         (json!({"iss": null}), "the token has no `iss`"),
         (json!({"aud": null}), "the token has no `aud`"),
@@ -321,7 +321,7 @@ async fn cl_3_cl_4_claims_are_held_to_what_is_asked_for_before_any_key_is_fetche
 }
 
 #[tokio::test]
-async fn cl_8_cl_10_a_token_from_the_future_is_refused_before_any_key_is_fetched() {
+async fn cl_8_cl_10_future_token_rejected_before_keys() {
     let future = Timestamp::from_second(now().as_second() + 3600).unwrap();
     for (claim, words) in
         [("nbf", format!("not valid before {future}, and")), ("iat", format!("issued at {future}, but"))]
@@ -333,7 +333,7 @@ async fn cl_8_cl_10_a_token_from_the_future_is_refused_before_any_key_is_fetched
 }
 
 #[tokio::test]
-async fn cl_9_clocks_may_differ_by_a_minute() {
+async fn cl_9_clock_skew_of_a_minute_accepted() {
     let stage = Stage::new();
     let soon = now().as_second() + 50;
     let token = stage.service.access_token(&json!({"nbf": soon, "iat": soon}));
@@ -341,7 +341,7 @@ async fn cl_9_clocks_may_differ_by_a_minute() {
 }
 
 #[tokio::test]
-async fn jw_17_an_unknown_key_is_looked_for_once_more() {
+async fn jw_10_jw_17_unknown_key_refetches_key_set() {
     let unknown = refusal("signed with a key that the issuer does not publish", 4, &[AUTH_CONFIG, KEYS, KEYS]);
     assert_eq!(refused_header(json!({"kid": "../../etc/passwd"})).await, unknown);
     let stage = Stage::new();
@@ -351,7 +351,7 @@ async fn jw_17_an_unknown_key_is_looked_for_once_more() {
 }
 
 #[tokio::test]
-async fn jw_17_a_new_key_is_found() {
+async fn jw_17_new_key_is_found() {
     let stage = Stage::new();
     stage.service.set(|world| (world.signing_key, world.second_key_after) = (1, 1));
     let token = stage.service.access_token(&json!({}));
@@ -361,7 +361,7 @@ async fn jw_17_a_new_key_is_found() {
 }
 
 #[tokio::test]
-async fn jw_5_a_signature_that_is_not_right_is_refused() {
+async fn jw_5_jw_9_jw_18_bad_signature_rejected() {
     let wrong = refusal("the signature is not right: the token was damaged or forged", 4, &[AUTH_CONFIG, KEYS]);
     let damaged = |stage: &Stage| {
         let token = stage.service.access_token(&json!({}));
@@ -388,7 +388,7 @@ async fn jw_5_a_signature_that_is_not_right_is_refused() {
 }
 
 #[tokio::test]
-async fn jw_18_keys_out_of_reach_are_no_fault_of_the_token() {
+async fn jw_17_jw_18_unreachable_keys_are_another_error() {
     let cases = [
         (Fault::Status(503, String::new()), "could not fetch the issuer's keys: @: it answered with status 503"),
         (Fault::CloseMidBody, "could not fetch the issuer's keys: @: the connection ended in the middle of the answer"),
@@ -418,7 +418,7 @@ async fn jw_18_keys_out_of_reach_are_no_fault_of_the_token() {
 }
 
 #[tokio::test]
-async fn without_the_login_configuration_nothing_is_checked_or_sent() {
+async fn missing_auth_config_stops_login() {
     let cases = [
         (
             Fault::Status(503, r#"{"message": "down for repair"}"#.to_owned()),
@@ -440,7 +440,7 @@ async fn without_the_login_configuration_nothing_is_checked_or_sent() {
 }
 
 #[tokio::test]
-async fn ar_18_an_issuer_elsewhere_is_refused() {
+async fn ar_18_foreign_issuer_rejected() {
     let stage = Stage::new();
     stage.service.patch(Part::AuthConfig, json!({"domainUrl": "https://auth.evil.example/"}));
     let token = stage.service.access_token(&json!({"iss": "https://auth.evil.example/"}));
@@ -453,7 +453,7 @@ async fn ar_18_an_issuer_elsewhere_is_refused() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_told_with_host_and_reason() {
+async fn refused_connection_names_host_and_cause() {
     let stage = Stage::new();
     let token = stage.service.access_token(&json!({}));
     // Port 1 is nobody's.
@@ -467,7 +467,7 @@ async fn nobody_there_is_told_with_host_and_reason() {
 }
 
 #[tokio::test]
-async fn a_token_that_only_the_api_refuses_leaves_nothing() {
+async fn token_refused_by_api_leaves_nothing() {
     for (status, code) in [(401, 4), (403, 1), (500, 1)] {
         let stage = Stage::new();
         stage.service.fail(USER, Fault::Status(status, r#"{"message": "revoked"}"#.to_owned()));
@@ -482,7 +482,7 @@ async fn a_token_that_only_the_api_refuses_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn tk_3_the_token_does_not_follow_a_redirect() {
+async fn tk_3_token_follows_no_redirect() {
     let stage = Stage::new();
     stage.service.fail(USER, Fault::Redirect(stage.service.url("/elsewhere").to_string()));
     let token = stage.service.access_token(&json!({}));
@@ -496,7 +496,7 @@ async fn tk_3_the_token_does_not_follow_a_redirect() {
 }
 
 #[tokio::test]
-async fn the_owner_of_the_token_has_to_be_whom_the_flag_names() {
+async fn token_of_other_email_rejected() {
     let stage = Stage::new();
     let token = stage.service.access_token(&json!({}));
     let request = |email: &str| Login { email: Some(email.parse().unwrap()), ..stage.token_request(&token) };
@@ -518,7 +518,7 @@ async fn the_owner_of_the_token_has_to_be_whom_the_flag_names() {
 }
 
 #[tokio::test]
-async fn a_refused_token_leaves_the_login_before_it_alone() {
+async fn rejected_token_keeps_earlier_login() {
     let stage = Stage::new();
     let good = stage.service.access_token(&json!({}));
     assert_eq!(stage.login(&stage.token_request(&good)).await.exit_code(), 0);
@@ -532,7 +532,7 @@ async fn a_refused_token_leaves_the_login_before_it_alone() {
 }
 
 #[tokio::test]
-async fn a_keychain_that_is_locked_is_told_before_the_token_is_sent() {
+async fn locked_keychain_fails_before_token_is_sent() {
     let stage = Stage::new();
     stage.keychain.fail(StoreError::Locked);
     let token = stage.service.access_token(&json!({}));
@@ -544,7 +544,7 @@ async fn a_keychain_that_is_locked_is_told_before_the_token_is_sent() {
 }
 
 #[tokio::test]
-async fn a_variable_that_wins_over_the_login_is_named() {
+async fn environment_token_warning_names_variable() {
     let mut stage = Stage::new();
     stage.environment = stage.environment.clone().with("ASTRO_API_TOKEN", "a-secret-that-is-not-told");
     let token = stage.service.access_token(&json!({}));

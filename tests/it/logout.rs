@@ -46,7 +46,7 @@ async fn sign_out(stage: &Stage) -> Outcome {
     stage.run(async |system| logout(system, &request).await).await
 }
 
-fn plain(stage: &Stage, text: &str) -> String {
+fn normalize(stage: &Stage, text: &str) -> String {
     let home = stage.home.path().display().to_string();
     text.replace(&stage.service.domain(), "localhost:PORT").replace(&home, "HOME").replace('\\', "/")
 }
@@ -70,12 +70,12 @@ fn same_settings(stage: &Stage) {
 }
 
 #[tokio::test]
-async fn rf_12_a_logout_revokes_removes_and_gives_a_receipt_for_each() {
+async fn rf_12_rf_13_logout_revokes_removes_and_reports() {
     let stage = signed_in(false).await;
     let refresh = stage.stored().unwrap().refresh.unwrap();
     let outcome = sign_out(&stage).await;
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
-    let mut lines: Vec<String> = plain(&stage, &outcome.stderr).lines().map(str::to_owned).collect();
+    let mut lines: Vec<String> = normalize(&stage, &outcome.stderr).lines().map(str::to_owned).collect();
     lines.sort();
     let expected = [
         "A copy of the access token, if there is one, works until 2026-11-25 10:00 UTC (in 1 day)",
@@ -96,17 +96,17 @@ async fn rf_12_a_logout_revokes_removes_and_gives_a_receipt_for_each() {
 }
 
 #[tokio::test]
-async fn a_plaintext_login_leaves_the_file_with_its_refresh_token_revoked() {
+async fn plaintext_logout_revokes_and_clears() {
     let stage = signed_in(true).await;
     let outcome = sign_out(&stage).await;
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
-    assert!(plain(&stage, &outcome.stderr).contains("The credentials are removed from HOME/.astro/config.yaml\n"));
+    assert!(normalize(&stage, &outcome.stderr).contains("The credentials are removed from HOME/.astro/config.yaml\n"));
     assert_eq!(stage.service.live_refresh_tokens(), Vec::<String>::new());
     same_settings(&stage);
 }
 
 #[tokio::test]
-async fn a_login_in_both_stores_leaves_both() {
+async fn logout_clears_both_stores() {
     let stage = signed_in(false).await;
     let kept = stage.stored().unwrap();
     let login = stage.login(&Login { insecure_storage: true, ..stage.request() }).await;
@@ -119,18 +119,18 @@ async fn a_login_in_both_stores_leaves_both() {
 }
 
 #[tokio::test]
-async fn signing_out_again_is_fine_and_says_that_nobody_was_there() {
+async fn repeated_logout_succeeds() {
     let stage = signed_in(false).await;
     assert_eq!(sign_out(&stage).await.exit_code(), 0);
     let (before, requests) = (stage.home.config(), stage.service.requests().len());
     let outcome = sign_out(&stage).await;
     assert_eq!(outcome.exit_code(), 0);
-    assert_eq!(plain(&stage, &outcome.stderr), "Nobody was signed in to localhost:PORT\n");
+    assert_eq!(normalize(&stage, &outcome.stderr), "Nobody was signed in to localhost:PORT\n");
     assert_eq!((stage.home.config(), stage.service.requests().len()), (before, requests));
 }
 
 #[tokio::test]
-async fn an_expired_login_is_signed_out_and_its_end_is_not_told_again() {
+async fn logout_of_expired_login_omits_expiry() {
     let mut stage = signed_in(false).await;
     stage.clock = two_days_later;
     let outcome = sign_out(&stage).await;
@@ -140,7 +140,7 @@ async fn an_expired_login_is_signed_out_and_its_end_is_not_told_again() {
 }
 
 #[tokio::test]
-async fn rf_12_what_is_here_goes_whatever_the_issuer_says() {
+async fn rf_12_failed_revocation_still_removes_login() {
     let faults = [
         (Fault::Status(503, String::new()), "it answered with status 503"),
         (Fault::Redirect("https://elsewhere.example/".to_owned()), "it redirects to elsewhere.example"),
@@ -152,14 +152,14 @@ async fn rf_12_what_is_here_goes_whatever_the_issuer_says() {
         assert_eq!(outcome.exit_code(), 1);
         let warning = "warning: the refresh token stays good until it ends by itself: ";
         assert!(outcome.stderr.contains(warning) && outcome.stderr.contains(said), "{}", outcome.stderr);
-        assert_eq!(plain(&stage, &outcome.complaint()), "not signed out of localhost:PORT completely");
+        assert_eq!(normalize(&stage, &outcome.error_chain()), "not signed out of localhost:PORT completely");
         assert_eq!(stage.stored(), None);
         same_settings(&stage);
     }
 }
 
 #[tokio::test]
-async fn rf_12_a_silent_issuer_is_waited_for_five_seconds_and_everything_here_is_gone_meanwhile() {
+async fn rf_12_silent_issuer_does_not_delay_removal() {
     let stage = signed_in(false).await;
     stage.service.fail("/oauth/revoke", Fault::Stall);
     let started = Instant::now();
@@ -179,7 +179,7 @@ async fn rf_12_a_silent_issuer_is_waited_for_five_seconds_and_everything_here_is
 }
 
 #[tokio::test]
-async fn a_logout_works_offline() {
+async fn logout_works_offline() {
     let mut stage = signed_in(true).await;
     let domain = stage.service.domain();
     // The service that signed the person in is gone; another answers somewhere else.
@@ -193,7 +193,7 @@ async fn a_logout_works_offline() {
 }
 
 #[tokio::test]
-async fn an_unreadable_keychain_does_not_keep_the_rest_from_going() {
+async fn unreadable_keychain_still_clears_config() {
     for error in [StoreError::Locked, StoreError::Refused, StoreError::TimedOut(Duration::from_secs(3))] {
         let stage = signed_in(true).await;
         stage.keychain.fail(error.clone());
@@ -207,7 +207,7 @@ async fn an_unreadable_keychain_does_not_keep_the_rest_from_going() {
 }
 
 #[tokio::test]
-async fn a_damaged_entry_is_removed_and_its_refresh_token_told_as_not_revoked() {
+async fn damaged_entry_removed_unrevoked_with_warning() {
     let stage = signed_in(false).await;
     stage.keychain.damage(&stage.service.domain());
     let outcome = sign_out(&stage).await;
@@ -221,7 +221,7 @@ async fn a_damaged_entry_is_removed_and_its_refresh_token_told_as_not_revoked() 
 }
 
 #[tokio::test]
-async fn where_there_is_no_keychain_there_is_nothing_to_remove_from_it_and_that_is_told() {
+async fn logout_without_keychain_says_so() {
     let stage = signed_in(true).await;
     stage.keychain.fail(StoreError::Absent { reason: "no session bus" });
     let unseen =
@@ -234,11 +234,11 @@ async fn where_there_is_no_keychain_there_is_nothing_to_remove_from_it_and_that_
     let outcome = sign_out(&stage).await;
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
     let told = format!("warning: {unseen}No login to localhost:PORT was found here\n");
-    assert_eq!(plain(&stage, &outcome.stderr), told);
+    assert_eq!(normalize(&stage, &outcome.stderr), told);
 }
 
 #[tokio::test]
-async fn a_keychain_that_will_not_let_go_is_told() {
+async fn undeletable_entry_fails_logout() {
     let stage = signed_in(false).await;
     stage.keychain.fail_saving(StoreError::Locked);
     let outcome = sign_out(&stage).await;
@@ -250,7 +250,7 @@ async fn a_keychain_that_will_not_let_go_is_told() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_parsed_is_left_alone_and_the_keychain_emptied() {
+async fn invalid_config_untouched_keychain_cleared() {
     for all in [false, true] {
         let stage = signed_in(false).await;
         stage.keychain.put("astronomer.io", {
@@ -278,7 +278,7 @@ async fn a_file_that_cannot_be_parsed_is_left_alone_and_the_keychain_emptied() {
 }
 
 #[tokio::test]
-async fn all_signs_out_everywhere_and_leaves_what_is_not_astros() {
+async fn logout_all_keeps_foreign_contexts() {
     let stage = signed_in(false).await;
     let theirs = stage.stored().unwrap();
     for domain in ["astronomer.io", "pr1234.astronomer-dev.io", "houston.example.com", "astronomer-stage.io"] {
@@ -301,7 +301,7 @@ async fn all_signs_out_everywhere_and_leaves_what_is_not_astros() {
 }
 
 #[tokio::test]
-async fn a_current_context_that_is_not_signed_out_of_stays_current() {
+async fn logout_of_other_context_keeps_current() {
     let stage = signed_in(false).await;
     let text = stage.home.config().unwrap();
     let current = text.lines().find(|line| line.starts_with("context: ")).unwrap().to_owned();
@@ -311,7 +311,7 @@ async fn a_current_context_that_is_not_signed_out_of_stays_current() {
 }
 
 #[tokio::test]
-async fn rf_8_a_refresh_token_goes_to_no_issuer_of_another_domain() {
+async fn rf_8_foreign_issuer_gets_no_refresh_token() {
     let stage = signed_in(false).await;
     let mut credentials = stage.stored().unwrap();
     "https://auth.evil.example/".clone_into(&mut credentials.issuer);
@@ -323,7 +323,7 @@ async fn rf_8_a_refresh_token_goes_to_no_issuer_of_another_domain() {
 }
 
 #[tokio::test]
-async fn a_token_in_the_environment_stays_and_that_is_told() {
+async fn logout_notes_environment_token() {
     let mut stage = signed_in(false).await;
     stage.environment = stage.environment.clone().with("ASTRO_API_TOKEN", "token");
     let outcome = sign_out(&stage).await;
@@ -332,7 +332,7 @@ async fn a_token_in_the_environment_stays_and_that_is_told() {
 }
 
 #[test]
-fn rf_12_rf_13_help_warns_of_other_machines_and_of_the_access_token() {
+fn rf_12_rf_13_help_warns_of_valid_access_token() {
     for arguments in [&["logout", "--help"][..], &["auth", "logout", "--help"]] {
         let mut program = Command::new(env!("CARGO_BIN_EXE_astro"));
         let output = program.args(arguments).env_clear().output().unwrap();

@@ -13,11 +13,12 @@ use astro_login::commands::status::{Status, status};
 use astro_login::commands::workspace::workspace;
 use astro_login::credentials::Credentials;
 use astro_login::error::Error;
+use astro_login::http::{Http, TimeLimits};
 use astro_login::token::RefreshToken;
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, LocalSet};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::support::{Fault, Mode, Options, Outcome, Part, Stage, token};
 
@@ -98,20 +99,46 @@ struct Row {
     path: &'static str,
     step: &'static str,
     weight: Weight,
-    /// Its bound in seconds, as it is told.
-    bound: &'static str,
+    /// Its time limit.
+    time_limit: fn(&mut TimeLimits) -> &mut Duration,
     /// The largest answer that is read.
     limit: usize,
 }
 
+fn request(limits: &mut TimeLimits) -> &mut Duration {
+    &mut limits.request
+}
+
+fn keys(limits: &mut TimeLimits) -> &mut Duration {
+    &mut limits.keys
+}
+
+fn metadata(limits: &mut TimeLimits) -> &mut Duration {
+    &mut limits.metadata
+}
+
+fn lookup(limits: &mut TimeLimits) -> &mut Duration {
+    &mut limits.lookup
+}
+
+fn revoke(limits: &mut TimeLimits) -> &mut Duration {
+    &mut limits.revoke
+}
+
 const MIB: usize = 1024 * 1024;
 
-const fn row(flow: Flow, path: &'static str, step: &'static str, weight: Weight, bound: &'static str) -> Row {
-    Row { flow, path, step, weight, bound, limit: MIB }
+const fn row(
+    flow: Flow,
+    path: &'static str,
+    step: &'static str,
+    weight: Weight,
+    time_limit: fn(&mut TimeLimits) -> &mut Duration,
+) -> Row {
+    Row { flow, path, step, weight, time_limit, limit: MIB }
 }
 
 const fn list(flow: Flow, path: &'static str, step: &'static str, weight: Weight) -> Row {
-    Row { flow, path, step, weight, bound: "15", limit: 10 * MIB }
+    Row { flow, path, step, weight, time_limit: request, limit: 10 * MIB }
 }
 
 const ROWS: [Row; 30] = {
@@ -121,31 +148,31 @@ const ROWS: [Row; 30] = {
     };
     use Weight::{AfterLogin, AtLogout, Essential, Optional, Warned, WithLogin};
     [
-        row(Browser, AUTH_CONFIG, "fetch the login configuration", Essential, "15"),
-        row(Browser, METADATA, "fetch the issuer's metadata", Optional, "3"),
-        row(Browser, KEYS, "fetch the issuer's keys", Essential, "10"),
-        row(Browser, LOOKUP, "look up your organization", Optional, "1.5"),
-        row(Browser, TOKEN, "exchange the code for a token", Essential, "15"),
-        row(Browser, USER, "read your Astro user", Essential, "15"),
+        row(Browser, AUTH_CONFIG, "fetch the login configuration", Essential, request),
+        row(Browser, METADATA, "fetch the issuer's metadata", Optional, metadata),
+        row(Browser, KEYS, "fetch the issuer's keys", Essential, keys),
+        row(Browser, LOOKUP, "look up your organization", Optional, lookup),
+        row(Browser, TOKEN, "exchange the code for a token", Essential, request),
+        row(Browser, USER, "read your Astro user", Essential, request),
         list(Browser, ORGANIZATIONS, "list your organizations", AfterLogin),
         list(Browser, WORKSPACES, "list the workspaces", AfterLogin),
-        row(BrowserAskingWho, USERINFO, "ask who has signed in", Warned, "15"),
-        row(BrowserNotKept, REVOKE, "revoke the refresh token", Optional, "5"),
-        row(BrowserAgain, REVOKE, "revoke the refresh token", Optional, "5"),
-        row(Token, AUTH_CONFIG, "fetch the login configuration", Essential, "15"),
-        row(Token, KEYS, "fetch the issuer's keys", Essential, "10"),
-        row(Token, USER, "read your Astro user", Essential, "15"),
+        row(BrowserAskingWho, USERINFO, "ask who has signed in", Warned, request),
+        row(BrowserNotKept, REVOKE, "revoke the refresh token", Optional, revoke),
+        row(BrowserAgain, REVOKE, "revoke the refresh token", Optional, revoke),
+        row(Token, AUTH_CONFIG, "fetch the login configuration", Essential, request),
+        row(Token, KEYS, "fetch the issuer's keys", Essential, keys),
+        row(Token, USER, "read your Astro user", Essential, request),
         list(Token, ORGANIZATIONS, "list your organizations", AfterLogin),
         list(Token, WORKSPACES, "list the workspaces", AfterLogin),
-        row(TokenAgain, USER, "read your Astro user", Essential, "15"),
-        row(TokenAgain, ORGANIZATION, "read the organization", AfterLogin, "15"),
+        row(TokenAgain, USER, "read your Astro user", Essential, request),
+        row(TokenAgain, ORGANIZATION, "read the organization", AfterLogin, request),
         list(TokenAgain, WORKSPACES, "list the workspaces", AfterLogin),
-        row(ApiToken, ORGANIZATION, "read the organization", Essential, "15"),
+        row(ApiToken, ORGANIZATION, "read the organization", Essential, request),
         list(ApiToken, WORKSPACES, "list the workspaces", Essential),
-        row(Refresh, KEYS, "fetch the issuer's keys", Essential, "10"),
-        row(Refresh, TOKEN, "refresh the login", Essential, "15"),
-        row(Flow::Logout, REVOKE, "revoke the refresh token", AtLogout, "5"),
-        Row { limit: 10 * MIB, ..row(Check, USER, "check the login", WithLogin, "15") },
+        row(Refresh, KEYS, "fetch the issuer's keys", Essential, keys),
+        row(Refresh, TOKEN, "refresh the login", Essential, request),
+        row(Flow::Logout, REVOKE, "revoke the refresh token", AtLogout, revoke),
+        Row { limit: 10 * MIB, ..row(Check, USER, "check the login", WithLogin, request) },
         list(OrganizationList, ORGANIZATIONS, "list your organizations", WithLogin),
         list(OrganizationSwitch, ORGANIZATIONS, "list your organizations", WithLogin),
         list(OrganizationSwitch, WORKSPACES, "list the workspaces", WithLogin),
@@ -258,7 +285,7 @@ impl Column {
             Self::Reset | Self::ResetMidBody | Self::EndMidBody => {
                 "the connection ended in the middle of the answer".to_owned()
             }
-            Self::Stall | Self::StallMidBody => format!("no answer within {} seconds", row.bound),
+            Self::Stall | Self::StallMidBody => format!("no answer within {} seconds", SHORT.as_secs()),
             Self::Gibibyte => format!("the answer is larger than {} bytes", row.limit),
             Self::Redirect => "it redirects to evil.example, which is not followed".to_owned(),
             Self::Truncated | Self::Portal | Self::OtherContentType => "its answer could not be understood".to_owned(),
@@ -376,15 +403,15 @@ impl Flow {
 #[derive(Debug, PartialEq, Eq)]
 struct Told {
     exit: u8,
-    complaint: String,
+    error_chain: String,
     hint: Option<String>,
 }
 
 impl Told {
     fn of(stage: &Stage, outcome: &Outcome) -> Self {
-        let complaint = if outcome.result.is_err() { stage.plain(&outcome.complaint()) } else { String::new() };
-        let hint = outcome.result.as_ref().err().and_then(Error::hint).map(|hint| stage.plain(&hint));
-        Self { exit: outcome.exit_code(), complaint, hint }
+        let error_chain = if outcome.result.is_err() { stage.normalize(&outcome.error_chain()) } else { String::new() };
+        let hint = outcome.result.as_ref().err().and_then(Error::hint).map(|hint| stage.normalize(&hint));
+        Self { exit: outcome.exit_code(), error_chain, hint }
     }
 }
 
@@ -418,8 +445,8 @@ fn expected(row: &Row, column: Column) -> Told {
         (Weight::AtLogout, _) => {
             let hint = "the warnings say what remains; where it is on this machine, run `astro logout localhost:PORT` \
                         again once the cause is gone";
-            let complaint = "not signed out of localhost:PORT completely".to_owned();
-            return Told { exit: 1, complaint, hint: Some(hint.to_owned()) };
+            let error_chain = "not signed out of localhost:PORT completely".to_owned();
+            return Told { exit: 1, error_chain, hint: Some(hint.to_owned()) };
         }
         (Weight::Essential, Flow::Refresh) if column == Column::TooMany && row.path == TOKEN => {
             "could not renew the login to localhost:PORT\n"
@@ -428,7 +455,7 @@ fn expected(row: &Row, column: Column) -> Told {
         (Weight::AfterLogin, _) => "signed in to localhost:PORT, but could not settle where you work there\n",
         _ => "could not sign in to localhost:PORT\n",
     };
-    Told { exit, complaint: format!("{headline}{why}{cause}"), hint: Some(hint.to_owned()) }
+    Told { exit, error_chain: format!("{headline}{why}{cause}"), hint: Some(hint.to_owned()) }
 }
 
 const NOT_ANY_MORE: &str = "the API of localhost:PORT does not accept the login any more\n";
@@ -458,37 +485,41 @@ fn attempts(row: &Row, column: Column) -> usize {
 /// theirs on a slow machine.
 static BUSY: Semaphore = Semaphore::const_new(6);
 
+/// The limit of the request that stalls.
+const SHORT: Duration = Duration::from_secs(1);
+/// All other limits, so that only the limit under test can end the flow in time.
+const LONG: Duration = Duration::from_secs(60);
+
 /// One request of one flow, and what happens to it.
 async fn cell(row: &Row, column: Column) {
     let what = format!("{:?} {} {column:?}", row.flow, row.path);
     let busy = BUSY.acquire().await.unwrap();
-    let (stage, domain) = row.flow.stage(false).await;
+    let (mut stage, domain) = row.flow.stage(false).await;
+    if column.is_stall() {
+        let [connect, request, keys, metadata, lookup, revoke, list] = [LONG; 7];
+        stage.limits = TimeLimits { connect, request, keys, metadata, lookup, revoke, list };
+        *(row.time_limit)(&mut stage.limits) = SHORT;
+    }
     let requests = || stage.service.requests_to(row.path).len();
     let (before, earlier) = ((stage.home.config(), stage.stored()), requests());
     stage.service.fail(row.path, column.fault());
     let started = Instant::now();
-    let outcome = if row.flow == Flow::Refresh && column.is_stall() {
-        let patience = impatience(&stage, row, attempts(row, column));
-        let both = async { tokio::join!(row.flow.run(&stage, &domain), patience).0 };
-        timeout(Duration::from_secs(120), both).await.unwrap()
-    } else {
-        let stalled = async {
-            stage.service.until_stalled(1).await;
-            drop(busy);
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            outcome = row.flow.run(&stage, &domain) => outcome,
-            () = stalled => unreachable!("it never ends"),
-        }
+    let stalled = async {
+        stage.service.until_stalled(1).await;
+        drop(busy);
+        std::future::pending::<()>().await;
+    };
+    let outcome = tokio::select! {
+        outcome = row.flow.run(&stage, &domain) => outcome,
+        () = stalled => unreachable!("it never ends"),
     };
     let took = started.elapsed();
     let pages = stage.pages().await;
 
     let told = Told::of(&stage, &outcome);
-    let stderr = stage.plain(&outcome.stderr);
+    let stderr = stage.normalize(&outcome.stderr);
     // Without the link, whose random values may look like anything.
-    let all = stage.plain(&outcome.all_text());
+    let all = stage.normalize(&outcome.all_text());
     let secret = |it: &str| all.contains(it) && !(row.flow == Flow::Refresh && outcome.stdout.contains(it));
     assert!(!["eyJ", "v1.refresh", "code-0000"].into_iter().any(secret), "{what}: {all}");
     assert!(!all.contains('\u{1b}'), "{what}: {all:?}");
@@ -496,13 +527,12 @@ async fn cell(row: &Row, column: Column) {
     assert_eq!(stage.service.replays(), 0, "{what}");
     if column == Column::Gibibyte {
         // What is on its way when the program has had enough is in buffers.
-        let poured = stage.service.poured();
-        assert!((row.limit..row.limit + 32 * MIB).contains(&poured), "{what}: {poured}");
+        let bytes_sent = stage.service.bytes_sent();
+        assert!((row.limit..row.limit + 32 * MIB).contains(&bytes_sent), "{what}: {bytes_sent}");
     }
     if column.is_stall() {
-        let bound: f32 = row.bound.parse().unwrap();
-        let bound = Duration::from_secs_f32(bound) * u32::try_from(attempts(row, column)).unwrap();
-        assert!(bound <= took && took < bound + Duration::from_secs(30), "{what}: {took:?}");
+        let least = SHORT * u32::try_from(attempts(row, column)).unwrap();
+        assert!(least <= took && took < LONG, "{what}: {took:?}");
     }
 
     if column.is_fine(row) || row.weight == Weight::Optional {
@@ -517,7 +547,7 @@ async fn cell(row: &Row, column: Column) {
             lines.sort();
             lines
         };
-        assert_eq!(lines(&stderr), lines(&undisturbed.plain(&outcome.stderr)), "{what}");
+        assert_eq!(lines(&stderr), lines(&undisturbed.normalize(&outcome.stderr)), "{what}");
         assert_eq!(stage.stored().is_some(), undisturbed.stored().is_some(), "{what}");
     } else if row.weight == Weight::Warned {
         let warning = format!("warning: could not {}: localhost:PORT: {}\n", row.step, column.words(row));
@@ -545,16 +575,6 @@ async fn cell(row: &Row, column: Column) {
         _ => 0,
     };
     assert_eq!(stray, lost, "{what}: {live:?}");
-}
-
-/// Lets the bound of each of so many requests go by as soon as its answer has stalled. Only where no other is under way.
-async fn impatience(stage: &Stage, row: &Row, requests: usize) {
-    for count in 1..=requests {
-        stage.service.until_stalled(count).await;
-        tokio::time::pause();
-        tokio::time::advance(Duration::from_secs(row.bound.parse().unwrap())).await;
-        tokio::time::resume();
-    }
 }
 
 /// What a failure leaves behind.
@@ -609,64 +629,62 @@ async fn at_once(cells: impl IntoIterator<Item = impl Future<Output = ()> + 'sta
 }
 
 #[tokio::test]
-async fn tk_3_tk_4_a_login_in_the_browser() {
+async fn tk_3_tk_4_browser_login_faults() {
     cells(&[Flow::Browser]).await;
 }
 
 #[tokio::test]
-async fn tk_3_what_a_login_can_do_without() {
+async fn tk_3_optional_request_faults() {
     cells(&[Flow::BrowserAskingWho, Flow::BrowserNotKept, Flow::BrowserAgain]).await;
 }
 
 #[tokio::test]
-async fn tk_3_a_login_with_a_token() {
+async fn tk_3_token_login_faults() {
     cells(&[Flow::Token, Flow::TokenAgain]).await;
 }
 
 #[tokio::test]
-async fn tk_3_a_login_with_an_api_token() {
+async fn tk_3_api_token_login_faults() {
     cells(&[Flow::ApiToken]).await;
 }
 
 #[tokio::test]
-async fn tk_3_rf_7_a_refresh() {
+async fn tk_3_rf_7_refresh_faults() {
     cells(&[Flow::Refresh]).await;
 }
 
 #[tokio::test]
-async fn tk_3_rf_12_a_logout() {
+async fn tk_3_rf_12_logout_faults() {
     cells(&[Flow::Logout]).await;
 }
 
 #[tokio::test]
-async fn tk_3_a_status_that_checks() {
+async fn tk_3_status_check_faults() {
     cells(&[Flow::Check]).await;
 }
 
 #[tokio::test]
-async fn tk_3_organizations_and_workspaces() {
+async fn tk_3_list_and_switch_faults() {
     cells(&[Flow::OrganizationList, Flow::OrganizationSwitch, Flow::WorkspaceList, Flow::WorkspaceSwitch]).await;
 }
 
-/// All at once, for each takes as long as the program waits. A refresh waits twice, and has a test of its own.
+/// A refresh is tried twice.
 #[tokio::test]
-async fn whoever_stalls_is_given_up_after_the_bound_of_the_request() {
-    let rows = ROWS.iter().filter(|row| row.flow != Flow::Refresh);
-    at_once(rows.flat_map(|row| Column::STALLS.into_iter().map(move |column| cell(row, column)))).await;
+async fn tk_4_stalled_request_times_out() {
+    at_once(ROWS.iter().flat_map(|row| Column::STALLS.into_iter().map(move |column| cell(row, column)))).await;
 }
 
-#[tokio::test]
-async fn a_refresh_gives_up_whoever_stalls_twice() {
-    for row in ROWS.iter().filter(|row| row.flow == Flow::Refresh) {
-        for column in Column::STALLS {
-            cell(row, column).await;
-        }
-    }
+#[test]
+fn time_limits_as_shipped() {
+    let [connect, request, keys, metadata, lookup, revoke, list] =
+        [5000, 15_000, 10_000, 3000, 1500, 5000, 60_000].map(Duration::from_millis);
+    let shipped = TimeLimits { connect, request, keys, metadata, lookup, revoke, list };
+    assert_eq!(Http::default().limits(), &shipped);
 }
 
 /// A host that refuses the connection, for each request that may be the first that it gets.
 #[tokio::test]
-async fn a_connection_that_is_refused_is_told() {
+async fn refused_connection_shows_step_and_host() {
     let first = |row: &&Row| ROWS.iter().find(|it| it.flow == row.flow).unwrap().path == row.path;
     let alone = [
         Flow::Browser,
@@ -689,11 +707,11 @@ async fn refused(row: &Row) {
     let before = all();
     let outcome = row.flow.run(&stage, &domain).await;
     let (what, told) = (row.flow, Told::of(&stage, &outcome));
-    let Told { exit, complaint, hint } = expected(row, Column::Refused);
+    let Told { exit, error_chain, hint } = expected(row, Column::Refused);
     let here = |text: String| text.replace("localhost:PORT", &domain);
-    let (complaint, hint) = (here(complaint), hint.map(here));
+    let (error_chain, hint) = (here(error_chain), hint.map(here));
     assert_eq!((told.exit, &told.hint), (exit, &hint), "{what:?}: {told:?}");
-    assert!(told.complaint.starts_with(&complaint), "{what:?}: {}\nis not\n{complaint}", told.complaint);
+    assert!(told.error_chain.starts_with(&error_chain), "{what:?}: {}\nis not\n{error_chain}", told.error_chain);
     if row.weight == Weight::AtLogout {
         let warning = format!("could not {}: {domain}: {}", row.step, Column::Refused.words(row));
         assert!(outcome.stderr.contains(&warning), "{what:?}: {}", outcome.stderr);
@@ -705,7 +723,7 @@ async fn refused(row: &Row) {
 
 /// An issuer that cannot be reached, when the API could.
 #[tokio::test]
-async fn an_issuer_that_refuses_the_connection_is_told() {
+async fn refused_connection_to_issuer_shows_host() {
     for row in ROWS.iter().filter(|row| row.path == KEYS && row.flow != Flow::Refresh) {
         let (stage, domain) = row.flow.stage(false).await;
         let issuer = format!("http://{CLOSED}/");
@@ -715,12 +733,12 @@ async fn an_issuer_that_refuses_the_connection_is_told() {
             Flow::Token => stage.login(&stage.token_request(&token)).await,
             _ => row.flow.run(&stage, &domain).await,
         };
-        let Told { exit, complaint, hint } = Told::of(&stage, &outcome);
+        let Told { exit, error_chain, hint } = Told::of(&stage, &outcome);
         let words = "could not sign in to localhost:PORT\ncould not fetch the issuer's keys: localhost:1: no \
                      connection: ";
-        assert!(complaint.starts_with(words), "{complaint}");
+        assert!(error_chain.starts_with(words), "{error_chain}");
         assert_eq!((exit, hint.as_deref()), (1, Some(Column::Refused.hint(false))));
         assert_eq!((stage.stored(), stage.home.config().as_deref()), (None, Some(OTHERS)));
-        assert_eq!(stage.traffic(), [format!("GET {AUTH_CONFIG}")]);
+        assert_eq!(stage.request_log(), [format!("GET {AUTH_CONFIG}")]);
     }
 }

@@ -112,7 +112,7 @@ fn know_another_domain(world: &World) {
 }
 
 #[test]
-fn rf_10_whatever_the_umask_what_is_made_is_for_its_owner_alone() {
+fn rf_10_created_files_are_private_with_any_umask() {
     for (umask, shell) in UMASK {
         let world = World::new();
         assert_done(umask, &log_in(world.astro().through(&shell)));
@@ -131,7 +131,7 @@ fn rf_10_whatever_the_umask_what_is_made_is_for_its_owner_alone() {
 }
 
 #[test]
-fn rf_10_what_others_could_read_is_for_its_owner_when_tokens_go_into_it() {
+fn rf_10_readable_config_becomes_private() {
     let world = World::new();
     fs::create_dir(world.folder()).unwrap();
     set_mode(&world.folder(), 0o755);
@@ -145,7 +145,7 @@ fn rf_10_what_others_could_read_is_for_its_owner_when_tokens_go_into_it() {
 }
 
 #[test]
-fn rf_10_a_home_that_others_may_write_in_is_pointed_out_and_left() {
+fn rf_10_writable_home_warns() {
     let table = [
         (0o775, 0o700, Some("")),
         (0o757, 0o700, Some("")),
@@ -173,7 +173,7 @@ fn rf_10_a_home_that_others_may_write_in_is_pointed_out_and_left() {
 }
 
 #[test]
-fn rf_10_links_in_the_place_of_a_temporary_file_are_removed_and_not_followed() {
+fn rf_10_link_as_temporary_file_not_followed() {
     let world = World::new();
     world.open_folder();
     let planted = |name: &str| world.folder().join(format!(".config.yaml.{name}.tmp"));
@@ -196,7 +196,7 @@ fn rf_10_links_in_the_place_of_a_temporary_file_are_removed_and_not_followed() {
 }
 
 #[test]
-fn rf_10_a_link_in_the_place_of_a_lock_is_refused() {
+fn rf_10_link_as_lock_rejected() {
     let key = |world: &World| world.service.domain().replace(':', "_");
     for target in ["precious", "nothing"] {
         for is_refresh in [false, true] {
@@ -217,7 +217,7 @@ fn rf_10_a_link_in_the_place_of_a_lock_is_refused() {
 }
 
 #[test]
-fn rf_10_hard_links_to_the_settings_keep_the_old_ones() {
+fn rf_10_hard_link_keeps_old_content() {
     let world = World::new();
     world.open_folder();
     let other = world.home.path().join("other");
@@ -250,7 +250,7 @@ mod linux {
     }
 
     #[test]
-    fn tk_11_a_browser_is_given_the_link_and_no_secret() {
+    fn tk_11_browser_process_gets_only_the_link() {
         for chosen in [true, false] {
             let world = World::new();
             let (pipe, folder) = (world.home.path().join("pipe"), world.home.path().join("bin"));
@@ -289,7 +289,7 @@ mod linux {
     }
 
     #[test]
-    fn tk_11_a_crash_leaves_no_core_dump() {
+    fn tk_11_crash_leaves_no_core_dump() {
         let world = World::new();
         // As far up as it may go, so that there is something to lower.
         let shell = ["/bin/sh", "-c", "ulimit -S -c \"$(ulimit -H -c)\"; exec \"$0\" \"$@\""];
@@ -304,7 +304,7 @@ mod linux {
     /// Every call by which files and folders come to be or change their mode, as strace saw it.
     #[test]
     #[ignore = "needs strace"]
-    fn rf_10_files_are_private_from_their_first_moment() {
+    fn rf_10_files_are_created_private() {
         for (umask, shell) in UMASK {
             let world = World::new();
             let trace = world.home.path().join("trace");
@@ -434,7 +434,7 @@ mod second_user {
 
     #[test]
     #[ignore = "needs root, to be two other users"]
-    fn rf_10_another_user_reaches_nothing() {
+    fn rf_10_other_user_reads_nothing() {
         let shared = Shared::new();
         assert_done("login", &shared.log_in());
         let folder = shared.world.folder();
@@ -459,7 +459,7 @@ mod second_user {
 
     #[test]
     #[ignore = "needs root, to be two other users"]
-    fn rf_10_settings_of_another_user_are_not_replaced() {
+    fn rf_10_config_of_other_user_not_replaced() {
         // Whether the attacker's file stands there itself, or is pointed to.
         for linked in [false, true] {
             let shared = Shared::new();
@@ -483,7 +483,7 @@ mod second_user {
 
     #[test]
     #[ignore = "needs root, to be two other users"]
-    fn rf_10_settings_in_another_users_folder_stay_unreadable() {
+    fn rf_10_config_in_folder_of_other_user_is_private() {
         let shared = Shared::new();
         shared.folder(VICTIM, 0o700);
         // A file of the victim's, in a folder where both may write.
@@ -507,7 +507,7 @@ mod second_user {
 
     #[test]
     #[ignore = "needs root, to be two other users"]
-    fn rf_10_a_folder_of_another_user() {
+    fn rf_10_folder_of_other_user() {
         let shared = Shared::new();
         shared.folder(ATTACKER, 0o755);
         let said = shared.refused();
@@ -529,7 +529,7 @@ mod second_user {
 
     #[test]
     #[ignore = "needs root, to be two other users"]
-    fn rf_10_what_another_user_plants_harms_no_third_file() {
+    fn rf_10_planted_links_harm_no_third_file() {
         let shared = Shared::new();
         shared.folder(VICTIM, 0o777);
         let plant = |name: &str, target: &Path| {

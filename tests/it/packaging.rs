@@ -31,7 +31,7 @@ fn parts(folder: &Path) {
 }
 
 #[test]
-fn an_archive_has_the_program_its_manual_its_completions_and_its_papers() {
+fn archive_has_program_manual_completions_and_docs() {
     let folder = tempfile::tempdir().unwrap();
     parts(folder.path());
     let (parts, out) = (folder.path().to_str().unwrap(), folder.path().join("out"));
@@ -78,7 +78,7 @@ fn an_archive_has_the_program_its_manual_its_completions_and_its_papers() {
 }
 
 #[test]
-fn binstall_looks_for_what_the_archives_are_called() {
+fn binstall_names_match_archives() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     for line in [
         "pkg-url = \"{ repo }/releases/download/v{ version }/astro-{ version }-{ target }.tar.gz\"",
@@ -102,7 +102,7 @@ const TARGETS: [&str; 4] =
     ["aarch64-apple-darwin", "aarch64-unknown-linux-musl", "x86_64-apple-darwin", "x86_64-unknown-linux-musl"];
 
 #[test]
-fn the_formula_names_each_archive_with_its_own_checksum() {
+fn formula_has_checksum_of_each_archive() {
     let folder = tempfile::tempdir().unwrap();
     let (path, sums) = sums(folder.path(), &TARGETS);
     let formula = stdout(&script("formula", &["1.2.3", &path, URL]));
@@ -115,24 +115,24 @@ fn the_formula_names_each_archive_with_its_own_checksum() {
 }
 
 #[test]
-fn without_a_checksum_there_is_no_formula() {
+fn missing_checksum_fails_formula() {
     let folder = tempfile::tempdir().unwrap();
     let (path, _) = sums(folder.path(), &TARGETS[1..]);
     let output = script("formula", &["1.2.3", &path, URL]);
-    let complaint = format!("error: {path} has no checksum of astro-1.2.3-aarch64-apple-darwin.tar.gz\n");
-    assert_eq!(String::from_utf8_lossy(&output.stderr), complaint);
+    let error_chain = format!("error: {path} has no checksum of astro-1.2.3-aarch64-apple-darwin.tar.gz\n");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), error_chain);
     assert_eq!((output.stdout, output.status.code()), (Vec::new(), Some(1)));
 }
 
 #[test]
-fn this_version_has_its_place_in_the_changelog() {
+fn changelog_has_this_version() {
     let changelog = fs::read_to_string(root().join("CHANGELOG.md")).unwrap();
     assert!(changelog.contains("\n## [Unreleased]\n"));
     assert!(changelog.contains(&format!("\n## [{VERSION}]")), "{VERSION}");
 }
 
 #[test]
-fn each_action_that_a_workflow_uses_is_pinned_by_its_commit() {
+fn workflow_actions_are_pinned_by_commit() {
     let mut found = 0;
     for workflow in fs::read_dir(root().join(".github/workflows")).unwrap() {
         let text = fs::read_to_string(workflow.unwrap().path()).unwrap();

@@ -58,7 +58,7 @@ async fn page(request: Request<Incoming>) -> hyper::http::Result<Response<Full<B
 
 #[tokio::test]
 #[ignore = "needs chromium and chromium-driver"]
-async fn lb_19_lb_20_the_page_works_under_its_policy_in_both_schemes() {
+async fn lb_19_lb_20_page_works_under_csp_in_both_schemes() {
     let origin = serve().await.expect("a free port");
     let chromium = Chromium::start().await;
     let mut grounds = Vec::new();
@@ -87,7 +87,7 @@ async fn lb_19_lb_20_the_page_works_under_its_policy_in_both_schemes() {
 
 #[tokio::test]
 #[ignore = "needs chromium and chromium-driver"]
-async fn the_page_tells_the_same_without_scripts() {
+async fn page_is_complete_without_scripts() {
     let origin = serve().await.expect("a free port");
     let chromium = Chromium::start().await;
     chromium.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
@@ -101,7 +101,7 @@ async fn the_page_tells_the_same_without_scripts() {
 
 #[tokio::test]
 #[ignore = "needs chromium and chromium-driver"]
-async fn the_policy_stops_what_the_page_did_not_bring() {
+async fn lb_19_csp_blocks_foreign_content() {
     let origin = serve().await.expect("a free port");
     let chromium = Chromium::start().await;
     chromium.open(&format!("{origin}/confirmed")).await;
@@ -121,7 +121,7 @@ async fn the_policy_stops_what_the_page_did_not_bring() {
 
 #[tokio::test]
 #[ignore = "needs chromium, chromium-driver and axe-core"]
-async fn axe_finds_nothing_against_the_page_in_either_scheme() {
+async fn page_passes_axe_in_both_schemes() {
     let axe = crate::support::chromium::axe();
     let origin = serve().await.expect("a free port");
     let chromium = Chromium::start().await;

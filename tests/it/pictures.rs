@@ -27,7 +27,7 @@ const BAR: f32 = 26.0;
 
 #[tokio::test]
 #[ignore = "needs port 12345, dbus-daemon, gnome-keyring-daemon, chromium and chromium-driver"]
-async fn the_readme_shows_what_the_program_shows() {
+async fn readme_pictures_match_program() {
     let session = Session::with_keyring();
     let service = Service::start(Options { issuer: Some(ISSUER.to_owned()), ..Options::default() });
     let authority = Authority::new("the authority");

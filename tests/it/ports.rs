@@ -82,7 +82,7 @@ fn visit(mode: fn(String) -> Mode, link: &Url) -> FakeBrowser {
 
 #[test]
 #[ignore = "needs the ports 12345 and 8888 to be free: run alone, as .ci/run does"]
-fn lb_5_a_person_signs_in_to_localhost_and_the_port_is_free_again() {
+fn lb_5_port_free_after_login() {
     let world = World::new();
     let mut pty = world.login();
     let link = pty.link();
@@ -98,7 +98,7 @@ fn lb_5_a_person_signs_in_to_localhost_and_the_port_is_free_again() {
 
 #[test]
 #[ignore = "needs a machine with one loopback address only: run alone in a namespace for each, as .ci/run does"]
-fn lb_2_a_login_works_with_the_one_loopback_address_there_is() {
+fn lb_2_login_with_one_loopback_address() {
     let there = ["127.0.0.1:0", "[::1]:0"].map(|address| TcpListener::bind(address).is_ok());
     assert_ne!(there[0], there[1], "this is about a machine that has one of them");
     let world = World::new();
@@ -112,7 +112,7 @@ fn lb_2_a_login_works_with_the_one_loopback_address_there_is() {
 
 #[test]
 #[ignore = "needs the ports 12345 and 8888 to be free: run alone, as .ci/run does"]
-fn a_link_is_enough_where_stdin_is_closed() {
+fn link_login_with_stdin_closed() {
     let world = World::new();
     let mut child = world.login_with_stdin_closed().spawn().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -131,7 +131,7 @@ fn a_link_is_enough_where_stdin_is_closed() {
 
 #[test]
 #[ignore = "needs the ports 12345 and 8888 to be free: run alone, as .ci/run does"]
-fn lb_3_with_a_stranger_on_the_port_a_person_can_still_paste() {
+fn lb_3_port_taken_with_terminal_accepts_paste() {
     for address in STRANGERS {
         let world = World::new();
         let stranger = TcpListener::bind(address).unwrap();
@@ -153,7 +153,7 @@ fn lb_3_with_a_stranger_on_the_port_a_person_can_still_paste() {
 
 #[test]
 #[ignore = "needs the ports 12345 and 8888 to be free: run alone, as .ci/run does"]
-fn lb_3_with_a_stranger_on_the_port_and_nobody_to_paste_the_login_ends_before_it_begins() {
+fn lb_3_lb_7_port_taken_without_terminal_fails() {
     for address in STRANGERS {
         let world = World::new();
         let _stranger = TcpListener::bind(address).unwrap();
@@ -168,7 +168,7 @@ fn lb_3_with_a_stranger_on_the_port_and_nobody_to_paste_the_login_ends_before_it
 
 #[test]
 #[ignore = "needs the ports 12345 and 8888 to be free: run alone, as .ci/run does"]
-fn the_doctor_tells_of_a_stranger_on_the_port_and_leaves_the_port_free() {
+fn doctor_reports_taken_port() {
     let doctor = ["auth", "doctor", "--domain", "localhost"];
     let free = "callback     port 12345 is free";
     let taken = "callback     port 12345 is taken by another program";
@@ -197,7 +197,7 @@ fn the_doctor_tells_of_a_stranger_on_the_port_and_leaves_the_port_free() {
 
 #[test]
 #[ignore = "needs the ports 12345 and 8888 to be free: run alone, as .ci/run does"]
-fn over_ssh_the_doctor_tells_the_command_that_forwards_the_port() {
+fn doctor_over_ssh_shows_port_forwarding() {
     let world = World::new();
     let mut command = Command::new(ASTRO);
     command.args(["auth", "doctor", "--domain", "localhost", "--json"]).env_clear().envs(world.environment());
@@ -216,7 +216,7 @@ fn over_ssh_the_doctor_tells_the_command_that_forwards_the_port() {
 
 #[test]
 #[ignore = "needs a machine with one loopback address only: run alone in a namespace for each, as .ci/run does"]
-fn the_doctor_tells_of_the_one_loopback_address_there_is() {
+fn doctor_reports_one_loopback_address() {
     let world = World::new();
     let alone = match ["127.0.0.1:0", "[::1]:0"].map(|address| TcpListener::bind(address).is_ok()) {
         [true, false] => "note   loopback     127.0.0.1 alone: there is no ::1 here\n",
@@ -232,7 +232,7 @@ fn the_doctor_tells_of_the_one_loopback_address_there_is() {
 
 #[test]
 #[ignore = "needs the ports 12345 and 8888 to be free: run alone, as .ci/run does"]
-fn a_browser_that_tries_https_is_noticed_and_the_login_still_ends_well() {
+fn https_callback_attempt_is_reported() {
     let world = World::new();
     let mut pty = world.login();
     let link = pty.link();
@@ -259,7 +259,7 @@ fn a_browser_that_tries_https_is_noticed_and_the_login_still_ends_well() {
 
 #[test]
 #[ignore = "needs the ports 12345 and 8888 to be free: run alone, as .ci/run does"]
-fn lb_25_control_c_frees_the_port() {
+fn lb_25_ctrl_c_frees_port() {
     let world = World::new();
     let mut pty = world.login();
     pty.wait_for(WAITING);

@@ -163,7 +163,7 @@ fn say_who(pty: &mut Pty, email: &str) {
 }
 
 #[test]
-fn an_empty_answer_leaves_it_to_the_browser() {
+fn empty_email_goes_on_without_hint() {
     let world = World::simple();
     let mut pty = world.login(&[]);
     pty.wait_for("leave it empty to say who you are in the browser");
@@ -178,7 +178,7 @@ fn an_empty_answer_leaves_it_to_the_browser() {
 }
 
 #[test]
-fn what_is_no_address_is_asked_again() {
+fn invalid_email_is_asked_again() {
     let world = World::simple();
     let mut pty = world.login(&[]);
     say_who(&mut pty, "nobody");
@@ -190,7 +190,7 @@ fn what_is_no_address_is_asked_again() {
 }
 
 #[test]
-fn a_remembered_address_taken_with_enter_counts_as_typed() {
+fn saved_email_accepted_with_enter_counts_as_typed() {
     let world = World::simple().remembering("grace@example.org");
     let mut pty = world.login(&[]);
     pty.wait_for("E-mail address: ");
@@ -207,7 +207,7 @@ fn a_remembered_address_taken_with_enter_counts_as_typed() {
 }
 
 #[test]
-fn after_an_answer_the_browser_opens_at_once() {
+fn browser_opens_after_email_answer() {
     let world = World::simple();
     let mut pty = world.login(&[]);
     say_who(&mut pty, "ada@example.com");
@@ -220,7 +220,7 @@ fn after_an_answer_the_browser_opens_at_once() {
 }
 
 #[test]
-fn unasked_nothing_opens_before_enter_is_pressed() {
+fn browser_waits_for_enter_without_question() {
     let world = World::simple();
     let mut pty = world.login(&["--email", "ada@example.com"]);
     pty.wait_for(PRESS_ENTER);
@@ -238,7 +238,7 @@ fn unasked_nothing_opens_before_enter_is_pressed() {
 }
 
 #[test]
-fn a_callback_ends_the_wait_although_enter_was_never_pressed() {
+fn callback_ends_wait_without_enter() {
     let world = World::simple();
     let mut pty = world.login(&["--email", "ada@example.com"]);
     let link = pty.link();
@@ -252,7 +252,7 @@ fn a_callback_ends_the_wait_although_enter_was_never_pressed() {
 }
 
 #[test]
-fn lb_27_tk_11_an_address_is_taken_however_it_is_pasted_and_never_shown() {
+fn lb_27_tk_11_pasted_url_accepted_and_not_shown() {
     type Keys<'a> = &'a dyn Fn(&Url) -> String;
     let marked = |text: &str| format!("\x1b[200~{text}\x1b[201~\r");
     let typed = |text: &str| format!("{text}\r");
@@ -282,7 +282,7 @@ fn lb_27_tk_11_an_address_is_taken_however_it_is_pasted_and_never_shown() {
 }
 
 #[test]
-fn lb_10_lb_27_what_belongs_elsewhere_earns_a_line_and_the_wait_goes_on() {
+fn lb_10_lb_27_unrelated_paste_reported() {
     let world = World::simple();
     let mut pty = world.login(&["--login-link", "--email", "ada@example.com"]);
     let link = pty.link();
@@ -312,7 +312,7 @@ fn lb_10_lb_27_what_belongs_elsewhere_earns_a_line_and_the_wait_goes_on() {
 }
 
 #[test]
-fn lb_18_a_refusal_that_is_pasted_ends_the_login() {
+fn lb_18_pasted_error_ends_login() {
     let world = World::simple();
     let mut pty = world.login(&["--login-link", "--email", "ada@example.com"]);
     let link = pty.link();
@@ -326,7 +326,7 @@ fn lb_18_a_refusal_that_is_pasted_ends_the_login() {
 }
 
 #[test]
-fn without_a_display_there_is_a_link_and_the_reason() {
+fn no_display_shows_link_and_reason() {
     let world = World::simple().bare();
     let mut pty = world.login(&["--email", "ada@example.com"]);
     pty.wait_for(&format!("No browser is opened: {}.", no_screen()));
@@ -337,7 +337,7 @@ fn without_a_display_there_is_a_link_and_the_reason() {
 }
 
 #[test]
-fn at_a_terminal_the_doctor_names_the_link_and_who_is_there() {
+fn doctor_at_terminal_shows_link_and_account() {
     let world = World::simple().set("SSH_CONNECTION", "203.0.113.7 50022 192.0.2.9 22").set("BROWSER", "lynx");
     let environment = world.environment.iter().map(|(name, value)| (*name, value.as_str()));
     let (code, shown) =
@@ -349,7 +349,7 @@ fn at_a_terminal_the_doctor_names_the_link_and_who_is_there() {
 }
 
 #[test]
-fn over_ssh_there_is_a_link_and_the_command_that_forwards_the_port() {
+fn login_over_ssh_shows_link_and_port_forwarding() {
     let world = World::simple().bare().set("SSH_CONNECTION", "203.0.113.7 50022 192.0.2.9 2222").set("USER", "ada.l");
     let mut pty = world.login(&["--email", "ada@example.com"]);
     pty.wait_for("No browser is opened: this is an SSH session.");
@@ -364,7 +364,7 @@ fn over_ssh_there_is_a_link_and_the_command_that_forwards_the_port() {
 }
 
 #[test]
-fn an_opener_that_fails_is_named_and_the_link_is_there() {
+fn failed_browser_launch_shows_link() {
     for quiet in [&["--email", "ada@example.com"][..], &["--email", "ada@example.com", "--quiet"][..]] {
         let world = World::simple().set("BROWSER", "/nonexistent/browser");
         let mut pty = world.login(quiet);
@@ -379,7 +379,7 @@ fn an_opener_that_fails_is_named_and_the_link_is_there() {
 }
 
 #[test]
-fn another_account_than_the_one_typed_is_a_question_and_no_means_no() {
+fn other_account_rejected_at_question() {
     let world = World::simple();
     let mut pty = world.login(&[]);
     say_who(&mut pty, "ada@example.com");
@@ -395,7 +395,7 @@ fn another_account_than_the_one_typed_is_a_question_and_no_means_no() {
 }
 
 #[test]
-fn another_account_is_kept_if_the_person_says_so() {
+fn other_account_accepted_at_question() {
     let world = World::simple();
     let mut pty = world.login(&[]);
     say_who(&mut pty, "ada@example.com");
@@ -423,7 +423,7 @@ fn odd_names() -> Options {
 }
 
 #[test]
-fn menus_narrow_down_to_what_is_typed_and_odd_names_do_no_harm() {
+fn menus_filter_and_clean_names() {
     let world = World::with(odd_names());
     let mut pty = world.login(&["--email", "ada@example.com"]);
     visit(&pty.link(), "ada@example.com");
@@ -453,7 +453,7 @@ fn menus_narrow_down_to_what_is_typed_and_odd_names_do_no_harm() {
 
 /// How far a login gets before Ctrl-C, and what it leaves.
 #[test]
-fn lb_25_control_c_before_anything_is_stored_leaves_nothing() {
+fn lb_25_ctrl_c_before_store_leaves_nothing() {
     type Reach = fn(&World) -> Pty;
     let points: [(&str, Reach); 6] = [
         ("while the service is asked", |world| {
@@ -505,7 +505,7 @@ fn lb_25_control_c_before_anything_is_stored_leaves_nothing() {
 }
 
 #[test]
-fn escape_and_control_d_cancel_a_question_too() {
+fn escape_and_ctrl_d_cancel_question() {
     for key in ["\x1b", "\x04"] {
         let world = World::new();
         let mut pty = world.login(&[]);
@@ -518,7 +518,7 @@ fn escape_and_control_d_cancel_a_question_too() {
 }
 
 #[test]
-fn lb_25_control_c_at_the_account_question_revokes_what_was_granted() {
+fn lb_25_ctrl_c_at_account_question_revokes_grant() {
     let world = World::simple();
     let mut pty = world.login(&[]);
     say_who(&mut pty, "ada@example.com");
@@ -532,7 +532,7 @@ fn lb_25_control_c_at_the_account_question_revokes_what_was_granted() {
 }
 
 #[test]
-fn lb_25_control_c_at_the_organization_menu_keeps_the_login_and_says_so() {
+fn lb_25_ctrl_c_at_organization_menu_keeps_login() {
     let world = World::with(odd_names());
     let mut pty = world.login(&["--email", "ada@example.com"]);
     visit(&pty.link(), "ada@example.com");
@@ -554,7 +554,7 @@ fn lb_25_control_c_at_the_organization_menu_keeps_the_login_and_says_so() {
 }
 
 #[test]
-fn lb_25_control_c_at_the_workspace_menu_keeps_the_organization_and_says_so() {
+fn lb_25_ctrl_c_at_workspace_menu_keeps_organization() {
     let world = World::new();
     let mut pty = world.login(&["--email", "ada@example.com"]);
     visit(&pty.link(), "ada@example.com");
@@ -577,7 +577,7 @@ fn lb_25_control_c_at_the_workspace_menu_keeps_the_organization_and_says_so() {
 }
 
 #[test]
-fn tk_11_a_token_is_asked_for_unseen() {
+fn tk_11_token_prompt_is_hidden() {
     let world = World::simple();
     let token = world.service.access_token(&json!({}));
     let mut pty = world.login(&["--token-login", "-"]);
@@ -593,7 +593,7 @@ fn tk_11_a_token_is_asked_for_unseen() {
 }
 
 #[test]
-fn a_token_as_an_argument_earns_a_line_about_the_shells_history() {
+fn token_argument_warns_of_shell_history() {
     let world = World::simple();
     let token = world.service.access_token(&json!({}));
     let (code, shown) = world.login(&["--token-login", &token]).finish();
@@ -603,7 +603,7 @@ fn a_token_as_an_argument_earns_a_line_about_the_shells_history() {
 }
 
 #[test]
-fn lb_25_a_browser_that_never_comes_back_is_waited_for_so_long() {
+fn lb_25_login_times_out_at_terminal() {
     let world = World::simple();
     let mut pty = world.login(&["--email", "ada@example.com", "--timeout", "1"]);
     pty.wait_for(PRESS_ENTER);
@@ -618,7 +618,7 @@ fn lb_25_a_browser_that_never_comes_back_is_waited_for_so_long() {
 }
 
 #[test]
-fn a_signal_while_a_question_stands_gives_the_terminal_back() {
+fn signal_at_question_restores_terminal() {
     let world = World::new();
     let mut pty = world.login(&[]);
     pty.wait_for("E-mail address:");
@@ -645,7 +645,7 @@ fn a_signal_while_a_question_stands_gives_the_terminal_back() {
 }
 
 #[test]
-fn quiet_leaves_the_link_the_question_and_nothing_after() {
+fn quiet_login_shows_link_and_question() {
     let world = World::simple();
     let mut pty = world.login(&["--quiet"]);
     say_who(&mut pty, "ada@example.com");
@@ -659,7 +659,7 @@ fn quiet_leaves_the_link_the_question_and_nothing_after() {
 }
 
 #[test]
-fn no_color_and_a_dumb_terminal_are_heeded_by_everything_that_is_shown() {
+fn no_color_and_dumb_terminal_have_no_color() {
     let coloured = |shown: &str| {
         // Select Graphic Rendition with a colour: 30–39 or 90–97.
         shown.split("\x1b[").skip(1).any(|rest| {
@@ -683,7 +683,7 @@ fn no_color_and_a_dumb_terminal_are_heeded_by_everything_that_is_shown() {
 }
 
 #[test]
-fn a_dumb_terminal_gets_plain_lines() {
+fn dumb_terminal_gets_plain_lines() {
     let world = World::simple().set("TERM", "dumb");
     let mut pty = world.login(&["--email", "ada@example.com"]);
     visit(&pty.link(), "ada@example.com");
@@ -694,7 +694,7 @@ fn a_dumb_terminal_gets_plain_lines() {
 }
 
 #[test]
-fn nothing_moves_where_there_is_no_terminal() {
+fn no_spinner_without_terminal() {
     let world = World::simple();
     let mut command = Command::new(ASTRO);
     command.args(["login", &world.service.domain(), "--insecure-storage", "--timeout", "1", "--login-link"]);
@@ -709,7 +709,7 @@ fn nothing_moves_where_there_is_no_terminal() {
 }
 
 #[test]
-fn the_screen_after_a_login_reads_well() {
+fn screen_after_login() {
     let world = World::new();
     let mut pty = world.login(&[]);
     say_who(&mut pty, "ada@example.com");

@@ -85,7 +85,7 @@ fn moving(ui: &Ui) -> Result<(), UiError> {
 }
 
 #[test]
-fn a_moving_line_is_one_line_below_all_others_and_leaves_nothing_behind() {
+fn spinner_is_one_line_and_is_cleared() {
     let mut pty = play("move");
     // As much as leaves the last of the 80 columns free.
     let cut = "日本 is wide[2J ".repeat(4) + "日本 is wide…";
@@ -113,7 +113,7 @@ fn a_moving_line_is_one_line_below_all_others_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn lb_27_a_paste_is_taken_unseen_and_a_menu_follows() {
+fn lb_27_paste_is_hidden_and_menu_follows() {
     let mut pty = play("wait");
     pty.wait_for("one\r\n");
     pty.wait_for("two\r\n");
@@ -142,7 +142,7 @@ fn lb_27_a_paste_is_taken_unseen_and_a_menu_follows() {
 }
 
 #[test]
-fn input_of_many_kilobytes_arrives_however_it_is_pasted() {
+fn long_paste_arrives_whole() {
     let mut pty = play("wait");
     pty.wait_for("Waiting for the browser");
     pty.paste(&("x".repeat(10_000) + "\n"));
@@ -159,7 +159,7 @@ fn input_of_many_kilobytes_arrives_however_it_is_pasted() {
 }
 
 #[test]
-fn a_panic_gives_the_terminal_back_before_it_is_reported() {
+fn panic_restores_terminal_first() {
     let mut pty = play("panic");
     pty.wait_for("\x1b[?2004l");
     pty.wait_for("on purpose");

@@ -80,7 +80,7 @@ fn config_of(stage: &Stage) -> Option<Credentials> {
 }
 
 #[tokio::test]
-async fn a_fresh_token_costs_no_request() {
+async fn fresh_token_sends_no_request() {
     let (stage, old) = with_keychain(FRESH, Options::default());
     let outcome = print(&stage).await;
     assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (0, printed(&old).as_str()));
@@ -88,7 +88,7 @@ async fn a_fresh_token_costs_no_request() {
 }
 
 #[tokio::test]
-async fn rf_1_rf_2_rf_4_a_token_that_ends_soon_is_refreshed_and_the_rotated_refresh_token_stored() {
+async fn rf_1_rf_2_rf_4_expiring_token_is_refreshed_and_stored() {
     for seconds in [ENDS_SOON, ENDED] {
         let (stage, old) = with_keychain(seconds, Options::default());
         let outcome = print(&stage).await;
@@ -106,7 +106,7 @@ async fn rf_1_rf_2_rf_4_a_token_that_ends_soon_is_refreshed_and_the_rotated_refr
 }
 
 #[tokio::test]
-async fn rf_2_without_a_new_refresh_token_the_old_one_is_kept() {
+async fn rf_2_old_refresh_token_kept_without_new_one() {
     let (stage, old) = with_keychain(ENDED, Options { rotation: false, ..Options::default() });
     let outcome = print(&stage).await;
     let fresh = renewed(&stage, &old, outcome.stdout.trim_end());
@@ -114,16 +114,16 @@ async fn rf_2_without_a_new_refresh_token_the_old_one_is_kept() {
 }
 
 #[tokio::test]
-async fn rf_2_a_token_that_could_not_be_stored_is_not_handed_out() {
+async fn rf_2_unstored_token_is_not_printed() {
     let (stage, _) = with_keychain(ENDS_SOON, Options::default());
     stage.keychain.fail_saving(StoreError::TimedOut(Duration::from_secs(3)));
     let outcome = print(&stage).await;
     assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (1, ""));
-    assert_eq!(outcome.complaint(), "could not use the keychain\nthe keychain did not answer within 3 seconds");
+    assert_eq!(outcome.error_chain(), "could not use the keychain\nthe keychain did not answer within 3 seconds");
 }
 
 #[tokio::test]
-async fn rf_2_rf_5_a_refreshed_token_passes_the_checks_of_a_login_or_is_refused_and_the_rotation_is_kept() {
+async fn rf_2_rf_5_cl_18_bad_refreshed_token_rejected() {
     let past = json!({"iat": 1_700_000_000, "exp": 1_700_003_600});
     let foreign = json!({"iss": "https://auth.astronomer.io/"});
     for (part, patch) in [
@@ -161,7 +161,7 @@ async fn rf_2_rf_5_a_refreshed_token_passes_the_checks_of_a_login_or_is_refused_
 }
 
 #[tokio::test]
-async fn rf_5_a_new_key_is_fetched_and_no_id_token_is_needed() {
+async fn rf_5_refresh_with_new_key_without_id_token() {
     let options = Options { signing_key: 1, second_key_after: 1, ..Options::default() };
     let (stage, old) = with_keychain(ENDED, options);
     stage.service.patch(Part::Token, json!({"id_token": null, "expires_in": null}));
@@ -171,7 +171,7 @@ async fn rf_5_a_new_key_is_fetched_and_no_id_token_is_needed() {
 }
 
 #[tokio::test]
-async fn rf_3_who_waits_for_the_lock_uses_what_the_other_has_done() {
+async fn rf_3_waiting_process_uses_result_of_other() {
     let (stage, old) = with_config(ENDED);
     let other = stage.earlier_login(FRESH);
     let domain: Domain = stage.service.domain().parse().unwrap();
@@ -196,7 +196,7 @@ async fn rf_3_who_waits_for_the_lock_uses_what_the_other_has_done() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rf_3_a_lock_that_is_never_given_back_is_waited_for_half_a_minute() {
+async fn rf_3_lock_wait_ends_after_30_seconds() {
     for (seconds, exit_code) in [(ENDS_SOON, 0), (ENDED, 1)] {
         let (stage, old) = with_config(seconds);
         let domain: Domain = stage.service.domain().parse().unwrap();
@@ -208,13 +208,13 @@ async fn rf_3_a_lock_that_is_never_given_back_is_waited_for_half_a_minute() {
         assert_eq!(started.elapsed().as_secs(), 30);
         assert_eq!((stage.service.requests(), config_of(&stage)), (vec![], Some(old)));
         if exit_code == 1 {
-            assert!(outcome.complaint().ends_with("has been locked by another program for 30 seconds"));
+            assert!(outcome.error_chain().ends_with("has been locked by another program for 30 seconds"));
         }
     }
 }
 
 #[tokio::test]
-async fn rf_3_without_a_lock_nothing_is_spent() {
+async fn rf_3_without_lock_nothing_is_spent() {
     for (seconds, exit_code) in [(ENDS_SOON, 0), (ENDED, 1)] {
         let (stage, old) = with_config(seconds);
         let name = format!("{}.refresh.lock", stage.service.domain().replace(':', "_"));
@@ -227,7 +227,7 @@ async fn rf_3_without_a_lock_nothing_is_spent() {
 }
 
 #[tokio::test]
-async fn rf_2_what_could_not_be_stored_is_not_asked_for() {
+async fn rf_2_unstorable_refresh_sends_no_request() {
     for (seconds, exit_code) in [(ENDS_SOON, 0), (ENDED, 1)] {
         let (stage, old) = with_config(seconds);
         // A person's own shorthand, which an edit might change the meaning of.
@@ -242,17 +242,17 @@ async fn rf_2_what_could_not_be_stored_is_not_asked_for() {
 }
 
 #[tokio::test]
-async fn rf_6_invalid_grant_ends_the_login_and_is_not_tried_again() {
+async fn rf_6_invalid_grant_ends_login() {
     let (stage, old) = with_keychain(ENDED, Options::default());
     let old = Credentials { refresh: Some(RefreshToken::new("v1.revoked")), ..old };
     stage.keep_in_keychain(&old);
     let first = print(&stage).await;
     assert_eq!((first.exit_code(), first.stdout.as_str()), (4, ""));
-    let complaint = format!(
+    let error_chain = format!(
         "the login to {} has ended\nthe issuer refused with `invalid_grant`: unknown or invalid refresh token",
         stage.service.domain()
     );
-    assert_eq!(first.complaint(), complaint);
+    assert_eq!(first.error_chain(), error_chain);
     let hint = format!("run `astro login {}`", stage.service.domain());
     assert_eq!(first.result.unwrap_err().hint().as_ref(), Some(&hint));
     assert_eq!(stage.stored(), Some(Credentials { refresh: None, ..old.clone() }));
@@ -264,7 +264,7 @@ async fn rf_6_invalid_grant_ends_the_login_and_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn rf_6_invalid_grant_is_terminal_even_if_the_token_lasts_a_little() {
+async fn rf_6_invalid_grant_ends_login_of_valid_token() {
     for (seconds, in_config) in [(ENDS_SOON, true), (ENDS_SOON, false), (FRESH, true), (FRESH, false)] {
         let (stage, old) = with_keychain(seconds, Options::default());
         let dead = Credentials { refresh: Some(RefreshToken::new("v1.revoked")), ..old.clone() };
@@ -292,7 +292,7 @@ async fn rf_6_invalid_grant_is_terminal_even_if_the_token_lasts_a_little() {
 }
 
 #[tokio::test]
-async fn rf_7_what_may_pass_is_tried_again_within_bounds_and_touches_nothing() {
+async fn rf_7_transient_failure_is_retried() {
     let unavailable = || Fault::Status(503, json!({"statusCode": 503, "error": "Service Unavailable"}).to_string());
     tokio::join!(
         // An answer that tells nothing of whether the request was acted upon: one repetition.
@@ -334,7 +334,7 @@ async fn transient(path: &str, fault: Fault, requests: usize) {
 }
 
 #[tokio::test]
-async fn rf_7_a_server_that_recovers_in_time_is_not_noticed() {
+async fn rf_7_recovered_server_is_not_reported() {
     let (stage, old) = with_keychain(ENDED, Options::default());
     stage.service.fail_times(KEYS, 1, Fault::Status(503, String::new()));
     stage.service.fail_times(TOKEN, 2, Fault::Status(429, String::new()));
@@ -353,7 +353,7 @@ async fn rf_7_retry_after_is_obeyed() {
 }
 
 #[tokio::test]
-async fn rf_7_a_refused_connection_is_tried_again_and_touches_nothing() {
+async fn rf_7_refused_connection_is_retried() {
     for (seconds, exit_code) in [(ENDS_SOON, 0), (ENDED, 1)] {
         let (stage, old) = with_keychain(seconds, Options::default());
         // Nobody listens there, and nobody but root could.
@@ -380,7 +380,7 @@ impl Random for Highest {
 }
 
 #[tokio::test]
-async fn rf_7_pauses_are_stretched_by_chance() {
+async fn rf_7_retry_delay_has_jitter() {
     let (mut stage, _) = with_keychain(ENDED, Options::default());
     stage.random = Arc::new(Highest);
     stage.service.fail_times(TOKEN, 2, Fault::Status(429, String::new()));
@@ -391,7 +391,7 @@ async fn rf_7_pauses_are_stretched_by_chance() {
 }
 
 #[tokio::test]
-async fn rf_7_a_lost_answer_is_asked_for_once_more_within_the_overlap() {
+async fn rf_7_lost_response_retried_within_overlap() {
     let (stage, old) = with_keychain(ENDED, Options { overlap: 30, ..Options::default() });
     stage.service.fail_times(TOKEN, 1, Fault::CloseMidBody);
     let outcome = print(&stage).await;
@@ -401,7 +401,7 @@ async fn rf_7_a_lost_answer_is_asked_for_once_more_within_the_overlap() {
 }
 
 #[tokio::test]
-async fn rf_7_a_lost_answer_is_asked_for_once_more_and_not_twice() {
+async fn rf_7_lost_response_retried_once() {
     let (stage, old) = with_keychain(ENDED, Options { overlap: 30, ..Options::default() });
     stage.service.fail(TOKEN, Fault::CloseMidBody);
     let outcome = print(&stage).await;
@@ -410,7 +410,7 @@ async fn rf_7_a_lost_answer_is_asked_for_once_more_and_not_twice() {
 }
 
 #[tokio::test]
-async fn rf_7_without_an_overlap_a_lost_rotation_is_the_end_of_the_login() {
+async fn rf_7_lost_rotation_without_overlap_ends_login() {
     let (stage, old) = with_keychain(ENDED, Options::default());
     stage.service.fail_times(TOKEN, 1, Fault::CloseMidBody);
     let outcome = print(&stage).await;
@@ -420,27 +420,17 @@ async fn rf_7_without_an_overlap_a_lost_rotation_is_the_end_of_the_login() {
 }
 
 #[tokio::test]
-async fn rf_7_a_silent_server_is_asked_twice_and_given_up() {
-    let (stage, old) = with_keychain(ENDED, Options::default());
+async fn rf_7_silent_server_is_tried_twice() {
+    let (mut stage, old) = with_keychain(ENDED, Options::default());
+    stage.limits.request = Duration::from_secs(1);
     stage.service.fail(TOKEN, Fault::Stall);
-    let impatience = async {
-        for count in 1..=2 {
-            while stage.service.token_requests().len() < count {
-                tokio::task::yield_now().await;
-            }
-            tokio::time::pause();
-            tokio::time::advance(Duration::from_secs(15)).await;
-            tokio::time::resume();
-        }
-    };
-    let outcome = tokio::time::timeout(Duration::from_secs(120), async { tokio::join!(print(&stage), impatience).0 });
-    let outcome = outcome.await.unwrap();
+    let outcome = print(&stage).await;
     assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (1, ""));
     assert_eq!((stage.service.token_requests().len(), stage.stored()), (2, Some(old)));
 }
 
 #[tokio::test]
-async fn rf_8_rf_9_a_login_of_another_issuer_is_never_used() {
+async fn rf_8_rf_9_login_of_other_issuer_is_never_used() {
     let foreign = "https://auth.astronomer.io/";
     for seconds in [FRESH, ENDED] {
         let (stage, old) = with_keychain(seconds, Options::default());
@@ -459,11 +449,11 @@ async fn rf_8_rf_9_a_login_of_another_issuer_is_never_used() {
 async fn refused_as_foreign(stage: &Stage) {
     let outcome = print(stage).await;
     assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (4, ""));
-    let complaint = format!(
+    let error_chain = format!(
         "the login stored for {} comes from https://auth.astronomer.io/, which does not belong there",
         stage.service.domain()
     );
-    assert_eq!(outcome.complaint(), complaint);
+    assert_eq!(outcome.error_chain(), error_chain);
     // Nor does any other command.
     let domain = stage.service.domain();
     let call = stage
@@ -475,7 +465,7 @@ async fn refused_as_foreign(stage: &Stage) {
 }
 
 #[tokio::test]
-async fn rf_9_client_and_audience_are_those_of_the_record() {
+async fn rf_9_refresh_uses_client_and_audience_of_record() {
     let (stage, old) = with_keychain(ENDED, Options::default());
     let old = Credentials { client_id: "another-client".to_owned(), ..old };
     stage.keep_in_keychain(&old);
@@ -489,21 +479,21 @@ async fn rf_9_client_and_audience_are_those_of_the_record() {
     let outcome = print(&stage).await;
     assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (4, ""));
     assert_eq!(
-        outcome.complaint(),
+        outcome.error_chain(),
         format!("made for `{AUDIENCE}`, `{}userinfo`, not for `another-api`", stage.service.issuer())
     );
     assert_eq!(stage.stored(), Some(Credentials { refresh: live(&stage), ..old }));
 }
 
 #[tokio::test]
-async fn a_store_that_does_not_answer_is_not_being_signed_out() {
+async fn unreadable_store_is_not_logged_out() {
     let stage = Stage::new();
-    assert_eq!(print(&stage).await.complaint(), format!("nobody is signed in to {}", stage.service.domain()));
+    assert_eq!(print(&stage).await.error_chain(), format!("nobody is signed in to {}", stage.service.domain()));
     assert_eq!(print(&stage).await.exit_code(), 4);
     stage.keychain.fail(StoreError::Absent { reason: "no bus" });
     let outcome = print(&stage).await;
     let told = format!("nobody is signed in to {}\nthere is no keychain here: no bus", stage.service.domain());
-    assert_eq!((outcome.exit_code(), outcome.complaint()), (4, told));
+    assert_eq!((outcome.exit_code(), outcome.error_chain()), (4, told));
 
     for error in
         [StoreError::Locked, StoreError::Refused, StoreError::TimedOut(Duration::from_secs(3)), StoreError::Damaged]
@@ -512,14 +502,14 @@ async fn a_store_that_does_not_answer_is_not_being_signed_out() {
         stage.keychain.fail(error.clone());
         let outcome = print(&stage).await;
         assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (1, ""));
-        assert_eq!(outcome.complaint(), format!("could not use the keychain\n{error}"));
+        assert_eq!(outcome.error_chain(), format!("could not use the keychain\n{error}"));
     }
     stage.home.write_config("a: [");
     assert_eq!(print(&stage).await.exit_code(), 1);
 }
 
 #[tokio::test]
-async fn a_login_without_a_refresh_token_is_good_for_as_long_as_its_token() {
+async fn login_without_refresh_token_lasts_until_expiry() {
     for (seconds, exit_code) in [(ENDS_SOON, 0), (ENDED, 4)] {
         let (stage, old) = with_keychain(seconds, Options::default());
         let old = Credentials { refresh: None, ..old };
@@ -552,7 +542,7 @@ fn bearers(stage: &Stage) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_401_on_a_token_thought_valid_refreshes_once() {
+async fn unexpected_401_refreshes_once() {
     let (stage, old) = with_keychain(FRESH, Options::default());
     stage.service.fail_times(ORGANIZATIONS, 1, no());
     let outcome = call(&stage).await;
@@ -564,28 +554,28 @@ async fn a_401_on_a_token_thought_valid_refreshes_once() {
 }
 
 #[tokio::test]
-async fn a_second_401_is_the_end_and_says_why() {
+async fn second_401_fails_with_cause() {
     let (stage, _) = with_keychain(FRESH, Options::default());
     stage.service.fail(ORGANIZATIONS, no());
     let outcome = call(&stage).await;
     assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (4, ""));
     let domain = stage.service.domain();
-    let complaint = format!(
+    let error_chain = format!(
         "the API of {domain} does not accept the login any more\n\
          could not list your organizations: {domain}: it answered with status 401: Invalid token"
     );
-    assert_eq!(outcome.complaint(), complaint);
+    assert_eq!(outcome.error_chain(), error_chain);
     assert_eq!((bearers(&stage).len(), stage.service.token_requests().len()), (2, 1));
 }
 
 #[tokio::test]
-async fn a_401_that_nothing_can_be_done_about_is_the_end_at_once() {
+async fn unrefreshable_401_fails_at_once() {
     let (stage, old) = with_keychain(FRESH, Options::default());
     stage.service.fail(ORGANIZATIONS, no());
     stage.keep_in_keychain(&Credentials { refresh: None, ..old.clone() });
     let outcome = call(&stage).await;
     assert_eq!((outcome.exit_code(), bearers(&stage).len()), (4, 1));
-    assert!(outcome.complaint().ends_with("it answered with status 401: Invalid token"), "{}", outcome.complaint());
+    assert!(outcome.error_chain().ends_with("it answered with status 401: Invalid token"), "{}", outcome.error_chain());
 
     stage.keep_in_keychain(&Credentials { refresh: Some(RefreshToken::new("v1.revoked")), ..old });
     let outcome = call(&stage).await;
@@ -594,13 +584,13 @@ async fn a_401_that_nothing_can_be_done_about_is_the_end_at_once() {
     let (mut stage, old) = with_keychain(FRESH, Options::default());
     stage.environment = stage.environment.clone().with("ASTRO_API_TOKEN", "Bearer one.two.three");
     let outcome = call(&stage).await;
-    assert_eq!(outcome.complaint(), "the API does not accept the token in ASTRO_API_TOKEN");
+    assert_eq!(outcome.error_chain(), "the API does not accept the token in ASTRO_API_TOKEN");
     assert_eq!((outcome.exit_code(), bearers(&stage)), (4, vec!["one.two.three".to_owned()]));
     assert_eq!((stage.stored(), stage.service.token_requests()), (Some(old), vec![]));
 }
 
 #[tokio::test]
-async fn a_401_does_not_make_do_with_the_refused_token() {
+async fn rejected_token_is_never_kept() {
     let (stage, old) = with_keychain(FRESH, Options::default());
     stage.service.fail(ORGANIZATIONS, no());
     stage.service.fail(TOKEN, Fault::Status(500, String::new()));
@@ -609,7 +599,7 @@ async fn a_401_does_not_make_do_with_the_refused_token() {
 }
 
 #[test]
-fn a_token_that_is_at_hand_is_printed_without_a_runtime() {
+fn fresh_token_needs_no_runtime() {
     let (mut stage, credentials) = with_config(FRESH);
     let at_once = |stage: &Stage| match pin!(print(stage)).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outcome) => (outcome.exit_code(), outcome.stdout),
@@ -621,7 +611,7 @@ fn a_token_that_is_at_hand_is_printed_without_a_runtime() {
 }
 
 #[tokio::test]
-async fn rf_11_the_environments_token_needs_no_store_and_no_network() {
+async fn rf_11_environment_token_needs_no_store_or_network() {
     let (mut stage, _) = with_keychain(ENDED, Options::default());
     stage.keychain.fail(StoreError::Locked);
     stage.home.write_config("a: [");

@@ -118,7 +118,7 @@ fn verified(token: &Value, keys: &Value) -> Option<Value> {
 }
 
 #[tokio::test]
-async fn a_login_ends_in_tokens_that_verify_and_open_the_api() {
+async fn service_login_returns_valid_tokens() {
     let (service, client) = (Service::start(Options { now: Some(1_800_000_000), ..Options::default() }), Client::new());
     let tokens = client.log_in(&service).await;
     let (_, keys) = client.get(service.url("/.well-known/jwks.json"), "").await;
@@ -143,7 +143,7 @@ async fn a_login_ends_in_tokens_that_verify_and_open_the_api() {
 }
 
 #[tokio::test]
-async fn pkce_a_wrong_verifier_is_refused_and_spends_the_code() {
+async fn service_wrong_verifier_spends_code() {
     let (service, client) = (Service::start(Options::default()), Client::new());
     let code = code(&service);
     let (status, answer) = client.redeem(&service, &code, &VERIFIER.replace('d', "e")).await;
@@ -152,7 +152,7 @@ async fn pkce_a_wrong_verifier_is_refused_and_spends_the_code() {
 }
 
 #[tokio::test]
-async fn a_code_spent_twice_revokes_what_it_bought() {
+async fn service_code_replay_revokes_tokens() {
     let (service, client) = (Service::start(Options::default()), Client::new());
     let code = code(&service);
     let (_, tokens) = client.redeem(&service, &code, VERIFIER).await;
@@ -163,7 +163,7 @@ async fn a_code_spent_twice_revokes_what_it_bought() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_spent_twice_revokes_its_family() {
+async fn service_refresh_token_replay_revokes_family() {
     let (service, client) = (Service::start(Options::default()), Client::new());
     let first = client.log_in(&service).await;
     let (_, second) = client.refresh(&service, &first["refresh_token"]).await;
@@ -184,7 +184,7 @@ async fn a_refresh_token_spent_twice_revokes_its_family() {
 }
 
 #[tokio::test]
-async fn within_the_overlap_the_token_before_the_last_is_good_for_another() {
+async fn service_overlap_accepts_previous_refresh_token() {
     let options = Options { now: Some(1_800_000_000), overlap: 30, ..Options::default() };
     let (service, client) = (Service::start(options), Client::new());
     let first = service.log_in("ada@example.com")["refresh_token"].clone();
@@ -203,7 +203,7 @@ async fn within_the_overlap_the_token_before_the_last_is_good_for_another() {
 }
 
 #[test]
-fn the_authorization_endpoint_sends_errors_back_but_only_to_a_registered_address() {
+fn service_redirects_errors_to_registered_uri_only() {
     let service = Service::start(Options { iss_in_callback: true, ..Options::default() });
     let ada = || Mode::LogIn("ada@example.com".to_owned());
     for fault in [
@@ -235,7 +235,7 @@ fn the_authorization_endpoint_sends_errors_back_but_only_to_a_registered_address
 }
 
 #[tokio::test]
-async fn lists_are_paged_and_can_be_made_endless() {
+async fn service_lists_are_paged_or_endless() {
     let (service, client) = (Service::start(Options::default().organizations(250, 3)), Client::new());
     let token = service.access_token(&json!({}));
     let mut ids = HashSet::new();
@@ -257,7 +257,7 @@ async fn lists_are_paged_and_can_be_made_endless() {
 }
 
 #[tokio::test]
-async fn tokens_can_be_made_wrong_in_any_way() {
+async fn service_tokens_can_be_patched() {
     let (service, client) = (Service::start(Options::default()), Client::new());
     let expired = service.access_token(&json!({"exp": 1}));
     assert_eq!(client.get(service.url("/v1/organizations"), &expired).await.0, 401);
@@ -278,7 +278,7 @@ async fn tokens_can_be_made_wrong_in_any_way() {
 }
 
 #[tokio::test]
-async fn paths_can_be_broken_and_healed() {
+async fn service_paths_can_fail_and_heal() {
     let (service, client) = (Service::start(Options::default()), Client::new());
     let (path, url) = ("/.well-known/openid-configuration", service.url("/.well-known/openid-configuration"));
     service.fail_times(path, 1, Fault::Status(503, "{}".to_owned()));
@@ -312,7 +312,7 @@ async fn paths_can_be_broken_and_healed() {
     let endless = client.0.get(url.clone()).send().await.unwrap();
     assert_eq!(endless.content_length(), Some(1024 * 1024 * 1024));
     drop(endless);
-    assert!((1..1024 * 1024 * 1024).contains(&service.poured()));
+    assert!((1..1024 * 1024 * 1024).contains(&service.bytes_sent()));
     service.fail(path, Fault::Truncate);
     let text = client.0.get(url.clone()).send().await.unwrap().text().await.unwrap();
     assert!(text.starts_with("{\"") && !text.ends_with('}'), "{text}");
@@ -343,7 +343,7 @@ async fn paths_can_be_broken_and_healed() {
 }
 
 #[tokio::test]
-async fn astros_headers_are_demanded() {
+async fn service_requires_astro_headers() {
     let (service, client) = (Service::start(Options::default()), Client::new());
     let answer = client.0.get(service.url("/private/v1alpha1/cli/auth-config")).send().await.unwrap();
     let expected =
@@ -357,7 +357,7 @@ async fn astros_headers_are_demanded() {
 }
 
 #[test]
-fn both_loopback_addresses_are_served_and_the_port_is_free_afterwards() {
+fn service_serves_both_loopback_addresses() {
     let reaches = |host: &str, port: u16| std::net::TcpStream::connect((host, port)).is_ok();
     let six = std::net::TcpListener::bind("[::1]:0").is_ok();
     // A port that was given back may be taken by a test beside this one, but not every time.
@@ -372,7 +372,7 @@ fn both_loopback_addresses_are_served_and_the_port_is_free_afterwards() {
 }
 
 #[test]
-fn the_browser_delivers_as_it_is_told() {
+fn fake_browser_delivers_each_mode() {
     let service = Service::start(Options::default());
     let callback = service.url("/callback");
     let ada = "ada@example.com".to_owned();

@@ -61,7 +61,7 @@ async fn ask(stage: &Stage, flags: &[&str]) -> Outcome {
 }
 
 /// The text without what differs from run to run.
-fn plain(stage: &Stage, text: &str) -> String {
+fn normalize(stage: &Stage, text: &str) -> String {
     text.replace(&stage.service.domain(), "localhost:PORT").replace(&stage.home.path().display().to_string(), "HOME")
 }
 
@@ -74,7 +74,7 @@ fn codes(report: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn people_read_who_where_and_until_when_and_nothing_is_asked_of_the_network() {
+async fn status_shows_account_place_expiry_offline() {
     let stage = signed_in(false).await;
     let before = stage.service.requests().len();
     let outcome = ask(&stage, &[]).await;
@@ -89,12 +89,12 @@ credentials   in the test's keychain
 issued        2026-11-24 10:00 UTC (1 hour ago)
 valid until   2026-11-25 10:00 UTC (in 23 hours); renewed when needed
 ";
-    assert_eq!(plain(&stage, &outcome.stdout), expected);
+    assert_eq!(normalize(&stage, &outcome.stdout), expected);
     assert_eq!(stage.service.requests().len(), before);
 }
 
 #[tokio::test]
-async fn cl_17_a_token_that_nobody_has_checked_here_is_said_to_be_unchecked() {
+async fn cl_17_unverified_token_is_marked() {
     let unchecked = "checked       not here; `--check` asks the API\n";
     // Verified before it was stored.
     assert!(!ask(&signed_in(false).await, &[]).await.stdout.contains("checked "));
@@ -111,7 +111,7 @@ async fn cl_17_a_token_that_nobody_has_checked_here_is_said_to_be_unchecked() {
 }
 
 #[tokio::test]
-async fn the_json_of_a_person_is_frozen() {
+async fn status_json_user() {
     let stage = signed_in(false).await;
     let outcome = ask(&stage, &["--json"]).await;
     assert_eq!(outcome.exit_code(), 0);
@@ -132,15 +132,15 @@ async fn the_json_of_a_person_is_frozen() {
   "warnings": []
 }
 "#;
-    assert_eq!(plain(&stage, &outcome.stdout), expected);
+    assert_eq!(normalize(&stage, &outcome.stdout), expected);
 }
 
 #[tokio::test]
-async fn the_json_of_nobody_is_frozen() {
+async fn status_json_logged_out() {
     let stage = stage();
     let outcome = ask(&stage, &["--json"]).await;
     assert_eq!(
-        (outcome.exit_code(), outcome.complaint()),
+        (outcome.exit_code(), outcome.error_chain()),
         (4, format!("nobody is signed in to {}", stage.service.domain()))
     );
     let expected = r#"{
@@ -160,11 +160,11 @@ async fn the_json_of_nobody_is_frozen() {
   "warnings": []
 }
 "#;
-    assert_eq!(plain(&stage, &outcome.stdout), expected);
+    assert_eq!(normalize(&stage, &outcome.stdout), expected);
 }
 
 #[tokio::test]
-async fn the_json_of_an_api_token_is_frozen() {
+async fn status_json_api_token() {
     let stage = stage();
     let login = stage.login(&stage.token_request(&stage.service.api_token())).await;
     assert_eq!(login.exit_code(), 0, "{}", login.stderr);
@@ -187,8 +187,8 @@ async fn the_json_of_an_api_token_is_frozen() {
   "warnings": []
 }
 "#;
-    assert_eq!(plain(&stage, &outcome.stdout), expected);
-    let people = plain(&stage, &ask(&stage, &[]).await.stdout);
+    assert_eq!(normalize(&stage, &outcome.stdout), expected);
+    let people = normalize(&stage, &ask(&stage, &[]).await.stdout);
     assert!(
         people.contains("kind          API token, accepted by the server, signature not checkable here\n"),
         "{people}"
@@ -197,7 +197,7 @@ async fn the_json_of_an_api_token_is_frozen() {
 }
 
 #[tokio::test]
-async fn the_json_of_the_environments_token_is_frozen_and_says_that_it_wins() {
+async fn status_json_environment_token_wins() {
     let mut stage = signed_in(false).await;
     let patch =
         json!({"exp": SIGN_IN + 7_200, "permissions": ["apiTokenId:t", "organizationId:clorg00000000000000000002"]});
@@ -233,7 +233,7 @@ async fn the_json_of_the_environments_token_is_frozen_and_says_that_it_wins() {
   ]
 }
 "#;
-    assert_eq!(plain(&stage, &outcome.stdout), expected);
+    assert_eq!(normalize(&stage, &outcome.stdout), expected);
     let people = ask(&stage, &[]).await;
     let line = "credentials   in the environment variable ASTRO_API_TOKEN, which wins over any login\n";
     assert!(people.stdout.contains(line), "{}", people.stdout);
@@ -246,25 +246,25 @@ async fn the_json_of_the_environments_token_is_frozen_and_says_that_it_wins() {
 }
 
 #[tokio::test]
-async fn an_environments_token_that_is_over_or_none_at_all_is_no_authentication() {
+async fn status_environment_token_expired_or_invalid() {
     let mut stage = stage();
     let expired = stage.service.api_token_with(&json!({"exp": SIGN_IN - 60}));
     let table = [
         (expired.as_str(), "expired", "the token in ASTRO_API_TOKEN expired on 2026-11-24 (1 minute ago)"),
         ("rubbish", "refused", "this is not a JSON Web Token"),
     ];
-    for (token, state, complaint) in table {
+    for (token, state, error_chain) in table {
         stage.environment = Environment::from_pairs(&[("ASTRO_API_TOKEN", token)]);
         let outcome = ask(&stage, &["--json"]).await;
         assert_eq!((outcome.exit_code(), &parsed(&outcome)["state"]), (4, &json!(state)));
-        assert!(outcome.complaint().contains(complaint), "{}", outcome.complaint());
-        assert!(!outcome.complaint().contains(token));
+        assert!(outcome.error_chain().contains(error_chain), "{}", outcome.error_chain());
+        assert!(!outcome.error_chain().contains(token));
     }
     assert_eq!(stage.service.requests(), []);
 }
 
 #[tokio::test]
-async fn an_expired_login_is_good_if_it_can_be_renewed_and_else_it_is_not() {
+async fn status_expired_login_needs_refresh_token() {
     let mut stage = signed_in(false).await;
     at(&mut stage, two_days_later);
     let outcome = ask(&stage, &["--json"]).await;
@@ -276,13 +276,13 @@ async fn an_expired_login_is_good_if_it_can_be_renewed_and_else_it_is_not() {
     let outcome = ask(&stage, &["--json"]).await;
     assert_eq!((outcome.exit_code(), &parsed(&outcome)["state"]), (4, &json!("expired")));
     assert_eq!(
-        outcome.complaint(),
+        outcome.error_chain(),
         format!("the login to {} expired on 2026-11-25 (1 day ago)", stage.service.domain())
     );
 }
 
 #[tokio::test]
-async fn a_store_that_does_not_answer_is_never_shown_as_signed_out() {
+async fn status_unreadable_store_is_not_logged_out() {
     for error in [
         StoreError::Locked,
         StoreError::Refused,
@@ -297,17 +297,17 @@ async fn a_store_that_does_not_answer_is_never_shown_as_signed_out() {
         let outcome = ask(&stage, &["--json"]).await;
         let report = parsed(&outcome);
         assert_eq!((outcome.exit_code(), &report["state"], &report["source"]), (1, &json!("unknown"), &Value::Null));
-        assert_eq!(outcome.complaint(), format!("could not use the keychain\n{error}"));
+        assert_eq!(outcome.error_chain(), format!("could not use the keychain\n{error}"));
         let people = ask(&stage, &[]).await;
         assert_eq!(people.exit_code(), 1);
         let said = "domain        localhost:PORT\norganization  clorg00000000000000000001\n\
                     workspace     clws000010000000000000002\n";
-        assert_eq!(plain(&stage, &people.stdout), said);
+        assert_eq!(normalize(&stage, &people.stdout), said);
     }
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_read_is_not_shown_as_signed_out_either() {
+async fn status_invalid_config_is_not_logged_out() {
     let mut stage = stage();
     stage.home.write_config("contexts: [\n");
     let outcome = ask(&stage, &["--json"]).await;
@@ -321,7 +321,7 @@ async fn a_file_that_cannot_be_read_is_not_shown_as_signed_out_either() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn plaintext_tokens_and_loose_permissions_are_warned_of() {
+async fn status_warns_of_plaintext_and_permissions() {
     use std::fs::{Permissions, set_permissions};
     use std::os::unix::fs::PermissionsExt as _;
 
@@ -330,23 +330,23 @@ async fn plaintext_tokens_and_loose_permissions_are_warned_of() {
     set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
     let plaintext = "warning: the tokens are stored as plain text in HOME/.astro/config.yaml\n";
     let outcome = ask(&stage, &[]).await;
-    assert_eq!((outcome.exit_code(), plain(&stage, &outcome.stderr)), (0, plaintext.to_owned()));
+    assert_eq!((outcome.exit_code(), normalize(&stage, &outcome.stderr)), (0, plaintext.to_owned()));
     let line = "credentials   in HOME/.astro/config.yaml, as plain text\n";
-    assert!(plain(&stage, &outcome.stdout).contains(line), "{}", outcome.stdout);
+    assert!(normalize(&stage, &outcome.stdout).contains(line), "{}", outcome.stdout);
 
     set_permissions(stage.home.config_path(), Permissions::from_mode(0o644)).unwrap();
     set_permissions(&folder, Permissions::from_mode(0o775)).unwrap();
     let outcome = ask(&stage, &[]).await;
     let file = "warning: others may read HOME/.astro/config.yaml; `chmod 600 HOME/.astro/config.yaml` ends that\n";
     let folder = "warning: others may write in HOME/.astro; `chmod go-w HOME/.astro` ends that\n";
-    assert_eq!(plain(&stage, &outcome.stderr), format!("{plaintext}{file}{folder}"));
+    assert_eq!(normalize(&stage, &outcome.stderr), format!("{plaintext}{file}{folder}"));
     let report = parsed(&ask(&stage, &["--json"]).await);
     assert_eq!(codes(&report), ["plaintext_tokens", "config_readable_by_others", "folder_writable_by_others"]);
     assert_eq!(report["source"], "config");
 }
 
 #[tokio::test]
-async fn check_asks_the_api_and_compares_the_clocks() {
+async fn check_calls_api_and_compares_clocks() {
     for (ahead, codes_expected) in [(0, vec![]), (-60, vec![]), (61, vec!["clock_off"]), (-3_000, vec!["clock_off"])] {
         let stage = signed_in(false).await;
         stage.service.set(|options| options.now = Some(one_hour_later().as_second() - ahead));
@@ -367,7 +367,7 @@ async fn check_asks_the_api_and_compares_the_clocks() {
 }
 
 #[tokio::test]
-async fn check_renews_what_has_expired_and_shows_the_new_end() {
+async fn check_refreshes_expired_token() {
     let mut stage = signed_in(false).await;
     at(&mut stage, two_days_later);
     let outcome = ask(&stage, &["--json", "--check"]).await;
@@ -386,7 +386,7 @@ fn lose_refresh_token(stage: &Stage) {
 }
 
 #[tokio::test]
-async fn check_tells_a_refused_login_from_an_api_out_of_reach() {
+async fn check_rejected_login_differs_from_unreachable_api() {
     let mut stage = signed_in(false).await;
     let old = stage.stored().unwrap().refresh.unwrap();
     lose_refresh_token(&stage);
@@ -420,7 +420,7 @@ async fn check_tells_a_refused_login_from_an_api_out_of_reach() {
 }
 
 #[tokio::test]
-async fn check_of_an_api_token_asks_for_its_own_organization() {
+async fn check_of_api_token_reads_its_organization() {
     let mut stage = stage();
     let token = stage.service.api_token();
     stage.environment = Environment::from_pairs(&[("ASTRO_API_TOKEN", &token)]);
@@ -434,11 +434,11 @@ async fn check_of_an_api_token_asks_for_its_own_organization() {
     stage.service.set(|options| options.organizations.clear());
     let outcome = ask(&stage, &["--json", "--check"]).await;
     assert_eq!((outcome.exit_code(), &parsed(&outcome)["state"]), (4, &json!("refused")));
-    assert_eq!(outcome.complaint(), "the API does not accept the token in ASTRO_API_TOKEN");
+    assert_eq!(outcome.error_chain(), "the API does not accept the token in ASTRO_API_TOKEN");
 }
 
 #[test]
-fn quiet_hides_nothing_that_was_asked_for() {
+fn quiet_keeps_status_output() {
     let home = crate::support::TestHome::new();
     home.write_config(
         "contexts:\n    \"localhost:1\":\n        domain: \"localhost:1\"\n        token: Bearer opaque\n",

@@ -72,7 +72,7 @@ impl Astronomer {
 const LOGIN: [&str; 5] = ["login", "astronomer.io", "-t", "-", "--insecure-storage"];
 
 #[test]
-fn a_token_signs_in_to_astronomer_io() {
+fn tk_10_token_login_to_astronomer_io() {
     let world = Astronomer::new();
     let token = world.service.access_token(&json!({}));
     let Output { stdout, stderr, code } = world.astro().stdin(&token).run(&LOGIN);
@@ -87,7 +87,7 @@ fn a_token_signs_in_to_astronomer_io() {
 }
 
 #[test]
-fn a_token_signs_in_to_a_preview() {
+fn token_login_to_preview() {
     let (api, auth) = ("pr1234.api.astronomer-dev.io", "auth.astronomer-dev.io");
     let world = Astronomer::with(&[(api, Flaw::None), (auth, Flaw::None)]);
     let token = world.service.access_token(&json!({}));
@@ -100,7 +100,7 @@ fn a_token_signs_in_to_a_preview() {
 }
 
 #[test]
-fn cl_1_a_token_of_another_domain_is_refused() {
+fn cl_1_token_of_other_domain_rejected() {
     let world = Astronomer::new();
     let token = world.service.access_token(&json!({"iss": "https://auth.astronomer-stage.io/"}));
     let Output { stderr, code, .. } = world.astro().stdin(&token).run(&LOGIN);
@@ -112,7 +112,7 @@ fn cl_1_a_token_of_another_domain_is_refused() {
 }
 
 #[test]
-fn cl_7_an_expired_token_reaches_for_nothing() {
+fn cl_7_expired_token_sends_no_request() {
     let world = Astronomer::new();
     let token = world.service.access_token(&json!({"exp": 1_679_474_140}));
     let Output { stderr, code, .. } = world.astro().stdin(&token).run(&["login", "-t", "-"]);
@@ -122,7 +122,7 @@ fn cl_7_an_expired_token_reaches_for_nothing() {
 }
 
 #[test]
-fn ar_15_a_certificate_that_is_not_good_ends_the_login() {
+fn ar_15_tk_10_bad_certificate_ends_login() {
     let table = [
         (Flaw::SelfSigned, "nobody this machine trusts has signed it"),
         (Flaw::Expired, "it has expired"),
@@ -147,7 +147,7 @@ fn ar_15_a_certificate_that_is_not_good_ends_the_login() {
 }
 
 #[test]
-fn ar_15_an_authority_that_is_not_trusted_ends_the_login() {
+fn ar_15_untrusted_authority_ends_login() {
     let table = [
         ("another authority", "nobody this machine trusts has signed it"),
         // A name is made up quickly, a signature is not.
@@ -164,7 +164,7 @@ fn ar_15_an_authority_that_is_not_trusted_ends_the_login() {
 }
 
 #[test]
-fn a_machine_without_certificates_is_told_so() {
+fn tk_10_no_certificates_fails_with_cause() {
     let world = Astronomer::new();
     fs::write(world.home.path().join("authority.pem"), "").unwrap();
     let empty = world.home.path().join("certificates");
@@ -186,7 +186,7 @@ fn a_machine_without_certificates_is_told_so() {
 }
 
 #[test]
-fn a_proxy_that_refuses_is_told() {
+fn tk_10_refusing_proxy_fails_with_cause() {
     let table = [
         ("407 Proxy Authentication Required", "tunnel error: proxy authorization required"),
         ("502 Bad Gateway", "tunnel error: unsuccessful"),
@@ -225,7 +225,7 @@ fn check<'a>(report: &'a Value, name: &str) -> (&'a str, &'a str) {
 }
 
 #[test]
-fn the_doctor_tells_of_the_proxy_the_certificates_and_how_fast_it_was() {
+fn doctor_shows_proxy_certificates_and_latency() {
     let world = Astronomer::new();
     world.service.set(|options| options.cache_control = Some("max-age=600"));
     let proxy = world.proxy.url();
@@ -250,7 +250,7 @@ fn the_doctor_tells_of_the_proxy_the_certificates_and_how_fast_it_was() {
 }
 
 #[test]
-fn the_doctor_finds_the_certificate_that_a_login_would_refuse() {
+fn doctor_reports_bad_certificate() {
     for (host, name) in [(API, "api"), (AUTH, "keys")] {
         let world = Astronomer::with(&[API, AUTH].map(|it| (it, if it == host { Flaw::Expired } else { Flaw::None })));
         let (report, code) = examined(&world, world.astro());
@@ -318,7 +318,7 @@ const CHECK_THE_NETWORK: &str =
 const CHECK_THE_AUTHORITY: &str = "if a proxy of your company inspects TLS, name its certificate in SSL_CERT_FILE";
 
 #[test]
-fn ar_15_tk_10_every_command_tells_of_a_host_that_is_not_right_or_not_reached() {
+fn ar_15_tk_10_every_command_reports_bad_host() {
     let unaccepted = |why: &str| (format!("its certificate was not accepted: {why}"), CHECK_THE_AUTHORITY);
     let unreached = |why: &str| (why.to_owned(), CHECK_THE_NETWORK);
     let table = [
@@ -352,7 +352,7 @@ fn ar_15_tk_10_every_command_tells_of_a_host_that_is_not_right_or_not_reached() 
 }
 
 #[test]
-fn every_command_tells_of_a_proxy_that_is_not_there() {
+fn every_command_reports_missing_proxy() {
     for command in COMMANDS {
         let world = Astronomer::new();
         // Port 1 is nobody's.
@@ -364,7 +364,7 @@ fn every_command_tells_of_a_proxy_that_is_not_there() {
 /// In a network of its own, where there is no name server to ask, so that nothing real can be reached.
 #[test]
 #[ignore = "needs unshare, and the right to use it"]
-fn every_command_tells_of_a_name_that_does_not_resolve() {
+fn every_command_reports_unresolved_name() {
     for command in COMMANDS {
         let world = Astronomer::new();
         let astro = world.astro().without("HTTPS_PROXY").through(&["unshare", "--net", "--map-root-user"]);
@@ -373,7 +373,7 @@ fn every_command_tells_of_a_name_that_does_not_resolve() {
 }
 
 #[test]
-fn a_proxy_that_is_not_there_is_told() {
+fn missing_proxy_fails_with_cause() {
     // Port 1 is nobody's.
     let world = Astronomer::new();
     let said = world.refuses_with(
@@ -385,7 +385,7 @@ fn a_proxy_that_is_not_there_is_told() {
 }
 
 #[test]
-fn tk_11_the_proxys_password_is_for_the_proxy_alone() {
+fn tk_11_proxy_password_goes_only_to_proxy() {
     let world = Astronomer::new();
     let token = world.service.access_token(&json!({}));
     let with_password = |port: u16| format!("http://someone:correct-horse-battery@127.0.0.1:{port}");
@@ -412,7 +412,7 @@ fn tk_11_the_proxys_password_is_for_the_proxy_alone() {
 }
 
 #[test]
-fn localhost_is_reached_without_the_proxy() {
+fn localhost_bypasses_proxy() {
     let service = Service::start(Options::default());
     let home = TestHome::new();
     let proxy = Proxy::refusing("502 Bad Gateway");
@@ -427,7 +427,7 @@ fn localhost_is_reached_without_the_proxy() {
 }
 
 #[test]
-fn no_proxy_for_others_changes_nothing() {
+fn no_proxy_for_other_hosts_has_no_effect() {
     let world = Astronomer::new();
     let token = world.service.access_token(&json!({}));
     let astro = world.astro().with("NO_PROXY", "example.com,evilastronomer.io,astronomer.io.example.com,127.0.0.0/8");
@@ -439,7 +439,7 @@ fn no_proxy_for_others_changes_nothing() {
 /// In a network of its own, where there is no name server to ask, so that nothing real can be reached.
 #[test]
 #[ignore = "needs unshare, and the right to use it"]
-fn no_proxy_is_respected() {
+fn no_proxy_bypasses_proxy() {
     for (no_proxy, reason) in [
         ("astronomer.io", "the host name could not be resolved"),
         ("example.com, .astronomer.io", "the host name could not be resolved"),
@@ -462,7 +462,7 @@ fn no_proxy_is_respected() {
 }
 
 #[test]
-fn ar_15_ar_18_an_issuer_that_is_not_the_domains_is_refused() {
+fn ar_15_ar_18_foreign_issuer_rejected() {
     let table: [(&str, &str); 6] = [
         ("http://auth.astronomer.io/", "names `auth.astronomer.io` as its issuer, which is not https"),
         ("https://auth.evil.example/", "names `auth.evil.example` as its issuer, which does not belong to it"),
@@ -486,7 +486,7 @@ fn ar_15_ar_18_an_issuer_that_is_not_the_domains_is_refused() {
 }
 
 #[test]
-fn tk_3_no_redirect_is_followed() {
+fn tk_3_redirects_not_followed() {
     let redirect = |to: &str| Fault::Redirect(to.to_owned());
     let world = Astronomer::new();
     world.service.fail(AUTH_CONFIG, redirect("https://evil.example/auth-config"));
@@ -513,7 +513,7 @@ fn tk_3_no_redirect_is_followed() {
 }
 
 #[test]
-fn the_token_goes_to_the_api_alone() {
+fn token_is_sent_only_to_api() {
     let world = Astronomer::new();
     let token = world.service.access_token(&json!({}));
     let Output { code, .. } = world.astro().stdin(&token).run(&LOGIN);

@@ -51,7 +51,7 @@ fn changed(stage: &Stage, before: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_fresh_token_is_printed_bare_without_a_request() {
+fn fresh_token_printed_without_request() {
     let (stage, old) = signed_in(FRESH);
     let before = stage.home.config();
     assert_eq!(run(&mut auth_token(&stage)), printed(&old));
@@ -59,7 +59,7 @@ fn a_fresh_token_is_printed_bare_without_a_request() {
 }
 
 #[test]
-fn control_c_ends_a_refresh_that_has_spent_nothing_yet() {
+fn ctrl_c_ends_refresh_before_request() {
     let (stage, _) = signed_in(ENDED);
     let keys = "/.well-known/jwks.json";
     stage.service.fail(keys, Fault::Stall);
@@ -72,7 +72,7 @@ fn control_c_ends_a_refresh_that_has_spent_nothing_yet() {
 }
 
 #[test]
-fn astro_api_token_that_is_over_is_not_handed_out() {
+fn expired_astro_api_token_not_printed() {
     let (stage, _) = signed_in(FRESH);
     let over = stage.service.access_token(&serde_json::json!({"exp": 1_679_474_140}));
     let (code, stdout, stderr) = run(auth_token(&stage).env("ASTRO_API_TOKEN", &over));
@@ -82,7 +82,7 @@ fn astro_api_token_that_is_over_is_not_handed_out() {
 }
 
 #[test]
-fn rf_11_astro_api_token_wins_and_is_written_nowhere() {
+fn rf_11_astro_api_token_wins_and_is_not_stored() {
     let (stage, _) = signed_in(ENDED);
     let before = stage.home.config();
     let seen = run(auth_token(&stage).env("ASTRO_API_TOKEN", "Bearer one.two.three"));
@@ -94,7 +94,7 @@ fn rf_11_astro_api_token_wins_and_is_written_nowhere() {
 }
 
 #[test]
-fn a_login_of_the_go_cli_is_refreshed_in_place_and_in_its_format() {
+fn go_cli_login_is_refreshed_in_place() {
     for seconds in [ENDS_SOON, ENDED] {
         let (stage, old) = signed_in(seconds);
         let before = stage.home.config().unwrap();
@@ -119,7 +119,7 @@ fn a_login_of_the_go_cli_is_refreshed_in_place_and_in_its_format() {
 }
 
 #[test]
-fn rf_3_fifty_at_once_spend_one_refresh_token_once() {
+fn rf_3_fifty_processes_refresh_once() {
     let (stage, old) = signed_in(ENDED);
     let running: Vec<_> = (0..50).map(|_| auth_token(&stage).spawn().unwrap()).collect();
     let mut seen: Vec<_> = running.into_iter().map(|child| self::seen(child.wait_with_output().unwrap())).collect();
@@ -132,7 +132,7 @@ fn rf_3_fifty_at_once_spend_one_refresh_token_once() {
 }
 
 #[test]
-fn rf_2_the_rotated_refresh_token_is_stored_before_the_token_is_printed() {
+fn rf_2_rotated_refresh_token_stored_before_print() {
     let (stage, _) = signed_in(ENDED);
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
     let (code, _, stderr) = run(auth_token(&stage).stdout(full));
@@ -142,7 +142,7 @@ fn rf_2_the_rotated_refresh_token_is_stored_before_the_token_is_printed() {
 }
 
 #[test]
-fn a_token_that_nobody_receives_is_a_failure() {
+fn closed_stdout_fails_auth_token() {
     let (stage, _) = signed_in(FRESH);
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
     let (code, _, stderr) = run(auth_token(&stage).stdout(full));
@@ -155,7 +155,7 @@ fn a_token_that_nobody_receives_is_a_failure() {
 
 /// The Go CLI takes no lock of ours. What it writes while we ask the issuer is newer than what we get.
 #[test]
-fn rf_6_who_signs_in_with_the_go_cli_meanwhile_keeps_that_login() {
+fn rf_6_concurrent_go_cli_login_is_kept() {
     for revoked in [false, true] {
         let (stage, old) = signed_in(ENDED);
         let other = stage.earlier_login(FRESH);
@@ -174,7 +174,7 @@ fn rf_6_who_signs_in_with_the_go_cli_meanwhile_keeps_that_login() {
 }
 
 #[test]
-fn rf_6_who_signs_out_with_the_go_cli_meanwhile_stays_signed_out() {
+fn rf_6_concurrent_go_cli_logout_is_kept() {
     let (stage, old) = signed_in(ENDED);
     stage.service.fail(TOKEN, Fault::Hold);
     let child = auth_token(&stage).spawn().unwrap();
@@ -189,17 +189,17 @@ fn rf_6_who_signs_out_with_the_go_cli_meanwhile_stays_signed_out() {
 }
 
 #[test]
-fn rf_6_a_login_that_has_ended_sends_to_login_and_to_no_browser() {
+fn rf_6_ended_login_hints_at_login_without_browser() {
     let (stage, old) = signed_in(ENDED);
     stage.keep_in_config(&Credentials { refresh: Some(RefreshToken::new("v1.revoked")), ..old });
     let before = stage.home.config().unwrap();
     let (code, stdout, stderr) = run(&mut auth_token(&stage));
     let domain = stage.service.domain();
-    let complaint = format!(
+    let error_chain = format!(
         "error: the login to {domain} has ended\ncause: the issuer refused with `invalid_grant`: unknown or invalid refresh \
          token\nhint: run `astro login {domain}`\n"
     );
-    assert_eq!((code, stdout.as_str(), stderr), (4, "", complaint));
+    assert_eq!((code, stdout.as_str(), stderr), (4, "", error_chain));
     // Nothing but the worthless refresh token has gone.
     let after = before.replace("        refreshtoken: v1.revoked\n", "");
     assert_eq!(stage.home.config(), Some(after));
@@ -209,7 +209,7 @@ fn rf_6_a_login_that_has_ended_sends_to_login_and_to_no_browser() {
 }
 
 #[test]
-fn on_a_terminal_it_prints_and_fails_just_the_same_and_asks_nothing() {
+fn auth_token_at_terminal_never_prompts() {
     for seconds in [FRESH, ENDED] {
         let (stage, old) = signed_in(seconds);
         stage.keep_in_config(&Credentials { refresh: None, ..old.clone() });
@@ -231,7 +231,7 @@ fn on_a_terminal_it_prints_and_fails_just_the_same_and_asks_nothing() {
 
 /// From the first command to the last: signed in with a browser, then everything by processes.
 #[test]
-fn a_login_with_insecure_storage_serves_scripts_for_as_long_as_it_is_renewed() {
+fn plaintext_login_serves_scripts_across_refresh() {
     let stage = Stage::new();
     // Such a login ends soon at once, so that every call renews it.
     stage.service.set(|options| options.token_lifetime = ENDS_SOON);

@@ -53,7 +53,7 @@ fn joined(text: &str) -> String {
 }
 
 #[test]
-fn each_message_of_the_page_is_the_programs_and_none_is_missing() {
+fn troubleshooting_page_has_every_message() {
     let (mut described, mut messages) = (described(), messages(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")));
     assert!(messages.len() > 100, "they are found: {messages:#?}");
     for list in [&mut described, &mut messages] {

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn cl_15_issuer_and_subject_tell_who_it_is_and_else_the_address() {
+    fn cl_15_account_is_issuer_and_subject_else_email() {
         let context = |email: Option<&str>| Context { user_email: email.map(str::to_owned), ..Context::default() };
         let (ada, grace) = (credentials(Kind::User, "ada"), credentials(Kind::User, "grace"));
         let (token, opaque) = (credentials(Kind::ApiToken, "ada"), credentials(Kind::User, ""));

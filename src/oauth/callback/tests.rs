@@ -29,7 +29,7 @@ fn refused(code: &str, description: Option<&str>) -> CallbackError {
 }
 
 #[test]
-fn a_right_answer_yields_its_code() {
+fn valid_callback_returns_code() {
     let table = [
         ("code=abc&state=S", "abc"),
         ("state=S&code=abc", "abc"),
@@ -44,7 +44,7 @@ fn a_right_answer_yields_its_code() {
 }
 
 #[test]
-fn lb_10_without_our_state_nothing_else_counts() {
+fn lb_10_without_state_rest_is_ignored() {
     let table = [
         ("", Stranger::NoState),
         ("code=abc", Stranger::NoState),
@@ -64,14 +64,14 @@ fn lb_10_without_our_state_nothing_else_counts() {
 }
 
 #[test]
-fn lb_11_a_repeated_state_is_a_strangers() {
+fn lb_11_repeated_state_ignored() {
     for query in ["state=S&state=S&code=a", "state=S&code=a&state=other", "code=a&state=S&%73tate=S"] {
         assert_eq!(judged(query, false), Err(Verdict::Stranger(Stranger::RepeatedState)), "{query}");
     }
 }
 
 #[test]
-fn lb_11_any_other_repeated_parameter_ends_the_login() {
+fn lb_11_other_repeated_parameter_ends_login() {
     let table = [
         ("state=S&code=a&code=a", "code"),
         ("state=S&code=a&co%64e=b", "code"),
@@ -85,7 +85,7 @@ fn lb_11_any_other_repeated_parameter_ends_the_login() {
 }
 
 #[test]
-fn lb_12_lb_14_an_issuer_that_is_named_is_ours_to_the_letter() {
+fn lb_12_lb_14_iss_must_match_exactly() {
     let right = "state=S&code=abc&iss=https%3A%2F%2Fauth.astronomer.io%2F";
     assert_eq!(judged(right, false), Ok("abc".to_owned()));
     assert_eq!(judged(right, true), Ok("abc".to_owned()));
@@ -97,14 +97,14 @@ fn lb_12_lb_14_an_issuer_that_is_named_is_ours_to_the_letter() {
 }
 
 #[test]
-fn lb_13_an_issuer_that_always_names_itself_must() {
+fn lb_13_missing_promised_iss_ends_login() {
     assert_eq!(judged("state=S&code=abc", true), Err(Verdict::Ended(CallbackError::NoIssuer)));
     assert_eq!(judged("state=S&error=access_denied", true), Err(Verdict::Ended(CallbackError::NoIssuer)));
     assert_eq!(judged("state=S&code=abc", false), Ok("abc".to_owned()));
 }
 
 #[test]
-fn lb_15_an_error_from_another_issuer_is_not_believed() {
+fn lb_15_error_with_other_iss_not_believed() {
     assert_eq!(
         judged("state=S&error=access_denied&iss=https://evil.com/%1b[2J", false),
         Err(Verdict::Ended(CallbackError::OtherIssuer("https://evil.com/[2J".to_owned())))
@@ -112,7 +112,7 @@ fn lb_15_an_error_from_another_issuer_is_not_believed() {
 }
 
 #[test]
-fn lb_18_our_state_with_a_malformed_rest_ends_the_login() {
+fn lb_18_malformed_rest_ends_login() {
     let table = [
         ("state=S", CallbackError::NeitherCodeNorError),
         ("state=S&code=", CallbackError::NeitherCodeNorError),
@@ -130,7 +130,7 @@ fn lb_18_our_state_with_a_malformed_rest_ends_the_login() {
 }
 
 #[test]
-fn lb_21_a_refusal_is_told_in_clean_words() {
+fn lb_21_error_description_is_cleaned() {
     let table = [
         ("state=S&error=access_denied", refused("access_denied", None)),
         ("state=S&error=access_denied&error_description=", refused("access_denied", None)),
@@ -151,7 +151,7 @@ fn pasted(text: &str) -> Result<String, Verdict> {
 }
 
 #[test]
-fn lb_27_the_address_or_its_query_may_be_pasted() {
+fn lb_27_paste_accepts_url_or_query() {
     let table = [
         "http://localhost:12345/callback?code=abc&state=S",
         "  \"http://localhost:12345/callback?code=abc&state=S\"\r\n",
@@ -168,7 +168,7 @@ fn lb_27_the_address_or_its_query_may_be_pasted() {
 }
 
 #[test]
-fn lb_27_another_address_is_a_strangers_whatever_it_holds() {
+fn lb_27_paste_of_other_url_ignored() {
     let table = [
         "",
         "abc",
@@ -196,7 +196,7 @@ fn lb_27_another_address_is_a_strangers_whatever_it_holds() {
 }
 
 #[test]
-fn lb_27_a_paste_is_held_to_the_same_rules() {
+fn lb_27_paste_passes_callback_checks() {
     let table = [
         ("?code=abc", Verdict::Stranger(Stranger::NoState)),
         ("http://localhost:12345/callback?code=a&state=other", Verdict::Stranger(Stranger::OtherState)),
@@ -209,6 +209,6 @@ fn lb_27_a_paste_is_held_to_the_same_rules() {
 }
 
 #[test]
-fn tk_11_a_code_is_not_printed() {
+fn tk_11_debug_hides_code() {
     assert_eq!(format!("{:?}", AuthorizationCode::for_test("abc")), "AuthorizationCode(redacted)");
 }

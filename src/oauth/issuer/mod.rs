@@ -4,7 +4,6 @@
 //! person to someone else's login page. Its endpoints are derived from it, never read from an answer.
 
 use std::fmt;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -16,9 +15,6 @@ use crate::domain::Domain;
 use crate::http::{Freshness, Http, HttpError, Response};
 use crate::text::clean;
 use crate::token::AccessToken;
-
-const KEYS_BOUND: Duration = Duration::from_secs(10);
-const METADATA_BOUND: Duration = Duration::from_secs(3);
 
 /// An authorization server that belongs to a domain, known by the text that its tokens must carry as `iss`.
 #[derive(Clone, PartialEq, Eq)]
@@ -123,7 +119,7 @@ impl Issuer {
         }
         let url = self.at("/.well-known/openid-configuration");
         let answer = match http.get("fetch the issuer's metadata", &url) {
-            Ok(request) => request.within(METADATA_BOUND).send().await,
+            Ok(request) => request.within(http.limits().metadata).send().await,
             Err(error) => Err(error),
         };
         let Ok(wire) = answer.and_then(|response| response.success_json::<Wire>()) else { return Ok(None) };
@@ -141,7 +137,7 @@ impl Issuer {
     pub async fn fetch_keys(&self, http: &Http, freshness: Freshness) -> Result<Response, HttpError> {
         let url = self.at("/.well-known/jwks.json");
         let request = http.get_public("fetch the issuer's keys", &url, freshness)?;
-        let response = request.within(KEYS_BOUND).send().await?;
+        let response = request.within(http.limits().keys).send().await?;
         // A login page of some proxy in the place of the keys is told with the host that sent it.
         let _: IgnoredAny = response.success_json()?;
         Ok(response)

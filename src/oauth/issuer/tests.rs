@@ -56,7 +56,7 @@ fn refusal(text: &str, domain: &str) -> (String, Refusal) {
 }
 
 #[test]
-fn ar_18_an_issuer_of_the_domain_is_kept_to_the_letter() {
+fn ar_18_issuer_of_domain_is_kept_verbatim() {
     let table = [
         ("astronomer.io", "https://auth.astronomer.io/"),
         ("astronomer.io", "https://astronomer.io/"),
@@ -71,7 +71,7 @@ fn ar_18_an_issuer_of_the_domain_is_kept_to_the_letter() {
 }
 
 #[test]
-fn ar_18_every_other_address_is_refused_by_its_host() {
+fn ar_18_other_issuer_rejected_by_host() {
     let table = [
         ("https://evil.com/", "evil.com", Refusal::ForeignHost),
         ("https://auth.astronomer.io.evil.com/", "auth.astronomer.io.evil.com", Refusal::ForeignHost),
@@ -114,7 +114,7 @@ fn ar_18_every_other_address_is_refused_by_its_host() {
 }
 
 #[test]
-fn ar_18_the_refusal_names_domain_and_host() {
+fn ar_18_rejection_names_domain_and_host() {
     let error = Issuer::parse("https://evil.com/", &"astronomer.io".parse().unwrap()).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -123,7 +123,7 @@ fn ar_18_the_refusal_names_domain_and_host() {
 }
 
 #[tokio::test]
-async fn the_login_configuration_is_read() {
+async fn auth_config_is_parsed() {
     let table = [
         (r#"{"clientId":"c","audience":"a","domainUrl":"http://localhost:1/"}"#, None),
         (
@@ -149,7 +149,7 @@ async fn the_login_configuration_is_read() {
 }
 
 #[tokio::test]
-async fn ar_18_a_configuration_that_leads_elsewhere_is_refused() {
+async fn ar_18_auth_config_of_other_host_rejected() {
     let (port, _request) = canned(200, r#"{"clientId":"c","audience":"a","domainUrl":"https://evil.com/"}"#).await;
     let refused = AuthConfig::fetch(&http(), &local(port)).await.unwrap_err();
     let expected = IssuerError::Refused {
@@ -161,7 +161,7 @@ async fn ar_18_a_configuration_that_leads_elsewhere_is_refused() {
 }
 
 #[tokio::test]
-async fn a_configuration_without_a_client_is_not_understood() {
+async fn auth_config_without_client_id_is_invalid() {
     for body in [r#"{"clientId":"","audience":"a","domainUrl":"http://localhost:1/"}"#, "{}", "<html>"] {
         let (port, _request) = canned(200, body).await;
         match AuthConfig::fetch(&http(), &local(port)).await.unwrap_err() {
@@ -172,7 +172,7 @@ async fn a_configuration_without_a_client_is_not_understood() {
 }
 
 #[tokio::test]
-async fn ar_17_metadata_must_be_the_issuers_own() {
+async fn ar_17_metadata_must_name_its_issuer() {
     let http = http();
     let (port, _request) = canned(200, r#"{"issuer":"http://127.0.0.1/"}"#).await;
     assert_eq!(
@@ -185,7 +185,7 @@ async fn ar_17_metadata_must_be_the_issuers_own() {
 }
 
 #[tokio::test]
-async fn lb_13_metadata_tells_whether_callbacks_name_their_issuer() {
+async fn lb_13_metadata_announces_iss_parameter() {
     let http = http();
     for (member, supported) in [
         ("", false),
@@ -210,7 +210,7 @@ async fn lb_13_metadata_tells_whether_callbacks_name_their_issuer() {
 }
 
 #[tokio::test]
-async fn metadata_that_does_not_come_is_done_without() {
+async fn missing_metadata_is_tolerated() {
     for (status, body) in [(404, "{}"), (500, ""), (200, "<html>"), (200, "{}")] {
         let (port, _request) = canned(status, body).await;
         assert_eq!(local_issuer(port).metadata(&http()).await, Ok(None), "{status} {body}");
@@ -218,7 +218,7 @@ async fn metadata_that_does_not_come_is_done_without() {
 }
 
 #[tokio::test]
-async fn cl_2_keys_come_from_the_issuers_well_known_path_as_they_were_sent() {
+async fn cl_2_keys_come_from_well_known_path_verbatim() {
     let (port, request) = canned(200, r#" {"keys": [], "keys": 1} "#).await;
     let keys = local_issuer(port).fetch_keys(&http(), Freshness::New).await.unwrap();
     assert_eq!(keys.body(), br#" {"keys": [], "keys": 1} "#);
@@ -229,7 +229,7 @@ async fn cl_2_keys_come_from_the_issuers_well_known_path_as_they_were_sent() {
 }
 
 #[tokio::test]
-async fn cl_14_userinfo_needs_a_subject_and_nothing_more() {
+async fn cl_14_userinfo_needs_only_subject() {
     let http = http();
     let token = AccessToken::new("secret");
     let (port, request) = canned(200, r#"{"sub":"s","email":"e@x","email_verified":"true"}"#).await;

@@ -383,7 +383,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lb_3_a_port_that_another_has_is_known_in_the_words_of_each_system() {
+    fn lb_3_port_in_use_detected_by_error_of_each_system() {
         let table = [
             (io::ErrorKind::AddrInUse, Refusal::Taken, Refusal::Taken),
             (io::ErrorKind::PermissionDenied, Refusal::Forbidden, Refusal::Taken),
@@ -398,7 +398,7 @@ mod tests {
     /// The numbers are Windows' own, and what the standard library makes of them is what the table above goes by.
     #[cfg(windows)]
     #[test]
-    fn lb_3_windows_numbers_are_of_these_kinds() {
+    fn lb_3_windows_errors_have_these_kinds() {
         assert_eq!(io::Error::from_raw_os_error(10048).kind(), io::ErrorKind::AddrInUse);
         assert_eq!(io::Error::from_raw_os_error(10013).kind(), io::ErrorKind::PermissionDenied);
     }

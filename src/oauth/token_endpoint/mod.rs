@@ -17,8 +17,6 @@ use crate::http::{Http, HttpError, Response};
 use crate::text::clean;
 use crate::token::{AccessToken, IdToken, RefreshToken};
 
-const REVOKE_BOUND: Duration = Duration::from_secs(5);
-
 /// No token lives longer than ten years; a longer `expires_in` is cut to this, so that a date can be made of it.
 const LONGEST_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
@@ -191,7 +189,7 @@ impl AuthConfig {
         }
         let form = Form { client_id: &self.client_id, token: token.expose() };
         let request = http.post("revoke the refresh token", &self.issuer.at("/oauth/revoke"))?;
-        let response = request.form(&form).within(REVOKE_BOUND).send().await?;
+        let response = request.form(&form).within(http.limits().revoke).send().await?;
         if (200..300).contains(&response.status()) { Ok(()) } else { Err(response.status_error()) }
     }
 

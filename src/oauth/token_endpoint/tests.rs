@@ -18,7 +18,7 @@ async fn refreshed(status: u16, body: &'static str) -> Result<TokenResponse, Tok
 }
 
 #[tokio::test]
-async fn tk_1_tk_2_ar_19_the_code_is_redeemed_in_the_body_of_a_post() {
+async fn tk_1_tk_2_tk_6_ar_19_rf_15_code_in_post_body() {
     let body =
         r#"{"access_token":"a","refresh_token":"r","id_token":"i","expires_in":86400,"token_type":"Bearer","x":[1]}"#;
     let (port, request) = canned(200, body).await;
@@ -47,7 +47,7 @@ async fn tk_1_tk_2_ar_19_the_code_is_redeemed_in_the_body_of_a_post() {
 }
 
 #[tokio::test]
-async fn rf_4_a_refresh_asks_for_no_scope() {
+async fn rf_4_rf_15_refresh_sends_no_scope() {
     let (port, request) = canned(200, r#"{"access_token":"a","token_type":"bearer"}"#).await;
     let response = config(port).refresh(&http(), &RefreshToken::new("old+")).await.unwrap();
     let access_token = AccessToken::new("a");
@@ -60,7 +60,7 @@ async fn rf_4_a_refresh_asks_for_no_scope() {
 }
 
 #[tokio::test]
-async fn rf_12_revocation_is_done_with_200_and_told_otherwise() {
+async fn rf_12_revocation_succeeds_only_with_2xx() {
     let (port, request) = canned(200, "").await;
     assert_eq!(config(port).revoke(&http(), &RefreshToken::new("old")).await, Ok(()));
     let request = request.await.unwrap();
@@ -72,14 +72,14 @@ async fn rf_12_revocation_is_done_with_200_and_told_otherwise() {
 }
 
 #[tokio::test]
-async fn tk_5_bearer_in_any_case_and_nothing_else() {
+async fn tk_5_token_type_is_bearer_in_any_case() {
     assert!(refreshed(200, r#"{"access_token":"a","token_type":"bEARER"}"#).await.is_ok());
     let refused = refreshed(200, r#"{"access_token":"a","token_type":"DPoP\u001b"}"#).await.unwrap_err();
     assert_eq!(refused, TokenEndpointError::TokenType("DPoP".to_owned()));
 }
 
 #[tokio::test]
-async fn tk_6_an_answer_without_an_access_token_is_none() {
+async fn tk_6_response_without_access_token_is_invalid() {
     let table = [
         (200, r#"{"token_type":"Bearer"}"#, Fault::NotUnderstood),
         (200, r#"{"access_token":"","token_type":"Bearer"}"#, Fault::NotUnderstood),
@@ -98,7 +98,7 @@ async fn tk_6_an_answer_without_an_access_token_is_none() {
 }
 
 #[tokio::test]
-async fn tk_8_expires_in_in_every_shape() {
+async fn tk_8_expires_in_accepts_every_shape() {
     let seconds = |seconds| Some(Duration::from_secs(seconds));
     let table = [
         (json!(86400), seconds(86400)),
@@ -122,7 +122,7 @@ async fn tk_8_expires_in_in_every_shape() {
 }
 
 #[tokio::test]
-async fn tk_9_errors_are_told_by_their_code_whatever_the_status() {
+async fn tk_9_error_code_counts_with_any_status() {
     let table = [
         (400, r#"{"error":"invalid_grant"}"#, ErrorCode::InvalidGrant, None),
         (
@@ -153,7 +153,7 @@ async fn tk_9_errors_are_told_by_their_code_whatever_the_status() {
 }
 
 #[test]
-fn rf_7_a_status_tells_an_outage_only_where_the_code_says_nothing() {
+fn rf_7_status_is_outage_only_without_error_code() {
     let table = [
         ("invalid_grant", 503, false),
         ("access_denied", 429, false),
@@ -169,7 +169,7 @@ fn rf_7_a_status_tells_an_outage_only_where_the_code_says_nothing() {
 }
 
 #[test]
-fn tk_9_the_code_is_shown_even_without_a_description() {
+fn tk_9_error_code_shown_without_description() {
     let mut error = TokenError { code: ErrorCode::InvalidGrant, description: None, status: 400, retry_after: None };
     assert_eq!(error.to_string(), "the issuer refused with `invalid_grant`");
     error.description = Some("Unknown or invalid refresh token.".to_owned());

@@ -1,4 +1,4 @@
-//! Attacks on the callback port, each from a thread of its own that goes on until it is told to stop.
+//! Attacks on the callback port, each in a thread that runs until it is stopped.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
@@ -8,21 +8,21 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::door::{filled, get, status};
+use super::callback_client::{filled, get, status};
 
-/// How long an attacker waits for anything.
+/// The time limit of a connection.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What an attacker does, over and over.
+/// An attack, repeated in rounds.
 pub enum Attack {
-    /// Holds so many connections open and says nothing.
+    /// Holds this many connections open and sends nothing.
     Silent(usize),
-    /// Holds so many connections open and says a request one byte at a time.
+    /// Holds this many connections open and sends a request on each, one byte at a time.
     Slow(usize),
-    /// Sends one request after the other, each on a connection of its own, and looks at the status of the answer: one of
-    /// those between the bars. `-` stands for none, since an answer to what has not been read to its end may get lost.
+    /// Sends one request after the other, each on a new connection, and checks the status of the response: one of those
+    /// between the bars. `-` stands for no response, because the response to a half-read request may get lost.
     Volley(Vec<(Vec<u8>, &'static str)>),
-    /// Begins so, and is gone before the answer is there.
+    /// Sends the beginning of a request and closes the connection before the response.
     Gone(Vec<u8>),
 }
 
@@ -109,77 +109,80 @@ fn filled_bytes(before: &[u8], between: &[u8], after: &[u8]) -> Vec<u8> {
     [before, between, after].concat()
 }
 
-/// An attack that goes on.
-pub struct Siege {
+/// An attack that runs until it is stopped.
+pub struct RunningAttack {
     stop: Arc<AtomicBool>,
-    begun: mpsc::Receiver<()>,
+    first_round: mpsc::Receiver<()>,
     attacker: JoinHandle<()>,
 }
 
-impl Siege {
-    pub fn lay(attack: Attack, port: u16) -> Self {
+impl Attack {
+    /// Starts the attack in a thread.
+    pub fn start(self, port: u16) -> RunningAttack {
         let stop = Arc::new(AtomicBool::new(false));
-        let (told, begun) = mpsc::channel();
+        let (started, first_round) = mpsc::channel();
         let attacker = thread::spawn({
             let stop = Arc::clone(&stop);
-            move || attacker(&attack, port, &told, &stop)
+            move || self.run(port, &started, &stop)
         });
-        Self { stop, begun, attacker }
+        RunningAttack { stop, first_round, attacker }
     }
 
-    /// Waits until the attacker has done all that there is in it once. What is attacked must run elsewhere meanwhile.
-    pub fn until_begun(&self) {
-        self.begun.recv_timeout(PATIENCE).expect("an attack that begins");
-    }
-
-    /// Ends the attack. Panics if an answer was not the expected one.
-    pub fn end(self) {
-        assert!(!self.attacker.is_finished(), "the attack was over before its time");
-        self.stop.store(true, Ordering::Relaxed);
-        self.attacker.join().expect("an attacker who got the answers that are due");
+    fn run(&self, port: u16, started: &mpsc::Sender<()>, stop: &AtomicBool) {
+        let mut open: Vec<TcpStream> = Vec::new();
+        let mut round = 0;
+        while !stop.load(Ordering::Relaxed) {
+            match self {
+                Self::Silent(count) => {
+                    open.extend((open.len()..*count).map(|_| connect(port)));
+                    thread::sleep(Duration::from_millis(1));
+                }
+                Self::Slow(count) => {
+                    open.extend((open.len()..*count).map(|_| connect(port)));
+                    let request = filled(&get("/callback?code=x&state=other"), port);
+                    // The request never ends. A closed connection is replaced in the next round.
+                    let byte = &request.as_bytes()[round % (request.len() - 4)..][..1];
+                    open.retain_mut(|stream| stream.write_all(byte).is_ok());
+                    thread::sleep(Duration::from_millis(1));
+                }
+                Self::Volley(requests) => {
+                    for (request, expected) in requests {
+                        let (answer, shown) =
+                            (ask(port, request), String::from_utf8_lossy(&request[..request.len().min(200)]));
+                        let found = if answer.is_empty() { "-" } else { status(&answer) };
+                        assert!(expected.split('|').any(|one| one == found), "{found} for {shown}\n{answer}");
+                        assert_eq!(answer.matches("HTTP/1.1 ").count(), usize::from(found != "-"), "{shown}\n{answer}");
+                        assert!(!answer.to_ascii_lowercase().contains("access-control"), "{shown}\n{answer}");
+                    }
+                }
+                Self::Gone(beginning) => {
+                    for _ in 0..20 {
+                        let mut stream = connect(port);
+                        stream.write_all(&with_port(beginning, port)).unwrap();
+                        // The listener may have read none or half of it: the connection ends in a reset.
+                        drop(stream.shutdown(Shutdown::Both));
+                    }
+                }
+            }
+            if round == 0 {
+                started.send(()).unwrap();
+            }
+            round += 1;
+        }
     }
 }
 
-fn attacker(attack: &Attack, port: u16, told: &mpsc::Sender<()>, stop: &AtomicBool) {
-    let mut open: Vec<TcpStream> = Vec::new();
-    let mut round = 0;
-    while !stop.load(Ordering::Relaxed) {
-        match attack {
-            Attack::Silent(count) => {
-                open.extend((open.len()..*count).map(|_| connect(port)));
-                thread::sleep(Duration::from_millis(1));
-            }
-            Attack::Slow(count) => {
-                open.extend((open.len()..*count).map(|_| connect(port)));
-                let request = filled(&get("/callback?code=x&state=other"), port);
-                // It never comes to its end, and whoever is cut off begins anew.
-                let byte = &request.as_bytes()[round % (request.len() - 4)..][..1];
-                open.retain_mut(|stream| stream.write_all(byte).is_ok());
-                thread::sleep(Duration::from_millis(1));
-            }
-            Attack::Volley(requests) => {
-                for (request, expected) in requests {
-                    let (answer, shown) =
-                        (ask(port, request), String::from_utf8_lossy(&request[..request.len().min(200)]));
-                    let found = if answer.is_empty() { "-" } else { status(&answer) };
-                    assert!(expected.split('|').any(|one| one == found), "{found} for {shown}\n{answer}");
-                    assert_eq!(answer.matches("HTTP/1.1 ").count(), usize::from(found != "-"), "{shown}\n{answer}");
-                    assert!(!answer.to_ascii_lowercase().contains("access-control"), "{shown}\n{answer}");
-                }
-            }
-            Attack::Gone(beginning) => {
-                for _ in 0..20 {
-                    let mut stream = connect(port);
-                    stream.write_all(&with_port(beginning, port)).unwrap();
-                    // Unread or half read, this ends in a reset.
-                    drop(stream.shutdown(Shutdown::Both));
-                }
-            }
-        }
-        if round == 0 {
-            told.send(()).unwrap();
-        }
-        round += 1;
+impl RunningAttack {
+    /// Waits for the first round of the attack. Blocks the thread, so the listener must run in another one.
+    pub fn wait_for_first_round(&self) {
+        self.first_round.recv_timeout(PATIENCE).expect("the attack starts");
+    }
+
+    /// Stops the attack. Panics if a response was unexpected.
+    pub fn stop(self) {
+        assert!(!self.attacker.is_finished(), "the attack is still running");
+        self.stop.store(true, Ordering::Relaxed);
+        self.attacker.join().expect("every response was an expected one");
     }
 }
 
@@ -196,10 +199,10 @@ fn with_port(request: &[u8], port: u16) -> Vec<u8> {
     filled(&text, port).chars().map(|byte| u8::try_from(byte).unwrap()).collect()
 }
 
-/// What comes back, up to the end of the connection or a reset of it.
+/// Returns the response, up to the end or reset of the connection.
 fn ask(port: u16, request: &[u8]) -> String {
     let mut stream = connect(port);
-    // The other side may have answered and gone before it has seen all of a large request.
+    // The listener may respond and close before it has read all of a large request.
     drop(stream.write_all(&with_port(request, port)));
     let mut answer = Vec::new();
     let mut some = [0; 4096];

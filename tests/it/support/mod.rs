@@ -6,10 +6,10 @@
 pub mod attacks;
 pub mod binary;
 mod browser;
+pub mod callback_client;
 #[cfg(unix)]
 pub mod chromium;
 pub mod diff;
-pub mod door;
 #[cfg(all(unix, not(target_os = "macos")))]
 pub mod keyring;
 mod program;

@@ -15,7 +15,7 @@ use astro_login::credentials::{CredentialStore, Credentials, Kind, StoreError};
 use astro_login::domain::Domain;
 use astro_login::environment::Environment;
 use astro_login::error::Error;
-use astro_login::http::Http;
+use astro_login::http::{Http, TimeLimits};
 use astro_login::oauth::{PendingGrant, Random};
 use astro_login::system::{OsRandom, System};
 use astro_login::token::{AccessToken, RefreshToken};
@@ -122,16 +122,16 @@ impl Outcome {
     }
 
     /// The error and its causes, outermost first, each on a line.
-    pub fn complaint(&self) -> String {
+    pub fn error_chain(&self) -> String {
         let error = self.result.as_ref().unwrap_err();
         std::iter::once(error.to_string()).chain(error.causes()).collect::<Vec<_>>().join("\n")
     }
 
     /// Everything that a person gets to see: what was said, the link, the error and its hint.
     pub fn all_text(&self) -> String {
-        let complaint = self.result.as_ref().map_or_else(|_| self.complaint(), |()| String::new());
+        let error_chain = self.result.as_ref().map_or_else(|_| self.error_chain(), |()| String::new());
         let hint = self.result.as_ref().err().and_then(Error::hint).unwrap_or_default();
-        [&self.stdout, &self.stderr, &complaint, &hint].map(String::as_str).join("\n")
+        [&self.stdout, &self.stderr, &error_chain, &hint].map(String::as_str).join("\n")
     }
 }
 
@@ -146,8 +146,9 @@ pub struct Stage {
     pub stdin: String,
     pub clock: fn() -> Timestamp,
     pub random: Arc<dyn Random>,
-    /// What happens while the person is in the browser.
-    pub meanwhile: Arc<dyn Fn() + Send + Sync>,
+    /// Runs before the browser opens the link.
+    pub before_visit: Arc<dyn Fn() + Send + Sync>,
+    pub limits: TimeLimits,
 }
 
 impl Stage {
@@ -168,7 +169,8 @@ impl Stage {
             stdin: String::new(),
             clock: now,
             random: Arc::new(OsRandom(SystemRandom::new())),
-            meanwhile: Arc::new(|| ()),
+            before_visit: Arc::new(|| ()),
+            limits: TimeLimits::default(),
         }
     }
 
@@ -236,8 +238,11 @@ impl Stage {
             environment: self.environment.clone(),
             machine: self.machine.into(),
             home: self.home.path().to_owned(),
-            http: Http::default(),
-            browser: Arc::new(Opener { browser: Arc::clone(&self.browser), meanwhile: Arc::clone(&self.meanwhile) }),
+            http: Http::with_limits(self.limits),
+            browser: Arc::new(Opener {
+                browser: Arc::clone(&self.browser),
+                before_visit: Arc::clone(&self.before_visit),
+            }),
             keychain: Arc::clone(&self.keychain) as Arc<dyn CredentialStore>,
             ui,
             now: self.clock,
@@ -359,7 +364,7 @@ show_warnings: \"true\"
     }
 
     /// Every request that the service got, as method and path, sorted.
-    pub fn traffic(&self) -> Vec<String> {
+    pub fn request_log(&self) -> Vec<String> {
         let line = |request: super::Request| format!("{} {}", request.method, request.path);
         let mut lines: Vec<String> = self.service.requests().into_iter().map(line).collect();
         lines.sort_unstable();
@@ -367,7 +372,7 @@ show_warnings: \"true\"
     }
 
     /// `text` with what differs from run to run replaced by what it is.
-    pub fn plain(&self, text: &str) -> String {
+    pub fn normalize(&self, text: &str) -> String {
         let config = self.home.config_path().display().to_string();
         let callback = callback_port(text);
         let mut text = text.replace(&config, "CONFIG").replace(&self.service.domain(), "localhost:PORT");
@@ -388,12 +393,12 @@ pub fn callback_port(text: &str) -> Option<u16> {
 
 struct Opener {
     browser: Arc<FakeBrowser>,
-    meanwhile: Arc<dyn Fn() + Send + Sync>,
+    before_visit: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl Browser for Opener {
     fn open(&self, url: &Url, _: &Opening) -> io::Result<()> {
-        (self.meanwhile)();
+        (self.before_visit)();
         self.browser.visit(url);
         Ok(())
     }

@@ -167,7 +167,7 @@ struct Shared {
     in_hand: AtomicUsize,
     most_in_hand: AtomicUsize,
     /// How many bytes of endless bodies were handed to the network.
-    poured: AtomicUsize,
+    bytes_sent: AtomicUsize,
     /// How many answers stopped half-way or never began.
     stalled: AtomicUsize,
     stalling: Notify,
@@ -195,7 +195,7 @@ impl Service {
             healed: Notify::new(),
             in_hand: AtomicUsize::new(0),
             most_in_hand: AtomicUsize::new(0),
-            poured: AtomicUsize::new(0),
+            bytes_sent: AtomicUsize::new(0),
             stalled: AtomicUsize::new(0),
             stalling: Notify::new(),
         });
@@ -266,8 +266,8 @@ impl Service {
     }
 
     /// How many bytes of [endless bodies](Fault::Endless) were handed to the network so far.
-    pub fn poured(&self) -> usize {
-        self.shared.poured.load(Ordering::SeqCst)
+    pub fn bytes_sent(&self) -> usize {
+        self.shared.bytes_sent.load(Ordering::SeqCst)
     }
 
     /// Waits until so many answers have stopped half-way, or before they began.
@@ -564,7 +564,7 @@ impl Body for Broken {
             }
             Rest::Flood(shared) => {
                 const BLANKS: &[u8] = &[b' '; 64 * 1024];
-                shared.poured.fetch_add(BLANKS.len(), Ordering::SeqCst);
+                shared.bytes_sent.fetch_add(BLANKS.len(), Ordering::SeqCst);
                 Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(BLANKS)))))
             }
         }

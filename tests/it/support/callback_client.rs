@@ -1,5 +1,6 @@
-//! The callback listener with a state that is known, and raw requests to it.
+//! A callback listener with a known state, and raw requests to it.
 
+use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio::time::timeout;
 /// The state of every login here: 32 zeros in base64url.
 pub const STATE: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// Nothing here takes long; a test that hangs fails instead.
+/// The time limit of each step, so that a test fails instead of hanging.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub const CONFIRMED: Outcome<'static> = Outcome::Confirmed { account: "ada@example.com", question: false };
@@ -28,7 +29,7 @@ impl Random for Zeros {
     }
 }
 
-/// What answers a login here.
+/// The response that the listener expects.
 pub fn expected() -> ExpectedResponse {
     ExpectedResponse {
         state: State::random(&Zeros).unwrap(),
@@ -37,7 +38,7 @@ pub fn expected() -> ExpectedResponse {
     }
 }
 
-pub fn door() -> (Callbacks, u16) {
+pub fn listener() -> (Callbacks, u16) {
     let listener = CallbackListener::bind(0).unwrap();
     let port = listener.redirect_uri().port();
     (listener.serve(expected()), port)
@@ -55,10 +56,18 @@ pub async fn send(port: u16, request: &str) -> TcpStream {
     stream
 }
 
-/// Everything up to the end of the connection.
+/// Returns everything up to the end of the connection.
 pub async fn answer(mut stream: TcpStream) -> String {
     let mut text = String::new();
     timeout(PATIENCE, stream.read_to_string(&mut text)).await.expect("an answer in time").unwrap();
+    text
+}
+
+/// Like [`answer`], for a connection that may end with a reset.
+pub async fn answer_or_reset(mut stream: TcpStream) -> String {
+    let mut text = String::new();
+    let outcome = timeout(PATIENCE, stream.read_to_string(&mut text)).await.expect("an end in time");
+    assert!(outcome.as_ref().err().is_none_or(|e| e.kind() == ErrorKind::ConnectionReset), "{outcome:?}");
     text
 }
 
@@ -66,7 +75,7 @@ pub fn get(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: localhost:PORT\r\n\r\n")
 }
 
-/// The callback that is right.
+/// The valid callback.
 pub fn right() -> String {
     get("/callback?code=abc&state=S")
 }
@@ -75,30 +84,30 @@ pub fn status(answer: &str) -> &str {
     answer.split(' ').nth(1).unwrap_or_default()
 }
 
-pub async fn callback(door: &mut Callbacks) -> Callback {
-    match timeout(PATIENCE, door.next()).await.expect("an event in time") {
+pub async fn callback(callbacks: &mut Callbacks) -> Callback {
+    match timeout(PATIENCE, callbacks.next()).await.expect("an event in time") {
         Event::Callback(callback) => callback,
-        Event::TlsAttempt => panic!("nobody spoke TLS"),
+        Event::TlsAttempt => panic!("unexpected TLS handshake"),
     }
 }
 
-pub async fn nothing_has_happened(door: &mut Callbacks) {
-    if let Ok(event) = timeout(Duration::ZERO, door.next()).await {
+pub async fn nothing_has_happened(callbacks: &mut Callbacks) {
+    if let Ok(event) = timeout(Duration::ZERO, callbacks.next()).await {
         panic!("{event:?}");
     }
 }
 
-/// The right answer comes at last, is served, and comes out once.
-pub async fn the_login_goes_on(mut door: Callbacks, port: u16) {
-    nothing_has_happened(&mut door).await;
+/// Checks that the valid callback is still accepted, and delivered once.
+pub async fn the_login_goes_on(mut callbacks: Callbacks, port: u16) {
+    nothing_has_happened(&mut callbacks).await;
     let browser = send(port, &right()).await;
-    it_is_answered(&mut door, browser).await;
-    nothing_has_happened(&mut door).await;
+    it_is_answered(&mut callbacks, browser).await;
+    nothing_has_happened(&mut callbacks).await;
 }
 
-/// The next to come out is the code, and this browser gets the page.
-pub async fn it_is_answered(door: &mut Callbacks, browser: TcpStream) {
-    let callback = callback(door).await;
+/// Checks that the next event is the code, and that this browser gets the page.
+pub async fn it_is_answered(callbacks: &mut Callbacks, browser: TcpStream) {
+    let callback = callback(callbacks).await;
     assert!(callback.result.is_ok(), "{:?}", callback.result);
     let (answer, ()) = tokio::join!(answer(browser), callback.reply.send(&CONFIRMED));
     assert_eq!(status(&answer), "200");
