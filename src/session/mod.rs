@@ -195,7 +195,7 @@ impl<'a> Session<'a> {
             let sample =
                 Credentials { access: AccessToken::new(access), refresh: refresh.map(RefreshToken::new), ..old };
             let edit = move |document: &mut Document| document.update_context(&domain, |context| put(context, sample));
-            aside(move || config.rehearse(edit)).await??;
+            aside(move || config.dry_run(edit)).await??;
         }
         Ok(())
     }
