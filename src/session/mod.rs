@@ -164,7 +164,7 @@ impl<'a> Session<'a> {
                 Credentials { access: AccessToken::new(access), refresh: refresh.map(RefreshToken::new), ..old };
             let edit =
                 move |document: &mut Document| document.update_context(&domain, |context| set_tokens(context, sample));
-            run_blocking(move || config.rehearse(edit)).await??;
+            run_blocking(move || config.dry_run(edit)).await??;
         }
         Ok(())
     }

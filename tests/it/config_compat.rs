@@ -198,7 +198,7 @@ fn new_context_is_appended() {
     let home = tempfile::tempdir().unwrap();
     let config = write(home.path(), GO);
     config.edit(|document| document.update_context(&domain("localhost:9000"), |_| ())).unwrap();
-    assert_eq!(diff(GO, &text(&config)), ["+    \"localhost:9000\":", "+        domain: \"localhost:9000\""]);
+    assert_eq!(diff(GO, &text(&config)), ["+    localhost:9000:", "+        domain: localhost:9000"]);
 }
 
 #[test]

@@ -115,7 +115,7 @@ impl File<'_> {
     }
 
     fn masked(&self, line: &str) -> String {
-        let line = line.replace(&format!("\"{}\"", self.stage.service.domain()), "DOMAIN");
+        let line = line.replace(&self.stage.service.domain(), "DOMAIN");
         for (key, kind) in [("token: Bearer ", "JWT"), ("expiresin: ", "TIME"), ("refreshtoken: ", "REFRESH")] {
             if let Some((indent, _)) = line.split_once(key) {
                 return format!("{indent}{key}{kind}");

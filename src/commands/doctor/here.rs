@@ -157,7 +157,7 @@ pub(super) fn keychain(session: &Session<'_>, keychain: &Result<Option<Credentia
 pub(super) fn config(session: &Session<'_>) -> Check {
     let (config, domain) = (&session.config, &session.domain);
     // As a login does it, for somebody.
-    let foreseen = config.foresee(domain, |document| {
+    let foreseen = config.check_editable(domain, |document| {
         document.update_context(domain, |context| context.user_email = Some("somebody@example.com".to_owned()))?;
         document.set_current_context(Some(domain.as_str()))
     });

@@ -1,317 +1,206 @@
-//! An edit of the text: where it goes, and the proof that it changed nothing else.
+//! Edits of the text, by a library that keeps comments and layout, and the check that nothing else changed.
 
-use std::ops::Range;
+use std::str::FromStr as _;
 
-use super::super::tree::{Entry, Kind, Node, entry_difference, join};
-use super::{Document, DocumentError, Value};
+use yaml_edit::{Mapping, MappingEntry, ScalarValue, YamlFile};
+
+use super::context::EXPIRES_AT;
+use super::node::{Entry, Node};
+use super::{Document, DocumentError};
 use crate::text::clean;
 
-/// One place of the text and what is to stand there.
-pub(super) type Splice = (Range<usize>, String);
+/// The spaces by which the Go CLI indents.
+const INDENTATION: usize = 4;
+/// The spaces by which the library indents.
+const LIBRARY_INDENTATION: usize = 2;
 
-/// What one edit does to the mapping at a path.
+/// The comment lines behind the first entry of a mapping with which it may be removed. The library's time grows with the
+/// cube of their number: 0.05 s for 100, 6 s for 500.
+const MAX_COMMENTS: usize = 100;
+
+/// A change of the mapping at a path.
 pub(super) struct Edit<'a> {
     pub(super) path: &'a [&'a str],
-    /// Setting an empty text removes the entry, unless `keep_empty`.
-    pub(super) fields: Vec<(&'a str, Value)>,
-    pub(super) keep_empty: bool,
+    /// The keys to set, or to remove if the value is `None`.
+    pub(super) fields: Vec<(&'a str, Option<String>)>,
 }
 
 impl Document {
     pub(super) fn apply(&mut self, edit: &Edit) -> Result<(), DocumentError> {
-        let mut edited = self.edited(edit);
-        // An excerpt may lack what the edit needs; what the whole refuses, too, is refused.
-        if edited.is_err() && !self.0.left_out.is_nothing() {
-            edited = Self::parse_whole(self.as_str().to_owned())?.edited(edit);
+        let refused = |key: &str| DocumentError::WouldChange { key: clean(key, 200) };
+        if let Some(depth) = self.obstacle(edit) {
+            return Err(refused(&edit.path[..depth].join(".")));
         }
-        *self = edited?;
+        let edited = self.edited(edit).and_then(|text| Self::parse(text).ok());
+        let edited = edited.ok_or_else(|| refused(&edit.path.join(".")))?;
+        if let Some(key) = difference(edit, self.root.as_ref(), edited.root.as_ref()) {
+            return Err(refused(&key));
+        }
+        *self = edited;
         Ok(())
     }
 
-    fn edited(&self, edit: &Edit) -> Result<Self, DocumentError> {
-        let refused = || DocumentError::WouldChange { key: clean(&edit.path.join("."), 200) };
-        let mut splices = self.splices(edit)?;
-        splices.sort_by_key(|(range, _)| (range.start, range.end));
-        let mut text = String::with_capacity(self.parsed().len() + 1024);
-        let mut end = 0;
-        for (range, with) in &splices {
-            text.push_str(self.parsed().get(end..range.start).ok_or_else(refused)?);
-            text.push_str(with);
-            end = range.end;
+    /// Returns the number of names in the path of the first node that the library must not edit.
+    fn obstacle(&self, edit: &Edit) -> Option<usize> {
+        let mut node = self.root.as_ref()?;
+        for depth in 0..=edit.path.len() {
+            if node.is_vacant() {
+                return None;
+            }
+            // An entry of a merged mapping cannot be removed here.
+            if !node.is_mapping() || node.get("<<").is_some() {
+                return Some(depth);
+            }
+            match edit.path.get(depth) {
+                Some(name) => node = &node.get(name)?.1,
+                None => return self.is_obstacle(node.entries(), &edit.fields).then_some(depth),
+            }
         }
-        text.push_str(&self.parsed()[end..]);
-        let left_out = self.0.left_out.moved(&splices, &text).ok_or_else(refused)?;
-        let edited = Self::parse_excerpt(text, left_out).map_err(|_| refused())?;
-        match self.difference(edit, &edited) {
-            Some(key) => Err(DocumentError::WouldChange { key: clean(&key, 200) }),
-            None => Ok(edited),
-        }
+        None
     }
 
-    fn splices(&self, edit: &Edit) -> Result<Vec<Splice>, DocumentError> {
-        let eol = self.eol();
-        let refused = |depth: usize| DocumentError::WouldChange { key: clean(&edit.path[..depth].join("."), 200) };
-        let text = self.parsed();
-        let Some(root) = self.root().filter(|root| !root.is_vacant()) else {
-            let block = edit.block(0, "", eol);
-            let end = text.len();
-            return Ok(match self.root() {
-                Some(null) if !null.span().is_empty() => vec![(null.span(), block.trim_end().to_owned())],
-                _ if text.is_empty() || text.ends_with(['\n', '\u{feff}']) => vec![(end..end, block)],
-                _ => vec![(end..end, format!("{eol}{block}"))],
-            });
+    /// True if the fields have anchors, whose aliases the library would rewrite, or too many comments.
+    fn is_obstacle(&self, entries: &[Entry], fields: &[(&str, Option<String>)]) -> bool {
+        let change = |key: &Node| fields.iter().find(|(name, _)| key.is_key(name));
+        let is_anchored = |(key, value): &Entry| change(key).is_some() && (key.has_anchors() || value.has_anchors());
+        let is_kept = |(key, _): &&Entry| change(key).is_none_or(|(_, value)| value.is_some());
+        let (Some((first, _)), Some((next, _))) = (entries.first(), entries.iter().find(is_kept).or(entries.last()))
+        else {
+            return false;
         };
-        let (mut holder, mut node) = (None, root);
-        let mut indent = self.indent(root).ok_or_else(|| refused(0))?;
-        for (depth, name) in edit.path.iter().enumerate() {
-            let Kind::Mapping { flow } = node.kind() else { return Err(refused(depth)) };
-            // What comes in by a merge can't be taken out here.
-            if node.get("<<").is_some() {
-                return Err(refused(depth));
-            }
-            let Some((key, value)) = node.get(name) else {
-                let last = node.entries().last().ok_or_else(|| refused(depth))?;
-                return Ok(vec![self.insertion(flow, last, &edit.flow(depth), &edit.block(depth, &indent, eol))]);
-            };
-            if value.is_vacant() {
-                let below = if flow {
-                    format!(": {{{}}}", edit.flow(depth + 1).join(", "))
-                } else {
-                    format!(":{eol}{}", edit.block(depth + 1, &deeper(&indent), eol).trim_end())
-                };
-                return Ok(vec![(key.span().end..self.value_end(key, value), below)]);
-            }
-            (holder, node) = (Some(key), value);
-            if !flow {
-                indent = self.indent(node).ok_or_else(|| refused(depth + 1))?;
-            }
+        let (first, next) = (first.position().0, next.position().0);
+        let behind = self.text.lines().skip(first).take(next.saturating_sub(first));
+        let comments = behind.filter(|line| line.trim_start().starts_with('#')).count();
+        comments > MAX_COMMENTS || entries.iter().any(is_anchored)
+    }
+
+    /// Returns the edited text; `None` if the library cannot edit it.
+    fn edited(&self, edit: &Edit) -> Option<String> {
+        let file = YamlFile::from_str(&self.text).ok()?;
+        let document = file.ensure_document();
+        if document.as_mapping().is_none() {
+            let first = edit.path.first().or(edit.fields.first().map(|(name, _)| name))?;
+            document.set(*first, ScalarValue::null());
         }
-        self.field_splices(edit, holder, node, &indent).ok_or_else(|| refused(edit.path.len()))
-    }
-
-    /// The splices within the mapping that holds the fields, itself held by `holder`.
-    fn field_splices(&self, edit: &Edit, holder: Option<Node>, node: Node, indent: &str) -> Option<Vec<Splice>> {
-        let Kind::Mapping { flow } = node.kind() else { return None };
-        if node.get("<<").is_some() {
-            return None;
-        }
-        let entries: Vec<Entry> = node.entries().collect();
-        let mut splices = Vec::new();
-        let mut missing = Edit { path: &[], fields: Vec::new(), keep_empty: edit.keep_empty };
-        for (name, value) in &edit.fields {
-            match node.get(name) {
-                Some((key, old)) if !edit.removes(value) => {
-                    splices.push((key.span().end..self.value_end(key, old), format!(": {}", value.yaml())));
-                }
-                None if !edit.removes(value) => missing.fields.push((name, value.clone())),
-                Some(_) | None => {}
-            }
-        }
-        let goes = |(key, _): &Entry| edit.fields.iter().any(|(name, new)| edit.removes(new) && key.is_key(name));
-        let stays = entries.iter().rposition(|entry| !goes(entry));
-        if stays.is_none() && flow {
-            let all = format!(": {{{}}}", missing.flow(0).join(", "));
-            return holder.map(|key| vec![(key.span().end..self.value_end(key, node), all)]);
-        }
-        if stays.is_none() && missing.fields.is_empty() {
-            // A key with nothing below it would be null.
-            let colon = self.behind_colon(holder?);
-            splices.push((colon..colon, " {}".to_owned()));
-        }
-        for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| goes(entry)) {
-            // Each takes a comma with it: the one behind it, or the one before it where no other entry follows.
-            let range = match stays {
-                Some(last) if flow && index > last => self.entry_end(entries[index - 1])..self.entry_end(*entry),
-                Some(_) if flow => entry.0.span().start..entries[index + 1].0.span().start,
-                Some(_) | None => self.lines_of(*entry)?,
-            };
-            splices.push((range, String::new()));
-        }
-        if !missing.fields.is_empty() {
-            let behind = if flow { entries[stays?] } else { *entries.last()? };
-            splices.push(self.insertion(flow, behind, &missing.flow(0), &missing.block(0, indent, self.eol())));
-        }
-        Some(splices)
-    }
-
-    /// The whole lines on which a block mapping's entry stands, if nothing else stands there.
-    fn lines_of(&self, entry: Entry) -> Option<Range<usize>> {
-        let first = entry.0.span().start;
-        let start = self.line_start(first);
-        let alone = self.parsed()[start..first].trim_start_matches('\u{feff}').trim().is_empty();
-        alone.then(|| start..self.line_end(self.entry_end(entry)))
-    }
-
-    /// Puts new entries behind one of a mapping's: `flow` or `block`, as the mapping is written.
-    fn insertion(&self, is_flow: bool, behind: Entry, flow: &[String], block: &str) -> Splice {
-        if is_flow {
-            let end = self.entry_end(behind);
-            return (end..end, format!(", {}", flow.join(", ")));
-        }
-        let end = behind.1.span().end;
-        let place = if self.parsed()[..end].ends_with('\n') { end } else { self.line_end(end) };
-        let text = if self.parsed()[..place].ends_with('\n') {
-            block.to_owned()
-        } else {
-            format!("{}{}", self.eol(), block.trim_end())
-        };
-        (place..place, text)
-    }
-
-    fn entry_end(&self, (key, value): Entry) -> usize {
-        self.value_end(key, value)
-    }
-
-    /// Where an entry ends: behind its value, or behind the colon if there is none.
-    fn value_end(&self, key: Node, value: Node) -> usize {
-        if value.span().is_empty() {
-            return self.behind_colon(key);
-        }
-        // A block scalar's range holds its last line break.
-        let behind = key.span().end;
-        behind + self.parsed()[behind..value.span().end].trim_end().len()
-    }
-
-    /// Behind the colon that follows a key, or behind the key if there is none.
-    fn behind_colon(&self, key: Node) -> usize {
-        let rest = &self.parsed()[key.span().end..];
-        let colon = rest.trim_start_matches([' ', '\t']);
-        key.span().end + if colon.starts_with(':') { rest.len() - colon.len() + 1 } else { 0 }
-    }
-
-    /// The white space before the entries of a block mapping. Nothing for a flow mapping.
-    fn indent(&self, node: Node) -> Option<String> {
-        let Kind::Mapping { flow: false } = node.kind() else { return Some(String::new()) };
-        let first = node.entries().next()?.0.span().start;
-        let indent = self.parsed()[self.line_start(first)..first].trim_start_matches('\u{feff}');
-        indent.bytes().all(|byte| byte == b' ').then(|| indent.to_owned())
-    }
-
-    fn line_start(&self, position: usize) -> usize {
-        self.parsed()[..position].rfind('\n').map_or(0, |newline| newline + 1)
-    }
-
-    /// Behind the line break that ends the line.
-    fn line_end(&self, position: usize) -> usize {
-        self.parsed()[position..].find('\n').map_or(self.parsed().len(), |newline| position + newline + 1)
-    }
-
-    fn eol(&self) -> &'static str {
-        if self.parsed().contains("\r\n") { "\r\n" } else { "\n" }
-    }
-
-    /// The path of the first thing that is not as `edit` meant it to be.
-    fn difference(&self, edit: &Edit, edited: &Document) -> Option<String> {
-        let mut path = String::new();
-        let mut before = self.root();
-        let mut after = edited.root();
+        let mut mapping = document.as_mapping()?;
+        let mut node = self.root.as_ref();
+        let mut added: Option<MappingEntry> = None;
         for name in edit.path {
-            if let Some(key) = others_difference(&[*name], before, after) {
-                return Some(join(&path, &key));
+            let entry = node.and_then(|node| node.get(name));
+            let key = spelled(entry, name);
+            if entry.is_none_or(|(_, value)| value.is_vacant()) {
+                mapping.set(key, Mapping::new_pending_block());
+                added = added.or_else(|| mapping.find_entry_by_key(key));
             }
-            path = join(&path, name);
-            before = before.and_then(|node| node.get(name)).map(|(_, value)| value);
-            after = after.and_then(|node| node.get(name)).map(|(_, value)| value);
+            mapping = mapping.get_mapping(key)?;
+            node = entry.map(|(_, value)| value);
         }
-        let names: Vec<&str> = edit.fields.iter().map(|(name, _)| *name).collect();
-        if let Some(key) = others_difference(&names, before, after) {
-            return Some(join(&path, &key));
-        }
-        let wrong = edit.fields.iter().find(|(name, value)| {
-            let written = after.and_then(|node| node.get(name)).map(|(_, value)| value.scalar());
-            match written {
-                None => !edit.removes(value),
-                Some(written) => edit.removes(value) || written != Some(&value.text()),
+        for (name, value) in &edit.fields {
+            let key = spelled(node.and_then(|node| node.get(name)), name);
+            match value {
+                Some(value) => mapping.set(key, scalar(name, value)),
+                None => drop(mapping.remove(key)),
             }
+        }
+        let text = file.to_string();
+        match added {
+            Some(entry) => self.indented(&text, &entry),
+            None => Some(text),
+        }
+    }
+
+    /// Indents the lines of a new entry as the file indents others.
+    fn indented(&self, text: &str, entry: &MappingEntry) -> Option<String> {
+        let range = entry.byte_range();
+        let (start, end) = (usize::try_from(range.start).ok()?, usize::try_from(range.end).ok()?);
+        let (before, entry, behind) = (text.get(..start)?, text.get(start..end)?, text.get(end..)?);
+        let column = before.len() - before.rfind('\n').map_or(0, |newline| newline + 1);
+        let mut lines = entry.split_inclusive('\n');
+        let mut indented = format!("{before}{}", lines.next()?);
+        for line in lines {
+            let below = line.len() - line.trim_start_matches(' ').len();
+            let levels = below.saturating_sub(column) / LIBRARY_INDENTATION;
+            indented.push_str(&" ".repeat(levels * self.indentation().saturating_sub(LIBRARY_INDENTATION)));
+            indented.push_str(line);
+        }
+        Some(indented + behind)
+    }
+
+    /// The spaces in front of the first key at the second level, which stands on a line of its own.
+    fn indentation(&self) -> usize {
+        let entries = self.root.as_ref().map(Node::entries).unwrap_or_default();
+        let nested = entries.iter().find_map(|(key, value)| {
+            let (line, column) = value.entries().first()?.0.position();
+            (line > key.position().0).then_some(column)
         });
-        wrong.map(|(name, _)| join(&path, name))
+        nested.unwrap_or(INDENTATION)
     }
 }
 
-/// Compares two mappings, all but the entries under `names`.
-fn others_difference(names: &[&str], before: Option<Node>, after: Option<Node>) -> Option<String> {
+/// Returns the key as the file spells it.
+fn spelled<'a>(entry: Option<&'a Entry>, name: &'a str) -> &'a str {
+    entry.and_then(|(key, _)| key.scalar()).unwrap_or(name)
+}
+
+/// A scalar on one line that each reader takes for this text: in quotes if YAML 1.1 could read a number or a date. The Go
+/// CLI reads a time only without quotes.
+fn scalar(name: &str, text: &str) -> ScalarValue {
+    if name == EXPIRES_AT {
+        ScalarValue::plain(text)
+    } else if text.starts_with(|first: char| first.is_ascii_alphabetic()) && !text.contains(char::is_control) {
+        ScalarValue::string(text)
+    } else {
+        ScalarValue::double_quoted(text)
+    }
+}
+
+/// Returns the path of the first setting that is not as `edit` should have left it.
+fn difference<'a>(edit: &Edit, mut before: Option<&'a Node>, mut after: Option<&'a Node>) -> Option<String> {
+    let mut path = Vec::new();
+    for name in edit.path {
+        if let Some(key) = foreign_difference(&[*name], before, after) {
+            return Some(joined(&path, key));
+        }
+        path.push(*name);
+        let below = |node: Option<&'a Node>| node.and_then(|node| node.get(name)).map(|(_, value)| value);
+        (before, after) = (below(before), below(after));
+    }
+    let names: Vec<&str> = edit.fields.iter().map(|(name, _)| *name).collect();
+    if let Some(key) = foreign_difference(&names, before, after) {
+        return Some(joined(&path, key));
+    }
+    let is_wrong = |(name, value): &&(&str, Option<String>)| {
+        let written = after.and_then(|node| node.get(name)).map(|(_, value)| value.scalar());
+        written != value.as_deref().map(Some)
+    };
+    edit.fields.iter().find(is_wrong).map(|(name, _)| joined(&path, name))
+}
+
+fn joined(path: &[&str], key: &str) -> String {
+    path.iter().copied().chain([key]).filter(|name| !name.is_empty()).collect::<Vec<_>>().join(".")
+}
+
+/// Compares two mappings, except for the entries under `names`. Returns the first key that differs, empty for the mapping.
+fn foreign_difference<'a>(names: &[&str], before: Option<&'a Node>, after: Option<&'a Node>) -> Option<&'a str> {
     let [before, after] = [before, after].map(|node| node.filter(|node| !node.is_vacant()));
-    let same_frame = match (before, after) {
-        (Some(before), Some(after)) => before.same_frame(after),
-        // Whatever it held was to go; what it was called must not.
+    let is_kept = match (before, after) {
+        (Some(before), Some(after)) => before.is_same_collection(after),
         (Some(before), None) => before.is_bare(),
         (None, _) => true,
     };
-    if !same_frame {
-        return Some(String::new());
+    if !is_kept {
+        return Some("");
     }
-    let mut before = others(before, names);
-    let mut after = others(after, names);
+    let foreign = |node: Option<&'a Node>| {
+        let entries = node.map(Node::entries).unwrap_or_default().iter();
+        entries.filter(|(key, _)| !names.iter().any(|name| key.is_key(name)))
+    };
+    let (mut before, mut after) = (foreign(before), foreign(after));
     loop {
         match (before.next(), after.next()) {
-            (Some(one), Some(other)) => {
-                if let Some(key) = entry_difference(one, other) {
-                    return Some(key);
-                }
-            }
-            (Some((odd, _)), None) | (None, Some((odd, _))) => return Some(odd.scalar().unwrap_or("?").to_owned()),
             (None, None) => return None,
+            (one, other) if one == other => {}
+            (one, other) => return one.or(other).map(|(key, _)| key.scalar().unwrap_or("?")),
         }
     }
-}
-
-fn others<'a>(mapping: Option<Node<'a>>, names: &[&str]) -> impl Iterator<Item = Entry<'a>> {
-    let entries = mapping.into_iter().flat_map(Node::entries);
-    entries.filter(move |(key, _)| !names.iter().any(|name| key.is_key(name)))
-}
-
-impl Edit<'_> {
-    fn removes(&self, value: &Value) -> bool {
-        !self.keep_empty && value.text().is_empty()
-    }
-
-    /// What is missing from `depth` on, as lines.
-    fn block(&self, depth: usize, indent: &str, eol: &str) -> String {
-        let mut indent = indent.to_owned();
-        let mut lines = Vec::new();
-        for name in &self.path[depth..] {
-            lines.push(format!("{indent}{}:{eol}", quoted(name)));
-            indent = deeper(&indent);
-        }
-        let fields = self.fields.iter().filter(|(_, value)| !self.removes(value));
-        lines.extend(fields.map(|(name, value)| format!("{indent}{}: {}{eol}", quoted(name), value.yaml())));
-        lines.concat()
-    }
-
-    /// The same as the entries of a flow mapping.
-    fn flow(&self, depth: usize) -> Vec<String> {
-        let fields = self.fields.iter().filter(|(_, value)| !self.removes(value));
-        let entries: Vec<String> = fields.map(|(name, value)| format!("{}: {}", quoted(name), value.yaml())).collect();
-        self.path[depth..]
-            .iter()
-            .rev()
-            .fold(entries, |below, name| vec![format!("{}: {{{}}}", quoted(name), below.join(", "))])
-    }
-}
-
-fn deeper(indent: &str) -> String {
-    format!("{indent}    ")
-}
-
-/// `text` as a YAML scalar that every reader takes for this very string: plain where that is beyond doubt, else in
-/// double quotes.
-pub(super) fn quoted(text: &str) -> String {
-    let word = |byte: u8| byte.is_ascii_alphanumeric() || b"._@/+=-".contains(&byte);
-    let plain = text.starts_with(|first: char| first.is_ascii_alphabetic())
-        && text.split(' ').all(|part| !part.is_empty() && part.bytes().all(word));
-    // Words that YAML 1.1 reads as something else.
-    let taken = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
-    if plain && !taken.iter().any(|word| text.eq_ignore_ascii_case(word)) {
-        return text.to_owned();
-    }
-    // YAML's double quotes take what JSON's do, and these escapes on top, without which YAML readers refuse the character.
-    let json = serde_json::Value::from(text).to_string();
-    json.chars()
-        .map(|character| match character {
-            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
-                format!("\\u{:04x}", u32::from(character))
-            }
-            _ => character.to_string(),
-        })
-        .collect()
 }

@@ -1,4 +1,4 @@
-//! What an edit would meet, found out without making one: nothing is written, created or removed, not even for a moment.
+//! Checks whether config.yaml could be edited, without changing the file system.
 
 use std::fs;
 use std::io;
@@ -9,9 +9,9 @@ use super::{Config, ConfigError, Document, DocumentError};
 use crate::domain::Domain;
 
 impl Config {
-    /// Why a login of `domain` could not be stored by `change`, as far as that can be seen. [`ConfigError::Locked`] says
-    /// only that somebody is at work there now. A disk that is nearly full is not seen: a login tries it.
-    pub fn foresee(
+    /// Checks that `change` could store a login of `domain`. [`ConfigError::Locked`] means only that another process holds
+    /// a lock now. A nearly full disk is not detected; a login does a dry run.
+    pub fn check_editable(
         &self,
         domain: &Domain,
         change: impl FnOnce(&mut Document) -> Result<(), DocumentError>,
@@ -22,7 +22,7 @@ impl Config {
         let folder = target.parent().unwrap_or(&self.folder);
         may_write_in(existing(&self.folder)).map_err(|source| self.folder_error(source))?;
         may_write_in(existing(folder)).map_err(|source| ConfigError::Write { path: target.clone(), source })?;
-        if is_anothers(&target) {
+        if has_other_owner(&target) {
             return Err(ConfigError::ForeignOwner(target));
         }
         for lock in [self.lock_path(), self.refresh_lock_path(domain)] {
@@ -33,13 +33,13 @@ impl Config {
         Ok(())
     }
 
-    /// The file that is a link's target, where the settings' path is a symbolic link.
+    /// The target of the settings path if that is a symbolic link.
     pub fn link_target(&self) -> Option<PathBuf> {
         self.path.is_symlink().then(|| self.path.canonicalize().ok()).flatten()
     }
 }
 
-/// The folder, or the nearest one above it that is there; what is missing would be created in it.
+/// Returns the nearest existing folder, in which the missing ones would be created.
 fn existing(folder: &Path) -> &Path {
     folder.ancestors().find(|it| it.exists()).unwrap_or(Path::new("."))
 }
@@ -58,20 +58,20 @@ fn may_write_in(folder: &Path) -> io::Result<()> {
     if is_full { Err(Errno::NOSPC.into()) } else { Ok(()) }
 }
 
-/// Only whether it is a folder: here nothing but the attempt tells more.
+/// Checks only that it is a folder: without an attempt, Windows shows no more.
 #[cfg(not(unix))]
 fn may_write_in(folder: &Path) -> io::Result<()> {
     if fs::metadata(folder)?.is_dir() { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) }
 }
 
 #[cfg(unix)]
-fn is_anothers(file: &Path) -> bool {
+fn has_other_owner(file: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     fs::metadata(file).is_ok_and(|file| file.uid() != rustix::process::geteuid().as_raw())
 }
 
-/// The profile's inherited rules decide, so its owner is no obstacle.
+/// Returns false: the profile's inherited access rules decide, not the owner.
 #[cfg(not(unix))]
-fn is_anothers(_file: &Path) -> bool {
+fn has_other_owner(_file: &Path) -> bool {
     false
 }

@@ -1,0 +1,80 @@
+//! A context of the settings: the fields of one domain.
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+
+use super::node::Node;
+use crate::token::{AccessToken, RefreshToken};
+
+const BEARER: &str = "Bearer ";
+pub(super) const EXPIRES_AT: &str = "expiresin";
+
+/// The settings of one domain. An empty text counts as none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Context {
+    /// The domain. If the file does not name it, the context's key with dots for underscores.
+    pub domain: String,
+    /// The organization's ID.
+    pub organization: Option<String>,
+    /// `HOSTED` or `HYBRID`.
+    pub organization_product: Option<String>,
+    /// The workspace's ID. Setting it sets `last_used_workspace` with it.
+    pub workspace: Option<String>,
+    /// The workspace that was chosen last.
+    pub last_used_workspace: Option<String>,
+    /// The email address of the logged-in user.
+    pub user_email: Option<String>,
+    /// The plaintext access token. The Go CLI is logged in if there is one.
+    pub token: Option<AccessToken>,
+    /// The plaintext refresh token.
+    pub refresh_token: Option<RefreshToken>,
+    /// The time at which `token` expires.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Context {
+    pub(super) fn read(key: &str, node: &Node) -> Self {
+        let written = |name| node.get(name).and_then(|(_, value)| value.scalar());
+        let text = |name| written(name).filter(|text| !text.is_empty()).map(str::to_owned);
+        let token = written("token").map(|token| token.strip_prefix(BEARER).unwrap_or(token).trim());
+        Self {
+            domain: domain_of(key, node),
+            organization: text("organization"),
+            organization_product: text("organization_product"),
+            workspace: text("workspace"),
+            last_used_workspace: text("last_used_workspace"),
+            user_email: text("user_email"),
+            token: token.filter(|token| !token.is_empty() && *token != BEARER.trim()).map(AccessToken::new),
+            refresh_token: text("refreshtoken").map(RefreshToken::new),
+            expires_at: text(EXPIRES_AT).and_then(|time| timestamp(&time)),
+        }
+    }
+
+    /// The fields and their texts, in the Go CLI's order.
+    pub(super) fn fields(&self) -> [(&'static str, Option<String>); 9] {
+        let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        [
+            ("domain", Some(self.domain.clone())),
+            (EXPIRES_AT, self.expires_at.map(|time| time.to_string())),
+            ("last_used_workspace", filled(&self.last_used_workspace)),
+            ("organization", filled(&self.organization)),
+            ("organization_product", filled(&self.organization_product)),
+            ("refreshtoken", filled(&self.refresh_token.as_ref().map(|token| token.expose().to_owned()))),
+            ("token", self.token.as_ref().map(|token| format!("{BEARER}{}", token.expose()))),
+            ("user_email", filled(&self.user_email)),
+            ("workspace", filled(&self.workspace)),
+        ]
+    }
+}
+
+/// Returns the domain that the context names, else the one in its key.
+pub(super) fn domain_of(key: &str, context: &Node) -> String {
+    let named = context.get("domain").and_then(|(_, domain)| domain.scalar()).filter(|domain| !domain.is_empty());
+    named.map_or_else(|| key.replace('_', "."), str::to_owned)
+}
+
+/// Reads RFC 3339 with an offset, or a form without one, which YAML allows and Go reads as UTC.
+fn timestamp(text: &str) -> Option<Timestamp> {
+    let in_utc = || jiff::tz::TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok();
+    text.parse().ok().or_else(in_utc)
+}
