@@ -9,7 +9,7 @@
 //! listener, the token endpoint), [`jwt`] (what may be believed of a token), [`api`] (Astro's own), [`config`] (the file
 //! shared with the Go CLI), [`credentials`] (the keychain), [`ui`] (the terminal) and [`browser`]. [`system`] holds the
 //! outside world together: environment, clock, randomness, network, terminal, keychain. Everything else is small and at
-//! the bottom: [`http`] with its [`cache`] of public answers, [`domain`], [`token`], [`text`] and their like.
+//! the bottom: [`http`], [`domain`], [`token`], [`text`] and their like.
 //!
 //! A token comes in through [`oauth`], as text that cannot be printed; only [`jwt`] makes claims of it, and only with a
 //! good signature; `login` stores it, and [`session`] reads and renews it. It leaves the program in three places: in a
@@ -18,7 +18,6 @@
 pub mod api;
 pub mod aside;
 pub mod browser;
-pub mod cache;
 pub mod choice;
 pub mod cli;
 pub mod commands;

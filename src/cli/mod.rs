@@ -18,7 +18,6 @@ use ring::rand::SystemRandom;
 use tokio::sync::Mutex;
 
 use crate::browser::SystemBrowser;
-use crate::cache::Cache;
 use crate::commands::completion;
 use crate::commands::context;
 use crate::commands::doctor::{self, Doctor};
@@ -166,7 +165,7 @@ fn system(environment: Environment, ui: Ui) -> Result<System, Error> {
     Ok(System {
         environment,
         machine: OnceLock::new(),
-        http: Http::caching(Cache::new(&home, now)),
+        http: Http::default(),
         home,
         browser: Arc::new(SystemBrowser),
         keychain: Arc::new(Keychain::new(SystemRandom::new())),

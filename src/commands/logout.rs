@@ -26,6 +26,7 @@ pub struct Logout {
 /// Signs out of one domain, or of all of them.
 pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
     let (domains, unreadable) = if logout.all { every_domain(system) } else { (vec![one(system, logout)?], None) };
+    Config::new(&system.home).remove_login_cache();
     let mut remains = Vec::new();
     for domain in domains {
         if !sign_out(&Session::of(system, domain.clone())).await {

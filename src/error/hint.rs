@@ -212,7 +212,7 @@ fn http_hint(error: &HttpError) -> String {
         | Fault::TooLarge { .. }
         | Fault::Redirect { .. }
         | Fault::Status { .. }
-        | Fault::NotUnderstood => IN_BETWEEN,
+        | Fault::InvalidBody => IN_BETWEEN,
     };
     hint.to_owned()
 }

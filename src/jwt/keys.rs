@@ -18,7 +18,7 @@ pub struct Jwks(Vec<Key>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JwksError {
     /// Not what RFC 7517 section 5 describes.
-    #[error("the issuer's key set could not be understood")]
+    #[error("the issuer's key set is invalid")]
     NotAKeySet,
     /// More keys than any issuer has reason to publish.
     #[error("the issuer publishes more than {MOST_KEYS} keys")]

@@ -316,7 +316,7 @@ fn pause(failure: &Error, attempts: u32, repeated: &mut bool) -> Option<Duration
             | Fault::TooLarge { .. }
             | Fault::Redirect { .. }
             | Fault::Status { .. }
-            | Fault::NotUnderstood => return None,
+            | Fault::InvalidBody => return None,
         },
         _ => return None,
     };

@@ -132,7 +132,7 @@ async fn what_the_api_refuses_is_not_stored() {
             assert_eq!(outcome.exit_code(), 4, "{}", outcome.complaint());
             let domain = stage.service.domain();
             assert!(outcome.complaint().contains(&format!("the API of {domain} does not accept this API token\n")));
-            assert!(outcome.complaint().ends_with(&format!("it answered with status {status}: {message}")));
+            assert!(outcome.complaint().ends_with(&format!("HTTP status {status}: {message}")));
             assert!(!outcome.complaint().contains(&token) && !outcome.stderr.contains(&token));
             nothing_is_stored(&stage);
         }

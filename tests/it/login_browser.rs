@@ -452,7 +452,7 @@ async fn the_address_that_was_asked_for_is_the_account_in_any_case() {
 async fn cl_14_userinfo_fills_in_for_an_id_token_without_an_address() {
     let nobody = |stage: &Stage| stage.service.patch(Part::Userinfo, json!({"email": null}));
     let broken = |stage: &Stage| stage.service.fail("/userinfo", Fault::Status(500, "{}".to_owned()));
-    let warning = "warning: could not ask who has signed in: localhost:PORT: it answered with status 500\n";
+    let warning = "warning: could not fetch the user info: localhost:PORT: HTTP status 500\n";
     let table: [(&str, Arrange, Option<&str>, &str); 3] =
         [("known", |_| (), Some(ADA), ""), ("unknown", nobody, None, ""), ("broken", broken, None, warning)];
     for (what, arrange, email, warning) in table {
@@ -551,7 +551,7 @@ async fn ar_17_ar_18_what_cannot_work_is_told_before_a_browser_opens() {
             |stage| stage.service.patch(Part::Metadata, json!({"issuer": "https://evil.example/"})),
             Ended::Early,
             1,
-            "the metadata published by http://localhost:PORT/ is that of `https://evil.example/`",
+            "the metadata of http://localhost:PORT/ names `https://evil.example/` as its issuer",
         ),
         (
             "no login configuration",
@@ -561,14 +561,14 @@ async fn ar_17_ar_18_what_cannot_work_is_told_before_a_browser_opens() {
             },
             Ended::Early,
             1,
-            "could not fetch the login configuration: localhost:PORT: it answered with status 503: down for maintenance",
+            "could not fetch the login configuration: localhost:PORT: HTTP status 503: down for maintenance",
         ),
         (
             "a captive portal",
             |stage| stage.service.fail("/private/v1alpha1/cli/auth-config", Fault::Body("<html>".to_owned())),
             Ended::Early,
             1,
-            "could not fetch the login configuration: localhost:PORT: its answer could not be understood",
+            "could not fetch the login configuration: localhost:PORT: invalid response",
         ),
         (
             "a redirect",
@@ -578,14 +578,14 @@ async fn ar_17_ar_18_what_cannot_work_is_told_before_a_browser_opens() {
             },
             Ended::Early,
             1,
-            "could not fetch the login configuration: localhost:PORT: it redirects to evil.example, which is not followed",
+            "could not fetch the login configuration: localhost:PORT: unexpected redirect to evil.example",
         ),
         (
             "JW-18: keys out of reach",
             |stage| stage.service.fail("/.well-known/jwks.json", Fault::Status(500, String::new())),
             Ended::Early,
             1,
-            "could not fetch the issuer's keys: localhost:PORT: it answered with status 500",
+            "could not fetch the issuer's keys: localhost:PORT: HTTP status 500",
         ),
         (
             "no key of use",
@@ -724,28 +724,28 @@ async fn tk_3_to_tk_9_a_code_that_buys_no_token() {
             |stage| answer(stage, Fault::Status(500, "<html>".to_owned())),
             Ended::AtTheTokenEndpoint,
             1,
-            "could not exchange the code for a token: localhost:PORT: it answered with status 500",
+            "could not exchange the code for a token: localhost:PORT: HTTP status 500",
         ),
         (
             "TK-6: a page of somebody else",
             |stage| answer(stage, Fault::Body("<html>".to_owned())),
             Ended::AtTheTokenEndpoint,
             1,
-            "could not exchange the code for a token: localhost:PORT: its answer could not be understood",
+            "could not exchange the code for a token: localhost:PORT: invalid response",
         ),
         (
             "TK-6: no access token",
             |stage| stage.service.patch(Part::Token, json!({"access_token": null})),
             Ended::AtTheTokenEndpoint,
             1,
-            "could not exchange the code for a token: localhost:PORT: its answer could not be understood",
+            "could not exchange the code for a token: localhost:PORT: invalid response",
         ),
         (
             "TK-6: too large",
             |stage| stage.service.patch(Part::Token, json!({"padding": "x".repeat(1024 * 1024)})),
             Ended::AtTheTokenEndpoint,
             1,
-            "could not exchange the code for a token: localhost:PORT: the answer is larger than 1048576 bytes",
+            "could not exchange the code for a token: localhost:PORT: the response is larger than 1048576 bytes",
         ),
         (
             "TK-5: a token of another type",
@@ -759,14 +759,14 @@ async fn tk_3_to_tk_9_a_code_that_buys_no_token() {
             |stage| answer(stage, Fault::CloseMidBody),
             Ended::AtTheTokenEndpoint,
             1,
-            "could not exchange the code for a token: localhost:PORT: the connection ended in the middle of the answer",
+            "could not exchange the code for a token: localhost:PORT: the connection was closed during the response",
         ),
         (
             "TK-3: a redirect",
             |stage| answer(stage, Fault::Redirect("https://evil.example/oauth/token".to_owned())),
             Ended::AtTheTokenEndpoint,
             1,
-            "could not exchange the code for a token: localhost:PORT: it redirects to evil.example, which is not followed",
+            "could not exchange the code for a token: localhost:PORT: unexpected redirect to evil.example",
         ),
     ])
     .await;
@@ -942,7 +942,7 @@ async fn a_user_whom_the_api_does_not_know_leaves_nothing_behind() {
         (
             1,
             "could not sign in to localhost:PORT\n\
-             could not read your Astro user: localhost:PORT: it answered with status 403: suspended"
+             could not read your Astro user: localhost:PORT: HTTP status 403: suspended"
         )
     );
     assert_eq!((stage.stored(), stage.home.config()), (None, None));

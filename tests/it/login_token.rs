@@ -1,7 +1,7 @@
 //! `astro login --token-login`, in process: what is accepted, what is refused in which words, and how far a refused token
 //! gets, which is nowhere.
 
-use crate::support::{AUDIENCE, CLIENT_ID, Fault, Outcome, Part, Stage};
+use crate::support::{AUDIENCE, CLIENT_ID, Fault, Mode as Browser, Options, Outcome, Part, Stage};
 use astro_login::commands::login::{Login, Mode, TokenArgument};
 use astro_login::credentials::{Credentials, Kind, StoreError};
 use astro_login::token::AccessToken;
@@ -358,6 +358,37 @@ async fn jw_17_a_new_key_is_found() {
     let outcome = stage.login(&stage.token_request(&token)).await;
     assert_eq!(outcome.exit_code(), 0, "{outcome:?}");
     assert_eq!(paths(&stage)[..3], [AUTH_CONFIG, KEYS, KEYS]);
+    // No keys are kept on disk, so the next login fetches them again.
+    let folder = std::fs::read_dir(stage.home.path().join(".astro")).unwrap();
+    let names = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let other: Vec<_> = names.filter(|name| name != "config.yaml" && !name.ends_with(".lock")).collect();
+    assert_eq!(other, [""; 0]);
+    stage.service.set(|world| world.second_key_after = 0);
+    assert_eq!(stage.login(&stage.token_request(&token)).await.exit_code(), 0);
+    assert_eq!(stage.service.requests_to(KEYS).len(), 3);
+}
+
+#[tokio::test]
+async fn cl_2_another_issuers_keys_do_not_count() {
+    let (stage, other) =
+        (Stage::new(), Stage::with(Options { second_key_after: 0, ..Options::default() }, Browser::NeverComeBack));
+    stage.service.set(|world| world.signing_key = 1);
+    let header = json!({"jku": other.service.url(KEYS).as_str()});
+    let token = stage.service.sign(&header, &claims(&stage));
+    let refused = refused(&stage, &stage.token_request(&token), &token).await;
+    assert_eq!(refused, refusal("signed with a key that the issuer does not publish", 4, &[AUTH_CONFIG, KEYS, KEYS]));
+    assert_eq!(paths(&other), [""; 0]);
+}
+
+#[tokio::test]
+async fn login_removes_old_login_cache() {
+    let stage = Stage::new();
+    let cache = stage.home.path().join(".astro/login-cache.json");
+    std::fs::create_dir(cache.parent().unwrap()).unwrap();
+    std::fs::write(&cache, "{}").unwrap();
+    let token = stage.service.access_token(&json!({}));
+    assert_eq!(stage.login(&stage.token_request(&token)).await.exit_code(), 0);
+    assert!(!cache.exists());
 }
 
 #[tokio::test]
@@ -390,18 +421,18 @@ async fn jw_5_a_signature_that_is_not_right_is_refused() {
 #[tokio::test]
 async fn jw_18_keys_out_of_reach_are_no_fault_of_the_token() {
     let cases = [
-        (Fault::Status(503, String::new()), "could not fetch the issuer's keys: @: it answered with status 503"),
-        (Fault::CloseMidBody, "could not fetch the issuer's keys: @: the connection ended in the middle of the answer"),
-        (Fault::Body("<html>".to_owned()), "could not fetch the issuer's keys: @: its answer could not be understood"),
+        (Fault::Status(503, String::new()), "could not fetch the issuer's keys: @: HTTP status 503"),
+        (Fault::CloseMidBody, "could not fetch the issuer's keys: @: the connection was closed during the response"),
+        (Fault::Body("<html>".to_owned()), "could not fetch the issuer's keys: @: invalid response"),
         (
             Fault::Redirect("https://evil.example/keys".to_owned()),
-            "could not fetch the issuer's keys: @: it redirects to evil.example, which is not followed",
+            "could not fetch the issuer's keys: @: unexpected redirect to evil.example",
         ),
         (
             Fault::Body("x".repeat(1024 * 1024 + 1)),
-            "could not fetch the issuer's keys: @: the answer is larger than 1048576 bytes",
+            "could not fetch the issuer's keys: @: the response is larger than 1048576 bytes",
         ),
-        (Fault::Body("{}".to_owned()), "the issuer's key set could not be understood"),
+        (Fault::Body("{}".to_owned()), "the issuer's key set is invalid"),
         (
             Fault::Body(r#"{"keys": []}"#.to_owned()),
             "the issuer publishes no RSA key for signatures of at least 2048 bits",
@@ -420,14 +451,11 @@ async fn jw_18_keys_out_of_reach_are_no_fault_of_the_token() {
 #[tokio::test]
 async fn without_the_login_configuration_nothing_is_checked_or_sent() {
     let cases = [
-        (
-            Fault::Status(503, r#"{"message": "down for repair"}"#.to_owned()),
-            "it answered with status 503: down for repair",
-        ),
-        (Fault::Status(404, String::new()), "it answered with status 404"),
-        (Fault::Body("<html>".to_owned()), "its answer could not be understood"),
-        (Fault::Body("{}".to_owned()), "its answer could not be understood"),
-        (Fault::Redirect("/elsewhere".to_owned()), "it redirects, which is not followed"),
+        (Fault::Status(503, r#"{"message": "down for repair"}"#.to_owned()), "HTTP status 503: down for repair"),
+        (Fault::Status(404, String::new()), "HTTP status 404"),
+        (Fault::Body("<html>".to_owned()), "invalid response"),
+        (Fault::Body("{}".to_owned()), "invalid response"),
+        (Fault::Redirect("/elsewhere".to_owned()), "unexpected redirect"),
     ];
     for (fault, words) in cases {
         let stage = Stage::new();
@@ -461,7 +489,7 @@ async fn nobody_there_is_told_with_host_and_reason() {
     let Refusal { cause, code, requested } = refused(&stage, &request, &token).await;
     let lines: Vec<&str> = cause.lines().collect();
     assert_eq!(lines[0], "could not sign in to localhost:1");
-    let words = "could not fetch the login configuration: localhost:1: no connection: ";
+    let words = "could not fetch the login configuration: localhost:1: could not connect: ";
     assert!(lines.len() == 2 && lines[1].starts_with(words), "{cause}");
     assert_eq!((code, requested), (1, Vec::new()));
 }
@@ -475,7 +503,7 @@ async fn a_token_that_only_the_api_refuses_leaves_nothing() {
         let outcome = stage.login(&stage.token_request(&token)).await;
         let told = Refused::from(&stage, &outcome);
         let domain = stage.service.domain();
-        let cause = format!("could not read your Astro user: {domain}: it answered with status {status}: revoked");
+        let cause = format!("could not read your Astro user: {domain}: HTTP status {status}: revoked");
         assert_eq!((told.cause, told.code), (cause, code));
         assert_eq!((stage.stored(), stage.home.config()), (None, None));
     }
@@ -489,7 +517,7 @@ async fn tk_3_the_token_does_not_follow_a_redirect() {
     let outcome = stage.login(&stage.token_request(&token)).await;
     let Refused { cause, code } = Refused::from(&stage, &outcome);
     let domain = stage.service.domain();
-    let words = format!("could not read your Astro user: {domain}: it redirects to {domain}, which is not followed");
+    let words = format!("could not read your Astro user: {domain}: unexpected redirect to {domain}");
     assert_eq!((cause, code), (words, 1));
     assert_eq!(stage.service.requests_to("/elsewhere"), []);
     assert_eq!((stage.stored(), stage.home.config()), (None, None));

@@ -129,7 +129,7 @@ const ROWS: [Row; 30] = {
         row(Browser, USER, "read your Astro user", Essential, "15"),
         list(Browser, ORGANIZATIONS, "list your organizations", AfterLogin),
         list(Browser, WORKSPACES, "list the workspaces", AfterLogin),
-        row(BrowserAskingWho, USERINFO, "ask who has signed in", Warned, "15"),
+        row(BrowserAskingWho, USERINFO, "fetch the user info", Warned, "15"),
         row(BrowserNotKept, REVOKE, "revoke the refresh token", Optional, "5"),
         row(BrowserAgain, REVOKE, "revoke the refresh token", Optional, "5"),
         row(Token, AUTH_CONFIG, "fetch the login configuration", Essential, "15"),
@@ -254,19 +254,19 @@ impl Column {
     fn words(self, row: &Row) -> String {
         match self {
             // What follows are the operating system's words.
-            Self::Refused => "no connection: ".to_owned(),
+            Self::Refused => "could not connect: ".to_owned(),
             Self::Reset | Self::ResetMidBody | Self::EndMidBody => {
-                "the connection ended in the middle of the answer".to_owned()
+                "the connection was closed during the response".to_owned()
             }
-            Self::Stall | Self::StallMidBody => format!("no answer within {} seconds", row.bound),
-            Self::Gibibyte => format!("the answer is larger than {} bytes", row.limit),
-            Self::Redirect => "it redirects to evil.example, which is not followed".to_owned(),
-            Self::Truncated | Self::Portal | Self::OtherContentType => "its answer could not be understood".to_owned(),
+            Self::Stall | Self::StallMidBody => format!("no response within {} seconds", row.bound),
+            Self::Gibibyte => format!("the response is larger than {} bytes", row.limit),
+            Self::Redirect => "unexpected redirect to evil.example".to_owned(),
+            Self::Truncated | Self::Portal | Self::OtherContentType => "invalid response".to_owned(),
             Self::Unauthorized | Self::Forbidden | Self::NotFound => {
-                format!("it answered with status {}: {SAID}[2J", self.status().unwrap())
+                format!("HTTP status {}: {SAID}[2J", self.status().unwrap())
             }
             Self::ErrorPage | Self::TooMany | Self::ServerError => {
-                format!("it answered with status {}", self.status().unwrap())
+                format!("HTTP status {}", self.status().unwrap())
             }
         }
     }

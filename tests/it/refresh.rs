@@ -572,7 +572,7 @@ async fn a_second_401_is_the_end_and_says_why() {
     let domain = stage.service.domain();
     let complaint = format!(
         "the API of {domain} does not accept the login any more\n\
-         could not list your organizations: {domain}: it answered with status 401: Invalid token"
+         could not list your organizations: {domain}: HTTP status 401: Invalid token"
     );
     assert_eq!(outcome.complaint(), complaint);
     assert_eq!((bearers(&stage).len(), stage.service.token_requests().len()), (2, 1));
@@ -585,7 +585,7 @@ async fn a_401_that_nothing_can_be_done_about_is_the_end_at_once() {
     stage.keep_in_keychain(&Credentials { refresh: None, ..old.clone() });
     let outcome = call(&stage).await;
     assert_eq!((outcome.exit_code(), bearers(&stage).len()), (4, 1));
-    assert!(outcome.complaint().ends_with("it answered with status 401: Invalid token"), "{}", outcome.complaint());
+    assert!(outcome.complaint().ends_with("HTTP status 401: Invalid token"), "{}", outcome.complaint());
 
     stage.keep_in_keychain(&Credentials { refresh: Some(RefreshToken::new("v1.revoked")), ..old });
     let outcome = call(&stage).await;

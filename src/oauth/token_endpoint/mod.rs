@@ -236,7 +236,7 @@ fn understand(response: &Response) -> Result<TokenResponse, TokenEndpointError> 
         return Err(TokenEndpointError::TokenType(clean(&granted.token_type, 40)));
     }
     if granted.access_token.expose().is_empty() {
-        return Err(response.not_understood().into());
+        return Err(response.invalid_body().into());
     }
     // Without `scope`, all was granted that was asked for (RFC 6749 section 5.1).
     if let Some(scope) = &granted.scope {

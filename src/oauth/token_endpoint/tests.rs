@@ -81,13 +81,13 @@ async fn tk_5_bearer_in_any_case_and_nothing_else() {
 #[tokio::test]
 async fn tk_6_an_answer_without_an_access_token_is_none() {
     let table = [
-        (200, r#"{"token_type":"Bearer"}"#, Fault::NotUnderstood),
-        (200, r#"{"access_token":"","token_type":"Bearer"}"#, Fault::NotUnderstood),
-        (200, r#"{"access_token":7,"token_type":"Bearer"}"#, Fault::NotUnderstood),
-        (200, r#"{"access_token":"a"}"#, Fault::NotUnderstood),
-        (200, "<html>", Fault::NotUnderstood),
-        (502, "<html>Bad gateway", Fault::Status { status: 502, said: None, retry_after: None }),
-        (400, r#"{"message":"no"}"#, Fault::Status { status: 400, said: Some("no".to_owned()), retry_after: None }),
+        (200, r#"{"token_type":"Bearer"}"#, Fault::InvalidBody),
+        (200, r#"{"access_token":"","token_type":"Bearer"}"#, Fault::InvalidBody),
+        (200, r#"{"access_token":7,"token_type":"Bearer"}"#, Fault::InvalidBody),
+        (200, r#"{"access_token":"a"}"#, Fault::InvalidBody),
+        (200, "<html>", Fault::InvalidBody),
+        (502, "<html>Bad gateway", Fault::Status { status: 502, message: None, retry_after: None }),
+        (400, r#"{"message":"no"}"#, Fault::Status { status: 400, message: Some("no".to_owned()), retry_after: None }),
     ];
     for (status, body, fault) in table {
         match refreshed(status, body).await.unwrap_err() {
