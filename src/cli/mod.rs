@@ -112,7 +112,7 @@ fn finish(system: &System, command: Command) -> Result<(), Error> {
 
 /// Waits for a command, on a runtime of its own, until it ends or the person ends it.
 fn wait(system: &System, mut running: Running<'_>) -> Result<(), Error> {
-    jwt::provider::install();
+    jwt::crypto::install();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         tokio::select! {

@@ -9,7 +9,7 @@ use crate::credentials::StoreError;
 use crate::domain::{DEFAULT, is_loopback};
 use crate::http::{Fault, HttpError};
 use crate::jwt::JwtError;
-use crate::oauth::{IssuerError, ListenError, TokenEndpointError, who_has};
+use crate::oauth::{IssuerError, ListenError, TokenEndpointError, port_owner_command};
 
 impl Error {
     /// What the person can do about it, where there is something.
@@ -118,7 +118,7 @@ impl Error {
             Self::Listen(ListenError::PortTaken(port) | ListenError::Bind { port, .. }) => {
                 return Some(format!(
                     "end the program that has the port (`{}` tells which), or sign in from a terminal and paste the address",
-                    who_has(*port)
+                    port_owner_command(*port)
                 ));
             }
             Self::Token(TokenEndpointError::Refused(refused)) | Self::NotRenewed { refused, .. }

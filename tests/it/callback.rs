@@ -142,7 +142,7 @@ async fn lb_17_a_second_delivery_is_harmless() {
     for query in ["code=abc&state=S", "code=other&state=S", "error=access_denied&state=S", "state=S"] {
         let again = answer(send(port, &get(&format!("/callback?{query}"))).await).await;
         assert_eq!(status(&again), "200", "{query}");
-        assert!(again.contains("answered already"), "{again}");
+        assert!(again.contains("already has its response"), "{again}");
         nothing_has_happened(&mut door).await;
     }
     let (answer, ()) = tokio::join!(answer(first), pending.reply.send(&CONFIRMED));
@@ -159,7 +159,7 @@ async fn lb_17_a_browser_that_reloads_gives_its_code_once() {
     let pending = callback(&mut door).await;
     assert!(pending.result.is_ok());
     let again = answer(send(port, &get("/callback?code=abc&state=S")).await).await;
-    assert!(again.contains("answered already"), "{again}");
+    assert!(again.contains("already has its response"), "{again}");
     timeout(PATIENCE, pending.reply.send(&CONFIRMED)).await.expect("nobody is waited for who has gone");
     nothing_has_happened(&mut door).await;
 }

@@ -336,7 +336,7 @@ async fn an_api_or_an_issuer_that_is_not_right_fails() {
         (
             |stage| stage.service.patch(Part::Keys, json!({"keys": []})),
             "keys",
-            "the issuer publishes no RSA key for signatures of at least 2048 bits".to_owned(),
+            "the issuer publishes no RSA signature key of at least 2048 bits".to_owned(),
             again,
         ),
     ];

@@ -185,7 +185,7 @@ async fn what_can_be_checked_here_is_checked_without_the_network() {
     let table: [(String, &str); 3] = [
         (stage.service.api_token_with(&json!({"exp": 1_679_474_140})), "expired on 2023-03-22"),
         (stage.service.api_token_with(&json!({"exp": "never"})), "exp"),
-        (unsigned(&stage.service.api_token()), "this is not a JSON Web Token"),
+        (unsigned(&stage.service.api_token()), "not a JSON Web Token (JWT)"),
     ];
     for (token, why) in table {
         let outcome = sign_in(&stage, &token).await;

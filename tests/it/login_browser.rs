@@ -211,7 +211,7 @@ async fn ar_5_an_issuer_that_does_not_take_s256_is_not_asked_again() {
     let outcome = stage.login(&stage.request()).await;
     assert_eq!(
         (outcome.exit_code(), stage.plain(&outcome.complaint())),
-        (4, format!("could not sign in to localhost:PORT\nthe issuer refused with `invalid_request`: {description}"))
+        (4, format!("could not sign in to localhost:PORT\nlogin failed: {description} (invalid_request)"))
     );
     let requests = stage.service.requests_to("/authorize");
     let asked = requests.iter().filter(|request| request.method == "GET");
@@ -259,7 +259,7 @@ async fn lb_19_lb_26_the_page_tells_the_truth_and_keeps_it_to_itself() {
     let stage = Stage::new();
     assert_eq!(stage.login(&stage.request()).await.exit_code(), 0);
     let mut page = page(&stage).await;
-    assert!(page.body.contains("Astro confirmed you as <bdi>ada@example.com</bdi>"), "{}", page.body);
+    assert!(page.body.contains("Authenticated as <bdi>ada@example.com</bdi>"), "{}", page.body);
     assert_no_secret(&stage, &page.body);
     let date = page.headers.remove("date").map(drop);
     let length = page.headers.remove("content-length").map(drop);
@@ -386,8 +386,8 @@ async fn lb_10_a_strangers_callback_does_not_end_the_wait() {
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
     let pages: Vec<Page> = stage.pages().await.into_iter().map(Result::unwrap).collect();
     assert_eq!(pages.iter().map(|page| page.status).collect::<Vec<_>>(), [400, 200]);
-    assert!(pages[0].body.contains("This is not part of the login that is waiting"), "{}", pages[0].body);
-    assert!(pages[1].body.contains("Astro confirmed you as"), "{}", pages[1].body);
+    assert!(pages[0].body.contains("This request is not part of the current login"), "{}", pages[0].body);
+    assert!(pages[1].body.contains("Authenticated as"), "{}", pages[1].body);
     assert_eq!(stage.service.token_requests().len(), 1);
 }
 
@@ -398,7 +398,7 @@ async fn lb_17_a_code_that_is_delivered_twice_is_redeemed_once() {
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
     assert_eq!((stage.service.token_requests().len(), stage.service.replays()), (1, 0));
     let confirmed =
-        |page: &Result<Page, String>| page.as_ref().is_ok_and(|page| page.body.contains("Astro confirmed you as"));
+        |page: &Result<Page, String>| page.as_ref().is_ok_and(|page| page.body.contains("Authenticated as"));
     let pages = stage.pages().await;
     assert_eq!(pages.iter().filter(|page| confirmed(page)).count(), 1, "{pages:?}");
 }
@@ -466,7 +466,7 @@ async fn cl_14_userinfo_fills_in_for_an_id_token_without_an_address() {
         assert_eq!(stage.service.requests_to("/userinfo").len(), 1, "{what}");
         assert!(stage.plain(&outcome.stderr).contains(warning), "{what}: {}", outcome.stderr);
         let who = email.unwrap_or("auth0|ada@example.com");
-        assert!(page(&stage).await.body.contains(&format!("Astro confirmed you as <bdi>{who}</bdi>")), "{what}");
+        assert!(page(&stage).await.body.contains(&format!("Authenticated as <bdi>{who}</bdi>")), "{what}");
     }
 }
 
@@ -592,7 +592,7 @@ async fn ar_17_ar_18_what_cannot_work_is_told_before_a_browser_opens() {
             |stage| stage.service.patch(Part::Keys, json!({"keys": [{"kty": "oct", "k": "AAAA"}]})),
             Ended::Early,
             1,
-            "the issuer publishes no RSA key for signatures of at least 2048 bits",
+            "the issuer publishes no RSA signature key of at least 2048 bits",
         ),
     ])
     .await;
@@ -606,7 +606,7 @@ async fn lb_12_lb_13_lb_15_lb_18_an_answer_that_is_not_right_ends_the_login() {
             |stage| stage.service.patch(Part::Callback, json!({"iss": "https://evil.example/"})),
             Ended::AtTheCallback,
             4,
-            "the answer from the browser comes from the issuer `https://evil.example/`, which was not asked",
+            "the browser's response is from the unexpected issuer `https://evil.example/`",
         ),
         (
             "LB-13: nobody's answer",
@@ -616,7 +616,7 @@ async fn lb_12_lb_13_lb_15_lb_18_an_answer_that_is_not_right_ends_the_login() {
             },
             Ended::AtTheCallback,
             4,
-            "the answer from the browser does not name its issuer",
+            "the browser's response does not name its issuer",
         ),
         (
             "LB-15: another issuer's error",
@@ -626,21 +626,21 @@ async fn lb_12_lb_13_lb_15_lb_18_an_answer_that_is_not_right_ends_the_login() {
             },
             Ended::AtTheCallback,
             4,
-            "the answer from the browser comes from the issuer `https://evil.example/`, which was not asked",
+            "the browser's response is from the unexpected issuer `https://evil.example/`",
         ),
         (
             "LB-18: yes and no",
             |stage| stage.service.patch(Part::Callback, json!({"error": "access_denied"})),
             Ended::AtTheCallback,
             4,
-            "the answer from the browser holds both a code and an error",
+            "the browser's response has both a code and an error",
         ),
         (
             "LB-18: neither",
             |stage| stage.service.patch(Part::Callback, json!({"code": null})),
             Ended::AtTheCallback,
             4,
-            "the answer from the browser holds neither a code nor an error",
+            "the browser's response has neither a code nor an error",
         ),
         (
             "LB-21: a refusal that would paint the terminal",
@@ -650,7 +650,7 @@ async fn lb_12_lb_13_lb_15_lb_18_an_answer_that_is_not_right_ends_the_login() {
             },
             Ended::AtTheCallback,
             4,
-            "the issuer refused with `unauthorized`: no[31m <b>",
+            "login failed: no[31m <b> (unauthorized)",
         ),
     ])
     .await;
@@ -661,7 +661,7 @@ async fn a_person_who_cancels_in_the_browser_is_not_signed_in() {
     let stage = Stage::with(Options::default(), Mode::Cancel).at_noon();
     stage.home.write_config(OTHERS);
     let outcome = stage.login(&stage.request()).await;
-    let complaint = "the issuer refused with `access_denied`: User cancelled the login";
+    let complaint = "login denied: User cancelled the login (access_denied)";
     assert_failed(&stage, &outcome, ("cancelled", Ended::AtTheCallback, 4, complaint)).await;
 }
 
@@ -696,28 +696,28 @@ async fn tk_3_to_tk_9_a_code_that_buys_no_token() {
             },
             Ended::AtTheTokenEndpoint,
             4,
-            "the issuer refused with `invalid_grant`: no[2J such code",
+            "the issuer refused the request: no[2J such code (invalid_grant)",
         ),
         (
             "TK-9: refused with 403, without a word",
             |stage| answer(stage, Fault::Status(403, r#"{"error":"unauthorized_client"}"#.to_owned())),
             Ended::AtTheTokenEndpoint,
             4,
-            "the issuer refused with `unauthorized_client`",
+            "the issuer refused the request (unauthorized_client)",
         ),
         (
             "TK-9: refused with 200",
             |stage| answer(stage, Fault::Body(r#"{"error":"access_denied","access_token":"eyJ"}"#.to_owned())),
             Ended::AtTheTokenEndpoint,
             4,
-            "the issuer refused with `access_denied`",
+            "the issuer refused the request (access_denied)",
         ),
         (
             "too many at once",
             |stage| answer(stage, Fault::RetryAfter(7)),
             Ended::AtTheTokenEndpoint,
             1,
-            "the issuer refused with `too_many_requests`: slow down",
+            "the issuer refused the request: slow down (too_many_requests)",
         ),
         (
             "TK-6: an error page",
@@ -864,7 +864,7 @@ async fn cl_1_to_cl_15_with_a_wrong_access_token_the_login_is_given_back() {
             |stage| stage.service.patch(Part::AccessToken, json!({"nbf": 1_800_000_000})),
             Ended::AfterTheGrant,
             4,
-            "not valid before 2027-01-15T08:00:00Z, and the clock here says 2026-11-24T12:00:00Z",
+            "not valid before 2027-01-15T08:00:00Z, and this machine's clock says 2026-11-24T12:00:00Z",
         ),
         (
             "CL-15: an access token of somebody else",
@@ -901,8 +901,8 @@ async fn jw_17_a_key_that_stays_unknown_is_not_looked_for_again() {
 async fn cl_19_the_organization_that_was_asked_for_is_the_one_that_comes_back() {
     let ended = Ended::AfterTheGrant;
     let table = [
-        (json!("org_9"), "signed in to the organization `org_9`, not to the organization `org_0000000000000001`"),
-        (json!(null), "signed in to no organization, not to the organization `org_0000000000000001`"),
+        (json!("org_9"), "logged in to the organization `org_9` instead of the organization `org_0000000000000001`"),
+        (json!(null), "logged in to no organization instead of the organization `org_0000000000000001`"),
     ];
     for (org_id, complaint) in table {
         let stage = Stage::new().at_noon();

@@ -399,7 +399,7 @@ fn expected(row: &Row, column: Column) -> Told {
     let person = row.path.starts_with("/v1/");
     let cause = match (row.path, column) {
         // OAuth has words of its own, which tell more than the status.
-        (TOKEN, Column::TooMany) => "the issuer refused with `too_many_requests`: slow down".to_owned(),
+        (TOKEN, Column::TooMany) => "the issuer refused the request: slow down (too_many_requests)".to_owned(),
         _ => format!("could not {}: localhost:PORT: {}", row.step, column.words(row)),
     };
     let (exit, why, hint) = match (row.flow, row.path, column.status()) {

@@ -249,7 +249,7 @@ async fn rf_6_invalid_grant_ends_the_login_and_is_not_tried_again() {
     let first = print(&stage).await;
     assert_eq!((first.exit_code(), first.stdout.as_str()), (4, ""));
     let complaint = format!(
-        "the login to {} has ended\nthe issuer refused with `invalid_grant`: unknown or invalid refresh token",
+        "the login to {} has ended\nthe issuer refused the request: unknown or invalid refresh token (invalid_grant)",
         stage.service.domain()
     );
     assert_eq!(first.complaint(), complaint);

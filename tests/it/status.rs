@@ -251,7 +251,7 @@ async fn an_environments_token_that_is_over_or_none_at_all_is_no_authentication(
     let expired = stage.service.api_token_with(&json!({"exp": SIGN_IN - 60}));
     let table = [
         (expired.as_str(), "expired", "the token in ASTRO_API_TOKEN expired on 2026-11-24 (1 minute ago)"),
-        ("rubbish", "refused", "this is not a JSON Web Token"),
+        ("rubbish", "refused", "not a JSON Web Token (JWT)"),
     ];
     for (token, state, complaint) in table {
         stage.environment = Environment::from_pairs(&[("ASTRO_API_TOKEN", token)]);

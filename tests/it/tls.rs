@@ -149,7 +149,7 @@ fn ar_15_an_authority_that_is_not_trusted_ends_the_login() {
     let table = [
         ("another authority", "signed by an unknown authority"),
         // A name is made up quickly, a signature is not.
-        ("the authority", "its signature is not right"),
+        ("the authority", "invalid signature"),
     ];
     for (trusted, reason) in table {
         let world = Astronomer::new();

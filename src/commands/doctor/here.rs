@@ -126,7 +126,7 @@ pub(super) fn callback(session: &Session<'_>, way: Would) -> Check {
 }
 
 pub(super) fn loopback(session: &Session<'_>, way: Would) -> Check {
-    match CallbackListener::bind(0).map(|listener| listener.has()) {
+    match CallbackListener::bind(0).map(|listener| listener.bound_families()) {
         Ok((true, true)) => Check::ok("loopback", "127.0.0.1 and ::1"),
         Ok((true, false)) => Check::note("loopback", "127.0.0.1 alone: there is no ::1 here"),
         Ok((false, _)) => Check::note("loopback", "::1 alone: there is no 127.0.0.1 here"),

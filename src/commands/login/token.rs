@@ -23,7 +23,7 @@ impl Attempt<'_> {
         if unverified.kind() == TokenKind::Api {
             return self.accept_api_token(&token, &unverified).await;
         }
-        unverified.check_alone(self.session.now())?;
+        unverified.check_offline(self.session.now())?;
         let (auth, storage) = tokio::try_join!(self.auth_config(), self.storage())?;
         let expected =
             ExpectedAccess { issuer: auth.issuer.as_str(), audience: &auth.audience, client_id: &auth.client_id };
@@ -48,7 +48,7 @@ impl Attempt<'_> {
     /// An API token is not signed with the issuer's keys, so what can be checked here is its form and its end; whether
     /// it is good, the API alone knows, and is asked before anything is stored. The issuer has no part in it.
     async fn accept_api_token(&self, token: &AccessToken, claims: &Unverified<'_>) -> Result<SignedIn, Error> {
-        claims.check_end(self.session.now())?;
+        claims.check_expiry_if_any(self.session.now())?;
         // The Go CLI takes none without, either.
         if claims.permissions().is_empty() {
             return Err(Error::NothingGranted);

@@ -15,7 +15,7 @@ use crate::domain::Domain;
 use crate::error::Error;
 use crate::oauth::{
     AuthorizationCode, CallbackError, CallbackListener, Callbacks, Event, ExpectedResponse, ListenError, RedirectUri,
-    Reply, Stranger, Verdict, parse_pasted, who_has,
+    Rejection, Reply, Unrelated, parse_pasted, port_owner_command,
 };
 use crate::ui::{Line, Lines, UiError};
 
@@ -69,7 +69,7 @@ impl Attempt<'_> {
                 self.session.system.ui.warn(&format!(
                     "another program has port {port}, so the browser cannot report back; `{}` tells which. \
                      You can still paste the address that the browser ends on",
-                    who_has(port)
+                    port_owner_command(port)
                 ));
                 Ok((RedirectUri::new(port), None))
             }
@@ -119,11 +119,11 @@ impl Attempt<'_> {
                     }
                     Ok(text) => match parse_pasted(text.expose(), doors.redirect_uri, &doors.response) {
                         Ok(code) => return Ok(Answer { result: Ok(code), reply: None }),
-                        Err(Verdict::Ended(error)) => return Ok(Answer { result: Err(error), reply: None }),
-                        Err(Verdict::Stranger(stranger @ Stranger::NotTheRedirectUri)) => {
-                            ui.warn(&format!("{stranger}: http://localhost:{}…", doors.redirect_uri.port()));
+                        Err(Rejection::Final(error)) => return Ok(Answer { result: Err(error), reply: None }),
+                        Err(Rejection::Unrelated(unrelated @ Unrelated::NotTheRedirectUri)) => {
+                            ui.warn(&format!("{unrelated}: http://localhost:{}…", doors.redirect_uri.port()));
                         }
-                        Err(Verdict::Stranger(stranger)) => ui.warn(&stranger.to_string()),
+                        Err(Rejection::Unrelated(unrelated)) => ui.warn(&unrelated.to_string()),
                     },
                     Err(error) => return Err(error.into()),
                 },
