@@ -14,7 +14,7 @@ use astro_login::jwt::{
     Claims, ExpectedAccess, ExpectedId, Jwks, TokenKind, Unverified, verify_access_token, verify_id_token,
 };
 use astro_login::oauth::{
-    CallbackListener, Event, ExpectedResponse, Issuer, Random, RandomError, RedirectUri, State, Verdict, parse_pasted,
+    CallbackListener, Event, ExpectedResponse, Issuer, Random, RandomError, RedirectUri, Rejection, State, parse_pasted,
 };
 use astro_login::token::{AccessToken, IdToken, RefreshToken};
 use base64::Engine as _;
@@ -158,14 +158,17 @@ pub fn paste(data: &[u8]) {
     let redirect_uri = RedirectUri::new(PORT);
     let verdict = parse_pasted(&text, &redirect_uri, &expected(0));
     match &verdict {
-        Err(Verdict::Stranger(_)) => {}
-        Ok(_) | Err(Verdict::Ended(_)) => assert!(says(&text, "state", STATE), "{text}"),
+        Err(Rejection::Unrelated(_)) => {}
+        Ok(_) | Err(Rejection::Final(_)) => assert!(says(&text, "state", STATE), "{text}"),
     }
-    if let Err(Verdict::Ended(error)) = &verdict {
+    if let Err(Rejection::Final(error)) = &verdict {
         assert!(!error.to_string().contains(char::is_control), "{error:?}");
     }
     let other = parse_pasted(&text, &redirect_uri, &expected(1));
-    assert!(text.contains(OTHER_STATE) || text.contains('%') || matches!(other, Err(Verdict::Stranger(_))), "{text}");
+    assert!(
+        text.contains(OTHER_STATE) || text.contains('%') || matches!(other, Err(Rejection::Unrelated(_))),
+        "{text}"
+    );
     if text.len() < 16_000 {
         let wrapped = parse_pasted(&format!(" \"{text}'\r\n"), &redirect_uri, &expected(0));
         assert_eq!(wrapped.map(drop), verdict.map(drop), "{text}");
@@ -215,8 +218,8 @@ fn verified(token: &str) -> [Option<Claims>; 2] {
     if let Ok(unverified) = Unverified::parse(token) {
         assert!(token.len() <= 16 * 1024 && token.split('.').count() == 3);
         let _ = (unverified.issuer(), unverified.subject(), unverified.permissions(), unverified.issued_at());
-        let _ = (unverified.check_end(now), unverified.expires_at());
-        assert!(unverified.kind() == TokenKind::Access || unverified.check_alone(now).is_err());
+        let _ = (unverified.check_expiry_if_any(now), unverified.expires_at());
+        assert!(unverified.kind() == TokenKind::Access || unverified.check_offline(now).is_err());
     }
     let access = AccessToken::new(token);
     let expected = ExpectedAccess { issuer: ISSUER, audience: AUDIENCE, client_id: CLIENT };
@@ -233,7 +236,7 @@ fn verified(token: &str) -> [Option<Claims>; 2] {
 /// A token, or `{…` for the claims of one that our issuer signed: claims come of a good signature alone, and only where
 /// they are for us and valid now.
 pub fn jwt(data: &[u8]) {
-    astro_login::jwt::provider::install();
+    astro_login::jwt::crypto::install();
     if data.first() != Some(&b'{') {
         let text = String::from_utf8_lossy(data);
         // Nothing in the corpus is signed, and a signature is not to be had by trying.

@@ -18,7 +18,6 @@
 pub mod api;
 pub mod blocking;
 pub mod browser;
-pub mod cache;
 pub mod cli;
 pub mod commands;
 pub mod config;

@@ -17,7 +17,6 @@ use jiff::tz::TimeZone;
 use ring::rand::SystemRandom;
 
 use crate::browser::SystemBrowser;
-use crate::cache::Cache;
 use crate::commands::completion;
 use crate::commands::context;
 use crate::commands::doctor::{self, Doctor};
@@ -112,7 +111,7 @@ fn finish(system: &System, command: Command) -> Result<(), Error> {
 
 /// Waits for a command, on a runtime of its own, until it ends or the person ends it.
 fn wait(system: &System, mut running: Running<'_>) -> Result<(), Error> {
-    jwt::provider::install();
+    jwt::crypto::install();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         tokio::select! {
@@ -165,7 +164,7 @@ fn system(environment: Environment, ui: Ui) -> Result<System, Error> {
     Ok(System {
         environment,
         machine: OnceLock::new(),
-        http: Http::caching(Cache::new(&home, now)),
+        http: Http::default(),
         home,
         browser: Arc::new(SystemBrowser),
         keychain: Arc::new(Keychain::new(SystemRandom::new())),

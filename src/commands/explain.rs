@@ -89,7 +89,7 @@ mod tests {
     fn a_message_leads_to_its_entry_and_words_to_those_that_have_them() {
         let table: [(&str, &[&str]); 6] = [
             ("error: no reply from the browser within 5 minutes", &["no reply from the browser within …"]),
-            ("cause: 127.0.0.1:1: The host name could not be resolved", &["the host name could not be resolved"]),
+            ("cause: 127.0.0.1:1: Could not resolve the host name", &["could not resolve the host name"]),
             // One that stands in the text of an entry.
             ("the keychain went away before it answered", &["the keychain did not answer within … seconds"]),
             ("seahorse", &["the keychain is locked"]),

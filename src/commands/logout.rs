@@ -26,6 +26,7 @@ pub struct Logout {
 pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
     let (domains, unreadable) =
         if logout.all { all_domains(system) } else { (vec![one_domain(system, logout)?], None) };
+    Config::new(&system.home).remove_login_cache();
     let mut incomplete = Vec::new();
     for domain in domains {
         if !log_out(&Session::for_domain(system, domain.clone())).await {

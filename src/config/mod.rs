@@ -124,6 +124,16 @@ impl Config {
         self.folder.join(format!("{key}.refresh.lock"))
     }
 
+    /// Removes the cache that an earlier version kept beside the settings; a symbolic link is removed, not followed.
+    pub fn remove_login_cache(&self) {
+        match fs::remove_file(self.folder.join("login-cache.json")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::debug!(%error, "could not remove login-cache.json");
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+
     /// Returns a warning if other users may write to the settings folder or to the home around it, and so replace the
     /// settings.
     #[cfg(unix)]

@@ -9,7 +9,7 @@ use crate::credentials::StoreError;
 use crate::domain::{DEFAULT, is_loopback};
 use crate::http::{Fault, HttpError};
 use crate::jwt::JwtError;
-use crate::oauth::{IssuerError, ListenError, TokenEndpointError, who_has};
+use crate::oauth::{IssuerError, ListenError, TokenEndpointError, port_owner_command};
 
 const PROXY: &str = "try another network; a proxy or captive portal may interfere with this one";
 const SUPPORT: &str = "try again; if it happens again, contact Astronomer support";
@@ -67,7 +67,7 @@ impl Error {
             Self::Listen(ListenError::PortTaken(port) | ListenError::Bind { port, .. }) => {
                 return Some(format!(
                     "stop the program using the port (`{}` shows which), or log in from a terminal and paste the URL",
-                    who_has(*port)
+                    port_owner_command(*port)
                 ));
             }
             // These requests carry no access token, so a proxy refuses the machine, not the issuer the user.
@@ -232,7 +232,7 @@ fn http_hint(error: &HttpError) -> String {
         | Fault::TooLarge { .. }
         | Fault::Redirect { .. }
         | Fault::Status { .. }
-        | Fault::NotUnderstood => PROXY,
+        | Fault::InvalidBody => PROXY,
     };
     hint.to_owned()
 }

@@ -1,4 +1,4 @@
-//! Why a token was refused, with what a person needs to understand it.
+//! The reasons to reject a token.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -8,119 +8,119 @@ use crate::domain::Domain;
 use crate::text::clean;
 use crate::time_format::format_relative;
 
-/// A token is refused. Values found in the token are kept as they were and cleaned when shown.
+/// A rejected token. Values of the token are cleaned when they are printed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JwtError {
     /// Not three base64url segments of which the first two hold JSON objects.
-    #[error("this is not a JSON Web Token")]
+    #[error("not a JSON Web Token (JWT)")]
     NotAJwt,
-    /// Five segments: RFC 7516 instead of RFC 7515.
-    #[error("the token is encrypted and cannot be checked here")]
+    /// Five segments: an encrypted token (RFC 7516).
+    #[error("encrypted tokens are not supported")]
     Encrypted,
     /// Over 16 KiB.
     #[error("the token is longer than 16 KiB")]
     TooLong,
-    /// A name occurs twice in one JSON object, so that two readers could see two tokens.
-    #[error("the token has two members of one name")]
+    /// A member of the header or a claim occurs twice, so two programs could read two different tokens.
+    #[error("duplicate claim in the token")]
     DuplicateMember,
-    /// A member of the header or a claim is not of its type, or out of its range.
+    /// A member of the header or a claim has the wrong type or is out of range.
     #[error("the token's `{0}` is malformed")]
     Malformed(&'static str),
-    /// A claim that every token of this kind has to have.
+    /// A required claim is missing.
     #[error("the token has no `{0}`")]
     Missing(&'static str),
-    /// Signed with anything but RS256.
-    #[error("the token's algorithm is `{}`, only `RS256` is accepted", clean(.0, 20))]
+    /// Not signed with RS256.
+    #[error("unsupported token algorithm `{}`; only `RS256` is accepted", clean(.0, 20))]
     Algorithm(String),
-    /// The header demands something that this program does not do (`crit`, `b64`, `zip`).
-    #[error("the token demands `{0}`, which is not supported")]
+    /// The header requires an extension (`crit`, `b64`, `zip`).
+    #[error("unsupported `{0}` header in the token")]
     Unsupported(&'static str),
-    /// A JWT for another purpose, by the `typ` in its header.
-    #[error("the token is of type `{}`, which has no place here", clean(.0, 40))]
+    /// A JWT for another purpose, by the `typ` of its header.
+    #[error("unexpected token type `{}`", clean(.0, 40))]
     TypeNotAccepted(String),
-    /// An ID token where an access token belongs.
+    /// An ID token instead of an access token.
     #[error("this is an ID token")]
     IdTokenGiven,
-    /// An Astro API token where the token of a person belongs.
+    /// An Astro API token instead of a user's access token.
     #[error("this is an Astro API token")]
     ApiTokenGiven,
-    /// Its time has passed.
+    /// The token has expired.
     #[error("expired on {} ({})", TimeZone::UTC.to_datetime(*.at).date(), format_relative(*.at, *.now))]
     Expired {
-        /// When it expired.
+        /// The time of expiry.
         at: Timestamp,
-        /// When it was looked at.
+        /// The time of the check.
         now: Timestamp,
     },
-    /// Its time has not come.
-    #[error("not valid before {from}, and the clock here says {now}")]
+    /// The token is not valid yet.
+    #[error("not valid before {from}, and this machine's clock says {now}")]
     NotYetValid {
-        /// The beginning of its validity.
+        /// The start of its validity.
         from: Timestamp,
-        /// When it was looked at.
+        /// The time of the check.
         now: Timestamp,
     },
-    /// Made in what is the future by this machine's clock.
-    #[error("issued at {at}, but the clock here says {now}")]
+    /// The token was issued in the future of this machine's clock.
+    #[error("issued at {at}, but this machine's clock says {now}")]
     IssuedInFuture {
-        /// When it was issued.
+        /// The time of issue.
         at: Timestamp,
-        /// When it was looked at.
+        /// The time of the check.
         now: Timestamp,
     },
-    /// Another issuer than the one of the domain that was asked for.
+    /// The issuer is not that of the requested domain.
     #[error("{}", wrong_issuer(.found, .expected))]
     WrongIssuer {
         /// The token's `iss`.
         found: String,
-        /// The issuer that was asked for.
+        /// The requested issuer.
         expected: String,
     },
-    /// Meant for someone else.
+    /// The expected audience is missing.
     #[error("made for `{}`, not for `{}`", clean(&.found.join("`, `"), 200), clean(.expected, 100))]
     WrongAudience {
         /// The token's `aud`.
         found: Vec<String>,
-        /// Who it has to be for.
+        /// The expected audience.
         expected: String,
     },
-    /// An ID token that others may use as well (OpenID Connect Core section 3.1.3.7, step 3).
+    /// An ID token with a second audience (OpenID Connect Core section 3.1.3.7, step 3).
     #[error("the ID token is also made for `{}`", clean(.0, 100))]
     UntrustedAudience(String),
-    /// Another client asked for the ID token (OpenID Connect Core section 3.1.3.7, step 5).
+    /// An ID token of another client (OpenID Connect Core section 3.1.3.7, step 5).
     #[error("the ID token was given to another client, `{}`", clean(.0, 100))]
     WrongParty(String),
-    /// The ID token does not repeat the `nonce` of this login, or is older than it.
+    /// The ID token does not carry the `nonce` of this login.
     #[error("the ID token belongs to another login")]
     Nonce,
-    /// The ID token was made together with another access token.
+    /// The ID token was issued with another access token.
     #[error("the ID token belongs to another access token")]
     AtHash,
-    /// Not the organization that the login was for.
+    /// The organization is not the requested one.
     #[error(
-        "signed in to {}, not to the organization `{}`",
+        "logged in to {} instead of the organization `{}`",
         .found.as_ref().map_or_else(|| "no organization".to_owned(), |found| format!("the organization `{}`", clean(found, 100))),
         clean(.expected, 100)
     )]
     Organization {
         /// The token's `org_id`.
         found: Option<String>,
-        /// The organization in the authorization request.
+        /// The organization of the authorization request.
         expected: String,
     },
-    /// No key of the issuer has the token's `kid`. Newer keys may: fetch them again, once.
+    /// No key of the issuer has the token's `kid`. A newer key may: the caller fetches the keys again, once.
     #[error("signed with a key that the issuer does not publish")]
     UnknownKey,
     /// The token has no `kid`, and the issuer has several keys.
-    #[error("the token does not say which of the issuer's keys it is signed with")]
+    #[error("the token does not name its key, and the issuer has several")]
     KeyNotNamed,
-    /// The key that the token names has not signed it, or not as it stands.
-    #[error("the signature is not right: the token was damaged or forged")]
+    /// The named key did not sign this token.
+    #[error("invalid token signature")]
     SignatureInvalid,
 }
 
-/// The Astro domain that `issuer` signs for: `https://auth.astronomer-stage.io/` signs for `astronomer-stage.io`.
-/// `None` for an issuer that has no such domain.
+/// Returns the Astro domain of `issuer`, such as `astronomer-stage.io` for `https://auth.astronomer-stage.io/`. `None` for
+/// any other issuer.
 pub fn issuer_domain(issuer: &str) -> Option<Domain> {
     let url = Url::parse(issuer).ok()?;
     let host = url.host_str()?;
@@ -143,7 +143,7 @@ fn wrong_issuer(found: &str, expected: &str) -> String {
     }
 }
 
-/// Whether this is the name that Auth0 itself gives a tenant. Tokens asked for under that name carry it as their issuer.
+/// Returns whether this is Auth0's own name for a tenant. Tokens requested under that name carry it as their issuer.
 fn is_canonical(issuer: &str) -> bool {
     let host = Url::parse(issuer).ok().and_then(|url| url.host().map(|host| host.to_owned()));
     matches!(host, Some(Host::Domain(name)) if name.ends_with(".auth0.com"))
@@ -170,11 +170,11 @@ mod tests {
             ),
             (
                 JwtError::IssuedInFuture { at: at("2027-01-01T00:00:00Z"), now }.to_string(),
-                "issued at 2027-01-01T00:00:00Z, but the clock here says 2026-11-24T10:00:00Z",
+                "issued at 2027-01-01T00:00:00Z, but this machine's clock says 2026-11-24T10:00:00Z",
             ),
             (
                 JwtError::NotYetValid { from: at("2027-01-01T00:00:00Z"), now }.to_string(),
-                "not valid before 2027-01-01T00:00:00Z, and the clock here says 2026-11-24T10:00:00Z",
+                "not valid before 2027-01-01T00:00:00Z, and this machine's clock says 2026-11-24T10:00:00Z",
             ),
             (
                 issued_by("https://auth.astronomer-stage.io/"),
@@ -204,15 +204,15 @@ mod tests {
             ),
             (
                 JwtError::Organization { found: None, expected: "org_1".to_owned() }.to_string(),
-                "signed in to no organization, not to the organization `org_1`",
+                "logged in to no organization instead of the organization `org_1`",
             ),
             (
                 JwtError::Organization { found: Some("org_2".to_owned()), expected: "org_1".to_owned() }.to_string(),
-                "signed in to the organization `org_2`, not to the organization `org_1`",
+                "logged in to the organization `org_2` instead of the organization `org_1`",
             ),
             (
                 JwtError::Algorithm("none\u{202e}".to_owned()).to_string(),
-                "the token's algorithm is `none`, only `RS256` is accepted",
+                "unsupported token algorithm `none`; only `RS256` is accepted",
             ),
             (JwtError::UnknownKey.to_string(), "signed with a key that the issuer does not publish"),
             (JwtError::IdTokenGiven.to_string(), "this is an ID token"),

@@ -1,50 +1,50 @@
-//! The keys that an issuer publishes (RFC 7517), reduced to those that can have signed a token with RS256.
+//! The published keys of an issuer (RFC 7517), reduced to those that verify RS256.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{JwtError, provider};
+use super::{JwtError, crypto};
 
-const MOST_KEYS: usize = 100;
+const MAX_KEYS: usize = 100;
 
 /// A key set that holds at least one usable key.
 #[derive(Debug)]
 pub struct Jwks(Vec<Key>);
 
-/// An issuer's key set that is of no use. The fault is the issuer's, or of something on the way, not the token's.
+/// An unusable key set. The issuer or a proxy is at fault, not the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JwksError {
-    /// Not what RFC 7517 section 5 describes.
-    #[error("the issuer's key set could not be understood")]
+    /// Not a key set by RFC 7517 section 5.
+    #[error("the issuer's key set is invalid")]
     NotAKeySet,
-    /// More keys than any issuer has reason to publish.
-    #[error("the issuer publishes more than {MOST_KEYS} keys")]
+    /// More keys than any issuer publishes.
+    #[error("the issuer publishes more than {MAX_KEYS} keys")]
     TooManyKeys,
-    /// Every key in it is for another purpose or algorithm, too short, or malformed.
-    #[error("the issuer publishes no RSA key for signatures of at least 2048 bits")]
+    /// Every key is for another purpose or algorithm, too short, or malformed.
+    #[error("the issuer publishes no RSA signature key of at least 2048 bits")]
     NoUsableKey,
 }
 
 impl Jwks {
-    /// Reads a key set. Keys of other kinds and for other purposes are passed over (RFC 7517 section 5).
+    /// Parses a key set. Keys of other kinds and for other purposes are ignored (RFC 7517 section 5).
     pub fn parse(json: &[u8]) -> Result<Self, JwksError> {
         #[derive(Deserialize)]
         struct KeySet {
             keys: Vec<Value>,
         }
         let set: KeySet = serde_json::from_slice(json).map_err(|_| JwksError::NotAKeySet)?;
-        if set.keys.len() > MOST_KEYS {
+        if set.keys.len() > MAX_KEYS {
             return Err(JwksError::TooManyKeys);
         }
         let usable: Vec<Key> = set.keys.iter().filter_map(Key::parse).collect();
         if usable.is_empty() { Err(JwksError::NoUsableKey) } else { Ok(Self(usable)) }
     }
 
-    /// The keys that a token naming `kid` may be signed with: all of that name, or, for a token that names none, the
-    /// only one there is.
+    /// Returns the keys named `kid`. A token without `kid` is verified with the only key.
     pub(super) fn candidates(&self, kid: Option<&str>) -> Result<Vec<&Key>, JwtError> {
         match (kid, self.0.as_slice()) {
             (None, [only]) => Ok(vec![only]),
@@ -66,34 +66,27 @@ pub(super) struct Key {
 
 impl Key {
     fn parse(jwk: &Value) -> Option<Self> {
-        let absent_or = |name: &str, wanted: &str| jwk.get(name).is_none_or(|value| value == wanted);
-        let may_verify = jwk
-            .get("key_ops")
-            .is_none_or(|ops| ops.as_array().is_some_and(|ops| ops.iter().any(|operation| operation == "verify")));
-        if jwk.get("kty")? != "RSA" || !absent_or("use", "sig") || !absent_or("alg", "RS256") || !may_verify {
-            return None;
-        }
-        let kid = match jwk.get("kid") {
-            None => None,
-            Some(kid) => Some(kid.as_str()?.to_owned()),
-        };
-        let modulus = magnitude(jwk.get("n")?)?;
-        let exponent = magnitude(jwk.get("e")?)?;
+        let Jwk { common, algorithm: AlgorithmParameters::RSA(rsa) } = Jwk::deserialize(jwk).ok()? else { return None };
+        let may_verify = matches!(common.public_key_use, None | Some(PublicKeyUse::Signature))
+            && matches!(common.key_algorithm, None | Some(KeyAlgorithm::RS256))
+            && common.key_operations.is_none_or(|operations| operations.contains(&KeyOperations::Verify));
+        let (modulus, exponent) = (magnitude(&rsa.n)?, magnitude(&rsa.e)?);
         // RFC 7518 section 3.3 sets the lower bound; the upper one keeps a hostile key from costing seconds.
-        let sound = (2048..=8192).contains(&bits(&modulus)) && is_sane_exponent(&exponent);
-        sound.then(|| Self { kid, rsa: DecodingKey::from_rsa_raw_components(&modulus, &exponent) })
+        let is_sound = (2048..=8192).contains(&bits(&modulus)) && is_sane_exponent(&exponent);
+        (may_verify && is_sound)
+            .then(|| Self { kid: common.key_id, rsa: DecodingKey::from_rsa_raw_components(&modulus, &exponent) })
     }
 
-    /// Whether `signature` (base64url) over `signed` was made with this key.
+    /// Verifies `signature` (base64url) over `signed` with this key.
     pub(super) fn verifies(&self, signed: &str, signature: &str) -> bool {
-        provider::install();
+        crypto::install();
         jsonwebtoken::crypto::verify(signature, signed.as_bytes(), &self.rsa, Algorithm::RS256).is_ok_and(|good| good)
     }
 }
 
-/// The bytes of a `Base64urlUInt` (RFC 7518 section 2), without the leading zeros that some issuers add.
-fn magnitude(value: &Value) -> Option<Vec<u8>> {
-    let bytes = URL_SAFE_NO_PAD.decode(value.as_str()?).ok()?;
+/// Decodes a `Base64urlUInt` (RFC 7518 section 2), without the leading zeros that some issuers add and ring rejects.
+fn magnitude(text: &str) -> Option<Vec<u8>> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     let first = bytes.iter().position(|byte| *byte != 0)?;
     Some(bytes[first..].to_vec())
 }
@@ -102,7 +95,7 @@ fn bits(magnitude: &[u8]) -> usize {
     magnitude.first().map_or(0, |first| magnitude.len() * 8 - first.leading_zeros() as usize)
 }
 
-/// Odd, at least 3, at most 32 bits long.
+/// Accepts odd exponents from 3 to 32 bits.
 fn is_sane_exponent(magnitude: &[u8]) -> bool {
     magnitude.len() <= 4 && magnitude.last().is_some_and(|last| last % 2 == 1) && magnitude != [1]
 }

@@ -1,18 +1,18 @@
-//! JSON Web Tokens: what may be believed of the tokens that an issuer hands out.
+//! JSON Web Tokens: verification of an issuer's access and ID tokens.
 //!
-//! A token passes through three states. It is text; it is [`Unverified`], of the right shape and good for refusing
-//! only; and it is [`Claims`], which come out of [`verify_access_token`] and [`verify_id_token`] and out of nothing
-//! else. Both hold the token to RFC 7519 and RFC 8725: one algorithm, chosen here and not by the token; one issuer and
-//! its published [`Jwks`]; no name twice; no more than 16 KiB; clocks at most 60 seconds apart. `jsonwebtoken` checks
-//! the signature, and that alone; the claims are checked here, against a clock that the caller brings.
+//! A token passes through three states: text; [`Unverified`], which is well-formed and only good for rejecting it; and
+//! [`Claims`], which only [`verify_access_token`] and [`verify_id_token`] return. Both apply RFC 7519 and RFC 8725: one
+//! algorithm, chosen by this program; one issuer and its published [`Jwks`]; no duplicate claims; at most 16 KiB; clocks
+//! at most 60 seconds apart. `jsonwebtoken` verifies the signature; the claims are checked here, against the caller's
+//! clock.
 //!
-//! The rules for the two kinds exclude each other (RFC 8725 section 3.12): an access token has to name the API in its
-//! audience, an ID token nobody but the client.
+//! The rules for the two kinds exclude each other (RFC 8725 section 3.12): an access token must name the API in its
+//! audience, an ID token only the client.
 
+pub mod crypto;
 mod error;
 mod keys;
-mod members;
-pub mod provider;
+mod segments;
 #[cfg(test)]
 mod tests;
 mod unverified;
@@ -25,56 +25,51 @@ pub use error::{JwtError, issuer_domain};
 pub use keys::{Jwks, JwksError};
 pub use unverified::{TokenKind, Unverified};
 
-/// What an access token has to say.
+/// The expected claims of an access token.
 #[derive(Debug, Clone, Copy)]
 pub struct ExpectedAccess<'a> {
-    /// The issuer, as the login configuration writes it, slash included.
+    /// The issuer in the form of the login configuration, with its trailing slash.
     pub issuer: &'a str,
-    /// The API that the token has to be for.
+    /// The API, which must be in the audience.
     pub audience: &'a str,
-    /// Our own name with the issuer, which as an audience gives an ID token away.
+    /// The client ID; as an audience, it reveals an ID token.
     pub client_id: &'a str,
 }
 
-/// What an ID token has to say.
+/// The expected claims of an ID token.
 #[derive(Debug, Clone, Copy)]
 pub struct ExpectedId<'a> {
-    /// The issuer, as the login configuration writes it, slash included.
+    /// The issuer in the form of the login configuration, with its trailing slash.
     pub issuer: &'a str,
-    /// Our own name with the issuer: the only audience.
+    /// The client ID, which must be the only audience.
     pub client_id: &'a str,
-    /// The `nonce` of the authorization request; none after a refresh, which has no such request.
+    /// The `nonce` of the authorization request; `None` after a refresh.
     pub nonce: Option<&'a str>,
-    /// The `organization` of the authorization request, where it had one.
+    /// The `organization` of the authorization request, if it had one.
     pub organization: Option<&'a str>,
-    /// The access token that came in the same answer.
+    /// The access token in the same response.
     pub access_token: &'a AccessToken,
 }
 
-/// What a token says whose signature and claims were found good. Its text is the issuer's, not ours: clean it before
-/// printing it.
+/// The claims of a verified token. Text of the issuer: clean it before printing it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(clippy::manual_non_exhaustive, reason = "the attribute would let the rest of this crate make claims up")]
+#[allow(clippy::manual_non_exhaustive, reason = "the attribute would let the rest of this crate construct claims")]
 pub struct Claims {
-    /// `iss`: who says all this.
+    /// `iss`: the issuer.
     pub issuer: String,
-    /// `sub`: the person, in the issuer's terms. Only together with the issuer does it identify anyone.
+    /// `sub`: the user, whom only the issuer and the subject together identify.
     pub subject: String,
-    /// `exp`: the end of the token's validity.
+    /// `exp`: the expiry.
     pub expires_at: Timestamp,
-    /// `iat`: when the token was made. An ID token always says so.
+    /// `iat`: the time of issue, which every ID token has.
     pub issued_at: Option<Timestamp>,
-    /// `email`: for display, and for guessing at an organization. It identifies nobody.
+    /// `email`: for display and for guessing an organization. It identifies no one.
     pub email: Option<String>,
-    /// `org_id`: the organization of the login, in the issuer's terms, which are not the Astro API's.
-    pub organization: Option<String>,
-    /// `azp`: the client that the token was given to.
-    pub authorized_party: Option<String>,
-    /// Keeps everyone else from making a value of this type.
+    /// Keeps other modules from constructing a value.
     _verified: (),
 }
 
-/// Checks an access token: kind and form, expiry, then issuer, audience and times, then the signature.
+/// Verifies an access token: kind and header, expiry, issuer, audience, times, then the signature.
 pub fn verify_access_token(
     token: &AccessToken,
     keys: &Jwks,
@@ -82,13 +77,13 @@ pub fn verify_access_token(
     now: Timestamp,
 ) -> Result<Claims, JwtError> {
     let unverified = Unverified::parse(token.expose())?;
-    unverified.check_alone(now)?;
+    unverified.check_offline(now)?;
     unverified.check_claims(expected, now)?;
     unverified.check_signature(keys)?;
     unverified.into_claims()
 }
 
-/// Checks an ID token (OpenID Connect Core section 3.1.3.7): everything that it says, then the signature.
+/// Verifies an ID token (OpenID Connect Core section 3.1.3.7): its claims, then the signature.
 pub fn verify_id_token(
     token: &IdToken,
     keys: &Jwks,

@@ -1,4 +1,4 @@
-//! Some hundred tokens, most of them wrong in one point.
+//! More than a hundred tokens, most of them invalid for one reason.
 
 use std::sync::OnceLock;
 
@@ -99,7 +99,7 @@ fn verify_id(token: &str, organization: Option<&str>, nonce: Option<&str>) -> Re
     verify_id_token(&IdToken::new(token), &published(), &expected, at(NOW))
 }
 
-/// Turns a good token's header and claims into those of the case at hand.
+/// Changes the header and claims of a valid token.
 type Change = fn(&mut Value, &mut Value);
 
 fn without(object: &mut Value, name: &str) {
@@ -121,10 +121,10 @@ fn documented_token_expired_without_keys() {
     assert_eq!(token.authorized_party(), Some("Yq9atYXTef6teZYJXkwlQl6lXpNKkz8u"));
     assert_eq!(token.subject(), Some("google-oauth2|116361351156918488431"));
     assert_eq!(token.expires_at(), Some(at(1_679_474_140)));
-    let refused = token.check_alone(at(NOW)).unwrap_err();
+    let refused = token.check_offline(at(NOW)).unwrap_err();
     assert_eq!(refused, JwtError::Expired { at: at(1_679_474_140), now: at(NOW) });
     assert_eq!(refused.to_string(), "expired on 2023-03-22 (3 years ago)");
-    assert_eq!(token.check_alone(at(1_679_474_140)), Ok(()));
+    assert_eq!(token.check_offline(at(1_679_474_140)), Ok(()));
 }
 
 #[test]
@@ -135,8 +135,6 @@ fn access_token_returns_claims() {
         expires_at: at(NOW + HOUR),
         issued_at: Some(at(NOW - HOUR)),
         email: None,
-        organization: None,
-        authorized_party: Some("another-client".to_owned()),
         _verified: (),
     };
     assert_eq!(verify_access(&signed(&header(), &access_claims())), Ok(wanted));
@@ -150,8 +148,6 @@ fn id_token_returns_claims() {
         expires_at: at(NOW + HOUR),
         issued_at: Some(at(NOW - 5)),
         email: Some("person@example.com".to_owned()),
-        organization: Some("org_1".to_owned()),
-        authorized_party: None,
         _verified: (),
     };
     assert_eq!(verify_id(&signed(&header(), &id_claims()), Some("org_1"), Some(NONCE)), Ok(wanted));
@@ -236,7 +232,7 @@ fn jw_2_jw_3_jw_4_jw_8_jw_9_jw_10_jw_14_jw_15_bad_header() {
         ("jw_11 kid absent, two keys", |h, _| without(h, "kid"), JwtError::KeyNotNamed),
         ("jw_4 kid of another key", |h, _| h["kid"] = "three".into(), JwtError::SignatureInvalid),
         (
-            "jw_9 jku does not help a stranger's key",
+            "jw_9 jku does not help a foreign key",
             |h, _| (h["kid"], h["jku"]) = ("two".into(), "https://evil.example".into()),
             JwtError::UnknownKey,
         ),
@@ -323,7 +319,6 @@ fn cl_1_cl_3_cl_4_cl_7_cl_8_cl_10_bad_claims() {
             JwtError::ApiTokenGiven,
         ),
         ("an API token by its id", |_, c| c["apiTokenId"] = "cl1".into(), JwtError::ApiTokenGiven),
-        ("azp a number", |_, c| c["azp"] = 7.into(), JwtError::Malformed("azp")),
     ];
     for (name, change, wanted) in table {
         assert_eq!(verify_access(&changed(access_claims(), change)), Err(wanted), "{name}");
@@ -380,7 +375,7 @@ fn jw_15_jw_16_cl_5_cl_6_cl_11_cl_12_cl_19_bad_id_token() {
         ("cl_5 aud absent", |_, c| without(c, "aud"), JwtError::Missing("aud")),
         ("cl_5 aud the API", |_, c| c["aud"] = AUDIENCE.into(), audience(AUDIENCE)),
         (
-            "cl_5 aud with a stranger",
+            "cl_5 aud with another client",
             |_, c| c["aud"] = json!([CLIENT, "evil"]),
             JwtError::UntrustedAudience("evil".to_owned()),
         ),
@@ -480,18 +475,19 @@ fn jw_1_jw_13_malformed_token_rejected() {
 }
 
 #[test]
-fn jw_12_duplicate_members_rejected_at_any_depth() {
+fn jw_12_duplicate_members_rejected() {
     let head = header().to_string();
     let claims = access_claims().to_string();
     let more = |json: &str, members: &str| format!("{},{members}}}", &json[..json.len() - 1]);
     let table = [
         (more(&head, r#""alg":"none""#), claims.clone()),
         (more(&head, r#""alg":"RS256""#), claims.clone()),
-        (more(&head, r#""unknown":1,"unknown":2"#), claims.clone()),
+        (more(&head, r#""kid":null"#), claims.clone()),
         (head.clone(), more(&claims, r#""exp":9999999999"#)),
         (head.clone(), more(&claims, r#""\u0073ub":"someone else""#)),
-        (head.clone(), more(&claims, r#""unknown":1,"unknown":1"#)),
-        (head.clone(), more(&claims, r#""nested":[{"a":{"b":1,"b":2}}]"#)),
+        (head.clone(), more(&claims, r#""aud":"astronomer-ee""#)),
+        (head.clone(), more(&claims, r#""nonce":1,"nonce":1"#)),
+        (head.clone(), more(&claims, r#""isAstronomerGenerated":true,"isAstronomerGenerated":false"#)),
     ];
     for (header, claims) in table {
         let token = signed_by(0, &RSA_PKCS1_SHA256, &header, &claims);
@@ -516,7 +512,7 @@ fn jw_2_jw_5_signature_covers_every_character() {
         ("zeros", format!("{signed_part}.{}", URL_SAFE_NO_PAD.encode([0; 256]))),
         ("jw_2 SHA-512 under the name of RS256", signed_by(0, &RSA_PKCS1_SHA512, &head, &claims)),
         ("jw_2 PSS under the name of RS256", signed_by(0, &RSA_PSS_SHA256, &head, &claims)),
-        ("jw_9 a stranger's key", signed_by(1, &RSA_PKCS1_SHA256, &head, &claims)),
+        ("jw_9 a foreign key", signed_by(1, &RSA_PKCS1_SHA256, &head, &claims)),
     ];
     for (name, token) in table {
         assert_eq!(verify_access(&token), Err(JwtError::SignatureInvalid), "{name}");
@@ -528,8 +524,8 @@ fn jw_11_keys_with_same_kid_tried_in_turn() {
     let keys = key_set(&[jwk(1, Some("one")), jwk(0, Some("one"))]);
     let token = AccessToken::new(signed(&header(), &access_claims()));
     assert!(verify_access_token(&token, &keys, &ACCESS, at(NOW)).is_ok());
-    let stranger = signed_by(2, &RSA_PKCS1_SHA256, &header().to_string(), &access_claims().to_string());
-    let refused = verify_access_token(&AccessToken::new(stranger), &keys, &ACCESS, at(NOW));
+    let foreign = signed_by(2, &RSA_PKCS1_SHA256, &header().to_string(), &access_claims().to_string());
+    let refused = verify_access_token(&AccessToken::new(foreign), &keys, &ACCESS, at(NOW));
     assert_eq!(refused, Err(JwtError::SignatureInvalid));
 }
 

@@ -1,7 +1,7 @@
-//! A token before its signature is checked.
+//! A token before its signature is verified.
 //!
-//! What it says may be a reason to refuse it, never a reason to believe anything (RFC 8725 section 3.3). The checks here
-//! need neither keys nor network, so an expired or misplaced token is told at once and is sent nowhere.
+//! Its claims may be a reason to reject it, never a reason to trust it (RFC 8725 section 3.3). These checks need no keys
+//! and no network, so an expired or misplaced token is rejected at once and sent nowhere.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,42 +10,42 @@ use ring::digest::{SHA256, digest};
 use serde_json::Value;
 use subtle::ConstantTimeEq;
 
-use super::members::Members;
+use super::segments::{ClaimSet, Header, decode};
 use super::{Claims, ExpectedAccess, ExpectedId, Jwks, JwtError};
 
 const LONGEST_TOKEN: usize = 16 * 1024;
 const LONGEST_KID: usize = 256;
 const LONGEST_SUBJECT: usize = 255;
-/// By how much clocks may differ (RFC 7519 section 4.1.4 speaks of "no more than a few minutes").
+/// The tolerated difference between clocks (RFC 7519 section 4.1.4 allows "no more than a few minutes").
 const LEEWAY: SignedDuration = SignedDuration::from_secs(60);
 
-/// A token that has the shape of one. Nothing in it is believed.
+/// A well-formed token without a verified signature.
 pub struct Unverified<'a> {
     signed: &'a str,
     signature: &'a str,
-    header: Members,
-    claims: Members,
+    header: Header,
+    claims: ClaimSet,
 }
 
-/// What a token seems to be, by its claims.
+/// The kind of a token, by its claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenKind {
-    /// For calling the API in the name of a person.
+    /// Authorizes a user's calls to the API.
     Access,
-    /// Says who signed in; no API takes it.
+    /// Identifies the user; no API accepts it.
     Id,
-    /// An Astro API token, which belongs to no person and is not signed with the issuer's keys.
+    /// An Astro API token, which belongs to no user and is not signed with the issuer's keys.
     Api,
 }
 
 impl<'a> Unverified<'a> {
-    /// Takes the compact serialization apart (RFC 7515 section 7.1).
+    /// Parses the compact serialization (RFC 7515 section 7.1).
     pub fn parse(token: &'a str) -> Result<Self, JwtError> {
         if token.len() > LONGEST_TOKEN {
             return Err(JwtError::TooLong);
         }
         let mut segments = token.split('.');
-        let header = Members::decode(segments.next().unwrap_or_default())?;
+        let header = decode(segments.next().unwrap_or_default())?;
         let (claims, signature) = match (segments.next(), segments.next(), segments.count()) {
             (Some(claims), Some(signature), 0) => (claims, signature),
             (Some(_), Some(_), 2) => return Err(JwtError::Encrypted),
@@ -55,63 +55,64 @@ impl<'a> Unverified<'a> {
             return Err(JwtError::NotAJwt);
         }
         let signed = &token[..token.len() - signature.len() - 1];
-        Ok(Self { signed, signature, header, claims: Members::decode(claims)? })
+        Ok(Self { signed, signature, header, claims: decode(claims)? })
     }
 
-    /// What the token seems to be. An ID token is told by what only such a token holds: the echo of a `nonce`, the hash
-    /// of another token, or an audience that is nobody but the client itself.
+    /// Returns the kind of token. Only an ID token has a `nonce`, the hash of another token, or its client as the only
+    /// audience.
     pub fn kind(&self) -> TokenKind {
-        if self.claims.get("isAstronomerGenerated") == Some(&Value::Bool(true)) || self.claims.has("apiTokenId") {
+        let claims = &self.claims;
+        if claims.is_astronomer_generated.value() == Some(&Value::Bool(true)) || claims.api_token_id.is_present() {
             return TokenKind::Api;
         }
-        let grants = self.claims.has("scope") || self.claims.has("permissions");
-        let bound = ["nonce", "at_hash", "c_hash"].iter().any(|name| self.claims.has(name));
+        let grants = claims.scope.is_present() || claims.permissions.is_present();
+        let bound = [&claims.nonce, &claims.at_hash, &claims.c_hash].iter().any(|member| member.is_present());
         let for_its_client = self.authorized_party().is_some_and(|client| self.audience() == [client]);
         if !grants && !self.is_at_jwt() && (bound || for_its_client) { TokenKind::Id } else { TokenKind::Access }
     }
 
-    /// Who claims to have issued it, where it says so.
+    /// The claimed issuer.
     pub fn issuer(&self) -> Option<&str> {
-        self.claims.text("iss").ok().flatten()
+        self.claims.iss.text("iss").ok().flatten()
     }
 
-    /// Whom it claims to be about.
+    /// The claimed subject.
     pub fn subject(&self) -> Option<&str> {
-        self.claims.text("sub").ok().flatten()
+        self.claims.sub.text("sub").ok().flatten()
     }
 
-    /// The client that claims to have asked for it.
+    /// The claimed client.
     pub fn authorized_party(&self) -> Option<&str> {
-        self.claims.text("azp").ok().flatten()
+        self.claims.azp.text("azp").ok().flatten()
     }
 
-    /// Whom it claims to be for; empty where it does not say.
+    /// The claimed audience; may be empty.
     pub fn audience(&self) -> Vec<&str> {
-        self.claims.texts("aud").unwrap_or_default()
+        self.claims.aud.texts("aud").unwrap_or_default()
     }
 
-    /// What it claims to permit, as an Astro API token does.
+    /// The claimed permissions of an Astro API token.
     pub fn permissions(&self) -> Vec<&str> {
-        self.claims.texts("permissions").unwrap_or_default()
+        self.claims.permissions.texts("permissions").unwrap_or_default()
     }
 
-    /// Whether it is over, where it has an end: an API token may have none.
-    pub fn check_end(&self, now: Timestamp) -> Result<(), JwtError> {
-        if self.claims.has("exp") { self.check_expiry(now) } else { Ok(()) }
+    /// Rejects an expired token. One without `exp` passes: an API token may have none.
+    pub fn check_expiry_if_any(&self, now: Timestamp) -> Result<(), JwtError> {
+        if self.claims.exp.is_present() { self.check_expiry(now) } else { Ok(()) }
     }
 
-    /// When it claims to have been issued.
+    /// The claimed time of issue.
     pub fn issued_at(&self) -> Option<Timestamp> {
-        self.claims.date("iat").ok().flatten()
+        self.claims.iat.date("iat").ok().flatten()
     }
 
-    /// When it claims to expire.
+    /// The claimed time of expiry.
     pub fn expires_at(&self) -> Option<Timestamp> {
-        self.claims.date("exp").ok().flatten()
+        self.claims.exp.date("exp").ok().flatten()
     }
 
-    /// All that can be said of an access token by itself: it is of the right kind, of the right form, and not expired.
-    pub fn check_alone(&self, now: Timestamp) -> Result<(), JwtError> {
+    /// Checks an access token without keys or configuration: its kind, its header and its expiry.
+    pub fn check_offline(&self, now: Timestamp) -> Result<(), JwtError> {
         match self.kind() {
             TokenKind::Access => {}
             TokenKind::Id => return Err(JwtError::IdTokenGiven),
@@ -124,12 +125,12 @@ impl<'a> Unverified<'a> {
         self.check_expiry(now)
     }
 
-    /// Whether an access token claims to be what was asked for, and to be from the past.
+    /// Checks the claims of an access token: issuer, audience, times and subject.
     pub fn check_claims(&self, expected: &ExpectedAccess<'_>, now: Timestamp) -> Result<(), JwtError> {
         self.check_issuer(expected.issuer)?;
-        let audience = self.required_audience()?;
+        let audience = self.audience_claim()?;
         if !audience.contains(&expected.audience) {
-            // RFC 9068 section 4 and RFC 8725 section 3.12: the one kind must not pass for the other.
+            // An ID token must not pass for an access token (RFC 9068 section 4, RFC 8725 section 3.12).
             let is_id_token = audience.contains(&expected.client_id);
             return Err(if is_id_token {
                 JwtError::IdTokenGiven
@@ -137,34 +138,34 @@ impl<'a> Unverified<'a> {
                 wrong_audience(&audience, expected.audience)
             });
         }
-        self.check_beginning(now)?;
-        self.required_subject().map(drop)
+        self.check_not_before(now)?;
+        self.subject_claim().map(drop)
     }
 
-    /// Everything about an ID token but its signature (OpenID Connect Core section 3.1.3.7).
+    /// Checks an ID token except for its signature (OpenID Connect Core section 3.1.3.7).
     pub(super) fn check_id_token(&self, expected: &ExpectedId<'_>, now: Timestamp) -> Result<(), JwtError> {
         self.check_type_is_jwt()?;
         self.check_header()?;
         self.check_expiry(now)?;
         self.check_issuer(expected.issuer)?;
         self.check_id_audience(expected.client_id)?;
-        if self.claims.date("iat")?.is_none() {
+        if self.claims.iat.date("iat")?.is_none() {
             return Err(JwtError::Missing("iat"));
         }
-        self.check_beginning(now)?;
-        self.required_subject()?;
+        self.check_not_before(now)?;
+        self.subject_claim()?;
         if let Some(sent) = expected.nonce {
-            let nonce = self.claims.text("nonce")?.ok_or(JwtError::Nonce)?;
+            let nonce = self.claims.nonce.text("nonce")?.ok_or(JwtError::Nonce)?;
             same(nonce, sent).then_some(()).ok_or(JwtError::Nonce)?;
         }
-        if let Some(hash) = self.claims.text("at_hash")? {
+        if let Some(hash) = self.claims.at_hash.text("at_hash")? {
             same(hash, &at_hash(expected.access_token.expose())).then_some(()).ok_or(JwtError::AtHash)?;
         }
         self.check_organization(expected.organization)
     }
 
     pub(super) fn check_signature(&self, keys: &Jwks) -> Result<(), JwtError> {
-        let kid = self.header.text("kid")?;
+        let kid = self.header.kid.text("kid")?;
         if kid.is_some_and(|kid| kid.len() > LONGEST_KID) {
             return Err(JwtError::Malformed("kid"));
         }
@@ -172,116 +173,113 @@ impl<'a> Unverified<'a> {
         signed_by_any.then_some(()).ok_or(JwtError::SignatureInvalid)
     }
 
-    /// The claims, to be handed out after the signature was found good and the checks have passed.
+    /// Returns the claims. Called after every check has passed.
     pub(super) fn into_claims(self) -> Result<Claims, JwtError> {
-        let owned = |name| self.claims.text(name).map(|text| text.map(str::to_owned));
         Ok(Claims {
-            issuer: owned("iss")?.ok_or(JwtError::Missing("iss"))?,
-            subject: self.required_subject()?.to_owned(),
-            expires_at: self.required_expiry()?,
-            issued_at: self.claims.date("iat")?,
-            // Nothing hangs on it, so one that is null or odd is none.
-            email: self.claims.get("email").and_then(Value::as_str).map(str::to_owned),
-            organization: owned("org_id")?,
-            authorized_party: owned("azp")?,
+            issuer: self.claims.iss.text("iss")?.ok_or(JwtError::Missing("iss"))?.to_owned(),
+            subject: self.subject_claim()?.to_owned(),
+            expires_at: self.expiry_claim()?,
+            issued_at: self.claims.iat.date("iat")?,
+            // Nothing depends on the email address, so a malformed one is ignored.
+            email: self.claims.email.text("email").ok().flatten().map(str::to_owned),
             _verified: (),
         })
     }
 
-    /// Whether the header names the type of access tokens (RFC 9068 section 2.1); Auth0's usual ones do not.
+    /// Returns whether the header names the type of access tokens (RFC 9068 section 2.1), which Auth0's default ones do not.
     fn is_at_jwt(&self) -> bool {
-        let typ = self.header.get("typ").and_then(Value::as_str).unwrap_or_default();
+        let typ = self.header.typ.text("typ").ok().flatten().unwrap_or_default();
         ["at+jwt", "application/at+jwt"].iter().any(|known| known.eq_ignore_ascii_case(typ))
     }
 
     fn check_type_is_jwt(&self) -> Result<(), JwtError> {
-        match self.header.text("typ")? {
+        match self.header.typ.text("typ")? {
             Some(typ) if !typ.eq_ignore_ascii_case("JWT") => Err(JwtError::TypeNotAccepted(typ.to_owned())),
             Some(_) | None => Ok(()),
         }
     }
 
-    /// RFC 7515 section 4.1. Keys that the header brings along (`jwk`, `x5c`) or points to (`jku`, `x5u`) are not looked at.
+    /// Checks the header (RFC 7515 section 4.1).
     fn check_header(&self) -> Result<(), JwtError> {
-        let algorithm = self.header.text("alg")?.ok_or(JwtError::Missing("alg"))?;
+        let algorithm = self.header.alg.text("alg")?.ok_or(JwtError::Missing("alg"))?;
         if algorithm != "RS256" {
             return Err(JwtError::Algorithm(algorithm.to_owned()));
         }
-        // There is no extension that we understand, so whatever is critical is too much (section 4.1.11).
-        if self.header.has("crit") {
+        // No extension is supported, so any `crit` is rejected (section 4.1.11).
+        if self.header.crit.is_present() {
             return Err(JwtError::Unsupported("crit"));
         }
-        if self.header.get("b64").is_some_and(|b64| b64 != true) {
+        if self.header.b64.value().is_some_and(|b64| b64 != true) {
             return Err(JwtError::Unsupported("b64"));
         }
-        if self.header.has("zip") {
+        if self.header.zip.is_present() {
             return Err(JwtError::Unsupported("zip"));
         }
         Ok(())
     }
 
-    fn required_expiry(&self) -> Result<Timestamp, JwtError> {
-        self.claims.date("exp")?.ok_or(JwtError::Missing("exp"))
+    fn expiry_claim(&self) -> Result<Timestamp, JwtError> {
+        self.claims.exp.date("exp")?.ok_or(JwtError::Missing("exp"))
     }
 
     fn check_expiry(&self, now: Timestamp) -> Result<(), JwtError> {
-        let at = self.required_expiry()?;
+        let at = self.expiry_claim()?;
         if now.duration_since(at) >= LEEWAY { Err(JwtError::Expired { at, now }) } else { Ok(()) }
     }
 
-    fn check_beginning(&self, now: Timestamp) -> Result<(), JwtError> {
+    fn check_not_before(&self, now: Timestamp) -> Result<(), JwtError> {
         let too_early = |at: &Timestamp| at.duration_since(now) > LEEWAY;
-        if let Some(from) = self.claims.date("nbf")?.filter(too_early) {
+        if let Some(from) = self.claims.nbf.date("nbf")?.filter(too_early) {
             return Err(JwtError::NotYetValid { from, now });
         }
-        if let Some(at) = self.claims.date("iat")?.filter(too_early) {
+        if let Some(at) = self.claims.iat.date("iat")?.filter(too_early) {
             return Err(JwtError::IssuedInFuture { at, now });
         }
         Ok(())
     }
 
-    /// Character by character, trailing slash included (RFC 8725 section 3.8).
+    /// Compares the issuer character by character, with its trailing slash (RFC 8725 section 3.8).
     fn check_issuer(&self, expected: &str) -> Result<(), JwtError> {
-        let found = self.claims.text("iss")?.ok_or(JwtError::Missing("iss"))?;
+        let found = self.claims.iss.text("iss")?.ok_or(JwtError::Missing("iss"))?;
         if found == expected {
             return Ok(());
         }
         Err(JwtError::WrongIssuer { found: found.to_owned(), expected: expected.to_owned() })
     }
 
-    fn required_audience(&self) -> Result<Vec<&str>, JwtError> {
-        let audience = self.claims.texts("aud")?;
+    fn audience_claim(&self) -> Result<Vec<&str>, JwtError> {
+        let audience = self.claims.aud.texts("aud")?;
         if audience.is_empty() { Err(JwtError::Missing("aud")) } else { Ok(audience) }
     }
 
-    /// OpenID Connect Core section 3.1.3.7, steps 3 to 5.
+    /// Checks the audience of an ID token (OpenID Connect Core section 3.1.3.7, steps 3 to 5).
     fn check_id_audience(&self, client_id: &str) -> Result<(), JwtError> {
-        let audience = self.required_audience()?;
+        let audience = self.audience_claim()?;
         if !audience.contains(&client_id) {
             return Err(wrong_audience(&audience, client_id));
         }
         if let Some(other) = audience.iter().find(|other| **other != client_id) {
             return Err(JwtError::UntrustedAudience((*other).to_owned()));
         }
-        match self.claims.text("azp")? {
+        match self.claims.azp.text("azp")? {
             Some(party) if party != client_id => Err(JwtError::WrongParty(party.to_owned())),
             Some(_) | None => Ok(()),
         }
     }
 
-    /// One who asked for an organization's login must not be handed another's.
-    fn check_organization(&self, asked_for: Option<&str>) -> Result<(), JwtError> {
-        let Some(expected) = asked_for else { return Ok(()) };
-        let found = self.claims.text("org_id")?;
+    /// Rejects a login to another organization than the requested one.
+    fn check_organization(&self, requested: Option<&str>) -> Result<(), JwtError> {
+        let Some(expected) = requested else { return Ok(()) };
+        let found = self.claims.org_id.text("org_id")?;
         if found == Some(expected) {
             return Ok(());
         }
         Err(JwtError::Organization { found: found.map(str::to_owned), expected: expected.to_owned() })
     }
 
-    /// OpenID Connect Core section 2: at most 255 ASCII characters.
-    fn required_subject(&self) -> Result<&str, JwtError> {
-        let subject = self.claims.text("sub")?.ok_or(JwtError::Missing("sub"))?;
+    /// Returns the subject, of at most 255 characters (OpenID Connect Core section 2).
+    fn subject_claim(&self) -> Result<&str, JwtError> {
+        let subject = self.claims.sub.text("sub")?.ok_or(JwtError::Missing("sub"))?;
         if subject.is_empty() || subject.chars().count() > LONGEST_SUBJECT {
             return Err(JwtError::Malformed("sub"));
         }
@@ -296,12 +294,12 @@ fn wrong_audience(found: &[&str], expected: &str) -> JwtError {
     }
 }
 
-/// Compares in a time that does not tell how much of the text was right.
+/// Compares in constant time.
 fn same(left: &str, right: &str) -> bool {
     left.as_bytes().ct_eq(right.as_bytes()).into()
 }
 
-/// OpenID Connect Core section 3.1.3.8: the left half of the hash, and RS256 goes with SHA-256.
+/// Returns the left half of the SHA-256 hash, as RS256 requires (OpenID Connect Core section 3.1.3.8).
 fn at_hash(access_token: &str) -> String {
     let hash = digest(&SHA256, access_token.as_bytes());
     URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16])

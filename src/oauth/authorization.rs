@@ -1,6 +1,6 @@
-//! The authorization request: the link that a browser is sent to, and the address it is to come back to.
+//! The authorization request: its URL and the redirect URI.
 //!
-//! The link holds nothing that has to stay secret: a challenge, a state and a nonce, each of use in one attempt only.
+//! The URL holds no long-lived secret: the challenge, state and nonce are used for one attempt.
 
 use std::fmt;
 
@@ -9,15 +9,15 @@ use url::Url;
 use super::issuer::AuthConfig;
 use super::pkce::{Nonce, PkceChallenge, State};
 
-/// Every scope that is asked for: who it is, and a refresh token.
+/// The requested scopes: identity and a refresh token.
 pub(super) const SCOPES: &str = "openid profile email offline_access";
 
-/// The path that the callback comes to.
+/// The path of the callback.
 pub(super) const CALLBACK_PATH: &str = "/callback";
 
-/// Where the browser is sent back to: a loopback address with a port (RFC 8252 section 7.3).
+/// The redirect URI: a loopback address with a port (RFC 8252 section 7.3).
 ///
-/// By name rather than by number, against section 8.3, because Auth0 compares the text with what Astro registered.
+/// It uses `localhost` instead of 127.0.0.1, against section 8.3, because Auth0 compares it with the registered text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedirectUri {
     text: String,
@@ -25,12 +25,12 @@ pub struct RedirectUri {
 }
 
 impl RedirectUri {
-    /// The redirect URI with this port.
+    /// Creates the redirect URI for a port.
     pub fn new(port: u16) -> Self {
         Self { text: format!("http://localhost:{port}{CALLBACK_PATH}"), port }
     }
 
-    /// The one text that both the authorization and the token request carry (RFC 6749 section 4.1.3).
+    /// The text, which is the same in the authorization and the token request (RFC 6749 section 4.1.3).
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -50,24 +50,24 @@ impl fmt::Display for RedirectUri {
 /// One authorization request (RFC 6749 section 4.1.1, RFC 7636 section 4.3).
 #[derive(Debug, Clone, Copy)]
 pub struct AuthorizationRequest<'a> {
-    /// Whom to ask, and as which client.
+    /// The issuer and the client.
     pub config: &'a AuthConfig,
-    /// Where the answer goes.
+    /// The redirect URI.
     pub redirect_uri: &'a RedirectUri,
-    /// The challenge of this attempt's verifier.
+    /// The challenge of the code verifier.
     pub challenge: &'a PkceChallenge,
     /// The state of this attempt.
     pub state: &'a State,
     /// The nonce of this attempt.
     pub nonce: &'a Nonce,
-    /// The e-mail address to fill in for the person (OpenID Connect Core section 3.1.2.1).
+    /// The email address to fill in on the login page (OpenID Connect Core section 3.1.2.1).
     pub login_hint: Option<&'a str>,
-    /// The Auth0 organization to sign in to; the ID token must then name it.
+    /// The Auth0 organization, which the ID token must then name.
     pub organization: Option<&'a str>,
 }
 
 impl AuthorizationRequest<'_> {
-    /// The link. It begins with `https://`, or with `http://` and a loopback host, because an [`Issuer`] does.
+    /// Returns the URL: `https://`, or `http://` with a loopback host, as the [`Issuer`] ensures.
     ///
     /// [`Issuer`]: super::Issuer
     pub fn url(&self) -> Url {
@@ -82,7 +82,7 @@ impl AuthorizationRequest<'_> {
             .append_pair("scope", SCOPES)
             .append_pair("code_challenge", self.challenge.as_str())
             .append_pair("code_challenge_method", "S256")
-            // Without it, whoever used this browser last would be signed in without a word.
+            // Without it, the last user of this browser would be logged in without a question.
             .append_pair("prompt", "login")
             .append_pair("state", self.state.expose())
             .append_pair("nonce", self.nonce.expose());

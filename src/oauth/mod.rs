@@ -1,22 +1,21 @@
-//! The sign-in by browser: OAuth 2.0's authorization code flow for an app without a secret, on a machine of its own.
+//! The login in the browser: OAuth 2.0's authorization code flow for a native app without a client secret.
 //!
-//! The story, in the order in which a login walks through it:
+//! The steps of a login, in order:
 //!
-//! 1. [`AuthConfig::fetch`] asks Astro who signs people in. The answer is an [`Issuer`] only if it lies under the domain
-//!    that was asked for; every endpoint is derived from it, and its text is what tokens must name as `iss`.
+//! 1. [`AuthConfig::fetch`] reads the login configuration. It contains an [`Issuer`] only if that belongs to the
+//!    requested domain; every endpoint is derived from it, and tokens must name its text as `iss`.
 //!    [`Issuer::metadata`] tells whether callbacks will name it too (RFC 9207 section 3, RFC 8414 section 3).
-//! 2. [`CallbackListener::bind`] takes the loopback port (RFC 8252 section 7.3), before anyone sees a link.
+//! 2. [`CallbackListener::bind`] binds the loopback port (RFC 8252 section 7.3), before the link is shown.
 //! 3. An [`AuthorizationRequest`] becomes the link: the code challenge (RFC 7636 section 4.3), a fresh [`State`]
 //!    (RFC 6749 section 10.12) and a fresh [`Nonce`] (OpenID Connect Core section 3.1.2.1).
-//! 4. The answer comes in at one of two doors, the listener or a pasted address ([`parse_pasted`]). One parser decides
-//!    for both, `state` first: what carries another login's is a stranger, and the wait goes on; what carries ours ends
-//!    the wait, with an [`AuthorizationCode`] or with the reason why there is none (RFC 6749 section 4.1.2, RFC 9207
-//!    section 2.4).
+//! 4. The callback arrives at the listener or as a pasted URL ([`parse_pasted`]). One parser serves both, and checks
+//!    `state` first: with another `state` the callback is [`Unrelated`], and the wait goes on; with ours it ends the
+//!    wait, with an [`AuthorizationCode`] or an error (RFC 6749 section 4.1.2, RFC 9207 section 2.4).
 //! 5. [`AuthConfig::redeem`] consumes the code and its verifier, once (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
-//!    [`Reply::send`] then gives the browser, which has been kept waiting, a page that tells the truth.
+//!    [`Reply::send`] then sends the waiting browser a page with the outcome.
 //!
-//! Later, [`AuthConfig::refresh`] (RFC 6749 section 6) and [`AuthConfig::revoke`] (RFC 7009 section 2.1) speak for the
-//! session. Whether a token is what it claims to be is not decided here.
+//! Later, the session calls [`AuthConfig::refresh`] (RFC 6749 section 6) and [`AuthConfig::revoke`] (RFC 7009 section
+//! 2.1). Tokens are verified elsewhere.
 
 mod authorization;
 mod callback;
@@ -29,10 +28,10 @@ mod token_endpoint;
 
 pub use authorization::{AuthorizationRequest, RedirectUri};
 pub use callback::{
-    AuthorizationCode, CallbackError, ErrorResponse, ExpectedResponse, Stranger, Verdict, parse_pasted,
+    AuthorizationCode, CallbackError, ErrorResponse, ExpectedResponse, Rejection, Unrelated, parse_pasted,
 };
 pub use issuer::{AuthConfig, AuthFlow, Issuer, IssuerError, Metadata, Refusal, UserInfo};
-pub use listener::{Callback, CallbackListener, Callbacks, Event, ListenError, Reply, who_has};
+pub use listener::{Callback, CallbackListener, Callbacks, Event, ListenError, Reply, port_owner_command};
 pub use pending_grant::{PendingGrant, Storing};
 pub use pkce::{Nonce, PkceChallenge, PkceVerifier, Random, RandomError, State};
 pub use token_endpoint::{ErrorCode, TokenEndpointError, TokenError, TokenResponse};

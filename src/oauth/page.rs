@@ -1,8 +1,8 @@
-//! The page at the end of a login: one small, self-contained document that tells what the terminal knows.
+//! The page at the end of a login: one small, self-contained document with the outcome.
 //!
-//! It loads nothing, links nowhere and runs one line of script, which takes the code out of the address bar. Nothing
-//! depends on that line. It has nothing to operate, so nothing takes the keyboard's focus, and a screen reader begins with
-//! the title and the heading, which say it all. What others wrote is cleaned, cut and escaped on its way in; no token ever gets here.
+//! It loads nothing, has no links or controls, and runs one optional line of script, which removes the code from the
+//! address bar. A screen reader begins with the title and the heading, which contain the outcome. Foreign text is cleaned,
+//! cut and escaped; no token is ever passed to this module.
 
 use html_escape::encode_text;
 
@@ -10,68 +10,70 @@ use crate::text::clean;
 
 const TEMPLATE: &str = include_str!("page.html");
 
-/// The page's own style and script by their hashes and data URIs for its icon; nothing else, and no frame around it.
+/// Allows the page's style and script by their hashes and data URIs for its icon. Everything else and frames are blocked.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
-    style-src 'sha256-Q1ow0vRlx+qlqs7ikp1FQ70rE7XfEJoAfJMlNTaLPr8='; \
+    style-src 'sha256-WPlfEMp/pF7sO8DWOvVV4pt2xxjx7Y321j0E9G/Vpu4='; \
     script-src 'sha256-wE3Fm/wRuk9kYbzVMh70u9fS978gNc0ThnIqJIVahOY='; \
     img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// A subject is at most this long (OpenID Connect Core section 2), a deliverable e-mail address one character less.
+/// The longest subject (OpenID Connect Core section 2); an email address has one character less.
 const ACCOUNT_LIMIT: usize = 255;
 const TITLE_LIMIT: usize = 120;
 const DETAIL_LIMIT: usize = 500;
 
-/// What the page tells. Titles and details are shown as they are, so they are sentences.
+/// The outcome that the page shows.
 #[derive(Debug, Clone, Copy)]
 pub enum Outcome<'a> {
-    /// The issuer confirmed who it is.
+    /// The issuer authenticated the user.
     Confirmed {
-        /// An e-mail address or a subject.
+        /// The email address or subject.
         account: &'a str,
-        /// Whether the terminal has a question to ask before it goes on.
+        /// Whether the terminal asks a question next.
         question: bool,
     },
-    /// The login ended without success.
+    /// The login failed.
     Failed {
-        /// What happened, in a few words.
+        /// A short title.
         title: &'a str,
-        /// Why.
+        /// The cause, as a sentence.
         detail: &'a str,
     },
-    /// A request that does not belong to the login that is waiting.
+    /// A request that does not belong to this login.
     Refused {
-        /// What is wrong with it.
+        /// The cause, as a sentence.
         detail: &'a str,
     },
 }
 
-/// The whole HTML document for `outcome`.
+/// Renders the HTML document.
 pub fn render(outcome: &Outcome<'_>) -> String {
     let words = Words::of(outcome);
-    // A slot begins with `<`, which no escaped text holds: nothing filled in can open another slot.
+    // A slot begins with `<`, which is escaped in text, so text cannot contain another slot.
     let fill = |page: String, (slot, text): (&str, String)| page.replace(slot, &encode_text(&text));
     [
         ("<!--kind-->", words.kind.to_owned()),
         ("<!--sign-->", words.sign.to_owned()),
-        ("<!--title-->", format!("{} – astro login", clean(words.title, TITLE_LIMIT))),
+        ("<!--title-->", format!("{} – astro", clean(words.title, TITLE_LIMIT))),
         ("<!--heading-->", clean(words.heading, TITLE_LIMIT)),
         ("<!--account-->", clean(words.account, ACCOUNT_LIMIT)),
         ("<!--detail-->", clean(words.detail, DETAIL_LIMIT)),
+        ("<!--next-->", words.next.to_owned()),
         ("<!--note-->", words.note.to_owned()),
     ]
     .into_iter()
     .fold(TEMPLATE.to_owned(), fill)
 }
 
-/// What fills the template's slots, before cleaning and escaping.
+/// The texts of the template's slots, before cleaning and escaping.
 struct Words<'a> {
     kind: &'static str,
-    /// The sign's strokes, as SVG path data: a tick, a cross, an exclamation mark.
+    /// The SVG path of the icon: a check mark, a cross or an exclamation mark.
     sign: &'static str,
     title: &'a str,
     heading: &'a str,
     account: &'a str,
     detail: &'a str,
+    next: &'static str,
     note: &'static str,
 }
 
@@ -81,11 +83,12 @@ impl<'a> Words<'a> {
             Outcome::Confirmed { account, question } => Self {
                 kind: "confirmed",
                 sign: "m20 33 8.5 8.5L44 24",
-                title: "Astro confirmed who you are",
-                heading: "Astro confirmed you as",
+                title: "Authenticated",
+                heading: "Authenticated as",
                 account,
                 detail: "",
-                note: if question { "It has a question for you." } else { "" },
+                next: "Return to the terminal to finish.",
+                note: if question { "It needs your input." } else { "" },
             },
             Outcome::Failed { title, detail } => Self {
                 kind: "failed",
@@ -94,16 +97,18 @@ impl<'a> Words<'a> {
                 heading: title,
                 account: "",
                 detail,
+                next: "Return to the terminal.",
                 note: "",
             },
             Outcome::Refused { detail } => Self {
                 kind: "refused",
                 sign: "M32 19v16M32 45v.01",
-                title: "Not part of this login",
-                heading: "This is not part of the login that is waiting",
+                title: "Unrelated request",
+                heading: "This request is not part of the current login",
                 account: "",
                 detail,
-                note: "It is still waiting.",
+                next: "Return to the terminal.",
+                note: "The login is still waiting.",
             },
         }
     }
@@ -119,16 +124,15 @@ mod tests {
 
     const CONFIRMED: Outcome<'_> = Outcome::Confirmed { account: "ada@example.com", question: false };
     const ASKED: Outcome<'_> = Outcome::Confirmed { account: "ada@example.com", question: true };
-    const FAILED: Outcome<'_> =
-        Outcome::Failed { title: "Astro did not sign you in", detail: "It said: access denied." };
+    const FAILED: Outcome<'_> = Outcome::Failed { title: "Login failed", detail: "It said: access denied." };
     const REFUSED: Outcome<'_> = Outcome::Refused { detail: "It carries another state." };
 
-    /// What stands between the first `open` and the `close` after it.
+    /// Returns the text between the first `open` and the next `close`.
     fn between<'a>(page: &'a str, open: &str, close: &str) -> &'a str {
         page.split_once(open).and_then(|(_, rest)| rest.split_once(close)).expect("both are in the page").0
     }
 
-    /// The words of the body, as a reader without eyes or styles gets them.
+    /// Returns the words of the body, as a screen reader reads them.
     fn words(page: &str) -> String {
         let mut body = between(page, "<body", "</body>");
         let mut text = String::new();
@@ -142,26 +146,21 @@ mod tests {
 
     #[test]
     fn lb_26_page_states_outcome_and_next_step() {
-        let around =
-            |told: &str| format!("astro login {told} This page comes from astro in your terminal. You may close it.");
+        let around = |told: &str| format!("astro login {told}");
         assert_eq!(
             [CONFIRMED, ASKED, FAILED, REFUSED].map(|outcome| words(&render(&outcome))),
             [
-                "Astro confirmed you as ada@example.com Go back to the terminal.",
-                "Astro confirmed you as ada@example.com Go back to the terminal. It has a question for you.",
-                "Astro did not sign you in It said: access denied. Go back to the terminal.",
-                "This is not part of the login that is waiting It carries another state. Go back to the terminal. \
-                 It is still waiting.",
+                "Authenticated as ada@example.com Return to the terminal to finish.",
+                "Authenticated as ada@example.com Return to the terminal to finish. It needs your input.",
+                "Login failed It said: access denied. Return to the terminal.",
+                "This request is not part of the current login It carries another state. Return to the terminal. \
+                 The login is still waiting.",
             ]
             .map(around)
         );
         assert_eq!(
             [CONFIRMED, FAILED, REFUSED].map(|outcome| between(&render(&outcome), "<title>", "</title>").to_owned()),
-            [
-                "Astro confirmed who you are – astro login",
-                "Astro did not sign you in – astro login",
-                "Not part of this login – astro login",
-            ]
+            ["Authenticated – astro", "Login failed – astro", "Unrelated request – astro",]
         );
     }
 
@@ -175,7 +174,7 @@ mod tests {
         let failed = render(&Outcome::Failed { title: hostile, detail: hostile });
         assert_eq!(between(&failed, "<h1>", " <bdi>"), inert);
         assert_eq!(between(&failed, "<p class=\"detail\">", "</p>"), inert);
-        assert_eq!(between(&failed, "<title>", "</title>"), format!("{inert} – astro login"));
+        assert_eq!(between(&failed, "<title>", "</title>"), format!("{inert} – astro"));
         let refused = render(&Outcome::Refused { detail: hostile });
         assert_eq!(between(&refused, "<p class=\"detail\">", "</p>"), inert);
     }

@@ -1,7 +1,7 @@
-//! What is drawn fresh for each login: the code verifier and its challenge, `state` and `nonce`.
+//! The random values of each login: the code verifier and its challenge, `state` and `nonce`.
 //!
-//! All three are 256 bits from the operating system, used for one attempt, and never shown: `Debug` prints the type's
-//! name alone. The verifier leaves this process in the body of the token request only.
+//! Each is 256 bits of the operating system's randomness, used for one attempt and never printed: `Debug` prints only the
+//! name of the type. The verifier leaves this process only in the body of the token request.
 
 use std::fmt;
 
@@ -11,32 +11,32 @@ use ring::digest;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-/// Where random bytes come from.
+/// A source of random bytes.
 pub trait Random: Send + Sync {
-    /// Fills `bytes` with unpredictable ones, all or none.
+    /// Fills `bytes` completely with unpredictable bytes, or fails.
     fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError>;
 }
 
-/// No random bytes were to be had.
+/// No random bytes were available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the operating system gave no random numbers")]
+#[error("could not get random numbers from the operating system")]
 pub struct RandomError;
 
-macro_rules! drawn {
+macro_rules! random_value {
     ($($(#[$doc:meta])* $name:ident;)+) => {$(
         $(#[$doc])*
         #[derive(Clone)]
         pub struct $name(Zeroizing<String>);
 
         impl $name {
-            /// Draws a fresh one: 32 random bytes, as 43 characters of base64url.
+            /// Creates a new value: 32 random bytes as 43 characters of base64url.
             pub fn random(random: &dyn Random) -> Result<Self, RandomError> {
                 let mut bytes = Zeroizing::new([0_u8; 32]);
                 random.fill(bytes.as_mut_slice())?;
                 Ok(Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice()))))
             }
 
-            /// The secret text itself.
+            /// Returns the secret text.
             pub fn expose(&self) -> &str {
                 &self.0
             }
@@ -50,28 +50,28 @@ macro_rules! drawn {
     )+};
 }
 
-drawn! {
-    /// Proves to the token endpoint that the code is redeemed by whoever asked for it (RFC 7636 section 4.1).
+random_value! {
+    /// The code verifier, which proves that the code is redeemed by the program that requested it (RFC 7636 section 4.1).
     PkceVerifier;
-    /// Ties a callback to this attempt (RFC 6749 section 10.12).
+    /// The `state`, which binds a callback to this attempt (RFC 6749 section 10.12).
     State;
-    /// Ties an ID token to this attempt (OpenID Connect Core section 15.5.2).
+    /// The `nonce`, which binds an ID token to this attempt (OpenID Connect Core section 15.5.2).
     Nonce;
 }
 
 impl State {
-    /// Whether a callback carries this state; takes the same time wherever the two differ.
+    /// Compares in constant time.
     pub(super) fn matches(&self, received: &str) -> bool {
         self.0.as_bytes().ct_eq(received.as_bytes()).into()
     }
 }
 
-/// The SHA-256 of a verifier, fit to be seen (RFC 7636 section 4.2). There is no `plain`.
+/// The SHA-256 of a verifier, which is no secret (RFC 7636 section 4.2). `plain` is not supported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PkceChallenge(String);
 
 impl PkceChallenge {
-    /// The challenge that `verifier` answers.
+    /// Computes the challenge of `verifier`.
     pub fn of(verifier: &PkceVerifier) -> Self {
         let hash = digest::digest(&digest::SHA256, verifier.expose().as_bytes());
         Self(URL_SAFE_NO_PAD.encode(hash))

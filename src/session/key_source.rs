@@ -1,7 +1,7 @@
 //! The issuer's keys, fetched once, and once more if a token names an unknown key.
 
 use crate::error::Error;
-use crate::http::{Freshness, Http};
+use crate::http::Http;
 use crate::jwt::{Claims, Jwks, JwtError};
 use crate::oauth::{Issuer, IssuerError};
 
@@ -16,7 +16,7 @@ pub struct KeySource<'a> {
 impl<'a> KeySource<'a> {
     /// Fetches the key set.
     pub async fn fetch(http: &'a Http, issuer: &Issuer) -> Result<Self, Error> {
-        let jwks = fetch(http, issuer, Freshness::Kept).await?;
+        let jwks = fetch(http, issuer).await?;
         Ok(Self { http, issuer: issuer.clone(), jwks, fetched_again: false })
     }
 
@@ -26,7 +26,7 @@ impl<'a> KeySource<'a> {
             Err(JwtError::UnknownKey) if !self.fetched_again => {
                 tracing::info!("the token names an unknown key; fetching the keys again");
                 self.fetched_again = true;
-                self.jwks = fetch(self.http, &self.issuer, Freshness::New).await?;
+                self.jwks = fetch(self.http, &self.issuer).await?;
                 Ok(check(&self.jwks)?)
             }
             outcome => Ok(outcome?),
@@ -36,9 +36,7 @@ impl<'a> KeySource<'a> {
 
 /// Fetches the keys. A failure is reported as the issuer's: the request carries no credentials, so even a 401 is not about
 /// the user.
-async fn fetch(http: &Http, issuer: &Issuer, freshness: Freshness) -> Result<Jwks, Error> {
-    let answer = issuer.fetch_keys(http, freshness).await.map_err(IssuerError::from)?;
-    let jwks = Jwks::parse(answer.body())?;
-    answer.keep();
-    Ok(jwks)
+async fn fetch(http: &Http, issuer: &Issuer) -> Result<Jwks, Error> {
+    let response = issuer.fetch_keys(http).await.map_err(IssuerError::from)?;
+    Ok(Jwks::parse(response.body())?)
 }

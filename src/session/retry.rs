@@ -62,7 +62,7 @@ fn retry_delay(failure: &Error, attempts: u32, repeated: &mut bool) -> Option<Du
             | Fault::TooLarge { .. }
             | Fault::Redirect { .. }
             | Fault::Status { .. }
-            | Fault::NotUnderstood => return None,
+            | Fault::InvalidBody => return None,
         },
         _ => return None,
     };

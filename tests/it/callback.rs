@@ -143,7 +143,7 @@ async fn ar_10_lb_17_second_callback_is_harmless() {
     for query in ["code=abc&state=S", "code=other&state=S", "error=access_denied&state=S", "state=S"] {
         let again = answer(send(port, &get(&format!("/callback?{query}"))).await).await;
         assert_eq!(status(&again), "200", "{query}");
-        assert!(again.contains("answered already"), "{again}");
+        assert!(again.contains("already has its response"), "{again}");
         nothing_has_happened(&mut callbacks).await;
     }
     let (answer, ()) = tokio::join!(answer(first), pending.reply.send(&CONFIRMED));
@@ -160,7 +160,7 @@ async fn lb_17_reload_delivers_code_once() {
     let pending = callback(&mut callbacks).await;
     assert!(pending.result.is_ok());
     let again = answer(send(port, &get("/callback?code=abc&state=S")).await).await;
-    assert!(again.contains("answered already"), "{again}");
+    assert!(again.contains("already has its response"), "{again}");
     timeout(PATIENCE, pending.reply.send(&CONFIRMED)).await.expect("nobody is waited for who has gone");
     nothing_has_happened(&mut callbacks).await;
 }

@@ -103,8 +103,8 @@ async fn lb_20_login_through_chromium() {
     chromium.type_into("#password", "correct horse").await;
     chromium.click("#log-in").await;
 
-    assert_eq!(chromium.text(".confirmed h1").await, "Astro confirmed you as\nada@example.com");
-    assert_eq!(chromium.title().await, "Astro confirmed who you are – astro login");
+    assert_eq!(chromium.text(".confirmed h1").await, "Authenticated as\nada@example.com");
+    assert_eq!(chromium.title().await, "Authenticated – astro");
     assert_eq!(chromium.url().await, callback(&link), "without the code and the state");
     assert_eq!(chromium.console().await, Vec::<String>::new());
     picture(&chromium, "confirmed").await;
@@ -139,7 +139,7 @@ async fn login_by_keyboard_passes_axe() {
     assert_eq!(chromium.run(FOCUS).await, json!(["log-in", true]));
     chromium.type_into(":focus", ENTER).await;
 
-    assert_eq!(chromium.text(".confirmed h1").await, "Astro confirmed you as\ngrace@example.org");
+    assert_eq!(chromium.text(".confirmed h1").await, "Authenticated as\ngrace@example.org");
     let found = chromium.audit(&axe).await;
     assert_eq!(found["violations"], json!([]), "{found:#}");
     let ended = login.finish();
@@ -159,9 +159,9 @@ async fn cancel_on_login_page_fails_login() {
     chromium.click("#cancel").await;
 
     assert_eq!(chromium.text(".failed h1").await, "You are not signed in");
-    let why = "The issuer refused with `access_denied`: User cancelled the login.";
+    let why = "Login denied: User cancelled the login (access_denied).";
     assert_eq!(chromium.text(".failed .detail").await, why);
-    assert_eq!(chromium.title().await, "You are not signed in – astro login");
+    assert_eq!(chromium.title().await, "You are not signed in – astro");
     assert_eq!(chromium.url().await, callback(&link), "without the error and the state");
     // The browser's own word on the status, and nothing on the page or its policy.
     let console = chromium.console().await;
@@ -195,7 +195,7 @@ async fn ar_2_ar_16_program_opens_browser_of_environment() {
     chromium.type_into("#email", "grace@example.org").await;
     chromium.type_into("#password", "correct horse").await;
     chromium.click("#log-in").await;
-    assert_eq!(chromium.text(".confirmed h1").await, "Astro confirmed you as\ngrace@example.org");
+    assert_eq!(chromium.text(".confirmed h1").await, "Authenticated as\ngrace@example.org");
     let ended = login.finish();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }

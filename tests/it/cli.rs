@@ -124,7 +124,7 @@ fn usage_error_names_mistake() {
         ),
         (
             &["login", "--email", "ada"],
-            "error: invalid value 'ada' for '--email <EMAIL>': this is not an e-mail address (it should look like \
+            "error: invalid value 'ada' for '--email <EMAIL>': not an email address (expected \
              name@example.com)",
         ),
         (&["login", "--timeout", "0"], "error: invalid value '0' for '--timeout <SECONDS>': 0 is not in 1..=86400"),
@@ -286,7 +286,7 @@ fn quiet_shows_only_errors() {
     let domain = service.domain();
     let Output { stdout, stderr, code } = Astro::at(&home).stdin("x").run(&["-q", "login", &domain, "-t", "-"]);
     assert_eq!((stdout.as_str(), code), ("", Some(4)));
-    let told = format!("error: could not sign in to {domain}\ncause: this is not a JSON Web Token\n");
+    let told = format!("error: could not sign in to {domain}\ncause: not a JSON Web Token (JWT)\n");
     assert!(stderr.starts_with(&told), "{stderr}");
 }
 

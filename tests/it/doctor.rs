@@ -221,8 +221,8 @@ fails  keychain     could not use the keychain: the keychain is locked
 ok     config       a login will create CONFIG
 note   account      the token in ASTRO_API_TOKEN, which wins over any login
                     hint: unset it to use a login
-fails  api          could not fetch the login configuration: localhost:54321: it
-                    answered with status 503
+fails  api          could not fetch the login configuration: localhost:54321:
+                    HTTP status 503
                     hint: try again in a minute
 note   issuer       not known, since the API did not name it
 note   keys         not asked for, since the issuer is not known
@@ -307,13 +307,13 @@ async fn wrong_api_or_issuer_fails_doctor() {
         (
             |stage| stage.service.fail(AUTH_CONFIG, Fault::Page(200)),
             "api",
-            format!("{step} its answer could not be understood"),
+            format!("{step} invalid response"),
             portal,
         ),
         (
             |stage| stage.service.fail(AUTH_CONFIG, Fault::Reset),
             "api",
-            format!("{step} the connection ended in the middle of the answer"),
+            format!("{step} the connection was closed during the response"),
             "see that the server on this machine is running",
         ),
         (
@@ -326,19 +326,19 @@ async fn wrong_api_or_issuer_fails_doctor() {
         (
             |stage| stage.service.patch(Part::Metadata, json!({"issuer": "https://login.example/"})),
             "issuer",
-            "the metadata published by http://localhost:PORT/ is that of `https://login.example/`".to_owned(),
+            "the metadata of http://localhost:PORT/ names `https://login.example/` as its issuer".to_owned(),
             support,
         ),
         (
             |stage| stage.service.fail(KEYS, Fault::Status(500, String::new())),
             "keys",
-            format!("{keys} it answered with status 500"),
+            format!("{keys} HTTP status 500"),
             "try again in a minute",
         ),
         (
             |stage| stage.service.patch(Part::Keys, json!({"keys": []})),
             "keys",
-            "the issuer publishes no RSA key for signatures of at least 2048 bits".to_owned(),
+            "the issuer publishes no RSA signature key of at least 2048 bits".to_owned(),
             again,
         ),
     ];
@@ -590,7 +590,7 @@ fn doctor_binary_shows_proxy_and_domain_of_config() {
         check(&found, "domain"),
         &json!({"name": "domain", "outcome": "note", "detail": detail, "advice": null})
     );
-    let detail = "could not fetch the login configuration: api.astronomer.io: no connection: Connection refused \
+    let detail = "could not fetch the login configuration: api.astronomer.io: could not connect: Connection refused \
                   (os error 111) (through the proxy 127.0.0.1:1)";
     let advice = "check the network and, behind a proxy, HTTPS_PROXY; then try again";
     assert_eq!(check(&found, "api"), &json!({"name": "api", "outcome": "fail", "detail": detail, "advice": advice}));

@@ -132,7 +132,7 @@ async fn api_token_refused_by_api_not_stored() {
             assert_eq!(outcome.exit_code(), 4, "{}", outcome.error_chain());
             let domain = stage.service.domain();
             assert!(outcome.error_chain().contains(&format!("the API of {domain} does not accept this API token\n")));
-            assert!(outcome.error_chain().ends_with(&format!("it answered with status {status}: {message}")));
+            assert!(outcome.error_chain().ends_with(&format!("HTTP status {status}: {message}")));
             assert!(!outcome.error_chain().contains(&token) && !outcome.stderr.contains(&token));
             nothing_is_stored(&stage);
         }
@@ -185,7 +185,7 @@ async fn api_token_checked_offline_first() {
     let table: [(String, &str); 3] = [
         (stage.service.api_token_with(&json!({"exp": 1_679_474_140})), "expired on 2023-03-22"),
         (stage.service.api_token_with(&json!({"exp": "never"})), "exp"),
-        (unsigned(&stage.service.api_token()), "this is not a JSON Web Token"),
+        (unsigned(&stage.service.api_token()), "not a JSON Web Token (JWT)"),
     ];
     for (token, why) in table {
         let outcome = sign_in(&stage, &token).await;

@@ -212,7 +212,7 @@ async fn ar_5_rejected_s256_is_not_retried() {
     let outcome = stage.login(&stage.request()).await;
     assert_eq!(
         (outcome.exit_code(), stage.normalize(&outcome.error_chain())),
-        (4, format!("could not sign in to localhost:PORT\nthe issuer refused with `invalid_request`: {description}"))
+        (4, format!("could not sign in to localhost:PORT\nlogin failed: {description} (invalid_request)"))
     );
     let requests = stage.service.requests_to("/authorize");
     let asked = requests.iter().filter(|request| request.method == "GET");
@@ -260,7 +260,7 @@ async fn lb_19_lb_22_lb_26_success_page_content_and_headers() {
     let stage = Stage::new();
     assert_eq!(stage.login(&stage.request()).await.exit_code(), 0);
     let mut page = page(&stage).await;
-    assert!(page.body.contains("Astro confirmed you as <bdi>ada@example.com</bdi>"), "{}", page.body);
+    assert!(page.body.contains("Authenticated as <bdi>ada@example.com</bdi>"), "{}", page.body);
     assert_no_secret(&stage, &page.body);
     let date = page.headers.remove("date").map(drop);
     let length = page.headers.remove("content-length").map(drop);
@@ -387,8 +387,8 @@ async fn ar_9_lb_10_unrelated_callback_ignored() {
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
     let pages: Vec<Page> = stage.pages().await.into_iter().map(Result::unwrap).collect();
     assert_eq!(pages.iter().map(|page| page.status).collect::<Vec<_>>(), [400, 200]);
-    assert!(pages[0].body.contains("This is not part of the login that is waiting"), "{}", pages[0].body);
-    assert!(pages[1].body.contains("Astro confirmed you as"), "{}", pages[1].body);
+    assert!(pages[0].body.contains("This request is not part of the current login"), "{}", pages[0].body);
+    assert!(pages[1].body.contains("Authenticated as"), "{}", pages[1].body);
     assert_eq!(stage.service.token_requests().len(), 1);
 }
 
@@ -399,7 +399,7 @@ async fn lb_17_code_delivered_twice_redeemed_once() {
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
     assert_eq!((stage.service.token_requests().len(), stage.service.replays()), (1, 0));
     let confirmed =
-        |page: &Result<Page, String>| page.as_ref().is_ok_and(|page| page.body.contains("Astro confirmed you as"));
+        |page: &Result<Page, String>| page.as_ref().is_ok_and(|page| page.body.contains("Authenticated as"));
     let pages = stage.pages().await;
     assert_eq!(pages.iter().filter(|page| confirmed(page)).count(), 1, "{pages:?}");
 }
@@ -453,7 +453,7 @@ async fn requested_email_matches_in_any_case() {
 async fn cl_14_cl_18_userinfo_supplies_missing_email() {
     let nobody = |stage: &Stage| stage.service.patch(Part::Userinfo, json!({"email": null}));
     let broken = |stage: &Stage| stage.service.fail("/userinfo", Fault::Status(500, "{}".to_owned()));
-    let warning = "warning: could not ask who has signed in: localhost:PORT: it answered with status 500\n";
+    let warning = "warning: could not fetch the user info: localhost:PORT: HTTP status 500\n";
     let table: [(&str, Arrange, Option<&str>, &str); 3] =
         [("known", |_| (), Some(ADA), ""), ("unknown", nobody, None, ""), ("broken", broken, None, warning)];
     for (what, arrange, email, warning) in table {
@@ -467,7 +467,7 @@ async fn cl_14_cl_18_userinfo_supplies_missing_email() {
         assert_eq!(stage.service.requests_to("/userinfo").len(), 1, "{what}");
         assert!(stage.normalize(&outcome.stderr).contains(warning), "{what}: {}", outcome.stderr);
         let who = email.unwrap_or("auth0|ada@example.com");
-        assert!(page(&stage).await.body.contains(&format!("Astro confirmed you as <bdi>{who}</bdi>")), "{what}");
+        assert!(page(&stage).await.body.contains(&format!("Authenticated as <bdi>{who}</bdi>")), "{what}");
     }
 }
 
@@ -552,7 +552,7 @@ async fn ar_17_ar_18_bad_issuer_fails_before_browser() {
             |stage| stage.service.patch(Part::Metadata, json!({"issuer": "https://evil.example/"})),
             Ended::Early,
             1,
-            "the metadata published by http://localhost:PORT/ is that of `https://evil.example/`",
+            "the metadata of http://localhost:PORT/ names `https://evil.example/` as its issuer",
         ),
         (
             "no login configuration",
@@ -562,14 +562,14 @@ async fn ar_17_ar_18_bad_issuer_fails_before_browser() {
             },
             Ended::Early,
             1,
-            "could not fetch the login configuration: localhost:PORT: it answered with status 503: down for maintenance",
+            "could not fetch the login configuration: localhost:PORT: HTTP status 503: down for maintenance",
         ),
         (
             "a captive portal",
             |stage| stage.service.fail("/private/v1alpha1/cli/auth-config", Fault::Body("<html>".to_owned())),
             Ended::Early,
             1,
-            "could not fetch the login configuration: localhost:PORT: its answer could not be understood",
+            "could not fetch the login configuration: localhost:PORT: invalid response",
         ),
         (
             "a redirect",
@@ -579,21 +579,21 @@ async fn ar_17_ar_18_bad_issuer_fails_before_browser() {
             },
             Ended::Early,
             1,
-            "could not fetch the login configuration: localhost:PORT: it redirects to evil.example, which is not followed",
+            "could not fetch the login configuration: localhost:PORT: unexpected redirect to evil.example",
         ),
         (
             "JW-18: keys out of reach",
             |stage| stage.service.fail("/.well-known/jwks.json", Fault::Status(500, String::new())),
             Ended::Early,
             1,
-            "could not fetch the issuer's keys: localhost:PORT: it answered with status 500",
+            "could not fetch the issuer's keys: localhost:PORT: HTTP status 500",
         ),
         (
             "no key of use",
             |stage| stage.service.patch(Part::Keys, json!({"keys": [{"kty": "oct", "k": "AAAA"}]})),
             Ended::Early,
             1,
-            "the issuer publishes no RSA key for signatures of at least 2048 bits",
+            "the issuer publishes no RSA signature key of at least 2048 bits",
         ),
     ])
     .await;
@@ -607,7 +607,7 @@ async fn lb_12_lb_13_lb_15_lb_18_bad_callback_ends_login() {
             |stage| stage.service.patch(Part::Callback, json!({"iss": "https://evil.example/"})),
             Ended::AtTheCallback,
             4,
-            "the answer from the browser comes from the issuer `https://evil.example/`, which was not asked",
+            "the browser's response is from the unexpected issuer `https://evil.example/`",
         ),
         (
             "LB-13: nobody's answer",
@@ -617,7 +617,7 @@ async fn lb_12_lb_13_lb_15_lb_18_bad_callback_ends_login() {
             },
             Ended::AtTheCallback,
             4,
-            "the answer from the browser does not name its issuer",
+            "the browser's response does not name its issuer",
         ),
         (
             "LB-15: another issuer's error",
@@ -627,21 +627,21 @@ async fn lb_12_lb_13_lb_15_lb_18_bad_callback_ends_login() {
             },
             Ended::AtTheCallback,
             4,
-            "the answer from the browser comes from the issuer `https://evil.example/`, which was not asked",
+            "the browser's response is from the unexpected issuer `https://evil.example/`",
         ),
         (
             "LB-18: yes and no",
             |stage| stage.service.patch(Part::Callback, json!({"error": "access_denied"})),
             Ended::AtTheCallback,
             4,
-            "the answer from the browser holds both a code and an error",
+            "the browser's response has both a code and an error",
         ),
         (
             "LB-18: neither",
             |stage| stage.service.patch(Part::Callback, json!({"code": null})),
             Ended::AtTheCallback,
             4,
-            "the answer from the browser holds neither a code nor an error",
+            "the browser's response has neither a code nor an error",
         ),
         (
             "LB-21: a refusal that would paint the terminal",
@@ -651,7 +651,7 @@ async fn lb_12_lb_13_lb_15_lb_18_bad_callback_ends_login() {
             },
             Ended::AtTheCallback,
             4,
-            "the issuer refused with `unauthorized`: no[31m <b>",
+            "login failed: no[31m <b> (unauthorized)",
         ),
     ])
     .await;
@@ -662,7 +662,7 @@ async fn cancel_in_browser_fails_login() {
     let stage = Stage::with(Options::default(), Mode::Cancel).at_noon();
     stage.home.write_config(OTHERS);
     let outcome = stage.login(&stage.request()).await;
-    let error_chain = "the issuer refused with `access_denied`: User cancelled the login";
+    let error_chain = "login denied: User cancelled the login (access_denied)";
     assert_failed(&stage, &outcome, ("cancelled", Ended::AtTheCallback, 4, error_chain)).await;
 }
 
@@ -697,56 +697,56 @@ async fn tk_3_tk_4_tk_5_tk_6_tk_9_failed_code_exchange() {
             },
             Ended::AtTheTokenEndpoint,
             4,
-            "the issuer refused with `invalid_grant`: no[2J such code",
+            "the issuer refused the request: no[2J such code (invalid_grant)",
         ),
         (
             "TK-9: refused with 403, without a word",
             |stage| answer(stage, Fault::Status(403, r#"{"error":"unauthorized_client"}"#.to_owned())),
             Ended::AtTheTokenEndpoint,
             4,
-            "the issuer refused with `unauthorized_client`",
+            "the issuer refused the request (unauthorized_client)",
         ),
         (
             "TK-9: refused with 200",
             |stage| answer(stage, Fault::Body(r#"{"error":"access_denied","access_token":"eyJ"}"#.to_owned())),
             Ended::AtTheTokenEndpoint,
             4,
-            "the issuer refused with `access_denied`",
+            "the issuer refused the request (access_denied)",
         ),
         (
             "too many at once",
             |stage| answer(stage, Fault::RetryAfter(7)),
             Ended::AtTheTokenEndpoint,
             1,
-            "the issuer refused with `too_many_requests`: slow down",
+            "the issuer refused the request: slow down (too_many_requests)",
         ),
         (
             "TK-6: an error page",
             |stage| answer(stage, Fault::Status(500, "<html>".to_owned())),
             Ended::AtTheTokenEndpoint,
             1,
-            "could not exchange the code for a token: localhost:PORT: it answered with status 500",
+            "could not exchange the code for a token: localhost:PORT: HTTP status 500",
         ),
         (
             "TK-6: a page of somebody else",
             |stage| answer(stage, Fault::Body("<html>".to_owned())),
             Ended::AtTheTokenEndpoint,
             1,
-            "could not exchange the code for a token: localhost:PORT: its answer could not be understood",
+            "could not exchange the code for a token: localhost:PORT: invalid response",
         ),
         (
             "TK-6: no access token",
             |stage| stage.service.patch(Part::Token, json!({"access_token": null})),
             Ended::AtTheTokenEndpoint,
             1,
-            "could not exchange the code for a token: localhost:PORT: its answer could not be understood",
+            "could not exchange the code for a token: localhost:PORT: invalid response",
         ),
         (
             "TK-6: too large",
             |stage| stage.service.patch(Part::Token, json!({"padding": "x".repeat(1024 * 1024)})),
             Ended::AtTheTokenEndpoint,
             1,
-            "could not exchange the code for a token: localhost:PORT: the answer is larger than 1048576 bytes",
+            "could not exchange the code for a token: localhost:PORT: the response is larger than 1048576 bytes",
         ),
         (
             "TK-5: a token of another type",
@@ -760,14 +760,14 @@ async fn tk_3_tk_4_tk_5_tk_6_tk_9_failed_code_exchange() {
             |stage| answer(stage, Fault::CloseMidBody),
             Ended::AtTheTokenEndpoint,
             1,
-            "could not exchange the code for a token: localhost:PORT: the connection ended in the middle of the answer",
+            "could not exchange the code for a token: localhost:PORT: the connection was closed during the response",
         ),
         (
             "TK-3: a redirect",
             |stage| answer(stage, Fault::Redirect("https://evil.example/oauth/token".to_owned())),
             Ended::AtTheTokenEndpoint,
             1,
-            "could not exchange the code for a token: localhost:PORT: it redirects to evil.example, which is not followed",
+            "could not exchange the code for a token: localhost:PORT: unexpected redirect to evil.example",
         ),
     ])
     .await;
@@ -865,7 +865,7 @@ async fn cl_4_cl_14_bad_access_token_revokes_login() {
             |stage| stage.service.patch(Part::AccessToken, json!({"nbf": 1_800_000_000})),
             Ended::AfterTheGrant,
             4,
-            "not valid before 2027-01-15T08:00:00Z, and the clock here says 2026-11-24T12:00:00Z",
+            "not valid before 2027-01-15T08:00:00Z, and this machine's clock says 2026-11-24T12:00:00Z",
         ),
         (
             "CL-15: an access token of somebody else",
@@ -902,8 +902,8 @@ async fn jw_17_still_unknown_key_fails() {
 async fn cl_19_other_organization_rejected() {
     let ended = Ended::AfterTheGrant;
     let table = [
-        (json!("org_9"), "signed in to the organization `org_9`, not to the organization `org_0000000000000001`"),
-        (json!(null), "signed in to no organization, not to the organization `org_0000000000000001`"),
+        (json!("org_9"), "logged in to the organization `org_9` instead of the organization `org_0000000000000001`"),
+        (json!(null), "logged in to no organization instead of the organization `org_0000000000000001`"),
     ];
     for (org_id, error_chain) in table {
         let stage = Stage::new().at_noon();
@@ -943,7 +943,7 @@ async fn unknown_user_leaves_nothing() {
         (
             1,
             "could not sign in to localhost:PORT\n\
-             could not read your Astro user: localhost:PORT: it answered with status 403: suspended"
+             could not read your Astro user: localhost:PORT: HTTP status 403: suspended"
         )
     );
     assert_eq!((stage.stored(), stage.home.config()), (None, None));

@@ -109,7 +109,7 @@ async fn cancel_in_other_browser_fails_login() {
         (
             4,
             "could not sign in to localhost:PORT\n\
-             the issuer refused with `access_denied`: User cancelled the login"
+             login denied: User cancelled the login (access_denied)"
         )
     );
     assert_eq!((stage.stored(), stage.home.config()), (None, None));

@@ -163,7 +163,7 @@ async fn unreadable_organization_fails_without_change() {
     remembering(&stage, &settings);
     stage.service.fail(&format!("/v1/organizations/{ENGINES}"), Fault::Status(500, "{}".to_owned()));
     let outcome = stage.login(&stage.request()).await;
-    assert_stands(&stage, &outcome, "could not read the organization: localhost:PORT: it answered with status 500");
+    assert_stands(&stage, &outcome, "could not read the organization: localhost:PORT: HTTP status 500");
     assert_eq!(place(&stage), [Some(ENGINES.to_owned()), None, Some(CARDS.to_owned()), None]);
 }
 
@@ -324,11 +324,11 @@ async fn inconsistent_list_fails_after_login() {
                 let listed = json!([{"id": "../../x", "name": "X"}]);
                 stage.service.patch(Part::Organizations, json!({"organizations": listed, "totalCount": 1}));
             },
-            "could not list your organizations: the API listed an entry without a usable identifier",
+            "could not list your organizations: localhost:PORT: invalid response",
         ),
         (
             |stage| stage.service.fail("/v1/organizations", Fault::Status(500, r#"{"message":"oops"}"#.to_owned())),
-            "could not list your organizations: localhost:PORT: it answered with status 500: oops",
+            "could not list your organizations: localhost:PORT: HTTP status 500: oops",
         ),
     ];
     for (arrange, error_chain) in table {
@@ -355,6 +355,6 @@ async fn failed_workspace_list_keeps_login() {
     let stage = grace();
     stage.service.fail(&format!("/v1/organizations/{COMPILERS}/workspaces"), Fault::CloseMidBody);
     let outcome = stage.login(&naming(&stage, Some(COMPILERS), None)).await;
-    let error_chain = "could not list the workspaces: localhost:PORT: the connection ended in the middle of the answer";
+    let error_chain = "could not list the workspaces: localhost:PORT: the connection was closed during the response";
     assert_stands(&stage, &outcome, error_chain);
 }

@@ -1,7 +1,7 @@
 //! `astro login --token-login`, in process: what is accepted, what is refused in which words, and how far a refused token
 //! gets, which is nowhere.
 
-use crate::support::{AUDIENCE, CLIENT_ID, Fault, Outcome, Part, Stage};
+use crate::support::{AUDIENCE, CLIENT_ID, Fault, Mode as Browser, Options, Outcome, Part, Stage};
 use astro_login::commands::login::{Login, Mode, TokenArgument};
 use astro_login::credentials::{Credentials, Kind, StoreError};
 use astro_login::token::AccessToken;
@@ -209,7 +209,7 @@ async fn empty_token_argument_is_usage_error() {
 
 #[tokio::test]
 async fn jw_1_malformed_token_rejected_offline() {
-    let not_a_jwt = refusal("this is not a JSON Web Token", 4, &[]);
+    let not_a_jwt = refusal("not a JSON Web Token (JWT)", 4, &[]);
     for shape in ["opaque-and-secret", "a.b.c-secret", "e30.e30", "e30..c2VjcmV0", "e30.e30.c2Vj=cmV0"] {
         assert_eq!(refused_token(|_| shape.to_owned()).await, not_a_jwt, "{shape}");
     }
@@ -222,13 +222,13 @@ async fn jw_1_malformed_token_rejected_offline() {
     assert_eq!(Refused::from(&stage, &stage.login(&stage.token_request(&unsigned)).await).cause, not_a_jwt.cause);
     assert_eq!(paths(&stage), Vec::<String>::new());
     let encrypted = refused_token(|stage| format!("{}.a.b.c.d-secret", parts(stage)[0])).await;
-    assert_eq!(encrypted, refusal("the token is encrypted and cannot be checked here", 4, &[]));
+    assert_eq!(encrypted, refusal("encrypted tokens are not supported", 4, &[]));
 }
 
 #[tokio::test]
 async fn jw_2_jw_3_other_algorithms_rejected_offline() {
     for algorithm in ["none", "None", "HS256", "RS512", "PS256", "ES256", "rs256"] {
-        let cause = format!("the token's algorithm is `{algorithm}`, only `RS256` is accepted");
+        let cause = format!("unsupported token algorithm `{algorithm}`; only `RS256` is accepted");
         assert_eq!(refused_header(json!({ "alg": algorithm })).await, refusal(&cause, 4, &[]));
     }
 }
@@ -237,10 +237,10 @@ async fn jw_2_jw_3_other_algorithms_rejected_offline() {
 async fn jw_8_jw_14_jw_15_bad_header_rejected_offline() {
     let cases = [
         (json!({"alg": null}), "the token has no `alg`"),
-        (json!({"crit": ["b64"], "b64": false}), "the token demands `crit`, which is not supported"),
-        (json!({"b64": false}), "the token demands `b64`, which is not supported"),
-        (json!({"zip": "DEF"}), "the token demands `zip`, which is not supported"),
-        (json!({"typ": "dpop+jwt"}), "the token is of type `dpop+jwt`, which has no place here"),
+        (json!({"crit": ["b64"], "b64": false}), "unsupported `crit` header in the token"),
+        (json!({"b64": false}), "unsupported `b64` header in the token"),
+        (json!({"zip": "DEF"}), "unsupported `zip` header in the token"),
+        (json!({"typ": "dpop+jwt"}), "unexpected token type `dpop+jwt`"),
     ];
     for (patch, cause) in cases {
         assert_eq!(refused_header(patch).await, refusal(cause, 4, &[]));
@@ -327,7 +327,7 @@ async fn cl_8_cl_10_future_token_rejected_before_keys() {
         [("nbf", format!("not valid before {future}, and")), ("iat", format!("issued at {future}, but"))]
     {
         let Refusal { cause, code, requested } = refused_claims(json!({ claim: future.as_second() })).await;
-        assert!(cause.starts_with(&format!("{words} the clock here says ")), "{cause}");
+        assert!(cause.starts_with(&format!("{words} this machine's clock says ")), "{cause}");
         assert_eq!((code, requested), (4, vec![AUTH_CONFIG.to_owned()]));
     }
 }
@@ -358,11 +358,42 @@ async fn jw_17_new_key_is_found() {
     let outcome = stage.login(&stage.token_request(&token)).await;
     assert_eq!(outcome.exit_code(), 0, "{outcome:?}");
     assert_eq!(paths(&stage)[..3], [AUTH_CONFIG, KEYS, KEYS]);
+    // No keys are kept on disk, so the next login fetches them again.
+    let folder = std::fs::read_dir(stage.home.path().join(".astro")).unwrap();
+    let names = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let other: Vec<_> = names.filter(|name| name != "config.yaml" && !name.ends_with(".lock")).collect();
+    assert_eq!(other, [""; 0]);
+    stage.service.set(|world| world.second_key_after = 0);
+    assert_eq!(stage.login(&stage.token_request(&token)).await.exit_code(), 0);
+    assert_eq!(stage.service.requests_to(KEYS).len(), 3);
+}
+
+#[tokio::test]
+async fn cl_2_another_issuers_keys_do_not_count() {
+    let (stage, other) =
+        (Stage::new(), Stage::with(Options { second_key_after: 0, ..Options::default() }, Browser::NeverComeBack));
+    stage.service.set(|world| world.signing_key = 1);
+    let header = json!({"jku": other.service.url(KEYS).as_str()});
+    let token = stage.service.sign(&header, &claims(&stage));
+    let refused = refused(&stage, &stage.token_request(&token), &token).await;
+    assert_eq!(refused, refusal("signed with a key that the issuer does not publish", 4, &[AUTH_CONFIG, KEYS, KEYS]));
+    assert_eq!(paths(&other), [""; 0]);
+}
+
+#[tokio::test]
+async fn login_removes_old_login_cache() {
+    let stage = Stage::new();
+    let cache = stage.home.path().join(".astro/login-cache.json");
+    std::fs::create_dir(cache.parent().unwrap()).unwrap();
+    std::fs::write(&cache, "{}").unwrap();
+    let token = stage.service.access_token(&json!({}));
+    assert_eq!(stage.login(&stage.token_request(&token)).await.exit_code(), 0);
+    assert!(!cache.exists());
 }
 
 #[tokio::test]
 async fn jw_5_jw_9_jw_18_bad_signature_rejected() {
-    let wrong = refusal("the signature is not right: the token was damaged or forged", 4, &[AUTH_CONFIG, KEYS]);
+    let wrong = refusal("invalid token signature", 4, &[AUTH_CONFIG, KEYS]);
     let damaged = |stage: &Stage| {
         let token = stage.service.access_token(&json!({}));
         let middle = token.rfind('.').unwrap() + 100;
@@ -390,22 +421,19 @@ async fn jw_5_jw_9_jw_18_bad_signature_rejected() {
 #[tokio::test]
 async fn jw_17_jw_18_unreachable_keys_are_another_error() {
     let cases = [
-        (Fault::Status(503, String::new()), "could not fetch the issuer's keys: @: it answered with status 503"),
-        (Fault::CloseMidBody, "could not fetch the issuer's keys: @: the connection ended in the middle of the answer"),
-        (Fault::Body("<html>".to_owned()), "could not fetch the issuer's keys: @: its answer could not be understood"),
+        (Fault::Status(503, String::new()), "could not fetch the issuer's keys: @: HTTP status 503"),
+        (Fault::CloseMidBody, "could not fetch the issuer's keys: @: the connection was closed during the response"),
+        (Fault::Body("<html>".to_owned()), "could not fetch the issuer's keys: @: invalid response"),
         (
             Fault::Redirect("https://evil.example/keys".to_owned()),
-            "could not fetch the issuer's keys: @: it redirects to evil.example, which is not followed",
+            "could not fetch the issuer's keys: @: unexpected redirect to evil.example",
         ),
         (
             Fault::Body("x".repeat(1024 * 1024 + 1)),
-            "could not fetch the issuer's keys: @: the answer is larger than 1048576 bytes",
+            "could not fetch the issuer's keys: @: the response is larger than 1048576 bytes",
         ),
-        (Fault::Body("{}".to_owned()), "the issuer's key set could not be understood"),
-        (
-            Fault::Body(r#"{"keys": []}"#.to_owned()),
-            "the issuer publishes no RSA key for signatures of at least 2048 bits",
-        ),
+        (Fault::Body("{}".to_owned()), "the issuer's key set is invalid"),
+        (Fault::Body(r#"{"keys": []}"#.to_owned()), "the issuer publishes no RSA signature key of at least 2048 bits"),
     ];
     for (fault, cause) in cases {
         let stage = Stage::new();
@@ -420,14 +448,11 @@ async fn jw_17_jw_18_unreachable_keys_are_another_error() {
 #[tokio::test]
 async fn missing_auth_config_stops_login() {
     let cases = [
-        (
-            Fault::Status(503, r#"{"message": "down for repair"}"#.to_owned()),
-            "it answered with status 503: down for repair",
-        ),
-        (Fault::Status(404, String::new()), "it answered with status 404"),
-        (Fault::Body("<html>".to_owned()), "its answer could not be understood"),
-        (Fault::Body("{}".to_owned()), "its answer could not be understood"),
-        (Fault::Redirect("/elsewhere".to_owned()), "it redirects, which is not followed"),
+        (Fault::Status(503, r#"{"message": "down for repair"}"#.to_owned()), "HTTP status 503: down for repair"),
+        (Fault::Status(404, String::new()), "HTTP status 404"),
+        (Fault::Body("<html>".to_owned()), "invalid response"),
+        (Fault::Body("{}".to_owned()), "invalid response"),
+        (Fault::Redirect("/elsewhere".to_owned()), "unexpected redirect"),
     ];
     for (fault, words) in cases {
         let stage = Stage::new();
@@ -461,7 +486,7 @@ async fn refused_connection_names_host_and_cause() {
     let Refusal { cause, code, requested } = refused(&stage, &request, &token).await;
     let lines: Vec<&str> = cause.lines().collect();
     assert_eq!(lines[0], "could not sign in to localhost:1");
-    let words = "could not fetch the login configuration: localhost:1: no connection: ";
+    let words = "could not fetch the login configuration: localhost:1: could not connect: ";
     assert!(lines.len() == 2 && lines[1].starts_with(words), "{cause}");
     assert_eq!((code, requested), (1, Vec::new()));
 }
@@ -475,7 +500,7 @@ async fn token_refused_by_api_leaves_nothing() {
         let outcome = stage.login(&stage.token_request(&token)).await;
         let told = Refused::from(&stage, &outcome);
         let domain = stage.service.domain();
-        let cause = format!("could not read your Astro user: {domain}: it answered with status {status}: revoked");
+        let cause = format!("could not read your Astro user: {domain}: HTTP status {status}: revoked");
         assert_eq!((told.cause, told.code), (cause, code));
         assert_eq!((stage.stored(), stage.home.config()), (None, None));
     }
@@ -489,7 +514,7 @@ async fn tk_3_token_follows_no_redirect() {
     let outcome = stage.login(&stage.token_request(&token)).await;
     let Refused { cause, code } = Refused::from(&stage, &outcome);
     let domain = stage.service.domain();
-    let words = format!("could not read your Astro user: {domain}: it redirects to {domain}, which is not followed");
+    let words = format!("could not read your Astro user: {domain}: unexpected redirect to {domain}");
     assert_eq!((cause, code), (words, 1));
     assert_eq!(stage.service.requests_to("/elsewhere"), []);
     assert_eq!((stage.stored(), stage.home.config()), (None, None));

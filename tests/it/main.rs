@@ -11,7 +11,6 @@
 
 mod support;
 
-mod cache;
 mod callback;
 mod callback_attack;
 #[cfg(unix)]

@@ -156,7 +156,7 @@ const ROWS: [Row; 30] = {
         row(Browser, USER, "read your Astro user", Essential, request),
         list(Browser, ORGANIZATIONS, "list your organizations", AfterLogin),
         list(Browser, WORKSPACES, "list the workspaces", AfterLogin),
-        row(BrowserAskingWho, USERINFO, "ask who has signed in", Warned, request),
+        row(BrowserAskingWho, USERINFO, "fetch the user info", Warned, request),
         row(BrowserNotKept, REVOKE, "revoke the refresh token", Optional, revoke),
         row(BrowserAgain, REVOKE, "revoke the refresh token", Optional, revoke),
         row(Token, AUTH_CONFIG, "fetch the login configuration", Essential, request),
@@ -281,19 +281,19 @@ impl Column {
     fn words(self, row: &Row) -> String {
         match self {
             // What follows are the operating system's words.
-            Self::Refused => "no connection: ".to_owned(),
+            Self::Refused => "could not connect: ".to_owned(),
             Self::Reset | Self::ResetMidBody | Self::EndMidBody => {
-                "the connection ended in the middle of the answer".to_owned()
+                "the connection was closed during the response".to_owned()
             }
-            Self::Stall | Self::StallMidBody => format!("no answer within {} seconds", SHORT.as_secs()),
-            Self::Gibibyte => format!("the answer is larger than {} bytes", row.limit),
-            Self::Redirect => "it redirects to evil.example, which is not followed".to_owned(),
-            Self::Truncated | Self::Portal | Self::OtherContentType => "its answer could not be understood".to_owned(),
+            Self::Stall | Self::StallMidBody => format!("no response within {} seconds", SHORT.as_secs()),
+            Self::Gibibyte => format!("the response is larger than {} bytes", row.limit),
+            Self::Redirect => "unexpected redirect to evil.example".to_owned(),
+            Self::Truncated | Self::Portal | Self::OtherContentType => "invalid response".to_owned(),
             Self::Unauthorized | Self::Forbidden | Self::NotFound => {
-                format!("it answered with status {}: {SAID}[2J", self.status().unwrap())
+                format!("HTTP status {}: {SAID}[2J", self.status().unwrap())
             }
             Self::ErrorPage | Self::TooMany | Self::ServerError => {
-                format!("it answered with status {}", self.status().unwrap())
+                format!("HTTP status {}", self.status().unwrap())
             }
         }
     }
@@ -426,7 +426,7 @@ fn expected(row: &Row, column: Column) -> Told {
     let person = row.path.starts_with("/v1/");
     let cause = match (row.path, column) {
         // OAuth has words of its own, which tell more than the status.
-        (TOKEN, Column::TooMany) => "the issuer refused with `too_many_requests`: slow down".to_owned(),
+        (TOKEN, Column::TooMany) => "the issuer refused the request: slow down (too_many_requests)".to_owned(),
         _ => format!("could not {}: localhost:PORT: {}", row.step, column.words(row)),
     };
     let (exit, why, hint) = match (row.flow, row.path, column.status()) {

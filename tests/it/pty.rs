@@ -290,11 +290,11 @@ fn lb_10_lb_27_unrelated_paste_reported() {
     let callback = visit_elsewhere(&link, "ada@example.com");
     let state = parameter(&callback, "state").unwrap();
     let pastes = [
-        ("hello".to_owned(), "this is not the address that the login ends on: http://localhost:"),
-        (link.to_string(), "this is not the address that the login ends on: http://localhost:"),
-        (callback.as_str().replace(&state, &"x".repeat(43)), "this address belongs to another login\r\n"),
-        ("code=sesame".to_owned(), "this address does not say which login it belongs to\r\n"),
-        ("y".repeat(60_000), "this is not the address that the login ends on: http://localhost:"),
+        ("hello".to_owned(), "this is not the callback URL: http://localhost:"),
+        (link.to_string(), "this is not the callback URL: http://localhost:"),
+        (callback.as_str().replace(&state, &"x".repeat(43)), "this URL is from a different login attempt\r\n"),
+        ("code=sesame".to_owned(), "this URL is incomplete (no `state`); copy all of it\r\n"),
+        ("y".repeat(60_000), "this is not the callback URL: http://localhost:"),
         ("z".repeat(70_000), "input of more than 64 KiB was dropped\r\n"),
     ];
     for (paste, said) in &pastes {
@@ -321,7 +321,7 @@ fn lb_18_pasted_error_ends_login() {
     pty.paste(&format!("error=access_denied&error_description=No%20%1B%5B2Jway&state={state}\n"));
     let (code, shown) = pty.finish();
     assert_eq!(code, 4, "{shown}");
-    assert!(screen(&shown).contains("the issuer refused with `access_denied`: No"), "{shown}");
+    assert!(screen(&shown).contains("login denied: No"), "{shown}");
     assert!(!shown.contains("\x1b[2J"), "{shown}");
 }
 
@@ -385,7 +385,7 @@ fn other_account_rejected_at_question() {
     say_who(&mut pty, "ada@example.com");
     let browser = visit(&world.opened(), "grace@example.org");
     pty.wait_for("Go on with grace@example.org?");
-    assert!(browser.answers().remove(0).unwrap().body.contains("It has a question for you"));
+    assert!(browser.answers().remove(0).unwrap().body.contains("It needs your input"));
     // The careful answer is the one that Enter gives.
     pty.type_keys(ENTER);
     let (code, shown) = pty.finish();

@@ -249,7 +249,7 @@ async fn rf_6_invalid_grant_ends_login() {
     let first = print(&stage).await;
     assert_eq!((first.exit_code(), first.stdout.as_str()), (4, ""));
     let error_chain = format!(
-        "the login to {} has ended\nthe issuer refused with `invalid_grant`: unknown or invalid refresh token",
+        "the login to {} has ended\nthe issuer refused the request: unknown or invalid refresh token (invalid_grant)",
         stage.service.domain()
     );
     assert_eq!(first.error_chain(), error_chain);
@@ -562,7 +562,7 @@ async fn second_401_fails_with_cause() {
     let domain = stage.service.domain();
     let error_chain = format!(
         "the API of {domain} does not accept the login any more\n\
-         could not list your organizations: {domain}: it answered with status 401: Invalid token"
+         could not list your organizations: {domain}: HTTP status 401: Invalid token"
     );
     assert_eq!(outcome.error_chain(), error_chain);
     assert_eq!((bearers(&stage).len(), stage.service.token_requests().len()), (2, 1));
@@ -575,7 +575,7 @@ async fn unrefreshable_401_fails_at_once() {
     stage.keep_in_keychain(&Credentials { refresh: None, ..old.clone() });
     let outcome = call(&stage).await;
     assert_eq!((outcome.exit_code(), bearers(&stage).len()), (4, 1));
-    assert!(outcome.error_chain().ends_with("it answered with status 401: Invalid token"), "{}", outcome.error_chain());
+    assert!(outcome.error_chain().ends_with("HTTP status 401: Invalid token"), "{}", outcome.error_chain());
 
     stage.keep_in_keychain(&Credentials { refresh: Some(RefreshToken::new("v1.revoked")), ..old });
     let outcome = call(&stage).await;

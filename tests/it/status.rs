@@ -251,7 +251,7 @@ async fn status_environment_token_expired_or_invalid() {
     let expired = stage.service.api_token_with(&json!({"exp": SIGN_IN - 60}));
     let table = [
         (expired.as_str(), "expired", "the token in ASTRO_API_TOKEN expired on 2026-11-24 (1 minute ago)"),
-        ("rubbish", "refused", "this is not a JSON Web Token"),
+        ("rubbish", "refused", "not a JSON Web Token (JWT)"),
     ];
     for (token, state, error_chain) in table {
         stage.environment = Environment::from_pairs(&[("ASTRO_API_TOKEN", token)]);

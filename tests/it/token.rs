@@ -196,8 +196,8 @@ fn rf_6_ended_login_hints_at_login_without_browser() {
     let (code, stdout, stderr) = run(&mut auth_token(&stage));
     let domain = stage.service.domain();
     let error_chain = format!(
-        "error: the login to {domain} has ended\ncause: the issuer refused with `invalid_grant`: unknown or invalid refresh \
-         token\nhint: run `astro login {domain}`\n"
+        "error: the login to {domain} has ended\ncause: the issuer refused the request: unknown or invalid refresh \
+         token (invalid_grant)\nhint: run `astro login {domain}`\n"
     );
     assert_eq!((code, stdout.as_str(), stderr), (4, "", error_chain));
     // Nothing but the worthless refresh token has gone.

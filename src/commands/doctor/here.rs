@@ -94,8 +94,8 @@ pub(super) fn login(session: &Session<'_>, opening: &Opening, chosen: Option<&st
     }
 }
 
-/// Only who is sent to a browser needs the door, and who sits at a terminal can paste.
-fn unless_needed(check: Check, session: &Session<'_>, way: Would) -> Check {
+/// Turns a failure into a note for a login that needs no port: with a token, or at a terminal, which can paste.
+fn downgrade_if_optional(check: Check, session: &Session<'_>, way: Would) -> Check {
     if way == Would::Token || session.system.ui.can_ask() { Check { outcome: Outcome::Note, ..check } } else { check }
 }
 
@@ -103,7 +103,7 @@ pub(super) fn callback(session: &Session<'_>, way: Would) -> Check {
     let port = callback_port(&session.domain);
     match CallbackListener::bind(port) {
         Err(taken @ ListenError::PortTaken(_)) => {
-            unless_needed(Check::fail("callback", &taken.into(), session), session, way)
+            downgrade_if_optional(Check::fail("callback", &taken.into(), session), session, way)
         }
         // Nobody can paste instead: a login takes any other failure for final.
         Err(failure) if way != Would::Token => Check::fail("callback", &failure.into(), session),
@@ -126,7 +126,7 @@ pub(super) fn callback(session: &Session<'_>, way: Would) -> Check {
 }
 
 pub(super) fn loopback(session: &Session<'_>, way: Would) -> Check {
-    match CallbackListener::bind(0).map(|listener| listener.has()) {
+    match CallbackListener::bind(0).map(|listener| listener.bound_families()) {
         Ok((true, true)) => Check::ok("loopback", "127.0.0.1 and ::1"),
         Ok((true, false)) => Check::note("loopback", "127.0.0.1 alone: there is no ::1 here"),
         Ok((false, _)) => Check::note("loopback", "::1 alone: there is no 127.0.0.1 here"),

@@ -8,7 +8,7 @@ use url::Url;
 use super::{Check, Outcome};
 use crate::commands::status::clock_off;
 use crate::error::Error;
-use crate::http::{Fault, Http, HttpError, host_of, proxy_for};
+use crate::http::{Fault, HttpError, host_of, proxy_for};
 use crate::oauth::{AuthConfig, IssuerError};
 use crate::session::{KeySource, Session};
 use crate::text::clean;
@@ -29,13 +29,12 @@ struct Answer<T, E> {
 
 /// Asks for what a login has to know first: the issuer of the API, then at once what the issuer publishes.
 pub(super) async fn ask(session: &Session<'_>) -> Network {
-    // No answer that was kept will do, and none is kept.
-    let http = Http::default();
-    let auth = timed(session.domain.api_base(), AuthConfig::fetch_with_date(&http, &session.domain)).await;
+    let http = &session.system.http;
+    let auth = timed(session.domain.api_base(), AuthConfig::fetch_with_date(http, &session.domain)).await;
     let Ok((AuthConfig { issuer, .. }, _)) = &auth.result else { return Network { auth, metadata: None, keys: None } };
     let Ok(url) = issuer.as_str().parse() else { return Network { auth, metadata: None, keys: None } };
-    let keys = async { KeySource::fetch(&http, issuer).await.map(drop) };
-    let (metadata, keys) = tokio::join!(issuer.metadata(&http), timed(&url, keys));
+    let keys = async { KeySource::fetch(http, issuer).await.map(drop) };
+    let (metadata, keys) = tokio::join!(issuer.metadata(http), timed(&url, keys));
     Network { metadata: Some(metadata.map(drop)), keys: Some(keys), auth }
 }
 
@@ -49,7 +48,7 @@ async fn timed<T, E>(url: &Url, asking: impl Future<Output = Result<T, E>>) -> A
 pub(super) fn api(session: &Session<'_>, network: &Network) -> Check {
     let Answer { result, took, way } = &network.auth;
     match result {
-        Err(error @ IssuerError::Http(_)) => told_with(Check::fail("api", &error.clone().into(), session), way),
+        Err(error @ IssuerError::Http(_)) => with_proxy(Check::fail("api", &error.clone().into(), session), way),
         Ok(_) | Err(_) => Check::ok("api", &answered(way, *took)),
     }
 }
@@ -66,7 +65,7 @@ pub(super) fn keys(session: &Session<'_>, network: &Network) -> Check {
     match &network.keys {
         None => Check::note("keys", "not asked for, since the issuer is not known"),
         Some(Answer { result: Ok(()), took, way }) => Check::ok("keys", &answered(way, *took)),
-        Some(Answer { result: Err(failure), way, .. }) => told_with(Check::fail("keys", failure, session), way),
+        Some(Answer { result: Err(failure), way, .. }) => with_proxy(Check::fail("keys", failure, session), way),
     }
 }
 
@@ -74,8 +73,8 @@ fn answered(way: &str, took: Duration) -> String {
     format!("{way} answered in {} ms", took.as_millis())
 }
 
-/// A failed request's check, with the proxy that its words don't name.
-fn told_with(check: Check, way: &str) -> Check {
+/// Adds the proxy to the check of a failed request.
+fn with_proxy(check: Check, way: &str) -> Check {
     match way.split_once(" through ") {
         Some((_, proxy)) => Check { detail: format!("{} (through {proxy})", check.detail), ..check },
         None => check,

@@ -22,7 +22,7 @@ impl LoginFlow<'_> {
         if unverified.kind() == TokenKind::Api {
             return self.accept_api_token(&token, &unverified).await;
         }
-        unverified.check_alone(self.session.now())?;
+        unverified.check_offline(self.session.now())?;
         let (auth, destination) = tokio::try_join!(self.auth_config(), self.destination())?;
         let expected =
             ExpectedAccess { issuer: auth.issuer.as_str(), audience: &auth.audience, client_id: &auth.client_id };
@@ -47,7 +47,7 @@ impl LoginFlow<'_> {
     /// Checks the form and the expiry of an API token. It is not signed with the issuer's keys, so only the API can verify
     /// it, and does so before anything is stored.
     async fn accept_api_token(&self, token: &AccessToken, claims: &Unverified<'_>) -> Result<NewLogin, Error> {
-        claims.check_end(self.session.now())?;
+        claims.check_expiry_if_any(self.session.now())?;
         // The Go CLI rejects a token without permissions, too.
         if claims.permissions().is_empty() {
             return Err(Error::NoPermissions);

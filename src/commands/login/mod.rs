@@ -130,6 +130,7 @@ impl<'a> LoginFlow<'a> {
     fn resolve(system: &'a System, login: &'a Login) -> Result<Self, Error> {
         let session = Session::open(system, login.domain.as_deref())?;
         let before = session.context()?;
+        session.config.remove_login_cache();
         if let Some(warning) = session.config.writable_by_others() {
             system.ui.warn(&warning);
         }

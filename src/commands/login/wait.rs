@@ -14,7 +14,7 @@ use crate::domain::Domain;
 use crate::error::Error;
 use crate::oauth::{
     AuthorizationCode, CallbackError, CallbackListener, Callbacks, Event, ExpectedResponse, ListenError, RedirectUri,
-    Reply, Stranger, Verdict, parse_pasted, who_has,
+    Rejection, Reply, Unrelated, parse_pasted, port_owner_command,
 };
 use crate::ui::{Line, Lines, UiError};
 
@@ -92,7 +92,7 @@ impl LoginFlow<'_> {
                 self.ui().warn(&format!(
                     "another program uses port {port} (`{}` shows which), so the browser cannot report back; \
                      you can still paste the URL of its last page",
-                    who_has(port)
+                    port_owner_command(port)
                 ));
                 Ok((RedirectUri::new(port), None))
             }
@@ -153,11 +153,11 @@ impl LoginFlow<'_> {
     fn accept_paste(&self, pasted: &Line, sources: &CallbackSources<'_>) -> Option<CallbackOutcome> {
         match parse_pasted(pasted.expose(), sources.redirect_uri, &sources.response) {
             Ok(code) => return Some(CallbackOutcome { code: Ok(code), reply: None }),
-            Err(Verdict::Ended(error)) => return Some(CallbackOutcome { code: Err(error), reply: None }),
-            Err(Verdict::Stranger(unrelated @ Stranger::NotTheRedirectUri)) => {
+            Err(Rejection::Final(error)) => return Some(CallbackOutcome { code: Err(error), reply: None }),
+            Err(Rejection::Unrelated(unrelated @ Unrelated::NotTheRedirectUri)) => {
                 self.ui().warn(&format!("{unrelated}: http://localhost:{}…", sources.redirect_uri.port()));
             }
-            Err(Verdict::Stranger(unrelated)) => self.ui().warn(&unrelated.to_string()),
+            Err(Rejection::Unrelated(unrelated)) => self.ui().warn(&unrelated.to_string()),
         }
         None
     }

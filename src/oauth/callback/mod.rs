@@ -1,8 +1,8 @@
-//! What the browser comes back with: the one parser that both doors use, the listener and the pasted address.
+//! The parser of callbacks, for the listener and for pasted URLs.
 //!
-//! `state` is looked at first (RFC 6749 section 10.12). Without ours, an answer is a stranger's, and nothing else in it
-//! counts. With ours, it can only be the issuer's answer to this attempt: it ends the wait, and an [`AuthorizationCode`]
-//! comes out only if all the rest is right too.
+//! `state` is checked first (RFC 6749 section 10.12). A callback without our `state` is unrelated, and the wait goes on.
+//! One with our `state` is the issuer's response to this attempt: it ends the wait, and becomes an [`AuthorizationCode`]
+//! only if everything else is valid.
 
 use std::fmt;
 
@@ -15,21 +15,21 @@ use super::issuer::Issuer;
 use super::pkce::State;
 use crate::text::clean;
 
-/// The longest answer that is read, in bytes; the listener reads no longer request either.
+/// The longest pasted text, in bytes; the same as the listener's limit for a request.
 const LIMIT: usize = 16 * 1024;
 
-/// What the answer to this attempt must carry.
+/// The expected parameters of the callback.
 #[derive(Debug, Clone)]
 pub struct ExpectedResponse {
-    /// The state that was sent.
+    /// The `state` of the authorization request.
     pub state: State,
-    /// The issuer that was asked.
+    /// The issuer of the authorization request.
     pub issuer: Issuer,
-    /// Whether the issuer always names itself (RFC 9207 section 2.4).
+    /// Whether `iss` is required (RFC 9207 section 2.4).
     pub iss_required: bool,
 }
 
-/// A code that the issuer gave for this attempt (RFC 6749 section 4.1.2). Only the parser below makes one.
+/// An authorization code for this attempt (RFC 6749 section 4.1.2). Only the parser below creates one.
 pub struct AuthorizationCode(Zeroizing<String>);
 
 impl AuthorizationCode {
@@ -49,74 +49,77 @@ impl fmt::Debug for AuthorizationCode {
     }
 }
 
-/// Why an answer holds no code for us.
+/// A callback without a code for this login.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// It does not belong to this login, and the wait goes on.
-    Stranger(Stranger),
-    /// It does, and the login ends with it.
-    Ended(CallbackError),
+pub enum Rejection {
+    /// The callback does not belong to this login, and the wait goes on.
+    Unrelated(Unrelated),
+    /// The callback ends this login.
+    Final(CallbackError),
 }
 
-/// How an answer shows that it is not for this login.
+/// The reason why a callback does not belong to this login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Stranger {
-    /// Pasted text that is neither the redirect URI with a query nor such a query.
-    #[error("this is not the address that the login ends on")]
+pub enum Unrelated {
+    /// Pasted text that is neither the redirect URI with a query nor its query.
+    #[error("this is not the callback URL")]
     NotTheRedirectUri,
-    /// Nothing says which login it answers.
-    #[error("this address does not say which login it belongs to")]
+    /// `state` is missing.
+    #[error("this URL is incomplete (no `state`); copy all of it")]
     NoState,
-    /// It says so more than once (RFC 6749 section 3.1).
-    #[error("this address says more than once which login it belongs to")]
+    /// `state` is repeated (RFC 6749 section 3.1).
+    #[error("this URL has more than one `state`; copy it again")]
     RepeatedState,
-    /// It answers another login.
-    #[error("this address belongs to another login")]
+    /// `state` is that of another login attempt.
+    #[error("this URL is from a different login attempt")]
     OtherState,
 }
 
-/// Why the login ended with the browser's answer.
+/// A callback that ends the login without a code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallbackError {
-    /// The issuer said no.
+    /// The issuer's error response.
     #[error(transparent)]
     Refused(#[from] ErrorResponse),
-    /// A parameter came more than once (RFC 6749 section 3.1).
-    #[error("the answer from the browser holds `{0}` more than once")]
+    /// A parameter is repeated (RFC 6749 section 3.1).
+    #[error("the browser's response has more than one `{0}`")]
     Repeated(&'static str),
-    /// The answer names another issuer, safe to print here (RFC 9207 section 2.4).
-    #[error("the answer from the browser comes from the issuer `{0}`, which was not asked")]
+    /// `iss` names another issuer, safe to print here (RFC 9207 section 2.4).
+    #[error("the browser's response is from the unexpected issuer `{0}`")]
     OtherIssuer(String),
-    /// The issuer always names itself, and this answer does not (RFC 9207 section 2.4).
-    #[error("the answer from the browser does not name its issuer")]
+    /// The required `iss` is missing (RFC 9207 section 2.4).
+    #[error("the browser's response does not name its issuer")]
     NoIssuer,
-    /// Yes and no at once.
-    #[error("the answer from the browser holds both a code and an error")]
+    /// Both `code` and `error`.
+    #[error("the browser's response has both a code and an error")]
     CodeAndError,
-    /// Neither yes nor no, or an empty one, or a code of characters that no code has.
-    #[error("the answer from the browser holds neither a code nor an error")]
+    /// Neither `code` nor `error`, an empty one, or a code with invalid characters.
+    #[error("the browser's response has neither a code nor an error")]
     NeitherCodeNorError,
 }
 
-/// The issuer's refusal, as the browser carried it (RFC 6749 section 4.1.2.1).
+/// The issuer's error response (RFC 6749 section 4.1.2.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorResponse {
     /// The error code, such as `access_denied`; safe to print.
     pub code: String,
-    /// The issuer's own words, safe to print.
+    /// The issuer's description, safe to print.
     pub description: Option<String>,
 }
 
 impl fmt::Display for ErrorResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the issuer refused with `{}`", self.code)?;
-        self.description.as_ref().map_or(Ok(()), |description| write!(f, ": {description}"))
+        let outcome = if self.code == "access_denied" { "login denied" } else { "login failed" };
+        match &self.description {
+            Some(description) => write!(f, "{outcome}: {description} ({})", self.code),
+            None => write!(f, "{outcome} ({})", self.code),
+        }
     }
 }
 
 impl std::error::Error for ErrorResponse {}
 
-/// A parameter of an answer. Counted after decoding, so `%73tate` is `state` too.
+/// A parameter of a callback. Compared after decoding, so `%73tate` is `state` too.
 enum Parameter {
     Absent,
     Once(Zeroizing<String>),
@@ -133,7 +136,7 @@ impl Parameter {
         }
     }
 
-    /// The value of a parameter that this login is answered with, where it is there.
+    /// Returns the value of a parameter, and rejects a repeated one.
     fn at_most_once(query: &str, name: &'static str) -> Result<Option<Zeroizing<String>>, CallbackError> {
         match Self::find(query, name) {
             Self::Absent => Ok(None),
@@ -143,22 +146,22 @@ impl Parameter {
     }
 }
 
-/// Judges the query of a callback.
-pub(super) fn parse(query: &str, expected: &ExpectedResponse) -> Result<AuthorizationCode, Verdict> {
+/// Parses the query of a callback.
+pub(super) fn parse(query: &str, expected: &ExpectedResponse) -> Result<AuthorizationCode, Rejection> {
     match Parameter::find(query, "state") {
-        Parameter::Absent => Err(Verdict::Stranger(Stranger::NoState)),
-        Parameter::Repeated => Err(Verdict::Stranger(Stranger::RepeatedState)),
-        Parameter::Once(state) if !expected.state.matches(&state) => Err(Verdict::Stranger(Stranger::OtherState)),
-        Parameter::Once(_) => answer(query, expected).map_err(Verdict::Ended),
+        Parameter::Absent => Err(Rejection::Unrelated(Unrelated::NoState)),
+        Parameter::Repeated => Err(Rejection::Unrelated(Unrelated::RepeatedState)),
+        Parameter::Once(state) if !expected.state.matches(&state) => Err(Rejection::Unrelated(Unrelated::OtherState)),
+        Parameter::Once(_) => parse_response(query, expected).map_err(Rejection::Final),
     }
 }
 
-/// Judges the rest of a callback whose state is ours.
-fn answer(query: &str, expected: &ExpectedResponse) -> Result<AuthorizationCode, CallbackError> {
+/// Parses the rest of a callback with our `state`.
+fn parse_response(query: &str, expected: &ExpectedResponse) -> Result<AuthorizationCode, CallbackError> {
     let code = Parameter::at_most_once(query, "code")?;
     let error = Parameter::at_most_once(query, "error")?;
     let description = Parameter::at_most_once(query, "error_description")?;
-    // The issuer is checked before an error is believed as well (RFC 9207 section 2.4).
+    // The issuer is checked before an error response, too (RFC 9207 section 2.4).
     match Parameter::at_most_once(query, "iss")? {
         Some(iss) if *iss != expected.issuer.as_str() => return Err(CallbackError::OtherIssuer(clean(&iss, 100))),
         None if expected.iss_required => return Err(CallbackError::NoIssuer),
@@ -175,19 +178,19 @@ fn answer(query: &str, expected: &ExpectedResponse) -> Result<AuthorizationCode,
     }
 }
 
-/// A code is visible ASCII (RFC 6749 appendix A.11).
+/// Accepts visible ASCII (RFC 6749 appendix A.11).
 fn is_code(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
-/// Judges what a person pasted: the whole address that the browser ended on, or its query alone.
+/// Parses pasted text: the whole callback URL or its query alone.
 pub fn parse_pasted(
     text: &str,
     redirect_uri: &RedirectUri,
     expected: &ExpectedResponse,
-) -> Result<AuthorizationCode, Verdict> {
+) -> Result<AuthorizationCode, Rejection> {
     let text = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>'));
-    let query = pasted_query(text, redirect_uri).ok_or(Verdict::Stranger(Stranger::NotTheRedirectUri))?;
+    let query = pasted_query(text, redirect_uri).ok_or(Rejection::Unrelated(Unrelated::NotTheRedirectUri))?;
     parse(&query, expected)
 }
 
@@ -199,7 +202,7 @@ fn pasted_query(text: &str, redirect_uri: &RedirectUri) -> Option<Zeroizing<Stri
     if query.split_once('=').is_some_and(|(name, _)| name.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_')) {
         return Some(Zeroizing::new(query.to_owned()));
     }
-    // Some browsers leave `http://` out of what they show.
+    // Some browsers hide `http://`.
     let mut url = match Url::parse(text) {
         Ok(url) if url.has_host() => url,
         Ok(_) | Err(ParseError::RelativeUrlWithoutBase) => Url::parse(&format!("http://{text}")).ok()?,

@@ -1,4 +1,4 @@
-//! What an answer of the browser says, case by case.
+//! Callbacks and pasted URLs, case by case.
 
 use super::super::pkce::tests::Fixed;
 use super::*;
@@ -14,12 +14,12 @@ fn expected(iss_required: bool) -> ExpectedResponse {
     }
 }
 
-fn code(result: Result<AuthorizationCode, Verdict>) -> Result<String, Verdict> {
+fn code(result: Result<AuthorizationCode, Rejection>) -> Result<String, Rejection> {
     result.map(|code| code.expose().to_owned())
 }
 
 /// Judges a query in which `S` stands for our state.
-fn judged(query: &str, iss_required: bool) -> Result<String, Verdict> {
+fn judged(query: &str, iss_required: bool) -> Result<String, Rejection> {
     code(parse(&query.replace("=S", &format!("={STATE}")), &expected(iss_required)))
 }
 
@@ -46,27 +46,27 @@ fn valid_callback_returns_code() {
 #[test]
 fn lb_10_without_state_rest_is_ignored() {
     let table = [
-        ("", Stranger::NoState),
-        ("code=abc", Stranger::NoState),
-        ("error=access_denied", Stranger::NoState),
-        ("State=S&code=abc", Stranger::NoState),
-        ("code=abc;state=S", Stranger::NoState),
-        ("code=abc&state=", Stranger::OtherState),
-        ("code=abc&state", Stranger::OtherState),
-        ("code=abc&state=other", Stranger::OtherState),
-        ("code=abc&state=SA", Stranger::OtherState),
-        ("code=abc&state=+S", Stranger::OtherState),
-        ("error=access_denied&state=other&code=1&code=2", Stranger::OtherState),
+        ("", Unrelated::NoState),
+        ("code=abc", Unrelated::NoState),
+        ("error=access_denied", Unrelated::NoState),
+        ("State=S&code=abc", Unrelated::NoState),
+        ("code=abc;state=S", Unrelated::NoState),
+        ("code=abc&state=", Unrelated::OtherState),
+        ("code=abc&state", Unrelated::OtherState),
+        ("code=abc&state=other", Unrelated::OtherState),
+        ("code=abc&state=SA", Unrelated::OtherState),
+        ("code=abc&state=+S", Unrelated::OtherState),
+        ("error=access_denied&state=other&code=1&code=2", Unrelated::OtherState),
     ];
     for (query, why) in table {
-        assert_eq!(judged(query, true), Err(Verdict::Stranger(why)), "{query}");
+        assert_eq!(judged(query, true), Err(Rejection::Unrelated(why)), "{query}");
     }
 }
 
 #[test]
 fn lb_11_repeated_state_ignored() {
     for query in ["state=S&state=S&code=a", "state=S&code=a&state=other", "code=a&state=S&%73tate=S"] {
-        assert_eq!(judged(query, false), Err(Verdict::Stranger(Stranger::RepeatedState)), "{query}");
+        assert_eq!(judged(query, false), Err(Rejection::Unrelated(Unrelated::RepeatedState)), "{query}");
     }
 }
 
@@ -80,7 +80,7 @@ fn lb_11_other_repeated_parameter_ends_login() {
         ("state=S&code=a&iss=https://auth.astronomer.io/&iss=https://auth.astronomer.io/", "iss"),
     ];
     for (query, name) in table {
-        assert_eq!(judged(query, false), Err(Verdict::Ended(CallbackError::Repeated(name))), "{query}");
+        assert_eq!(judged(query, false), Err(Rejection::Final(CallbackError::Repeated(name))), "{query}");
     }
 }
 
@@ -92,14 +92,14 @@ fn lb_12_lb_14_iss_must_match_exactly() {
     let wrong = ["", "https://auth.astronomer.io", "HTTPS://auth.astronomer.io/", "https://auth.astronomer-stage.io/"];
     for iss in wrong {
         let query = format!("state=S&code=abc&iss={iss}");
-        assert_eq!(judged(&query, false), Err(Verdict::Ended(CallbackError::OtherIssuer(iss.to_owned()))), "{iss}");
+        assert_eq!(judged(&query, false), Err(Rejection::Final(CallbackError::OtherIssuer(iss.to_owned()))), "{iss}");
     }
 }
 
 #[test]
 fn lb_13_missing_promised_iss_ends_login() {
-    assert_eq!(judged("state=S&code=abc", true), Err(Verdict::Ended(CallbackError::NoIssuer)));
-    assert_eq!(judged("state=S&error=access_denied", true), Err(Verdict::Ended(CallbackError::NoIssuer)));
+    assert_eq!(judged("state=S&code=abc", true), Err(Rejection::Final(CallbackError::NoIssuer)));
+    assert_eq!(judged("state=S&error=access_denied", true), Err(Rejection::Final(CallbackError::NoIssuer)));
     assert_eq!(judged("state=S&code=abc", false), Ok("abc".to_owned()));
 }
 
@@ -107,7 +107,7 @@ fn lb_13_missing_promised_iss_ends_login() {
 fn lb_15_error_with_other_iss_not_believed() {
     assert_eq!(
         judged("state=S&error=access_denied&iss=https://evil.com/%1b[2J", false),
-        Err(Verdict::Ended(CallbackError::OtherIssuer("https://evil.com/[2J".to_owned())))
+        Err(Rejection::Final(CallbackError::OtherIssuer("https://evil.com/[2J".to_owned())))
     );
 }
 
@@ -125,7 +125,7 @@ fn lb_18_malformed_rest_ends_login() {
         ("state=S&code=&error=", CallbackError::CodeAndError),
     ];
     for (query, why) in table {
-        assert_eq!(judged(query, false), Err(Verdict::Ended(why)), "{query}");
+        assert_eq!(judged(query, false), Err(Rejection::Final(why)), "{query}");
     }
 }
 
@@ -140,13 +140,14 @@ fn lb_21_error_description_is_cleaned() {
         ),
     ];
     for (query, why) in table {
-        assert_eq!(judged(query, false), Err(Verdict::Ended(why)), "{query}");
+        assert_eq!(judged(query, false), Err(Rejection::Final(why)), "{query}");
     }
-    assert_eq!(refused("a", None).to_string(), "the issuer refused with `a`");
-    assert_eq!(refused("a", Some("b c")).to_string(), "the issuer refused with `a`: b c");
+    assert_eq!(refused("a", None).to_string(), "login failed (a)");
+    assert_eq!(refused("a", Some("b c")).to_string(), "login failed: b c (a)");
+    assert_eq!(refused("access_denied", None).to_string(), "login denied (access_denied)");
 }
 
-fn pasted(text: &str) -> Result<String, Verdict> {
+fn pasted(text: &str) -> Result<String, Rejection> {
     code(parse_pasted(&text.replace("=S", &format!("={STATE}")), &RedirectUri::new(12345), &expected(false)))
 }
 
@@ -189,19 +190,19 @@ fn lb_27_paste_of_other_url_ignored() {
         "https://auth.astronomer.io/authorize?response_type=code&state=S",
     ];
     for text in table {
-        assert_eq!(pasted(text), Err(Verdict::Stranger(Stranger::NotTheRedirectUri)), "{text}");
+        assert_eq!(pasted(text), Err(Rejection::Unrelated(Unrelated::NotTheRedirectUri)), "{text}");
     }
     let long = format!("?code={}&state=S", "a".repeat(LIMIT));
-    assert_eq!(pasted(&long), Err(Verdict::Stranger(Stranger::NotTheRedirectUri)));
+    assert_eq!(pasted(&long), Err(Rejection::Unrelated(Unrelated::NotTheRedirectUri)));
 }
 
 #[test]
 fn lb_27_paste_passes_callback_checks() {
     let table = [
-        ("?code=abc", Verdict::Stranger(Stranger::NoState)),
-        ("http://localhost:12345/callback?code=a&state=other", Verdict::Stranger(Stranger::OtherState)),
-        ("http://localhost:12345/callback?code=a&state=S&code=b", Verdict::Ended(CallbackError::Repeated("code"))),
-        ("error=access_denied&state=S", Verdict::Ended(refused("access_denied", None))),
+        ("?code=abc", Rejection::Unrelated(Unrelated::NoState)),
+        ("http://localhost:12345/callback?code=a&state=other", Rejection::Unrelated(Unrelated::OtherState)),
+        ("http://localhost:12345/callback?code=a&state=S&code=b", Rejection::Final(CallbackError::Repeated("code"))),
+        ("error=access_denied&state=S", Rejection::Final(refused("access_denied", None))),
     ];
     for (text, verdict) in table {
         assert_eq!(pasted(text), Err(verdict), "{text}");

@@ -1,7 +1,7 @@
-//! Who signs people in for a domain, and what it publishes.
+//! The issuer of a domain: its login configuration, metadata, keys and userinfo.
 //!
-//! An [`Issuer`] is an address that has been held to the domain it stands for, so a login configuration cannot send a
-//! person to someone else's login page. Its endpoints are derived from it, never read from an answer.
+//! An [`Issuer`] is a URL that belongs to the domain, so a login configuration cannot send a user to a foreign login
+//! page. Its endpoints are derived from it, never read from a response.
 
 use std::fmt;
 
@@ -12,68 +12,68 @@ use serde_json::Value;
 use url::Url;
 
 use crate::domain::Domain;
-use crate::http::{Freshness, Http, HttpError, Response};
+use crate::http::{Http, HttpError, Response};
 use crate::text::clean;
 use crate::token::AccessToken;
 
-/// An authorization server that belongs to a domain, known by the text that its tokens must carry as `iss`.
+/// An authorization server that belongs to a domain. Its tokens must carry the same text as `iss`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Issuer(Url);
 
-/// Why a configuration or its issuer is not to be used.
+/// An unusable login configuration or issuer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IssuerError {
-    /// The question was not answered.
+    /// The request failed.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// The configuration names an issuer that people of this domain are not sent to.
+    /// The configuration names an issuer that does not belong to the domain, or has no usable URL.
     #[error("the login configuration of {domain} names `{named}` as its issuer, {refusal}")]
     Refused {
-        /// The domain that was asked for.
+        /// The requested domain.
         domain: String,
-        /// The issuer's host, or the whole text where it has none; safe to print.
+        /// The issuer's host, or the whole text without one; safe to print.
         named: String,
-        /// What is wrong with it.
+        /// The reason.
         refusal: Refusal,
     },
-    /// The metadata found at the issuer is another's (RFC 8414 section 3.3).
-    #[error("the metadata published by {expected} is that of `{named}`")]
+    /// The metadata names a different issuer (RFC 8414 section 3.3).
+    #[error("the metadata of {expected} names `{named}` as its issuer")]
     OtherIssuer {
-        /// The issuer whose metadata this should be.
+        /// The issuer that was asked.
         expected: String,
-        /// The issuer that it names, safe to print.
+        /// The issuer in the metadata, safe to print.
         named: String,
     },
 }
 
-/// What is wrong with an issuer's address; completes the sentence "names `x` as its issuer, …".
+/// A reason to refuse an issuer's URL; completes the sentence "names `x` as its issuer, …".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// It cannot be understood.
-    #[error("which is not an address")]
+    /// Not a URL with a host.
+    #[error("which is not a URL")]
     NotAnAddress,
-    /// It lies elsewhere.
+    /// The host does not belong to the domain.
     #[error("which does not belong to it")]
     ForeignHost,
-    /// It would carry secrets in the clear.
+    /// It would send secrets in plain text.
     #[error("which is not https")]
     NotHttps,
-    /// It is more than scheme, host and a slash, or not written in the one plain way.
-    #[error("with more than a host in its address")]
+    /// It is more than scheme, host and a slash, or not in normal form.
+    #[error("which is more than `https://HOST/`")]
     NotPlain,
 }
 
 impl Issuer {
-    /// Takes an address as the issuer for `domain`: https, the usual port, a host of the domain, the path `/`, and nothing
-    /// else. On this machine's own names, plain http and any port will do.
+    /// Parses the issuer of `domain`: https, the default port, a host of the domain, the path `/`, and nothing else.
+    /// A loopback domain may use http and any port.
     ///
-    /// The text must be what a URL parser writes for it. Tokens are compared with it character for character, and two
-    /// ways to write one address would make two issuers (RFC 8725 section 3.8).
+    /// The text must be in the URL parser's normal form: tokens are compared with it character by character (RFC 8725
+    /// section 3.8).
     pub fn parse(text: &str, domain: &Domain) -> Result<Self, IssuerError> {
         let refused = |named: &str, refusal| {
             Err(IssuerError::Refused { domain: domain.to_string(), named: clean(named, 100), refusal })
         };
-        // Hosts are ASCII here, so a letter that only looks like one of Astro's makes no address, and is shown for what it is.
+        // Hosts must be ASCII, so a look-alike letter makes no URL and is printed as an escape.
         let Ok(url) = Url::parse(text) else {
             return refused(&text.escape_default().to_string(), Refusal::NotAnAddress);
         };
@@ -91,25 +91,25 @@ impl Issuer {
         Ok(Self(url))
     }
 
-    /// The text that a token, its metadata and a callback must name, character for character.
+    /// The text that tokens, metadata and callbacks must carry, character by character.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// Where people sign in (RFC 6749 section 3.1).
+    /// Returns the login page's URL (RFC 6749 section 3.1).
     pub(super) fn authorization_endpoint(&self) -> Url {
         self.at("/authorize")
     }
 
-    /// An address at the issuer.
+    /// Returns the URL of a path at the issuer.
     pub(super) fn at(&self, path: &str) -> Url {
         let mut url = self.0.clone();
         url.set_path(path);
         url
     }
 
-    /// The issuer's metadata, or `None` where it does not come within three seconds: the well-known paths serve without.
-    /// Metadata that names another issuer is an error.
+    /// Fetches the issuer's metadata. Returns `None` if that fails or takes over three seconds: the endpoints are derived.
+    /// Metadata of another issuer is an error.
     pub async fn metadata(&self, http: &Http) -> Result<Option<Metadata>, IssuerError> {
         #[derive(Deserialize)]
         struct Wire {
@@ -118,11 +118,11 @@ impl Issuer {
             authorization_response_iss_parameter_supported: bool,
         }
         let url = self.at("/.well-known/openid-configuration");
-        let answer = match http.get("fetch the issuer's metadata", &url) {
+        let response = match http.get("fetch the issuer's metadata", &url) {
             Ok(request) => request.within(http.limits().metadata).send().await,
             Err(error) => Err(error),
         };
-        let Ok(wire) = answer.and_then(|response| response.success_json::<Wire>()) else { return Ok(None) };
+        let Ok(wire) = response.and_then(|response| response.success_json::<Wire>()) else { return Ok(None) };
         if wire.issuer != self.as_str() {
             return Err(IssuerError::OtherIssuer {
                 expected: self.as_str().to_owned(),
@@ -132,26 +132,24 @@ impl Issuer {
         Ok(Some(Metadata { iss_parameter_supported: wire.authorization_response_iss_parameter_supported }))
     }
 
-    /// The key set (RFC 7517 section 5) as it was sent: JSON, and not yet more than that. Whoever finds it good may say
-    /// [`Response::keep`].
-    pub async fn fetch_keys(&self, http: &Http, freshness: Freshness) -> Result<Response, HttpError> {
+    /// Fetches the key set (RFC 7517 section 5). The body is JSON, and not parsed further.
+    pub async fn fetch_keys(&self, http: &Http) -> Result<Response, HttpError> {
         let url = self.at("/.well-known/jwks.json");
-        let request = http.get_public("fetch the issuer's keys", &url, freshness)?;
+        let request = http.get("fetch the issuer's keys", &url)?;
         let response = request.within(http.limits().keys).send().await?;
-        // A login page of some proxy in the place of the keys is told with the host that sent it.
+        // A captive portal's login page becomes an error that names the host.
         let _: IgnoredAny = response.success_json()?;
         Ok(response)
     }
 
-    /// What the issuer knows of the person (OpenID Connect Core section 5.3). It speaks of the token's owner only if `sub`
-    /// is that of the ID token.
+    /// Fetches the user's claims (OpenID Connect Core section 5.3). The caller must compare `sub` with the ID token's.
     pub async fn userinfo(&self, http: &Http, token: &AccessToken) -> Result<UserInfo, HttpError> {
         #[derive(Deserialize)]
         struct Wire {
             sub: String,
             email: Option<String>,
         }
-        let response = http.get("ask who has signed in", &self.at("/userinfo"))?.bearer(token).send().await?;
+        let response = http.get("fetch the user info", &self.at("/userinfo"))?.bearer(token).send().await?;
         let Wire { sub, email } = response.success_json()?;
         Ok(UserInfo { sub, email })
     }
@@ -169,51 +167,51 @@ impl fmt::Debug for Issuer {
     }
 }
 
-/// What of the issuer's metadata is believed.
+/// The part of the issuer's metadata that is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Metadata {
-    /// Every callback names its issuer; one that does not is not the issuer's (RFC 9207 section 2.4).
+    /// Whether every callback names its issuer; one that does not must be rejected (RFC 9207 section 2.4).
     pub iss_parameter_supported: bool,
 }
 
-/// What `userinfo` says. The address is for display, and all of it is someone else's text.
+/// The response of `userinfo`. Foreign text: clean it before printing it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserInfo {
-    /// The subject: with the issuer, the one name of the account.
+    /// The subject, which identifies the account together with the issuer.
     pub sub: String,
-    /// The e-mail address.
+    /// The email address, for display only.
     pub email: Option<String>,
 }
 
-/// How to sign in to a domain.
+/// The login configuration of a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthConfig {
-    /// What Astro calls this kind of program at its issuer; no secret goes with it.
+    /// The client ID of Astro's command-line clients, which have no client secret.
     pub client_id: String,
-    /// The API that tokens are for.
+    /// The audience of access tokens.
     pub audience: String,
-    /// Who signs people in.
+    /// The authorization server.
     pub issuer: Issuer,
-    /// Whether the organization is asked for before the person, where the configuration says.
+    /// The first question of the login page, if the configuration says.
     pub auth_flow: Option<AuthFlow>,
 }
 
-/// What a login begins with.
+/// The first question of the login page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthFlow {
-    /// The person; the issuer finds the organization.
+    /// The user; the issuer finds the organization.
     IdentityFirst,
     /// The organization.
     OrganizationFirst,
 }
 
 impl AuthConfig {
-    /// Asks the domain's API how to sign in; needs no credentials.
+    /// Fetches the login configuration from the domain's API, without credentials.
     pub async fn fetch(http: &Http, domain: &Domain) -> Result<Self, IssuerError> {
         Ok(Self::fetch_with_date(http, domain).await?.0)
     }
 
-    /// The same, and the time by the API's clock, where it told it now.
+    /// Like [`fetch`](Self::fetch), with the time of the API's clock.
     pub async fn fetch_with_date(http: &Http, domain: &Domain) -> Result<(Self, Option<Timestamp>), IssuerError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -225,11 +223,11 @@ impl AuthConfig {
         }
         let mut url = domain.api_base().clone();
         url.set_path("/private/v1alpha1/cli/auth-config");
-        let request = http.get_public("fetch the login configuration", &url, Freshness::Kept)?;
+        let request = http.get("fetch the login configuration", &url)?;
         let response = request.header("X-Astro-Client-Identifier", "cli").send().await?;
         let Wire { client_id, audience, domain_url, auth_flow } = response.success_json()?;
         if client_id.is_empty() || audience.is_empty() {
-            return Err(response.not_understood().into());
+            return Err(response.invalid_body().into());
         }
         let auth_flow = match auth_flow.as_ref().and_then(Value::as_str) {
             Some("IDENTITY_FIRST") => Some(AuthFlow::IdentityFirst),
@@ -237,7 +235,6 @@ impl AuthConfig {
             _ => None,
         };
         let issuer = Issuer::parse(&domain_url, domain)?;
-        response.keep();
         Ok((Self { client_id, audience, issuer, auth_flow }, response.date()))
     }
 }

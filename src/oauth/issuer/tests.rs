@@ -165,7 +165,7 @@ async fn auth_config_without_client_id_is_invalid() {
     for body in [r#"{"clientId":"","audience":"a","domainUrl":"http://localhost:1/"}"#, "{}", "<html>"] {
         let (port, _request) = canned(200, body).await;
         match AuthConfig::fetch(&http(), &local(port)).await.unwrap_err() {
-            IssuerError::Http(HttpError { fault, .. }) => assert_eq!(fault, Fault::NotUnderstood, "{body}"),
+            IssuerError::Http(HttpError { fault, .. }) => assert_eq!(fault, Fault::InvalidBody, "{body}"),
             other => panic!("{body}: {other:?}"),
         }
     }
@@ -220,11 +220,11 @@ async fn missing_metadata_is_tolerated() {
 #[tokio::test]
 async fn cl_2_keys_come_from_well_known_path_verbatim() {
     let (port, request) = canned(200, r#" {"keys": [], "keys": 1} "#).await;
-    let keys = local_issuer(port).fetch_keys(&http(), Freshness::New).await.unwrap();
+    let keys = local_issuer(port).fetch_keys(&http()).await.unwrap();
     assert_eq!(keys.body(), br#" {"keys": [], "keys": 1} "#);
     assert!(request.await.unwrap().starts_with("GET /.well-known/jwks.json HTTP/1.1\r\n"));
     let (port, _request) = canned(503, "{}").await;
-    let refused = local_issuer(port).fetch_keys(&http(), Freshness::New).await.map(drop);
+    let refused = local_issuer(port).fetch_keys(&http()).await.map(drop);
     assert_eq!(refused.unwrap_err().status(), Some(503));
 }
 
@@ -240,5 +240,5 @@ async fn cl_14_userinfo_needs_only_subject() {
     assert!(request.starts_with("GET /userinfo HTTP/1.1\r\n"), "{request}");
     assert!(request.contains("\r\nauthorization: Bearer secret\r\n"), "{request}");
     let (port, _request) = canned(200, r#"{"email":"e@x"}"#).await;
-    assert_eq!(local_issuer(port).userinfo(&http, &token).await.unwrap_err().fault, Fault::NotUnderstood);
+    assert_eq!(local_issuer(port).userinfo(&http, &token).await.unwrap_err().fault, Fault::InvalidBody);
 }

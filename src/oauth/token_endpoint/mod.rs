@@ -1,7 +1,7 @@
-//! The requests that carry a secret to the issuer: redeem a code, refresh, revoke.
+//! The requests that send a secret to the issuer: redeem a code, refresh, revoke.
 //!
-//! Each is a POST with its parameters in the body, sent once: a code that is redeemed twice, or a refresh token that is
-//! spent twice, can cost the person every token (RFC 6749 section 4.1.2, RFC 9700 section 4.14.2).
+//! Each is a POST with its parameters in the body, sent once: after a code or a refresh token is used twice, the issuer may
+//! revoke every token of the user (RFC 6749 section 4.1.2, RFC 9700 section 4.14.2).
 
 use std::fmt;
 use std::time::Duration;
@@ -17,52 +17,52 @@ use crate::http::{Http, HttpError, Response};
 use crate::text::clean;
 use crate::token::{AccessToken, IdToken, RefreshToken};
 
-/// No token lives longer than ten years; a longer `expires_in` is cut to this, so that a date can be made of it.
-const LONGEST_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+/// The upper limit of `expires_in`, ten years, so that the expiry is a valid date.
+const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
-/// What the token endpoint gave (RFC 6749 section 5.1, OpenID Connect Core section 3.1.3.3). None of it is verified.
+/// The token endpoint's response (RFC 6749 section 5.1, OpenID Connect Core section 3.1.3.3). Nothing in it is verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenResponse {
-    /// What the API is called with.
+    /// The access token.
     pub access_token: AccessToken,
-    /// What buys the next one. From a refresh: replaces the old one; `None` means that the old one stays.
+    /// The refresh token. After a refresh, it replaces the old one; `None` keeps the old one.
     pub refresh_token: Option<RefreshToken>,
-    /// Who signed in.
+    /// The ID token.
     pub id_token: Option<IdToken>,
-    /// How long the access token is said to live; `None` where nothing sensible was said.
+    /// The lifetime of the access token; `None` if it is missing or invalid.
     pub expires_in: Option<Duration>,
 }
 
-/// Why there are no tokens.
+/// A failed token request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenEndpointError {
-    /// The request failed, or its answer is none of OAuth's.
+    /// The request failed, or its response is not one of OAuth.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// The issuer said no.
+    /// The issuer's error response.
     #[error(transparent)]
     Refused(#[from] TokenError),
-    /// The token is of a type that we cannot use (RFC 6749 section 7.1); the type is safe to print.
+    /// A token of an unsupported type (RFC 6749 section 7.1), safe to print.
     #[error("the issuer sent a token of type `{0}` instead of `Bearer`")]
     TokenType(String),
 }
 
-/// An error answer of the token endpoint (RFC 6749 section 5.2).
+/// An error response of the token endpoint (RFC 6749 section 5.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenError {
-    /// What is wrong. Decide by this: the status of one and the same error differs from grant to grant.
+    /// The error code. Decide by it: the status of the same error differs between grants.
     pub code: ErrorCode,
-    /// The issuer's own words, safe to print.
+    /// The issuer's description, safe to print.
     pub description: Option<String>,
-    /// The HTTP status that came with it.
+    /// The HTTP status.
     pub status: u16,
-    /// How long the issuer asks us to wait.
+    /// The delay that the issuer asks for.
     pub retry_after: Option<Duration>,
 }
 
 impl TokenError {
-    /// Whether the issuer may answer otherwise in a while. Only of a code that means nothing to us the status decides:
-    /// outages and rate limits come with codes of their own, such as `Service Unavailable`.
+    /// Returns whether a later attempt may succeed. For an unknown code the status decides: outages and rate limits have
+    /// their own codes, such as `Service Unavailable`.
     pub fn may_pass(&self) -> bool {
         match self.code {
             ErrorCode::TooManyRequests => true,
@@ -78,10 +78,10 @@ impl TokenError {
     }
 }
 
-/// The error codes that mean something to us.
+/// The known error codes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ErrorCode {
-    /// The code, or the refresh token, is wrong, expired, revoked or spent.
+    /// The code or refresh token is wrong, expired, revoked or used.
     InvalidGrant,
     /// The request is malformed.
     InvalidRequest,
@@ -93,9 +93,9 @@ pub enum ErrorCode {
     UnsupportedGrantType,
     /// The scope is unknown or more than was granted.
     InvalidScope,
-    /// A rule of the tenant said no.
+    /// A rule of the tenant denied the request.
     AccessDenied,
-    /// Too many requests; worth another attempt, later.
+    /// Too many requests.
     TooManyRequests,
     /// Any other code, safe to print.
     Other(String),
@@ -116,7 +116,7 @@ impl ErrorCode {
         }
     }
 
-    /// The code as the protocol spells it.
+    /// Returns the code in the spelling of the protocol.
     pub fn as_str(&self) -> &str {
         match self {
             Self::InvalidGrant => "invalid_grant",
@@ -134,15 +134,18 @@ impl ErrorCode {
 
 impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the issuer refused with `{}`", self.code.as_str())?;
-        self.description.as_ref().map_or(Ok(()), |description| write!(f, ": {description}"))
+        let code = self.code.as_str();
+        match &self.description {
+            Some(description) => write!(f, "the issuer refused the request: {description} ({code})"),
+            None => write!(f, "the issuer refused the request ({code})"),
+        }
     }
 }
 
 impl std::error::Error for TokenError {}
 
 impl AuthConfig {
-    /// Redeems a code (RFC 6749 section 4.1.3). Code and verifier are consumed: there is no second attempt.
+    /// Redeems a code (RFC 6749 section 4.1.3). Consumes the code and the verifier, so there is no second attempt.
     pub async fn redeem(
         &self,
         http: &Http,
@@ -168,7 +171,7 @@ impl AuthConfig {
         self.request_token(http, "exchange the code for a token", &form).await
     }
 
-    /// Spends a refresh token (RFC 6749 section 6). Asks for no scope, so for all that were granted.
+    /// Uses a refresh token (RFC 6749 section 6), without `scope` and so with every granted scope.
     pub async fn refresh(&self, http: &Http, token: &RefreshToken) -> Result<TokenResponse, TokenEndpointError> {
         #[derive(Serialize)]
         struct Form<'a> {
@@ -180,7 +183,7 @@ impl AuthConfig {
         self.request_token(http, "refresh the login", &form).await
     }
 
-    /// Makes a refresh token worthless (RFC 7009 section 2.1). One that the issuer does not know is no error.
+    /// Revokes a refresh token (RFC 7009 section 2.1). An unknown token is not an error.
     pub async fn revoke(&self, http: &Http, token: &RefreshToken) -> Result<(), HttpError> {
         #[derive(Serialize)]
         struct Form<'a> {
@@ -200,12 +203,12 @@ impl AuthConfig {
         form: &T,
     ) -> Result<TokenResponse, TokenEndpointError> {
         let request = http.post(step, &self.issuer.at("/oauth/token"))?;
-        understand(&request.form(form).send().await?)
+        parse_response(&request.form(form).send().await?)
     }
 }
 
-/// An `error` is believed whatever the status says; without one, the status decides.
-fn understand(response: &Response) -> Result<TokenResponse, TokenEndpointError> {
+/// Parses a response. With an `error`, it is an error response of any status.
+fn parse_response(response: &Response) -> Result<TokenResponse, TokenEndpointError> {
     #[derive(Deserialize)]
     struct Refused {
         error: String,
@@ -226,7 +229,7 @@ fn understand(response: &Response) -> Result<TokenResponse, TokenEndpointError> 
             code: ErrorCode::parse(&error),
             description: description.filter(|text| !text.is_empty()),
             status: response.status(),
-            retry_after: response.header("retry-after").and_then(|text| text.parse().ok()).map(Duration::from_secs),
+            retry_after: response.retry_after(),
         }));
     }
     let granted: Granted = response.success_json()?;
@@ -234,13 +237,13 @@ fn understand(response: &Response) -> Result<TokenResponse, TokenEndpointError> 
         return Err(TokenEndpointError::TokenType(clean(&granted.token_type, 40)));
     }
     if granted.access_token.expose().is_empty() {
-        return Err(response.not_understood().into());
+        return Err(response.invalid_body().into());
     }
-    // Without `scope`, all was granted that was asked for (RFC 6749 section 5.1).
+    // Without `scope`, every requested scope was granted (RFC 6749 section 5.1).
     if let Some(scope) = &granted.scope {
         let withheld: Vec<_> = SCOPES.split(' ').filter(|asked| !scope.split(' ').any(|got| got == *asked)).collect();
         if !withheld.is_empty() {
-            tracing::info!(?withheld, "the issuer granted less than was asked for");
+            tracing::info!(?withheld, "the issuer did not grant every scope");
         }
     }
     Ok(TokenResponse {
@@ -251,15 +254,15 @@ fn understand(response: &Response) -> Result<TokenResponse, TokenEndpointError> 
     })
 }
 
-/// `expires_in` as a length of time. A number by the standard; some servers write it as a string.
+/// Parses `expires_in`: a number in the standard, a string from some servers.
 fn lifetime(expires_in: &Value) -> Option<Duration> {
     let seconds = match expires_in {
         Value::Number(number) => number.as_f64()?,
         Value::String(text) => text.trim().parse().ok()?,
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
     };
-    // A comparison that NaN fails, too.
-    (seconds >= 1.0).then(|| Duration::from_secs_f64(seconds.min(LONGEST_LIFE.as_secs_f64())))
+    // False for NaN, too.
+    (seconds >= 1.0).then(|| Duration::from_secs_f64(seconds.min(MAX_LIFETIME.as_secs_f64())))
 }
 
 #[cfg(test)]

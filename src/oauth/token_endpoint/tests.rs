@@ -81,13 +81,13 @@ async fn tk_5_token_type_is_bearer_in_any_case() {
 #[tokio::test]
 async fn tk_6_response_without_access_token_is_invalid() {
     let table = [
-        (200, r#"{"token_type":"Bearer"}"#, Fault::NotUnderstood),
-        (200, r#"{"access_token":"","token_type":"Bearer"}"#, Fault::NotUnderstood),
-        (200, r#"{"access_token":7,"token_type":"Bearer"}"#, Fault::NotUnderstood),
-        (200, r#"{"access_token":"a"}"#, Fault::NotUnderstood),
-        (200, "<html>", Fault::NotUnderstood),
-        (502, "<html>Bad gateway", Fault::Status { status: 502, said: None, retry_after: None }),
-        (400, r#"{"message":"no"}"#, Fault::Status { status: 400, said: Some("no".to_owned()), retry_after: None }),
+        (200, r#"{"token_type":"Bearer"}"#, Fault::InvalidBody),
+        (200, r#"{"access_token":"","token_type":"Bearer"}"#, Fault::InvalidBody),
+        (200, r#"{"access_token":7,"token_type":"Bearer"}"#, Fault::InvalidBody),
+        (200, r#"{"access_token":"a"}"#, Fault::InvalidBody),
+        (200, "<html>", Fault::InvalidBody),
+        (502, "<html>Bad gateway", Fault::Status { status: 502, message: None, retry_after: None }),
+        (400, r#"{"message":"no"}"#, Fault::Status { status: 400, message: Some("no".to_owned()), retry_after: None }),
     ];
     for (status, body, fault) in table {
         match refreshed(status, body).await.unwrap_err() {
@@ -107,9 +107,9 @@ async fn tk_8_expires_in_accepts_every_shape() {
         (json!(0), None),
         (json!(-1), None),
         (json!(0.2), None),
-        (json!(u64::MAX), Some(LONGEST_LIFE)),
-        (json!(1e300), Some(LONGEST_LIFE)),
-        (json!("inf"), Some(LONGEST_LIFE)),
+        (json!(u64::MAX), Some(MAX_LIFETIME)),
+        (json!(1e300), Some(MAX_LIFETIME)),
+        (json!("inf"), Some(MAX_LIFETIME)),
         (json!("NaN"), None),
         (json!("soon"), None),
         (json!(null), None),
@@ -171,9 +171,9 @@ fn rf_7_status_is_outage_only_without_error_code() {
 #[test]
 fn tk_9_error_code_shown_without_description() {
     let mut error = TokenError { code: ErrorCode::InvalidGrant, description: None, status: 400, retry_after: None };
-    assert_eq!(error.to_string(), "the issuer refused with `invalid_grant`");
+    assert_eq!(error.to_string(), "the issuer refused the request (invalid_grant)");
     error.description = Some("Unknown or invalid refresh token.".to_owned());
-    assert_eq!(error.to_string(), "the issuer refused with `invalid_grant`: Unknown or invalid refresh token.");
+    assert_eq!(error.to_string(), "the issuer refused the request: Unknown or invalid refresh token. (invalid_grant)");
 }
 
 #[test]

@@ -158,7 +158,7 @@ impl Stage {
     }
 
     pub fn with(options: Options, mode: Mode) -> Self {
-        astro_login::jwt::provider::install();
+        astro_login::jwt::crypto::install();
         Self {
             service: Service::start(options),
             browser: Arc::new(FakeBrowser::new(mode)),

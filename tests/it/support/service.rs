@@ -501,12 +501,6 @@ async fn handle(
         Some(Fault::ContentType(claimed)) => with_header(shared.lock().answer(&request), "content-type", claimed),
     };
     let answer = with_header(answer, "date", &date);
-    let answer = match shared.lock().options.cache_control {
-        Some(control) if matches!(&*request.path, "/private/v1alpha1/cli/auth-config" | "/.well-known/jwks.json") => {
-            with_header(answer, "cache-control", control)
-        }
-        Some(_) | None => answer,
-    };
     let answer = match &shared.lock().options.cookie {
         Some(cookie) => with_header(answer, "set-cookie", &format!("session={cookie}; Path=/")),
         None => answer,

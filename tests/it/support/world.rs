@@ -26,8 +26,6 @@ pub struct Options {
     pub signing_key: usize,
     /// Key 1 is in the key set once this many fetches have been answered without it.
     pub second_key_after: usize,
-    /// The `Cache-Control` of the login configuration and the key set, which otherwise forbid to be stored.
-    pub cache_control: Option<&'static str>,
     /// A cookie that every answer sets.
     pub cookie: Option<String>,
     /// Whether every page of a list is full, whatever its offset.
@@ -120,7 +118,6 @@ impl Default for Options {
             iss_in_callback: false,
             signing_key: 0,
             second_key_after: usize::MAX,
-            cache_control: None,
             cookie: None,
             endless_pages: false,
             people: vec![

@@ -1,7 +1,7 @@
-//! The cryptography of this process, chosen in one place: ring, for TLS and for token signatures.
+//! The cryptography of this process: ring, for TLS and for token signatures.
 //!
-//! For tokens it knows RS256 and nothing else. No code for HMAC, elliptic curves or RSA-PSS is linked in, so a token
-//! cannot talk the program into another algorithm (RFC 8725 section 2.1).
+//! Tokens are verified with RS256 only. No code for HMAC, elliptic curves or RSA-PSS is linked, so a token cannot choose
+//! another algorithm (RFC 8725 section 2.1).
 
 use std::sync::Once;
 
@@ -11,11 +11,11 @@ use jsonwebtoken::signature::{self, Verifier};
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 
-/// Makes ring the provider of this process. Called before the first HTTP client is built; calling it again is harmless.
+/// Installs ring for this process. Must be called before the first HTTP client is built; further calls have no effect.
 pub fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
-        // Each fails only where a provider is installed already, and nothing but this function installs one.
+        // Each fails only if a provider is already installed, and only this function installs one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let _ = RS256_ALONE.install_default();
     });

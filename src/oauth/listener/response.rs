@@ -1,4 +1,4 @@
-//! An answer to a browser: the page with its status, and the headers that keep what is in the address from spreading.
+//! The response to a browser: a page with its status and security headers.
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -8,13 +8,13 @@ use crate::oauth::page::{self, Outcome};
 
 /// A status and a page.
 #[derive(Debug)]
-pub(super) struct Page {
+pub(super) struct HtmlResponse {
     pub(super) status: StatusCode,
     pub(super) html: String,
 }
 
-impl Page {
-    /// What this outcome looks like.
+impl HtmlResponse {
+    /// Returns the page of an outcome.
     pub(super) fn of(outcome: &Outcome<'_>) -> Self {
         let status = match outcome {
             Outcome::Confirmed { .. } => StatusCode::OK,
@@ -23,17 +23,18 @@ impl Page {
         Self { status, html: page::render(outcome) }
     }
 
-    /// A request that this login has no use for.
+    /// Returns the page for an unrelated request.
     pub(super) fn refused(status: StatusCode, detail: &str) -> Self {
         Self { status, html: page::render(&Outcome::Refused { detail }) }
     }
 }
 
-impl From<Page> for Response<Full<Bytes>> {
-    /// Adds what keeps the code in the address from spreading: no referrer, no cache, no frame, nothing loaded.
-    fn from(page: Page) -> Self {
-        let mut response = Response::new(Full::new(Bytes::from(page.html)));
-        *response.status_mut() = page.status;
+impl From<HtmlResponse> for Response<Full<Bytes>> {
+    /// Adds headers that keep the code in the URL from leaking: no referrer, no cache, no frame, no resources.
+    fn from(response: HtmlResponse) -> Self {
+        let HtmlResponse { status, html } = response;
+        let mut response = Response::new(Full::new(Bytes::from(html)));
+        *response.status_mut() = status;
         let headers = [
             ("content-type", "text/html; charset=utf-8"),
             ("referrer-policy", "no-referrer"),

@@ -1,0 +1,161 @@
+//! The errors of requests.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use crate::text::clean;
+
+/// A failed request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpError {
+    /// The step, which completes "could not …".
+    pub step: &'static str,
+    /// The host, with the port unless it is the default one.
+    pub host: String,
+    /// The cause.
+    pub fault: Fault,
+}
+
+/// The cause of a failed request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The URL is neither https nor on this machine.
+    #[error("the URL is not https")]
+    NotHttps,
+    /// No client could be built, most often for lack of CA certificates.
+    #[error("could not set up TLS: {0}")]
+    Setup(String),
+    /// The host name could not be resolved.
+    #[error("could not resolve the host name")]
+    Dns,
+    /// No connection was made.
+    #[error("could not connect: {0}")]
+    Connect(String),
+    /// The server's certificate was rejected.
+    #[error("certificate rejected: {0}")]
+    Certificate(String),
+    /// The response did not arrive in time.
+    #[error("no response within {} seconds", .0.as_secs_f32())]
+    Timeout(Duration),
+    /// The connection was closed before the end of the response.
+    #[error("the connection was closed during the response")]
+    Interrupted,
+    /// The response is larger than the request's limit.
+    #[error("the response is larger than {limit} bytes")]
+    TooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// A redirect, which is never followed.
+    #[error("unexpected redirect{}", .to.as_ref().map(|host| format!(" to {host}")).unwrap_or_default())]
+    Redirect {
+        /// The host in the `Location` header.
+        to: Option<String>,
+    },
+    /// A response that is not a success.
+    #[error("HTTP status {status}{}", .message.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
+    Status {
+        /// The HTTP status code.
+        status: u16,
+        /// The server's message, safe to print.
+        message: Option<String>,
+        /// The delay that the server asks for.
+        retry_after: Option<Duration>,
+    },
+    /// A success whose body is not what the protocol requires.
+    #[error("invalid response")]
+    InvalidBody,
+}
+
+impl HttpError {
+    /// Returns the status code of a [`Fault::Status`].
+    pub fn status(&self) -> Option<u16> {
+        match self.fault {
+            Fault::Status { status, .. } => Some(status),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "could not {}: {}: {}", self.step, self.host, self.fault)
+    }
+}
+
+impl StdError for HttpError {}
+
+/// The step and host of a request, for its errors.
+#[derive(Clone)]
+pub(super) struct Origin {
+    pub(super) step: &'static str,
+    pub(super) host: String,
+}
+
+impl Origin {
+    pub(super) fn fault(&self, fault: Fault) -> HttpError {
+        HttpError { step: self.step, host: self.host.clone(), fault }
+    }
+}
+
+/// Finds the fault in an error of reqwest. The time limits are those for connecting and for the whole request.
+pub(super) fn classify(error: &reqwest::Error, (connect, whole): (Duration, Duration)) -> Fault {
+    if let Some(tls) = cause::<rustls::Error>(error) {
+        return match tls {
+            rustls::Error::InvalidCertificate(reason) => Fault::Certificate(certificate_reason(reason)),
+            other => Fault::Connect(clean(&format!("TLS: {other}"), 200)),
+        };
+    }
+    if error.is_timeout() {
+        return Fault::Timeout(if error.is_connect() { whole.min(connect) } else { whole });
+    }
+    if error.is_dns() {
+        return Fault::Dns;
+    }
+    if error.is_connect() {
+        return Fault::Connect(innermost_cause(error));
+    }
+    if error.is_builder() {
+        return Fault::Setup(innermost_cause(error));
+    }
+    Fault::Interrupted
+}
+
+fn certificate_reason(reason: &rustls::CertificateError) -> String {
+    use rustls::CertificateError as Reason;
+    match reason {
+        Reason::Expired | Reason::ExpiredContext { .. } => "expired".to_owned(),
+        Reason::NotValidYet | Reason::NotValidYetContext { .. } => "not valid yet; check the clock".to_owned(),
+        Reason::UnknownIssuer => "signed by an unknown authority".to_owned(),
+        Reason::NotValidForName | Reason::NotValidForNameContext { .. } => "issued for another host name".to_owned(),
+        Reason::BadSignature => "invalid signature".to_owned(),
+        Reason::Revoked => "revoked".to_owned(),
+        Reason::InvalidPurpose | Reason::InvalidPurposeContext { .. } => "issued for another purpose".to_owned(),
+        other => clean(&format!("{other}"), 200),
+    }
+}
+
+/// Returns the message of the innermost error. The outer errors of reqwest only repeat the URL.
+pub(super) fn innermost_cause(error: &(dyn StdError + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    clean(&innermost.to_string(), 200)
+}
+
+/// Finds the first error of type `T` in the chain. The `source` of an `io::Error` skips the error that it wraps.
+fn cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(current) = next {
+        if let Some(found) = current.downcast_ref::<T>() {
+            return Some(found);
+        }
+        next = match current.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => current.source(),
+        };
+    }
+    None
+}
