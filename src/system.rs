@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::Mutex;
 
-use crate::browser::{self, Browser, Machine, Opening};
+use crate::browser::{self, Browser, BrowserLaunch, Machine};
 use crate::credentials::CredentialStore;
 use crate::environment::Environment;
 use crate::http::Http;
@@ -56,13 +56,13 @@ pub struct Granted {
 
 impl System {
     /// What to do about a browser here.
-    pub fn opening(&self) -> Opening {
+    pub fn opening(&self) -> BrowserLaunch {
         browser::decide(&self.environment, self.machine())
     }
 
     /// The machine, which is looked at once.
     pub fn machine(&self) -> &Machine {
-        self.machine.get_or_init(|| Machine::here(&self.environment))
+        self.machine.get_or_init(|| Machine::detect(&self.environment))
     }
 
     /// Once nothing is being stored any more, gives back what was granted and is not kept (RFC 7009): nobody will ever use

@@ -1,9 +1,8 @@
-//! One file a command.
+//! One file for each command.
 
 pub mod completion;
 pub mod context;
 pub mod doctor;
-pub mod explain;
 mod grant;
 pub mod login;
 pub mod logout;

@@ -37,12 +37,12 @@ pub(super) fn show(system: &System, head: &[&str], rows: &[Row]) -> Result<(), E
         line(if row.current { '*' } else { ' ' }, &cells)
     }));
     // At once: a list may be long, and every write is flushed.
-    system.ui.data(&lines.join("\n"))?;
+    system.ui.write_data_ignoring_closed_pipe(&lines.join("\n"))?;
     Ok(())
 }
 
 /// Prints one JSON document.
 pub(super) fn json(system: &System, value: &impl Serialize) -> Result<(), Error> {
-    system.ui.data(&serde_json::to_string_pretty(value).map_err(std::io::Error::from)?)?;
+    system.ui.write_data_ignoring_closed_pipe(&serde_json::to_string_pretty(value).map_err(std::io::Error::from)?)?;
     Ok(())
 }

@@ -1,14 +1,33 @@
 //! `astro workspace`: those of the organization in use, and which of them is in use.
 
+use clap::{Subcommand, ValueHint};
 use serde::Serialize;
 
-use super::organization::PlaceCommand;
 use super::place;
 use super::table::{self, Row};
 use crate::aside::aside;
 use crate::error::Error;
 use crate::session::Session;
 use crate::system::System;
+
+/// A request of `astro workspace`.
+#[derive(Debug, Subcommand)]
+pub enum WorkspaceCommand {
+    /// List the organization's workspaces
+    #[command(visible_alias = "ls")]
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Switch to another workspace
+    #[command(visible_alias = "sw")]
+    Switch {
+        /// Name or ID [prompts if omitted]
+        #[arg(value_name = "NAME|ID", value_hint = ValueHint::Other)]
+        wanted: Option<String>,
+    },
+}
 
 #[derive(Serialize)]
 struct Listing {
@@ -24,13 +43,13 @@ struct Listed {
 }
 
 /// Does what was asked.
-pub async fn workspace(system: &System, command: PlaceCommand) -> Result<(), Error> {
+pub async fn workspace(system: &System, command: WorkspaceCommand) -> Result<(), Error> {
     let session = Session::open(system, None)?;
     let context = session.context()?;
     let organization = context.organization.ok_or(Error::NoOrganizationChosen)?;
     match command {
-        PlaceCommand::List { json } => list(&session, &organization, context.workspace.as_deref(), json).await,
-        PlaceCommand::Switch { wanted } => {
+        WorkspaceCommand::List { json } => list(&session, &organization, context.workspace.as_deref(), json).await,
+        WorkspaceCommand::Switch { wanted } => {
             switch(&session, &organization, context.workspace.as_deref(), wanted.as_deref()).await
         }
     }

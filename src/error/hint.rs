@@ -18,27 +18,13 @@ impl Error {
             Self::SignIn { source, domain } | Self::Settle { source, domain } => (&**source, domain.as_str()),
             other => (other, DEFAULT),
         };
-        let more = match error.explained_by() {
-            _ if error.is_of_this_machine() && domain == DEFAULT => "`astro auth doctor` tells more".to_owned(),
-            _ if error.is_of_this_machine() => format!("`astro auth doctor --domain {domain}` tells more"),
-            Some(words) => format!("`astro auth explain {words}` tells more"),
-            None => return error.hint_for(domain),
+        let hint = error.hint_for(domain);
+        let doctor = match domain {
+            _ if !error.is_of_this_machine() => return hint,
+            DEFAULT => "`astro auth doctor` tells more".to_owned(),
+            _ => format!("`astro auth doctor --domain {domain}` tells more"),
         };
-        Some(error.hint_for(domain).map_or_else(|| more.clone(), |hint| format!("{hint}; {more}")))
-    }
-
-    /// The words that find what the troubleshooting page has about it, where that is more than fits into a hint.
-    fn explained_by(&self) -> Option<&'static str> {
-        match self {
-            Self::NoReply { .. } => Some("reply"),
-            Self::Issuer(IssuerError::Refused { .. } | IssuerError::OtherIssuer { .. }) => Some("identity provider"),
-            Self::OtherSubject | Self::NoIdToken | Self::Keys(_) | Self::Token(TokenEndpointError::TokenType(_)) => {
-                Some("identity provider")
-            }
-            Self::Jwt(error) if jwt_hint(error).is_none() => Some("token lacks"),
-            Self::Random(_) | Self::Io(_) => Some("operating system"),
-            _ => None,
-        }
+        Some(hint.map_or_else(|| doctor.clone(), |hint| format!("{hint}; {doctor}")))
     }
 
     /// Whether the way out of this machine, or what it has for a keychain, may be the cause.
@@ -103,7 +89,6 @@ impl Error {
                 ));
             }
             Self::NoContexts => "`astro login` makes one",
-            Self::NotExplained => "`astro auth explain` shows what there is about all of them",
             Self::NothingNamed { .. } => "name it on the command line",
             Self::NotForced => "use `--force` to delete it without being asked",
             Self::NoOrganizationChosen => "choose one with `astro organization switch`",

@@ -162,9 +162,6 @@ pub enum Error {
         /// Where to.
         domain: String,
     },
-    /// None of the messages that are explained is meant.
-    #[error("no message has these words")]
-    NotExplained,
     /// Something of a login could not be removed.
     #[error("not signed out of {domains} completely")]
     Remains {
@@ -325,7 +322,6 @@ impl Error {
             | Self::NoOrganizationChosen
             | Self::NoWorkspace
             | Self::NoContexts
-            | Self::NotExplained
             | Self::Remains { .. }
             | Self::NotFound(_)
             | Self::Config(_)

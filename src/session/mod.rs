@@ -71,11 +71,11 @@ pub enum NamedBy {
 impl fmt::Display for NamedBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Typed => "as you typed it",
-            Self::Variable => "by ASTRO_DOMAIN",
-            Self::Context => "the current context",
-            Self::Default => "the default",
-            Self::Instead => "the default, since the current context is not one of Astro's",
+            Self::Typed => "from --domain",
+            Self::Variable => "from ASTRO_DOMAIN",
+            Self::Context => "current context",
+            Self::Default => "default",
+            Self::Instead => "default; the current context is not an Astro context",
         })
     }
 }

@@ -82,13 +82,6 @@ impl Session<'_> {
         }
     }
 
-    /// The token of config.yaml, where it is good for a while: the only one that takes no waiting.
-    pub fn at_hand(&self) -> Result<Option<Access>, Error> {
-        let Some(stored) = self.stored_in_config()? else { return Ok(None) };
-        let stored = self.own(stored)?;
-        Ok(self.is_fresh(&stored).then(|| Access::Login(Box::new(stored))))
-    }
-
     /// The login that is kept.
     async fn login(&self) -> Result<Stored, Error> {
         self.own(self.stored().await?)

@@ -1,5 +1,5 @@
 //! The callback listener under attack: whatever comes in beside it, the one right callback gets its page while the attack
-//! lasts, and its code comes out once. `benches/callback_under_attack.rs` measures how fast.
+//! lasts, and its code comes out once.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};

@@ -2,7 +2,7 @@
 //! gets, which is nowhere.
 
 use crate::support::{AUDIENCE, CLIENT_ID, Fault, Outcome, Part, Stage};
-use astro_login::commands::login::{Login, Mode, TokenArgument};
+use astro_login::commands::login::{Login, TokenArgument};
 use astro_login::credentials::{Credentials, Kind, StoreError};
 use astro_login::token::AccessToken;
 use base64::Engine as _;
@@ -174,7 +174,7 @@ async fn a_dash_reads_the_token_from_stdin() {
     let mut stage = Stage::new();
     let token = stage.service.access_token(&json!({}));
     stage.stdin = format!("Bearer {token}\r\n");
-    let request = Login { mode: Mode::Token(TokenArgument::Stdin), ..stage.request() };
+    let request = Login { token_login: Some(TokenArgument::Stdin), ..stage.request() };
     assert_eq!(stage.login(&request).await.exit_code(), 0);
     assert_eq!(stage.stored(), Some(expected(&stage, &token)));
 }
@@ -191,7 +191,7 @@ async fn stdin_without_a_token_or_with_too_much_is_told_without_a_request() {
     for (stdin, cause, code) in cases {
         let mut stage = Stage::new();
         stage.stdin = stdin;
-        let request = Login { mode: Mode::Token(TokenArgument::Stdin), ..stage.request() };
+        let request = Login { token_login: Some(TokenArgument::Stdin), ..stage.request() };
         assert_eq!(refused(&stage, &request, "a token that was never there").await, refusal(cause, code, &[]));
     }
 }

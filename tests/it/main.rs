@@ -25,7 +25,6 @@ mod context;
 #[cfg(target_os = "linux")]
 mod crash;
 mod demo;
-mod dependencies;
 #[cfg(unix)]
 mod disk;
 mod doctor;
@@ -71,4 +70,3 @@ mod status;
 mod tls;
 #[cfg(unix)]
 mod token;
-mod troubleshooting;

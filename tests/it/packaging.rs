@@ -31,6 +31,11 @@ fn parts(folder: &Path) {
 }
 
 #[test]
+fn unsafe_code_is_forbidden() {
+    assert!(fs::read_to_string(root().join("Cargo.toml")).unwrap().contains("\nunsafe_code = \"forbid\"\n"));
+}
+
+#[test]
 fn an_archive_has_the_program_its_manual_its_completions_and_its_papers() {
     let folder = tempfile::tempdir().unwrap();
     parts(folder.path());

@@ -583,7 +583,7 @@ fn tk_11_a_token_is_asked_for_unseen() {
     let mut pty = world.login(&["--token-login", "-"]);
     pty.wait_for("it stays hidden");
     pty.paste(&format!("Bearer {token}"));
-    pty.wait_for("characters, Enter sends them");
+    pty.wait_for("characters pasted; press Enter to submit");
     pty.type_keys(ENTER);
     let (code, shown) = pty.finish();
     assert_eq!(code, 0, "{shown}");

@@ -3,9 +3,9 @@
 
 use super::remember::Storage;
 use super::wait::{Answer, Doors};
-use super::{Attempt, Mode, SignedIn};
+use super::{Attempt, SignedIn};
 use crate::api::lookup_organization;
-use crate::browser::Opening;
+use crate::browser::BrowserLaunch;
 use crate::credentials::{Credentials, Kind};
 use crate::email::EmailAddress;
 use crate::error::Error;
@@ -112,16 +112,16 @@ impl Attempt<'_> {
 
     /// Whether a browser can be opened here. Where one can't, a link will do if anyone could read it.
     fn way(&self) -> Result<Way, Error> {
-        if matches!(self.login.mode, Mode::Link) {
+        if self.login.login_link {
             return Ok(Way::Link);
         }
         match self.session.system.opening() {
-            Opening::Chosen(_) | Opening::Platform(_) => Ok(Way::Opened),
-            Opening::None(reason) if self.session.system.ui.can_ask() => {
+            BrowserLaunch::FromEnv(_) | BrowserLaunch::Platform(_) => Ok(Way::Opened),
+            BrowserLaunch::Unavailable(reason) if self.session.system.ui.can_ask() => {
                 self.session.system.ui.say(&format!("No browser is opened: {reason}."));
                 Ok(Way::Link)
             }
-            Opening::None(reason) => Err(Error::NobodyThere { reason }),
+            BrowserLaunch::Unavailable(reason) => Err(Error::NobodyThere { reason }),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The second write: the organization and the workspace, and the closing words.
 
 use super::remember::{Replaced, Storage};
-use super::{Attempt, Mode, SignedIn};
+use super::{Attempt, SignedIn};
 use crate::api::{ApiClient, ListError, Organization, User, Workspace};
 use crate::commands::place;
 use crate::credentials::Kind;
@@ -138,10 +138,10 @@ impl Attempt<'_> {
         ui.say(&format!("  credentials   in {store}"));
         let Some(expires_at) = signed_in.credentials.expires_at else { return };
         let until = when::dated(expires_at, self.session.now(), &(self.session.system.time_zone)());
-        let then = match (&self.login.mode, &signed_in.credentials.refresh) {
+        let then = match (&self.login.token_login, &signed_in.credentials.refresh) {
             (_, Some(_)) => "renewed when needed",
-            (Mode::Token(_), None) => "it will not be renewed: sign in again then",
-            (Mode::Browser | Mode::Link, None) => "the issuer gave no refresh token: sign in again then",
+            (Some(_), None) => "it will not be renewed: sign in again then",
+            (None, None) => "the issuer gave no refresh token: sign in again then",
         };
         ui.say(&format!("  valid until   {until}; {then}"));
     }

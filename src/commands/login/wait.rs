@@ -147,7 +147,7 @@ impl Attempt<'_> {
             }
             Way::Link => {
                 ui.say("Open this link in a browser, on any device:\n");
-                ui.data(link.as_str())?;
+                ui.write_data_ignoring_closed_pipe(link.as_str())?;
                 ui.say("");
                 self.explain_other_machines(doors);
                 Ok(false)
