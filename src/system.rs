@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::browser::{self, Browser, Machine, Opening};
+use crate::browser::{self, Browser, BrowserLaunch, Machine};
 use crate::credentials::CredentialStore;
 use crate::environment::Environment;
 use crate::http::Http;
@@ -46,13 +46,13 @@ pub struct System {
 
 impl System {
     /// Decides how a browser is opened on this machine, if at all.
-    pub fn opening(&self) -> Opening {
+    pub fn opening(&self) -> BrowserLaunch {
         browser::decide(&self.environment, self.machine())
     }
 
     /// Returns the facts about this machine, read once.
     pub fn machine(&self) -> &Machine {
-        self.machine.get_or_init(|| Machine::here(&self.environment))
+        self.machine.get_or_init(|| Machine::detect(&self.environment))
     }
 
     /// Waits for a store in progress, then revokes a refresh token that was granted but not stored.

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use astro_login::commands::logout::{Logout, logout};
-use astro_login::commands::organization::{PlaceCommand, organization};
+use astro_login::commands::organization::{OrganizationCommand, organization};
 use astro_login::commands::status::{Status, status};
 use serde_json::json;
 use support::binary::{Astro, Output, leaked};
@@ -266,7 +266,8 @@ async fn tk_11_tracing_fields_have_no_secret() {
         let mut request = stage.request();
         request.insecure_storage = insecure_storage;
         assert_eq!(stage.login(&request).await.exit_code(), 0);
-        let listed = stage.run(async |system| organization(system, PlaceCommand::List { json: false }).await).await;
+        let listed =
+            stage.run(async |system| organization(system, OrganizationCommand::List { json: false }).await).await;
         assert_eq!(listed.exit_code(), 0, "{}", listed.error_chain());
         let checked = Status { domain: Some(domain.clone()), json: false, check: true };
         assert_eq!(stage.run(async |system| status(system, &checked).await).await.exit_code(), 0);

@@ -5,7 +5,6 @@
 
 mod list;
 
-
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;

@@ -1,9 +1,9 @@
-//! Whether a browser can be opened here, which one, and why not.
+//! Launches the user's browser.
 //!
-//! [`decide`] looks at nothing but the facts it is given; [`SystemBrowser`] carries the decision out. A browser is
-//! started without a shell and without our token, gets the address as one argument, and is not waited for.
+//! [`decide`] chooses the browser, [`SystemBrowser`] starts it: without a shell and without `ASTRO_API_TOKEN`, with the
+//! URL as one argument.
 
-mod decision;
+mod detect;
 
 use std::env::consts::EXE_SUFFIX;
 use std::ffi::OsStr;
@@ -20,73 +20,73 @@ use crate::blocking::run_blocking;
 use crate::domain::is_loopback;
 use crate::environment::{API_TOKEN, Environment};
 
-pub use decision::{Desktop, Machine, NoBrowser, Opening, WayBack, decide, forward_command, way_back};
+pub use detect::{BrowserLaunch, CallbackRoute, Desktop, Machine, NoBrowser, callback_route, decide, forward_command};
 
 const OPEN_BOUND: Duration = Duration::from_secs(5);
-/// A launcher that fails at all fails within this time.
+/// The time within which a failing launcher fails.
 const LAUNCHER_BOUND: Duration = Duration::from_millis(250);
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Opens a page for the person.
+/// Opens URLs.
 pub trait Browser: Send + Sync {
-    /// Hands the address over, as was decided. Success means that something was started, not that a page is seen.
-    fn open(&self, url: &Url, opening: &Opening) -> io::Result<()>;
+    /// Opens `url`. Success means that a program was started, not that it shows the page.
+    fn open(&self, url: &Url, launch: &BrowserLaunch) -> io::Result<()>;
 }
 
-/// The files by which Docker and podman tell their containers from other machines.
+/// The files that mark the containers of Docker and podman.
 const CONTAINER_FILES: [&str; 2] = ["/.dockerenv", "/run/.containerenv"];
-/// Where programs are where `PATH` does not say.
-const USUAL_PATH: &str = "/bin:/usr/bin";
+/// The search path if `PATH` is not set.
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
-/// Whether this program is here: where its path says, or else in the folders of `PATH`.
-pub fn is_there(environment: &Environment, program: &OsStr) -> bool {
-    // On Windows it may be named without its ending.
-    let mut whole = program.to_owned();
-    whole.push(EXE_SUFFIX);
-    let is_in = |folder: &Path| folder.join(program).is_file() || folder.join(&whole).is_file();
+/// Returns true if `program` is a path to a file, or a name that `PATH` finds.
+pub fn program_exists(environment: &Environment, program: &OsStr) -> bool {
+    // On Windows the name may lack `.exe`.
+    let mut with_suffix = program.to_owned();
+    with_suffix.push(EXE_SUFFIX);
+    let is_in = |folder: &Path| folder.join(program).is_file() || folder.join(&with_suffix).is_file();
     if Path::new(program).components().count() > 1 {
         return is_in(Path::new(""));
     }
-    let folders = environment.get("PATH").unwrap_or(USUAL_PATH);
+    let folders = environment.get("PATH").unwrap_or(DEFAULT_PATH);
     std::env::split_paths(folders).any(|folder| is_in(&folder))
 }
 
 impl Machine {
-    /// Looks at this machine.
-    pub fn here(environment: &Environment) -> Self {
+    /// Detects the properties of this machine.
+    pub fn detect(environment: &Environment) -> Self {
         Self {
             os: std::env::consts::OS,
             container: CONTAINER_FILES.iter().any(|file| Path::new(file).exists()),
             launcher: open::commands("https://localhost")
                 .iter()
-                .any(|command| is_there(environment, command.get_program())),
+                .any(|command| program_exists(environment, command.get_program())),
         }
     }
 }
 
-/// The person's own browser.
+/// The real [`Browser`].
 pub struct SystemBrowser;
 
 impl Browser for SystemBrowser {
-    fn open(&self, url: &Url, opening: &Opening) -> io::Result<()> {
-        // The opener would run other schemes too: `file:` and whatever else is registered on the desktop.
+    fn open(&self, url: &Url, launch: &BrowserLaunch) -> io::Result<()> {
+        // Launchers also open `file:` and every other registered scheme.
         let may_open = url.scheme() == "https" || (url.scheme() == "http" && url.host_str().is_some_and(is_loopback));
         if !may_open {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "only https addresses are opened"));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "only https URLs are opened"));
         }
-        match opening {
-            Opening::Platform(_) => start_first(open::commands(url.as_str()), LAUNCHER_BOUND),
-            // What the person has chosen may well be the browser itself, and what its end means is theirs to know.
-            Opening::Chosen(alternatives) => {
+        match launch {
+            BrowserLaunch::Platform(_) => start_first(open::commands(url.as_str()), LAUNCHER_BOUND),
+            // Not watched: it may be the browser itself, which exits when the user closes it.
+            BrowserLaunch::FromEnv(alternatives) => {
                 let commands = alternatives.iter().filter_map(|words| command(words, url.as_str()));
                 start_first(commands, Duration::ZERO)
             }
-            Opening::None(reason) => Err(io::Error::new(io::ErrorKind::Unsupported, reason.to_string())),
+            BrowserLaunch::Unavailable(reason) => Err(io::Error::new(io::ErrorKind::Unsupported, reason.to_string())),
         }
     }
 }
 
-/// Starts the first that can be started and does not fail while it is watched; the first failure, where none can.
+/// Starts the first command that does not fail within `watch`. Returns the first failure if all fail.
 fn start_first(commands: impl IntoIterator<Item = Command>, watch: Duration) -> io::Result<()> {
     let mut failure = None;
     for mut command in commands {
@@ -97,10 +97,10 @@ fn start_first(commands: impl IntoIterator<Item = Command>, watch: Duration) -> 
     Err(failure.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
 }
 
-/// Starts one, without our terminal, and without our token: it has no use for it, and hands it on to whatever it starts.
+/// Starts a command without the terminal and without `ASTRO_API_TOKEN`, which its children would inherit.
 fn start(command: &mut Command, watch: Duration) -> io::Result<()> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).env_remove(API_TOKEN);
-    // In a group of its own, or Ctrl-C in the terminal would close the browser with us.
+    // In its own process group, so that Ctrl-C in the terminal does not close the browser.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(command, 0);
     let mut running = command.spawn()?;
@@ -109,7 +109,7 @@ fn start(command: &mut Command, watch: Duration) -> io::Result<()> {
         match running.try_wait()? {
             Some(status) if status.success() => return Ok(()),
             Some(status) => return Err(io::Error::other(status.to_string())),
-            None => sleep(LOOK_EVERY),
+            None => sleep(POLL_INTERVAL),
         }
     }
     Ok(())
@@ -125,9 +125,9 @@ fn command(words: &[String], url: &str) -> Option<Command> {
     Some(command)
 }
 
-/// Opens `url` away from the runtime's thread, for some launchers block; gives up waiting after five seconds.
-pub async fn open(browser: Arc<dyn Browser>, url: Url, opening: Opening) -> io::Result<()> {
-    match tokio::time::timeout(OPEN_BOUND, run_blocking(move || browser.open(&url, &opening))).await {
+/// Opens `url` on another thread, because some launchers block. Times out after five seconds.
+pub async fn open(browser: Arc<dyn Browser>, url: Url, launch: BrowserLaunch) -> io::Result<()> {
+    match tokio::time::timeout(OPEN_BOUND, run_blocking(move || browser.open(&url, &launch))).await {
         Ok(outcome) => outcome?,
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     }
@@ -135,7 +135,7 @@ pub async fn open(browser: Arc<dyn Browser>, url: Url, opening: Opening) -> io::
 
 #[cfg(test)]
 mod tests {
-    use super::decision::alternatives;
+    use super::detect::alternatives;
     use super::*;
 
     #[test]
@@ -153,10 +153,10 @@ mod tests {
     }
 
     #[test]
-    fn ar_16_other_schemes_rejected() {
-        let opening = Opening::Platform(Desktop::X);
+    fn ar_16_other_schemes_are_not_opened() {
+        let launch = BrowserLaunch::Platform(Desktop::X);
         for address in ["file:///etc/passwd", "javascript:alert(1)", "http://astronomer.io/"] {
-            let refused = SystemBrowser.open(&Url::parse(address).unwrap(), &opening).unwrap_err();
+            let refused = SystemBrowser.open(&Url::parse(address).unwrap(), &launch).unwrap_err();
             assert_eq!(refused.kind(), io::ErrorKind::InvalidInput, "{address}");
         }
     }
@@ -167,9 +167,9 @@ mod tests {
         std::fs::write(folder.path().join("helper"), "").unwrap();
         let path = folder.path().to_str().unwrap();
         let environment = Environment::from_pairs(&[("PATH", path)]);
-        let is_there = |program: &str| is_there(&environment, OsStr::new(program));
-        assert!(is_there("helper") && is_there(folder.path().join("helper").to_str().unwrap()));
-        assert!(!is_there("helper.sh") && !is_there("folder/helper") && !is_there("other"));
+        let exists = |program: &str| program_exists(&environment, OsStr::new(program));
+        assert!(exists("helper") && exists(folder.path().join("helper").to_str().unwrap()));
+        assert!(!exists("helper.sh") && !exists("folder/helper") && !exists("other"));
     }
 
     #[test]
@@ -184,9 +184,9 @@ mod tests {
             start_first(commands(&[&missing], "x"), Duration::ZERO).unwrap_err().kind(),
             io::ErrorKind::NotFound
         );
-        // No test has this name, and no flag that one: the first succeeds, the second fails.
+        // The test program fails for an unknown flag.
         let failing = || commands(&[&present], "--no-such-flag");
-        assert!(start_first(failing(), Duration::ZERO).is_ok(), "nobody looks");
+        assert!(start_first(failing(), Duration::ZERO).is_ok(), "not watched");
         let long = Duration::from_secs(30);
         assert!(start_first(failing(), long).unwrap_err().to_string().contains("exit"));
         assert!(start_first(failing().into_iter().chain(commands(&[&present], "--help")), long).is_ok());

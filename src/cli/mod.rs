@@ -1,31 +1,31 @@
-//! The command line: what was typed, turned into one typed request per command, run, and reported.
+//! The command line: argv → [`System`] → command → exit code.
 
-mod arguments;
+mod args;
+mod examples;
+mod runtime;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ColorChoice, CommandFactory as _};
+use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ring::rand::SystemRandom;
 
 use crate::browser::SystemBrowser;
-use crate::commands::completion;
-use crate::commands::context;
-use crate::commands::doctor::{self, Doctor};
-use crate::commands::explain::explain;
-use crate::commands::login;
-use crate::commands::logout::{self, Logout};
-use crate::commands::organization;
-use crate::commands::status::{self, Status};
-use crate::commands::{token, workspace};
+use crate::commands::completion::completion;
+use crate::commands::context::context;
+use crate::commands::doctor::doctor;
+use crate::commands::login::login;
+use crate::commands::logout::logout;
+use crate::commands::organization::organization;
+use crate::commands::status::status;
+use crate::commands::token::token;
+use crate::commands::workspace::workspace;
 use crate::credentials::Keychain;
 use crate::environment::Environment;
 use crate::error::Error;
@@ -34,27 +34,24 @@ use crate::oauth::PendingGrant;
 use crate::system::{OsRandom, System};
 use crate::text::clean;
 use crate::ui::{self, Ui};
-use crate::{core_dumps, jwt, log};
+use crate::{core_dumps, log};
 
-use arguments::{AnyCommand, AuthCommand, Cli, Command, Late};
+use args::{AnyCommand, AuthCommand, Cli, Command};
 
-/// What is over within this time needs no announcement.
-const SILENT_BOUND: Duration = Duration::from_millis(300);
-
-/// Few words that make sense here are longer, in bytes; every token is.
+/// The longest argument that an error message repeats, in bytes. Every token is longer.
 const LONGEST_SHOWN: usize = 40;
 
-/// The command line as clap knows it, for whatever is made of it: completion scripts and manual pages.
+/// Returns the clap tree, with which completion scripts and manual pages are generated.
 pub fn command() -> clap::Command {
-    Cli::command()
+    examples::add(Cli::command())
 }
 
-/// Runs one command line to its end: reads it, does what it says, reports a failure and names the exit code.
-pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environment) -> ExitCode {
+/// Runs one command line, reports its failure and returns the exit code.
+pub fn run(argv: impl IntoIterator<Item = OsString>, environment: Environment) -> ExitCode {
     core_dumps::forbid();
-    let cli = match arguments::parse(arguments) {
+    let cli = match parse(argv) {
         Ok(cli) => cli,
-        Err(refused) => return refuse(refused),
+        Err(error) => return print_usage(error),
     };
     let color = match cli.global.color {
         ColorChoice::Auto => anstream::ColorChoice::Auto,
@@ -67,9 +64,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
     let ui = Ui::new(ui::Options { quiet: cli.global.quiet, color, terminal, escapes });
     log::start(cli.global.verbose, &ui);
     let outcome = match cli.command {
-        // It needs nothing of this machine, not even a home directory.
-        AnyCommand::Completion { shell } => completion::completion(&ui, shell, command()),
-        AnyCommand::Outward(command) => system(environment, ui.clone()).and_then(|system| finish(&system, command)),
+        // Works without a home directory.
+        AnyCommand::Completion { shell } => completion(&ui, shell, command()),
+        AnyCommand::WithSystem(command) => system(environment, ui.clone())
+            .and_then(|system| runtime::run(&system, Box::pin(execute(&system, command)))),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -80,85 +78,26 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Environme
     }
 }
 
-/// A command that is under way.
-type Running<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>>;
-
-/// Runs one command to its end.
-fn finish(system: &System, command: Command) -> Result<(), Error> {
-    let running: Running<'_> = match command {
-        Command::Login(Late(args)) | Command::Auth(Late(AuthCommand::Login(Late(args)))) => {
-            Box::pin(async move { login::login(system, &args.into()).await })
-        }
-        Command::Logout(Late(args)) | Command::Auth(Late(AuthCommand::Logout(Late(args)))) => {
-            Box::pin(async move { logout::logout(system, &Logout { domain: args.domain, all: args.all }).await })
-        }
-        Command::Auth(Late(AuthCommand::Status { json, check, domain })) => {
-            Box::pin(async move { status::status(system, &Status { domain, json, check }).await })
-        }
-        Command::Auth(Late(AuthCommand::Doctor { json, domain })) => {
-            Box::pin(async move { doctor::doctor(system, &Doctor { domain, json }).await })
-        }
-        Command::Auth(Late(AuthCommand::Explain { words })) => return explain(&system.ui, &words),
-        Command::Auth(Late(AuthCommand::Token { domain })) => {
-            Box::pin(async move { token::token(system, domain.as_deref()).await })
-        }
-        Command::Context(Late(command)) => Box::pin(context::context(system, command.into())),
-        Command::Organization(Late(command)) => Box::pin(organization::organization(system, command.into())),
-        Command::Workspace(Late(command)) => Box::pin(workspace::workspace(system, command.into())),
-    };
-    wait(system, running)
+fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let mut command = command();
+    let mut matches = command.try_get_matches_from_mut(argv)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
-/// Waits for a command, on a runtime of its own, until it ends or the person ends it.
-fn wait(system: &System, mut running: Running<'_>) -> Result<(), Error> {
-    jwt::crypto::install();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(async {
-        tokio::select! {
-            outcome = &mut running => return outcome,
-            () = interrupted() => {}
-        }
-        // Between the keychain and config.yaml, or between a spent refresh token and its successor, is no place to stop;
-        // and what was granted and is not kept goes back. Whoever insists presses Ctrl-C again.
-        let wound_up = async {
-            let mut given_back = std::pin::pin!(system.revoke_pending_grant());
-            if tokio::time::timeout(SILENT_BOUND, &mut given_back).await.is_err() {
-                system.ui.warn("one moment: the login is being stored or given back; Ctrl-C again stops at once");
-                given_back.await;
-            }
-        };
-        tokio::select! {
-            biased;
-            () = wound_up => Err(Error::Cancelled),
-            outcome = &mut running => outcome,
-            () = interrupted() => Err(Error::Cancelled),
-        }
-    });
-    // A name that is being resolved, or a keychain that does not answer, must not hold the process.
-    runtime.shutdown_background();
-    outcome
-}
-
-/// Ends with Ctrl-C, or with the signal by which a session is ended.
-async fn interrupted() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminated.recv() => {}
-            }
-            return;
-        }
-    }
-    // Where no handler can be installed, the signal ends the process by itself.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+async fn execute(system: &System, command: Command) -> Result<(), Error> {
+    match command {
+        Command::Login(request) | Command::Auth(AuthCommand::Login(request)) => login(system, &request).await,
+        Command::Logout(request) | Command::Auth(AuthCommand::Logout(request)) => logout(system, &request).await,
+        Command::Auth(AuthCommand::Status(request)) => status(system, &request).await,
+        Command::Auth(AuthCommand::Doctor(request)) => doctor(system, &request).await,
+        Command::Auth(AuthCommand::Token { domain }) => token(system, domain.as_deref()).await,
+        Command::Context(request) => context(system, request).await,
+        Command::Organization(request) => organization(system, request).await,
+        Command::Workspace(request) => workspace(system, request).await,
     }
 }
 
-/// The real outside world.
+/// Builds the real outside world.
 fn system(environment: Environment, ui: Ui) -> Result<System, Error> {
     let home = environment.get("ASTRO_HOME").map(PathBuf::from).or_else(dirs::home_dir).ok_or(Error::NoHome)?;
     Ok(System {
@@ -176,35 +115,35 @@ fn system(environment: Environment, ui: Ui) -> Result<System, Error> {
     })
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place where the clock is read")]
+#[expect(clippy::disallowed_methods, reason = "the only place that reads the clock")]
 fn now() -> Timestamp {
     Timestamp::now()
 }
 
 fn report(ui: &Ui, error: &Error) {
     match error {
-        // What the person has just done needs no explanation.
+        // The user pressed Ctrl-C and needs no hint.
         Error::Cancelled => ui.warn("cancelled"),
         _ => ui.error(&error.to_string(), &error.causes(), error.hint().as_deref()),
     }
 }
 
-/// Shows help, or what is wrong with the command line.
-fn refuse(mut refused: clap::Error) -> ExitCode {
-    if refused.kind() == ErrorKind::InvalidSubcommand
-        && let Some(ContextValue::String(name)) = refused.get(ContextKind::InvalidSubcommand)
+/// Prints help, or the error in the command line.
+fn print_usage(mut error: clap::Error) -> ExitCode {
+    if error.kind() == ErrorKind::InvalidSubcommand
+        && let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand)
         && name.len() <= LONGEST_SHOWN
     {
-        let advice = format!("this program only signs in; for `{}` use the Go CLI", clean(name, LONGEST_SHOWN));
-        refused.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![advice.into()]));
+        let advice = format!("this program only logs in; use the Go CLI for `{}`", clean(name, LONGEST_SHOWN));
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![advice.into()]));
     }
-    // Whatever is in a wrong place may be a token.
+    // A long argument in the wrong place may be a token.
     for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::InvalidValue] {
-        if matches!(refused.get(kind), Some(ContextValue::String(value)) if value.len() > LONGEST_SHOWN) {
-            refused.insert(kind, ContextValue::String("(too long to be shown)".to_owned()));
+        if matches!(error.get(kind), Some(ContextValue::String(value)) if value.len() > LONGEST_SHOWN) {
+            error.insert(kind, ContextValue::String("(too long to be shown)".to_owned()));
         }
     }
-    // That help cannot be printed is nothing anyone could be told.
-    let _ = refused.print();
-    ExitCode::from(u8::try_from(refused.exit_code()).unwrap_or(2))
+    // A failure to print has nowhere to be reported.
+    let _ = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }

@@ -2,6 +2,7 @@
 //!
 //! Contexts of Astro Private Cloud are in the same file. They are listed and can be made current, but not deleted.
 
+use clap::{Subcommand, ValueHint};
 use serde::Serialize;
 
 use super::list::{Row, print_json, print_table};
@@ -13,24 +14,31 @@ use crate::session::{Session, edit_config};
 use crate::system::System;
 use crate::text::clean;
 
-/// What `astro context` was asked to do.
-#[derive(Debug)]
+/// A request of `astro context`.
+#[derive(Debug, Subcommand)]
 pub enum ContextCommand {
-    /// Show all contexts.
+    /// List contexts
+    #[command(visible_alias = "ls")]
     List {
-        /// As JSON.
+        /// Print JSON
+        #[arg(long)]
         json: bool,
     },
-    /// Make another one current.
+    /// Switch to another context
+    #[command(visible_alias = "sw")]
     Switch {
-        /// The domain, as it was typed; asked for where it is missing.
+        /// Domain [prompts if omitted]
+        #[arg(value_hint = ValueHint::Other)]
         domain: Option<String>,
     },
-    /// Sign out of a domain, and forget it.
+    /// Log out of a domain and delete its context
+    #[command(visible_alias = "de")]
     Delete {
-        /// The domain, as it was typed.
+        /// Context to delete
+        #[arg(value_hint = ValueHint::Other)]
         domain: String,
-        /// Without asking.
+        /// Skip confirmation
+        #[arg(short, long)]
         force: bool,
     },
 }

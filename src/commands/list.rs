@@ -36,13 +36,13 @@ pub(super) fn print_table(system: &System, kind: &str, header: &[&str], rows: &[
         let cells: Vec<&str> = row.cells.iter().map(String::as_str).collect();
         line(if row.current { '*' } else { ' ' }, &cells)
     }));
-    // One write, since each is flushed, and a list may have 10,000 lines.
-    system.ui.data(&lines.join("\n"))?;
+    // At once: a list may be long, and every write is flushed.
+    system.ui.write_data_ignoring_closed_pipe(&lines.join("\n"))?;
     Ok(())
 }
 
 /// Prints one JSON document.
 pub(super) fn print_json(system: &System, value: &impl Serialize) -> Result<(), Error> {
-    system.ui.data(&serde_json::to_string_pretty(value).map_err(std::io::Error::from)?)?;
+    system.ui.write_data_ignoring_closed_pipe(&serde_json::to_string_pretty(value).map_err(std::io::Error::from)?)?;
     Ok(())
 }

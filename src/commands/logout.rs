@@ -5,6 +5,8 @@
 
 use std::collections::HashSet;
 
+use clap::{Args, ValueHint};
+
 use crate::config::{Config, Context};
 use crate::credentials::{Credentials, Kind, StoreError};
 use crate::domain::{self, Domain};
@@ -13,12 +15,14 @@ use crate::session::{self, Location, Session, edit_config};
 use crate::system::System;
 use crate::time_format::format_timestamp;
 
-/// What `astro logout` was asked to do.
-#[derive(Debug)]
+/// A request of `astro logout`.
+#[derive(Debug, Args)]
 pub struct Logout {
-    /// The domain as it was typed.
+    /// Domain to log out of [default: current context]
+    #[arg(conflicts_with = "all", value_hint = ValueHint::Other)]
     pub domain: Option<String>,
-    /// Every domain of Astro's that config.yaml knows.
+    /// Log out of every Astro domain in config.yaml
+    #[arg(long)]
     pub all: bool,
 }
 

@@ -4,7 +4,6 @@ mod api_token_scope;
 pub mod completion;
 pub mod context;
 pub mod doctor;
-pub mod explain;
 mod list;
 pub mod login;
 pub mod logout;

@@ -1,5 +1,6 @@
 //! `astro organization`: lists the user's organizations, and switches between them.
 
+use clap::{Subcommand, ValueHint};
 use serde::Serialize;
 
 use super::list::{Row, print_json, print_table};
@@ -8,17 +9,21 @@ use crate::error::Error;
 use crate::session::Session;
 use crate::system::System;
 
-/// What `astro organization` or `astro workspace` was asked to do.
-#[derive(Debug)]
-pub enum PlaceCommand {
-    /// Show all there are.
+/// A request of `astro organization`.
+#[derive(Debug, Subcommand)]
+pub enum OrganizationCommand {
+    /// List your organizations
+    #[command(visible_alias = "ls")]
     List {
-        /// As JSON.
+        /// Print JSON
+        #[arg(long)]
         json: bool,
     },
-    /// Use another one.
+    /// Switch to another organization
+    #[command(visible_alias = "sw")]
     Switch {
-        /// Its identifier or name; asked for where it is missing.
+        /// Name or ID [prompts if omitted]
+        #[arg(value_name = "NAME|ID", value_hint = ValueHint::Other)]
         wanted: Option<String>,
     },
 }
@@ -37,12 +42,12 @@ struct Listed {
     current: bool,
 }
 
-/// Runs `astro organization`.
-pub async fn organization(system: &System, command: PlaceCommand) -> Result<(), Error> {
+/// Does what was asked.
+pub async fn organization(system: &System, command: OrganizationCommand) -> Result<(), Error> {
     let session = Session::open(system, None)?;
     match command {
-        PlaceCommand::List { json } => list(&session, json).await,
-        PlaceCommand::Switch { wanted } => switch(&session, wanted.as_deref()).await,
+        OrganizationCommand::List { json } => list(&session, json).await,
+        OrganizationCommand::Switch { wanted } => switch(&session, wanted.as_deref()).await,
     }
 }
 

@@ -1,13 +1,32 @@
 //! `astro workspace`: lists the workspaces of the current organization, and switches between them.
 
+use clap::{Subcommand, ValueHint};
 use serde::Serialize;
 
 use super::list::{Row, print_json, print_table};
-use super::organization::PlaceCommand;
 use super::selection;
 use crate::error::Error;
 use crate::session::{Session, edit_config};
 use crate::system::System;
+
+/// A request of `astro workspace`.
+#[derive(Debug, Subcommand)]
+pub enum WorkspaceCommand {
+    /// List the organization's workspaces
+    #[command(visible_alias = "ls")]
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Switch to another workspace
+    #[command(visible_alias = "sw")]
+    Switch {
+        /// Name or ID [prompts if omitted]
+        #[arg(value_name = "NAME|ID", value_hint = ValueHint::Other)]
+        wanted: Option<String>,
+    },
+}
 
 #[derive(Serialize)]
 struct Listing {
@@ -22,14 +41,14 @@ struct Listed {
     current: bool,
 }
 
-/// Runs `astro workspace`.
-pub async fn workspace(system: &System, command: PlaceCommand) -> Result<(), Error> {
+/// Does what was asked.
+pub async fn workspace(system: &System, command: WorkspaceCommand) -> Result<(), Error> {
     let session = Session::open(system, None)?;
     let context = session.context()?;
     let organization = context.organization.ok_or(Error::NoOrganizationSelected)?;
     match command {
-        PlaceCommand::List { json } => list(&session, &organization, context.workspace.as_deref(), json).await,
-        PlaceCommand::Switch { wanted } => {
+        WorkspaceCommand::List { json } => list(&session, &organization, context.workspace.as_deref(), json).await,
+        WorkspaceCommand::Switch { wanted } => {
             switch(&session, &organization, context.workspace.as_deref(), wanted.as_deref()).await
         }
     }

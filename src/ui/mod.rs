@@ -1,11 +1,11 @@
-//! What the program says, and what it asks.
+//! Terminal output and prompts.
 //!
-//! People's text goes to stderr, data for scripts to stdout, and stdin has one owner: here. Nothing is asked unless a
-//! person sits at a terminal; a spinner never tears what is said beside it; the terminal is left as it was found.
+//! Messages for people go to stderr, data for scripts to stdout. Only this module reads stdin. It prompts only on a
+//! terminal, keeps messages and spinners apart, and restores the terminal.
 
-mod ask;
-mod lines;
-mod moving;
+mod paste;
+mod prompt;
+mod spinner;
 
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Read, Write};
@@ -14,35 +14,35 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use crossterm::{cursor, event, terminal};
-use moving::Stage;
+use spinner::Spinners;
 
 pub use anstream::ColorChoice;
-pub use ask::UiError;
-pub use lines::{Line, Lines, MAX_INPUT};
-pub use moving::Spinner;
+pub use paste::{Line, Lines, MAX_INPUT};
+pub use prompt::UiError;
+pub use spinner::Spinner;
 
-/// What went wrong.
+/// The style of errors.
 pub const ERROR: Style = AnsiColor::Red.on_default().bold();
-/// What is not as it should be.
+/// The style of warnings.
 pub const WARNING: Style = AnsiColor::Yellow.on_default().bold();
-/// What is done, or well.
+/// The style of successes.
 pub const SUCCESS: Style = AnsiColor::Green.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
 
-/// The terminal's facts and the person's wishes; `main` finds them out.
+/// The properties of the terminal and the user's options.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Say only what went wrong, and what was asked for as data.
+    /// Print only warnings, errors and data.
     pub quiet: bool,
-    /// `Auto` heeds `NO_COLOR`, `TERM=dumb` and whether the stream is a terminal.
+    /// `Auto` depends on `NO_COLOR`, `TERM=dumb`, and whether the stream is a terminal.
     pub color: ColorChoice,
-    /// Whether stdin and stderr both are terminals: then, and only then, a person can answer.
+    /// Whether stdin and stderr are both terminals, so that prompts work.
     pub terminal: bool,
-    /// Whether that terminal does what escape sequences say; a dumb one shows them.
+    /// Whether the terminal supports escape sequences.
     pub escapes: bool,
 }
 
-/// The three standard streams, as everything else here sees them. Clones share one terminal.
+/// The three standard streams. Clones share one terminal.
 #[derive(Clone)]
 pub struct Ui(Arc<Streams>);
 
@@ -53,13 +53,12 @@ struct Streams {
     input: Mutex<Box<dyn Read + Send>>,
     out: Mutex<Box<dyn Write + Send>>,
     err: Mutex<Box<dyn Write + Send>>,
-    /// Whatever moves at the bottom of the terminal. Lines are written while it steps aside.
-    /// None where the terminal can't move anything, or is none.
-    stage: Option<Arc<Stage>>,
+    /// `None` without a terminal that supports escape sequences.
+    spinners: Option<Spinners>,
 }
 
 impl Ui {
-    /// On the process's own streams.
+    /// Uses the streams of the process.
     pub fn new(options: Options) -> Self {
         let err = AutoStream::new(io::stderr(), options.color);
         let color = err.current_choice() != ColorChoice::Never;
@@ -70,11 +69,11 @@ impl Ui {
             input: Mutex::new(Box::new(io::stdin())),
             out: Mutex::new(Box::new(AutoStream::new(io::stdout(), options.color))),
             err: Mutex::new(Box::new(err)),
-            stage: (options.terminal && options.escapes).then(|| Stage::new(color)),
+            spinners: (options.terminal && options.escapes).then(|| Spinners::new(color)),
         }))
     }
 
-    /// Without a terminal: reads `input` as stdin, and keeps what it says for whoever holds the [`Captured`].
+    /// Reads `input` as stdin and captures the output, without a terminal.
     pub fn captured(quiet: bool, input: impl Into<Vec<u8>>) -> (Self, Captured) {
         let captured = Captured::default();
         let (out, err): (Box<dyn Write + Send>, Box<dyn Write + Send>) =
@@ -86,45 +85,45 @@ impl Ui {
             input: Mutex::new(Box::new(io::Cursor::new(input.into()))),
             out: Mutex::new(Box::new(AutoStream::never(out))),
             err: Mutex::new(Box::new(AutoStream::never(err))),
-            stage: None,
+            spinners: None,
         }));
         (ui, captured)
     }
 
-    /// Whether there is a person to ask. Where not, every question ends with [`UiError::NoTerminal`].
+    /// Returns true if prompts work. Otherwise every prompt fails with [`UiError::NoTerminal`].
     pub fn can_ask(&self) -> bool {
         self.0.terminal
     }
 
-    /// One bare line on stdout, for scripts. That nobody reads any more is no error; that it cannot be written is.
-    pub fn data(&self, line: &str) -> Result<(), UiError> {
-        match self.hand_over(line) {
+    /// Writes a line to stdout. A closed pipe is not an error.
+    pub fn write_data_ignoring_closed_pipe(&self, line: &str) -> Result<(), UiError> {
+        match self.write_data(line) {
             Err(UiError::Io(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
             outcome => outcome,
         }
     }
 
-    /// One bare line on stdout that was the whole point of the command: that nobody reads it is an error too.
-    pub fn hand_over(&self, line: &str) -> Result<(), UiError> {
-        self.beside_moving(|| {
+    /// Writes a line to stdout. A closed pipe is an error.
+    pub fn write_data(&self, line: &str) -> Result<(), UiError> {
+        self.suspend_spinners(|| {
             let mut out = lock(&self.0.out);
             let written = writeln!(out, "{line}").and_then(|()| out.flush());
             if self.raw() {
-                // stdout may be the same terminal, where a line feed alone doesn't return to the first column.
+                // In raw mode, a line feed does not return to the first column of the terminal.
                 let _ = write!(lock(&self.0.err), "\r");
             }
             written.map_err(UiError::Io)
         })
     }
 
-    /// A line for people; nothing with `--quiet`.
+    /// Prints a line to stderr, except with `--quiet`.
     pub fn say(&self, text: &str) {
         if !self.0.quiet {
             self.line(text);
         }
     }
 
-    /// A line about something done; nothing with `--quiet`.
+    /// Prints a success, except with `--quiet`.
     pub fn success(&self, text: &str) {
         if self.0.terminal {
             self.say(&format!("{SUCCESS}✓{SUCCESS:#} {text}"));
@@ -133,22 +132,22 @@ impl Ui {
         }
     }
 
-    /// What to do next; nothing with `--quiet`.
+    /// Prints a hint, except with `--quiet`.
     pub fn hint(&self, text: &str) {
         self.say(&format!("{HINT}hint:{HINT:#} {text}"));
     }
 
-    /// Something is not as it should be, and the work goes on. Shown with `--quiet` too.
+    /// Prints a warning, also with `--quiet`.
     pub fn warn(&self, text: &str) {
         self.line(&format!("{WARNING}warning:{WARNING:#} {text}"));
     }
 
-    /// A line that is shown whatever `--quiet` says: what `-v` tells, and the link that nobody can do without.
+    /// Prints a line to stderr, also with `--quiet`: the events of `-v`, and the link of a login.
     pub fn log(&self, text: &str) {
         self.line(text);
     }
 
-    /// What happened, why (outermost cause first), and what to do next. Shown with `--quiet` too.
+    /// Prints an error with its causes, outermost first, and a hint, also with `--quiet`.
     pub fn error(&self, message: &str, causes: &[String], hint: Option<&str>) {
         let mut text = format!("{ERROR}error:{ERROR:#} {message}");
         for cause in causes {
@@ -160,24 +159,23 @@ impl Ui {
         self.line(&text);
     }
 
-    /// Says that something takes its time, for as long as the answer lives. Without a terminal it is one plain line.
+    /// Shows a spinner until it is dropped, except with `--quiet`. Without a terminal it is a plain line.
     pub fn spinner(&self, message: &str) -> Spinner {
-        if self.0.quiet { Spinner::hidden() } else { self.moving_line(message) }
+        if self.0.quiet { Spinner::hidden() } else { self.spinner_even_if_quiet(message) }
     }
 
-    /// A moving line where the terminal can move one (a dumb one can't), else a plain line.
-    fn moving_line(&self, message: &str) -> Spinner {
-        if let Some(stage) = &self.0.stage {
-            stage.start(message)
+    fn spinner_even_if_quiet(&self, message: &str) -> Spinner {
+        if let Some(spinners) = &self.0.spinners {
+            spinners.start(message)
         } else {
             self.line(message);
             Spinner::hidden()
         }
     }
 
-    /// People's text, above whatever moves. That stderr cannot be written is nothing anyone could be told.
+    /// Writes a line to stderr, above the spinner. Write errors are ignored: there is nowhere to report them.
     fn line(&self, text: &str) {
-        self.beside_moving(|| {
+        self.suspend_spinners(|| {
             let mut err = lock(&self.0.err);
             let _ =
                 if self.raw() { write!(err, "{}\r\n", text.replace('\n', "\r\n")) } else { writeln!(err, "{text}") };
@@ -185,26 +183,25 @@ impl Ui {
         });
     }
 
-    /// Does `write` while whatever moves has stepped aside.
-    fn beside_moving<T>(&self, write: impl FnOnce() -> T) -> T {
-        match &self.0.stage {
-            Some(stage) => stage.beside(write),
+    fn suspend_spinners<T>(&self, write: impl FnOnce() -> T) -> T {
+        match &self.0.spinners {
+            Some(spinners) => spinners.suspend(write),
             None => write(),
         }
     }
 
-    /// Whether stderr is a terminal that does what escape sequences say.
-    fn takes_escapes(&self) -> bool {
-        self.0.stage.is_some()
+    /// Returns true if stderr is a terminal that supports escape sequences.
+    fn supports_escapes(&self) -> bool {
+        self.0.spinners.is_some()
     }
 
-    /// Whether the terminal takes `\n` as it stands, without going back to the first column.
+    /// Returns true if the terminal is in raw mode, where `\n` does not return to the first column.
     fn raw(&self) -> bool {
         self.0.terminal && terminal::is_raw_mode_enabled().unwrap_or(false)
     }
 }
 
-/// What a [`Ui::captured`] has said so far.
+/// The output of a [`Ui::captured`].
 #[derive(Clone, Default)]
 pub struct Captured {
     out: Buffer,
@@ -212,12 +209,12 @@ pub struct Captured {
 }
 
 impl Captured {
-    /// Everything written as data.
+    /// Returns everything that was written to stdout.
     pub fn stdout(&self) -> String {
         self.out.text()
     }
 
-    /// Everything said to people, without colour.
+    /// Returns everything that was written to stderr, without color.
     pub fn stderr(&self) -> String {
         self.err.text()
     }
@@ -242,8 +239,8 @@ impl Write for Buffer {
     }
 }
 
-/// Makes a panic leave a usable terminal behind, then reports it as before. `main` calls this once: the release build
-/// aborts on a panic, so no destructor would. `escapes` as in [`Options`].
+/// Installs a panic hook that restores the terminal: the release build aborts on a panic, so no destructor runs.
+/// `escapes` as in [`Options`].
 pub fn restore_terminal_on_panic(escapes: bool) {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -252,7 +249,7 @@ pub fn restore_terminal_on_panic(escapes: bool) {
     }));
 }
 
-/// Undoes what a question or [`Lines`] does to the terminal; nothing where nothing was done.
+/// Leaves raw mode and bracketed paste, if the terminal is in raw mode.
 fn restore_terminal(escapes: bool) {
     if terminal::is_raw_mode_enabled().unwrap_or(false) {
         if escapes {
@@ -262,7 +259,7 @@ fn restore_terminal(escapes: bool) {
     }
 }
 
-/// A panic elsewhere leaves streams as usable as before.
+/// Locks `mutex`, also after a panic of another thread.
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -273,7 +270,7 @@ mod tests {
 
     fn all_said(quiet: bool) -> (String, String) {
         let (ui, captured) = Ui::captured(quiet, "");
-        ui.data("https://link").unwrap();
+        ui.write_data_ignoring_closed_pipe("https://link").unwrap();
         ui.say("Welcome");
         ui.success("Signed in");
         ui.hint("try `astro login`");
@@ -321,10 +318,12 @@ mod tests {
     fn closed_stdout_is_no_error_failed_write_is() {
         let (ui, _) = Ui::captured(false, "");
         *lock(&ui.0.out) = Box::new(Failing(ErrorKind::BrokenPipe));
-        assert!(ui.data("x").is_ok());
-        assert!(matches!(ui.hand_over("x"), Err(UiError::Io(error)) if error.kind() == ErrorKind::BrokenPipe));
+        assert!(ui.write_data_ignoring_closed_pipe("x").is_ok());
+        assert!(matches!(ui.write_data("x"), Err(UiError::Io(error)) if error.kind() == ErrorKind::BrokenPipe));
         *lock(&ui.0.out) = Box::new(Failing(ErrorKind::StorageFull));
-        assert!(matches!(ui.data("x"), Err(UiError::Io(error)) if error.kind() == ErrorKind::StorageFull));
+        assert!(
+            matches!(ui.write_data_ignoring_closed_pipe("x"), Err(UiError::Io(error)) if error.kind() == ErrorKind::StorageFull)
+        );
     }
 
     #[test]

@@ -219,13 +219,6 @@ fn manual_pages_pass_groff_and_man() {
         let page = folder.path().join(format!("{name}.1"));
         said(program("groff").args(["-man", "-ww", "-Tutf8", "-rCHECKSTYLE=3"]).arg(&page));
         let shown = said(program("man").arg("--local-file").arg(&page).env("MANWIDTH", "80").env("LANG", "C.UTF-8"));
-        if name == "astro-auth-explain" {
-            assert!(shown.contains("\n       no reply from the browser within …\n"), "{shown}");
-            assert_eq!(
-                shown.matches('…').count(),
-                include_str!("../../docs/troubleshooting.md").matches('…').count() - 1
-            );
-        }
         for heading in ["NAME", "SYNOPSIS", "OPTIONS", "EXAMPLES", "SEE ALSO"] {
             assert!(shown.lines().any(|line| line == heading), "{name}: {shown}");
         }

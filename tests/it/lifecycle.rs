@@ -4,8 +4,8 @@ use crate::support::diff::diff;
 use crate::support::{Options, Stage, token};
 use astro_login::commands::login::Login;
 use astro_login::commands::logout::{Logout, logout};
-use astro_login::commands::organization::{PlaceCommand, organization};
-use astro_login::commands::workspace::workspace;
+use astro_login::commands::organization::{OrganizationCommand, organization};
+use astro_login::commands::workspace::{WorkspaceCommand, workspace};
 use astro_login::config::Config;
 use astro_login::credentials::Credentials;
 use astro_login::domain::Domain;
@@ -131,12 +131,15 @@ async fn run(stage: &Stage, command: impl AsyncFnOnce(&System) -> Result<(), Err
 }
 
 async fn switch_organization(stage: &Stage, wanted: &str) {
-    run(stage, async |system| organization(system, PlaceCommand::Switch { wanted: Some(wanted.to_owned()) }).await)
-        .await;
+    run(stage, async |system| {
+        organization(system, OrganizationCommand::Switch { wanted: Some(wanted.to_owned()) }).await
+    })
+    .await;
 }
 
 async fn switch_workspace(stage: &Stage, wanted: &str) {
-    run(stage, async |system| workspace(system, PlaceCommand::Switch { wanted: Some(wanted.to_owned()) }).await).await;
+    run(stage, async |system| workspace(system, WorkspaceCommand::Switch { wanted: Some(wanted.to_owned()) }).await)
+        .await;
 }
 
 fn stage() -> Stage {

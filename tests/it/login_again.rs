@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::support::{FakeBrowser, Mode, Outcome, Stage};
 use astro_login::commands::login::Login;
-use astro_login::commands::organization::{PlaceCommand, organization};
+use astro_login::commands::organization::{OrganizationCommand, organization};
 use astro_login::commands::status::{Status, status};
 use astro_login::credentials::{Credentials, StoreError};
 use astro_login::token::{AccessToken, RefreshToken};
@@ -213,7 +213,7 @@ async fn config_of_other_account_is_ignored() {
 #[tokio::test]
 async fn organization_flag_replaces_that_of_other_account() {
     let stage = graces_login_beside_adas_context().await;
-    let switch = PlaceCommand::Switch { wanted: Some("Analytical Engines".to_owned()) };
+    let switch = OrganizationCommand::Switch { wanted: Some("Analytical Engines".to_owned()) };
     let outcome = stage.run(async |system| organization(system, switch).await).await;
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
     assert_eq!(report(&stage).await, [json!(GRACE), json!("clorg00000000000000000001")]);

@@ -123,7 +123,7 @@ async fn login_shows_account_place_and_expiry() {
         "\
 Preparing to sign in to localhost:PORT…
 Looking up your organization…
-Opening the browser. If nothing opens, visit this link yourself:
+BrowserLaunch the browser. If nothing opens, visit this link yourself:
 
   LINK
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use astro_login::commands::login::{Login, Mode as LoginMode};
+use astro_login::commands::login::Login;
 use astro_login::environment::Environment;
 
 use crate::support::{Mode, Options, Stage, callback_port};
@@ -21,7 +21,7 @@ fn stage(environment: Variables<'_>) -> Stage {
 
 /// `astro login localhost:PORT --login-link`
 fn link_request(stage: &Stage) -> Login {
-    Login { mode: LoginMode::Link, ..stage.request() }
+    Login { login_link: true, ..stage.request() }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //! gets, which is nowhere.
 
 use crate::support::{AUDIENCE, CLIENT_ID, Fault, Mode as Browser, Options, Outcome, Part, Stage};
-use astro_login::commands::login::{Login, Mode, TokenArgument};
+use astro_login::commands::login::{Login, TokenArgument};
 use astro_login::credentials::{Credentials, Kind, StoreError};
 use astro_login::token::AccessToken;
 use base64::Engine as _;
@@ -174,7 +174,7 @@ async fn dash_reads_token_from_stdin() {
     let mut stage = Stage::new();
     let token = stage.service.access_token(&json!({}));
     stage.stdin = format!("Bearer {token}\r\n");
-    let request = Login { mode: Mode::Token(TokenArgument::Stdin), ..stage.request() };
+    let request = Login { token_login: Some(TokenArgument::Stdin), ..stage.request() };
     assert_eq!(stage.login(&request).await.exit_code(), 0);
     assert_eq!(stage.stored(), Some(expected(&stage, &token)));
 }
@@ -191,7 +191,7 @@ async fn empty_or_oversized_stdin_fails_without_request() {
     for (stdin, cause, code) in cases {
         let mut stage = Stage::new();
         stage.stdin = stdin;
-        let request = Login { mode: Mode::Token(TokenArgument::Stdin), ..stage.request() };
+        let request = Login { token_login: Some(TokenArgument::Stdin), ..stage.request() };
         assert_eq!(refused(&stage, &request, "a token that was never there").await, refusal(cause, code, &[]));
     }
 }

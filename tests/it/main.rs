@@ -24,7 +24,6 @@ mod context;
 #[cfg(target_os = "linux")]
 mod crash;
 mod demo;
-mod dependencies;
 #[cfg(unix)]
 mod disk;
 mod doctor;
@@ -70,4 +69,3 @@ mod status;
 mod tls;
 #[cfg(unix)]
 mod token;
-mod troubleshooting;

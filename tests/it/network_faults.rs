@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use astro_login::commands::login::{Login, login};
 use astro_login::commands::logout::{Logout, logout};
-use astro_login::commands::organization::{PlaceCommand, organization};
+use astro_login::commands::organization::{OrganizationCommand, organization};
 use astro_login::commands::status::{Status, status};
-use astro_login::commands::workspace::workspace;
+use astro_login::commands::workspace::{WorkspaceCommand, workspace};
 use astro_login::credentials::Credentials;
 use astro_login::error::Error;
 use astro_login::http::{Http, TimeLimits};
@@ -371,7 +371,7 @@ impl Flow {
         let domain = Some(domain.to_owned());
         let browser = Login { timeout: Duration::from_secs(120), domain: domain.clone(), ..stage.request() };
         let sign_in = async |request: Login| stage.run(async |system| login(system, &request).await).await;
-        let place = |wanted: &str| PlaceCommand::Switch { wanted: Some(wanted.to_owned()) };
+        let wanted = |name: &str| Some(name.to_owned());
         match self {
             Self::Browser => sign_in(Login { email: Some(ADA.parse().unwrap()), ..browser }).await,
             Self::BrowserAskingWho | Self::BrowserNotKept | Self::BrowserAgain => sign_in(browser).await,
@@ -386,15 +386,19 @@ impl Flow {
                 stage.run(async |system| status(system, &request).await).await
             }
             Self::OrganizationList => {
-                stage.run(async |system| organization(system, PlaceCommand::List { json: false }).await).await
+                stage.run(async |system| organization(system, OrganizationCommand::List { json: false }).await).await
             }
             Self::OrganizationSwitch => {
-                stage.run(async |system| organization(system, place("Analytical Engines")).await).await
+                let switch = OrganizationCommand::Switch { wanted: wanted("Analytical Engines") };
+                stage.run(async |system| organization(system, switch).await).await
             }
             Self::WorkspaceList => {
-                stage.run(async |system| workspace(system, PlaceCommand::List { json: false }).await).await
+                stage.run(async |system| workspace(system, WorkspaceCommand::List { json: false }).await).await
             }
-            Self::WorkspaceSwitch => stage.run(async |system| workspace(system, place("Punched Cards")).await).await,
+            Self::WorkspaceSwitch => {
+                let switch = WorkspaceCommand::Switch { wanted: wanted("Punched Cards") };
+                stage.run(async |system| workspace(system, switch).await).await
+            }
         }
     }
 }

@@ -31,6 +31,11 @@ fn parts(folder: &Path) {
 }
 
 #[test]
+fn unsafe_code_is_forbidden() {
+    assert!(fs::read_to_string(root().join("Cargo.toml")).unwrap().contains("\nunsafe_code = \"forbid\"\n"));
+}
+
+#[test]
 fn archive_has_program_manual_completions_and_docs() {
     let folder = tempfile::tempdir().unwrap();
     parts(folder.path());

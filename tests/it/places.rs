@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::support::{AUDIENCE, CLIENT_ID, Mode, Options, Organization, Outcome, Part, Stage};
-use astro_login::commands::organization::{PlaceCommand, organization};
-use astro_login::commands::workspace::workspace;
+use astro_login::commands::organization::{OrganizationCommand, organization};
+use astro_login::commands::workspace::{WorkspaceCommand, workspace};
 use astro_login::credentials::{Credentials, Kind};
 use astro_login::token::AccessToken;
 use serde_json::{Value, json};
@@ -13,21 +13,21 @@ const ENGINES: &str = "clorg00000000000000000001";
 const COMPILERS: &str = "clorg00000000000000000002";
 
 async fn organizations(stage: &Stage, json: bool) -> Outcome {
-    stage.run(async |system| organization(system, PlaceCommand::List { json }).await).await
+    stage.run(async |system| organization(system, OrganizationCommand::List { json }).await).await
 }
 
 async fn workspaces(stage: &Stage, json: bool) -> Outcome {
-    stage.run(async |system| workspace(system, PlaceCommand::List { json }).await).await
+    stage.run(async |system| workspace(system, WorkspaceCommand::List { json }).await).await
 }
 
 async fn switch_organization(stage: &Stage, wanted: Option<&str>) -> Outcome {
     let wanted = wanted.map(str::to_owned);
-    stage.run(async |system| organization(system, PlaceCommand::Switch { wanted }).await).await
+    stage.run(async |system| organization(system, OrganizationCommand::Switch { wanted }).await).await
 }
 
 async fn switch_workspace(stage: &Stage, wanted: Option<&str>) -> Outcome {
     let wanted = wanted.map(str::to_owned);
-    stage.run(async |system| workspace(system, PlaceCommand::Switch { wanted }).await).await
+    stage.run(async |system| workspace(system, WorkspaceCommand::Switch { wanted }).await).await
 }
 
 /// A world in which Ada is signed in, with `fields` in her context.

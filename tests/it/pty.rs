@@ -583,7 +583,7 @@ fn tk_11_token_prompt_is_hidden() {
     let mut pty = world.login(&["--token-login", "-"]);
     pty.wait_for("it stays hidden");
     pty.paste(&format!("Bearer {token}"));
-    pty.wait_for("characters, Enter sends them");
+    pty.wait_for("characters pasted; press Enter to submit");
     pty.type_keys(ENTER);
     let (code, shown) = pty.finish();
     assert_eq!(code, 0, "{shown}");
@@ -719,7 +719,7 @@ fn screen_after_login() {
     assert_eq!(code, 0, "{shown}");
     insta::assert_snapshot!(world.filtered(&shown), @r"
     > E-mail address: ada@example.com
-    Opening the browser. If nothing opens, visit this link yourself:
+    BrowserLaunch the browser. If nothing opens, visit this link yourself:
     
       http://localhost:PORT/authorize?…
     

@@ -9,8 +9,8 @@ use crate::support::pty::{CTRL_C, ENTER, Pty};
 use astro_login::ui::{self, ColorChoice, Options, Ui, UiError};
 
 const PART: &str = "ASTRO_TEST_PART";
-/// What turns before a moving line.
-const SIGNS: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
+/// The frames of a spinner.
+const FRAMES: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 
 fn play(part: &str) -> Pty {
     let program = std::env::current_exe().unwrap();
@@ -28,7 +28,7 @@ fn stage() {
     let result = runtime.block_on(async {
         match part.as_str() {
             "wait" => wait(&ui).await,
-            "move" => moving(&ui),
+            "spin" => spinners(&ui),
             "panic" => {
                 let _lines = ui.lines("Waiting")?;
                 panic!("on purpose");
@@ -67,49 +67,46 @@ async fn wait(ui: &Ui) -> Result<(), UiError> {
     Ok(())
 }
 
-/// Two moving lines and two that stay, each as soon as a key is pressed.
-fn moving(ui: &Ui) -> Result<(), UiError> {
+/// A spinner and messages, each as soon as a key is pressed.
+fn spinners(ui: &Ui) -> Result<(), UiError> {
     crossterm::terminal::enable_raw_mode().map_err(UiError::Io)?;
     let key = || std::io::stdin().read_exact(&mut [0]).map_err(UiError::Io);
-    let oldest = ui.spinner(&"日本 is\nwide\x1b[2J ".repeat(20));
+    let spinner = ui.spinner(&"日本 is\nwide\x1b[2J ".repeat(20));
     key()?;
-    ui.say("one");
-    let newest = ui.spinner("newest");
-    oldest.set_message("oldest");
+    ui.warn("one");
+    spinner.set_message("short");
     key()?;
-    drop(newest);
-    key()?;
-    drop(oldest);
+    drop(spinner);
     ui.say("two");
     crossterm::terminal::disable_raw_mode().map_err(UiError::Io)
 }
 
 #[test]
 fn spinner_is_one_line_and_is_cleared() {
-    let mut pty = play("move");
-    // As much as leaves the last of the 80 columns free.
-    let cut = "日本 is wide[2J ".repeat(4) + "日本 is wide…";
+    let mut pty = play("spin");
+    // As much as fits into 80 columns with the frame.
+    let cut = "日本 is wide[2J ".repeat(4) + "日本 is wide[2";
     pty.wait_for(&cut);
-    // Above it stands what the test program says of itself.
+    // Below two lines of the test harness.
     let seen = |pty: &Pty| {
         let screen = pty.screen();
-        screen.lines().skip(2).map(|line| line.trim_start_matches(SIGNS).to_owned()).collect::<Vec<_>>()
+        screen.lines().skip(2).map(|line| line.trim_start_matches(FRAMES).trim_end().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(seen(&pty), [format!(" {cut}")]);
-    for sign in &SIGNS[1..4] {
-        pty.wait_for(&sign.to_string());
+    for frame in &FRAMES[1..4] {
+        pty.wait_for(&frame.to_string());
     }
     pty.type_keys("x");
     pty.wait_for("one\r\n");
-    pty.wait_for(" newest");
-    assert_eq!(seen(&pty), ["one", " newest"]);
-    pty.type_keys("x");
-    pty.wait_for(" oldest");
-    assert_eq!(seen(&pty), ["one", " oldest"]);
+    pty.wait_for(" short");
+    assert_eq!(seen(&pty), ["warning: one", " short"]);
     pty.type_keys("x");
     let (code, transcript) = pty.finish();
     assert_eq!(code, 0, "{transcript}");
-    assert!(crate::support::pty::screen(&transcript).ends_with("test\none\ntwo\nraw mode: false"), "{transcript}");
+    assert!(
+        crate::support::pty::screen(&transcript).ends_with("test\nwarning: one\ntwo\nraw mode: false"),
+        "{transcript}"
+    );
 }
 
 #[test]
@@ -121,7 +118,7 @@ fn lb_27_paste_is_hidden_and_menu_follows() {
     pty.type_keys(ENTER);
     pty.wait_for("line of 0 bytes\r\n");
     pty.paste("http://localhost:12345/callback?code=sesame");
-    pty.wait_for("43 characters, Enter sends them");
+    pty.wait_for("43 characters pasted; press Enter to submit");
     pty.type_keys(ENTER);
     pty.wait_for("line of 43 bytes\r\n");
     pty.paste("sesame\n");

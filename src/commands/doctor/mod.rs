@@ -1,17 +1,16 @@
-//! `astro auth doctor`: what a login would do here, why, and what stands in its way.
+//! `astro auth doctor`: diagnoses login problems on this machine.
 //!
-//! It asks the parts that a login asks, in the same way and within the same bounds, and ends where a login would begin to
-//! bother somebody. It changes nothing: no file, no entry in the keychain, no answer kept for later; and it sends no
-//! credentials. A login would fail here exactly where one of the checks does.
-//! The JSON is described in `docs/doctor-json.md`.
+//! It runs the same checks as a login, with the same time limits, and fails exactly if a login would. It changes nothing
+//! and sends no credentials. The JSON is described in `docs/doctor-json.md`.
 
-mod here;
+mod local;
 mod network;
 
+use clap::{Args, ValueHint};
 use serde::Serialize;
 
 use super::list;
-use crate::browser::Opening;
+use crate::browser::BrowserLaunch;
 use crate::config::Config;
 use crate::domain;
 use crate::error::Error;
@@ -20,17 +19,19 @@ use crate::system::System;
 use crate::text::{clean, wrapped};
 use crate::ui;
 
-/// How many columns a line takes at most, and how many of them stand before what it says.
+/// The maximum columns of a line, and those before its text.
 const WIDTH: usize = 80;
 const INDENT: usize = 20;
 
-/// What `astro auth doctor` was asked to do.
-#[derive(Debug)]
+/// A request of `astro auth doctor`.
+#[derive(Debug, Args)]
 pub struct Doctor {
-    /// The domain as it was typed.
-    pub domain: Option<String>,
-    /// As JSON.
+    /// Print JSON
+    #[arg(long)]
     pub json: bool,
+    /// Domain [default: current context]
+    #[arg(long, value_hint = ValueHint::Other)]
+    pub domain: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -40,27 +41,25 @@ struct Report {
     checks: Vec<Check>,
 }
 
-/// How a login would go.
+/// The way in which a login would go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Would {
-    /// A browser is opened.
+    /// It would open a browser.
     Browser,
-    /// A link is printed.
+    /// It would print a link.
     Link,
-    /// Nobody can be sent to a browser: it takes a token.
+    /// It would need a token: there is neither a browser nor a terminal.
     Token,
-    /// Not at all.
     Fail,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Serialize)]
 struct Check {
     name: &'static str,
     outcome: Outcome,
     detail: String,
-    /// What to do about it, where something can or must be done.
     advice: Option<String>,
 }
 
@@ -72,61 +71,61 @@ enum Outcome {
     Fail,
 }
 
-/// Looks at everything that a login of one domain needs. An error, for the exit code, where one would fail.
+/// Checks everything that a login needs. Returns an error, for the exit code, if a login would fail.
 pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
-    let (domain, named_by) = match session::resolve_domain(system, &Config::new(&system.home), doctor.domain.as_deref())
-    {
-        // Only config.yaml's own check has more to say about it.
+    let (domain, source) = match session::resolve_domain(system, &Config::new(&system.home), doctor.domain.as_deref()) {
+        // The check of config.yaml reports the error.
         Err(Error::Config(_)) => (domain::DEFAULT.parse()?, None),
-        resolved => resolved.map(|(domain, by)| (domain, Some(by)))?,
+        resolved => resolved.map(|(domain, source)| (domain, Some(source)))?,
     };
     let session = Session::for_domain(system, domain);
-    let spinner = system.ui.can_ask().then(|| system.ui.spinner("Asking the keychain, the API and the issuer…"));
-    let (keychain, answers) = tokio::join!(here::ask_keychain(&session), network::ask(&session));
+    let spinner =
+        system.ui.can_ask().then(|| system.ui.spinner("Checking the keychain, the API and the login server…"));
+    let (keychain, network) = tokio::join!(local::read_keychain(&session), network::ask(&session));
     drop(spinner);
-    let opening = system.opening();
-    let chosen = here::chosen_browser(&system.environment, &opening);
-    let way = match opening {
-        Opening::Chosen(_) if chosen.is_some() => Would::Browser,
-        Opening::Platform(_) => Would::Browser,
-        Opening::Chosen(_) => Would::Link,
-        Opening::None(_) if system.ui.can_ask() => Would::Link,
-        Opening::None(_) => Would::Token,
+    let launch = system.opening();
+    let program = local::browser_from_env(&system.environment, &launch);
+    let would = match launch {
+        BrowserLaunch::FromEnv(_) if program.is_some() => Would::Browser,
+        BrowserLaunch::Platform(_) => Would::Browser,
+        BrowserLaunch::FromEnv(_) => Would::Link,
+        BrowserLaunch::Unavailable(_) if system.ui.can_ask() => Would::Link,
+        BrowserLaunch::Unavailable(_) => Would::Token,
     };
     let checks = vec![
-        here::domain(&session, named_by),
-        here::login(&session, &opening, chosen, way),
-        here::callback(&session, way),
-        here::loopback(&session, way),
-        here::keychain(&session, &keychain),
-        here::config(&session),
-        here::account(&session, keychain),
-        network::api(&session, &answers),
-        network::issuer(&session, &answers),
-        network::keys(&session, &answers),
-        network::certificates(&session, &answers),
-        network::clock(&session, &answers),
-        here::variables(&system.environment),
+        local::domain(&session, source),
+        local::login(&session, &launch, program, would),
+        local::callback(&session, would),
+        local::loopback(&session, would),
+        local::keychain(&session, &keychain),
+        local::config(&session),
+        local::account(&session, keychain),
+        network::api(&session, &network),
+        network::issuer(&session, &network),
+        network::keys(&session, &network),
+        network::certificates(&session, &network),
+        network::clock(&session, &network),
+        local::variables(&system.environment),
     ];
     let fails = checks.iter().any(|check| check.outcome == Outcome::Fail);
-    let report = Report { version: 1, would: if fails { Would::Fail } else { way }, checks };
+    let report = Report { version: 1, would: if fails { Would::Fail } else { would }, checks };
     if doctor.json {
         list::print_json(system, &report)?;
     } else {
-        system.ui.data(&report.in_words(&session))?;
+        system.ui.write_data_ignoring_closed_pipe(&report.text(&session))?;
     }
     if fails { Err(Error::LoginWouldFail { domain: session.domain.to_string() }) } else { Ok(()) }
 }
 
 impl Report {
-    fn in_words(&self, session: &Session<'_>) -> String {
-        let verdict = match self.would {
+    fn text(&self, session: &Session<'_>) -> String {
+        let outcome = match self.would {
             Would::Browser => "would open a browser",
-            Would::Link => "would print a link to open elsewhere",
+            Would::Link => "would print a link",
             Would::Token => "would need a token",
             Would::Fail => "would fail",
         };
-        let mut lines = vec![format!("A login to {} {verdict}.", session.domain), String::new()];
+        let mut lines = vec![format!("`astro login {}` {outcome}.", session.domain), String::new()];
         for Check { name, outcome, detail, advice } in &self.checks {
             let (mark, style) = match outcome {
                 Outcome::Ok => ("ok", ui::SUCCESS),
@@ -164,10 +163,10 @@ impl Check {
         self
     }
 
-    /// What this error says, as the reason why a login of this session's domain fails.
+    /// Returns a failed check with the error's message, causes and hint.
     fn fail(name: &'static str, error: &Error, session: &Session<'_>) -> Self {
-        let words: Vec<String> = std::iter::once(error.to_string()).chain(error.causes()).collect();
+        let messages: Vec<String> = std::iter::once(error.to_string()).chain(error.causes()).collect();
         let advice = error.hint_for(session.domain.as_str()).map(|advice| clean(&advice, 600));
-        Self { advice, ..Self::new(name, Outcome::Fail, &words.join(": ")) }
+        Self { advice, ..Self::new(name, Outcome::Fail, &messages.join(": ")) }
     }
 }

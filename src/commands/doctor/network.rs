@@ -1,4 +1,4 @@
-//! What answers to this machine: the API, the issuer and its keys, and with them the certificates and the clock.
+//! The checks of the network: API, issuer, keys, certificates and clock.
 
 use std::time::{Duration, Instant};
 
@@ -13,21 +13,21 @@ use crate::oauth::{AuthConfig, IssuerError};
 use crate::session::{KeySource, Session};
 use crate::text::clean;
 
-/// What the network answered; nothing where it was not asked.
+/// The responses; `None` for requests that depend on a failed one.
 pub(super) struct Network {
-    auth: Answer<(AuthConfig, Option<Timestamp>), IssuerError>,
+    auth: Timed<(AuthConfig, Option<Timestamp>), IssuerError>,
     metadata: Option<Result<(), IssuerError>>,
-    keys: Option<Answer<(), Error>>,
+    keys: Option<Timed<(), Error>>,
 }
 
-struct Answer<T, E> {
+struct Timed<T, E> {
     result: Result<T, E>,
     took: Duration,
-    /// From where, and through which proxy.
-    way: String,
+    host: String,
+    proxy: Option<String>,
 }
 
-/// Asks for what a login has to know first: the issuer of the API, then at once what the issuer publishes.
+/// Requests the login configuration, then the issuer's metadata and keys at the same time.
 pub(super) async fn ask(session: &Session<'_>) -> Network {
     let http = &session.system.http;
     let auth = timed(session.domain.api_base(), AuthConfig::fetch_with_date(http, &session.domain)).await;
@@ -38,24 +38,24 @@ pub(super) async fn ask(session: &Session<'_>) -> Network {
     Network { metadata: Some(metadata.map(drop)), keys: Some(keys), auth }
 }
 
-async fn timed<T, E>(url: &Url, asking: impl Future<Output = Result<T, E>>) -> Answer<T, E> {
-    let through = proxy_for(url).map_or_else(String::new, |proxy| format!(" through the proxy {proxy}"));
-    let began = Instant::now();
-    let result = asking.await;
-    Answer { result, took: began.elapsed(), way: format!("{}{through}", host_of(url)) }
+async fn timed<T, E>(url: &Url, request: impl Future<Output = Result<T, E>>) -> Timed<T, E> {
+    let start = Instant::now();
+    let result = request.await;
+    Timed { result, took: start.elapsed(), host: host_of(url), proxy: proxy_for(url) }
 }
 
 pub(super) fn api(session: &Session<'_>, network: &Network) -> Check {
-    let Answer { result, took, way } = &network.auth;
-    match result {
-        Err(error @ IssuerError::Http(_)) => with_proxy(Check::fail("api", &error.clone().into(), session), way),
-        Ok(_) | Err(_) => Check::ok("api", &answered(way, *took)),
+    match &network.auth.result {
+        Err(error @ IssuerError::Http(_)) => {
+            network.auth.with_proxy(Check::fail("api", &error.clone().into(), session))
+        }
+        Ok(_) | Err(_) => Check::ok("api", &network.auth.responded()),
     }
 }
 
 pub(super) fn issuer(session: &Session<'_>, network: &Network) -> Check {
     match (&network.auth.result, &network.metadata) {
-        (Err(IssuerError::Http(_)), _) => Check::note("issuer", "not known, since the API did not name it"),
+        (Err(IssuerError::Http(_)), _) => Check::note("issuer", "unknown: the API did not name it"),
         (Err(refused), _) | (Ok(_), Some(Err(refused))) => Check::fail("issuer", &refused.clone().into(), session),
         (Ok((auth, _)), _) => Check::ok("issuer", &format!("{} belongs to {}", auth.issuer, session.domain)),
     }
@@ -63,51 +63,56 @@ pub(super) fn issuer(session: &Session<'_>, network: &Network) -> Check {
 
 pub(super) fn keys(session: &Session<'_>, network: &Network) -> Check {
     match &network.keys {
-        None => Check::note("keys", "not asked for, since the issuer is not known"),
-        Some(Answer { result: Ok(()), took, way }) => Check::ok("keys", &answered(way, *took)),
-        Some(Answer { result: Err(failure), way, .. }) => with_proxy(Check::fail("keys", failure, session), way),
+        None => Check::note("keys", "not checked: the issuer is unknown"),
+        Some(keys) => match &keys.result {
+            Ok(()) => Check::ok("keys", &keys.responded()),
+            Err(failure) => keys.with_proxy(Check::fail("keys", failure, session)),
+        },
     }
 }
 
-fn answered(way: &str, took: Duration) -> String {
-    format!("{way} answered in {} ms", took.as_millis())
-}
+impl<T, E> Timed<T, E> {
+    fn responded(&self) -> String {
+        let through = self.proxy.as_ref().map_or_else(String::new, |proxy| format!(" through the proxy {proxy}"));
+        format!("{}{through} responded in {} ms", self.host, self.took.as_millis())
+    }
 
-/// Adds the proxy to the check of a failed request.
-fn with_proxy(check: Check, way: &str) -> Check {
-    match way.split_once(" through ") {
-        Some((_, proxy)) => Check { detail: format!("{} (through {proxy})", check.detail), ..check },
-        None => check,
+    /// Adds the proxy to a failed check, whose message does not name it.
+    fn with_proxy(&self, check: Check) -> Check {
+        match &self.proxy {
+            Some(proxy) => Check { detail: format!("{} (through the proxy {proxy})", check.detail), ..check },
+            None => check,
+        }
     }
 }
 
 pub(super) fn certificates(session: &Session<'_>, network: &Network) -> Check {
     if session.domain.is_local() {
-        return Check::ok("certificates", "none are needed: this is plain http on this machine");
+        return Check::ok("certificates", "not needed (plain HTTP on this machine)");
     }
     let named = ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().filter_map(|name| {
         let value = session.system.environment.get(name)?;
         Some(format!("{name}, {}", clean(value, 200)))
     });
     let named: Vec<String> = named.collect();
-    // Only there they are looked at.
+    // Other platforms ignore these variables.
     let roots = if named.is_empty() || !cfg!(all(unix, not(target_os = "macos"))) {
-        "those that this system trusts".to_owned()
+        "system roots".to_owned()
     } else {
-        format!("those in {}", named.join(" and "))
+        format!("roots in {}", named.join(" and "))
     };
     match network.failures().find(|failure| matches!(failure.fault, Fault::Certificate(_) | Fault::Setup(_))) {
         Some(failure) => {
             let check = Check::fail("certificates", &failure.clone().into(), session);
             Check { detail: format!("{roots}: {}", check.detail), ..check }
         }
-        None if network.failures().next().is_some() => Check::note("certificates", &format!("{roots}; not tried")),
-        None => Check::ok("certificates", &format!("{roots}: they will do")),
+        None if network.failures().next().is_some() => Check::note("certificates", &format!("{roots} (not checked)")),
+        None => Check::ok("certificates", &roots),
     }
 }
 
 impl Network {
-    /// The requests that failed.
+    /// Returns the errors of failed requests.
     fn failures(&self) -> impl Iterator<Item = &HttpError> {
         let of_auth = match &self.auth.result {
             Err(IssuerError::Http(failure)) => Some(failure),
@@ -123,10 +128,10 @@ impl Network {
 
 pub(super) fn clock(session: &Session<'_>, network: &Network) -> Check {
     let Ok((_, Some(theirs))) = network.auth.result else {
-        return Check::note("clock", "not compared, since the API did not tell the time");
+        return Check::note("clock", "not checked (API unreachable)");
     };
     match clock_off(session.now().duration_since(theirs)) {
-        None => Check::ok("clock", "agrees with the API's"),
+        None => Check::ok("clock", "matches the API's"),
         Some(off) => Check::new("clock", Outcome::Fail, &format!("{off}, so tokens would be refused"))
             .advice("set the clock of this machine"),
     }

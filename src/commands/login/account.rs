@@ -1,6 +1,6 @@
 //! The account that a login is for: asks for it, and compares it with the one that logged in.
 
-use super::{LoginFlow, Mode};
+use super::LoginFlow;
 use crate::api::User;
 use crate::config::Context;
 use crate::credentials::{Credentials, Kind};
@@ -76,8 +76,8 @@ impl LoginFlow<'_> {
 
     /// Rejects a token whose user is not the one of `--email`. A browser login was compared before.
     pub(super) fn check_token_account(&self, user: &User) -> Result<(), Error> {
-        match (&self.login.mode, &self.login.email) {
-            (Mode::Token(_), Some(email)) if !email.is_same_as(&user.email) => {
+        match (&self.login.token_login, &self.login.email) {
+            (Some(_), Some(email)) if !email.is_same_as(&user.email) => {
                 let found = Some(user.email.clone()).filter(|email| !email.is_empty());
                 Err(Error::TokenAccountMismatch { expected: email.to_string(), found })
             }

@@ -14,6 +14,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::builder::TypedValueParser as _;
+use clap::{Args, ValueHint};
 use zeroize::Zeroizing;
 
 use crate::api::{ListError, User};
@@ -32,34 +34,34 @@ pub(super) use wait::callback_port;
 use save::{Destination, PreviousLogin};
 use select::Accessible;
 
-/// What `astro login` was asked to do.
-#[derive(Debug)]
+/// A request of `astro login`.
+#[derive(Debug, Args)]
 pub struct Login {
-    /// The domain as it was typed.
+    /// Domain to log in to: astronomer.io, a preview, or localhost[:PORT]
+    #[arg(value_hint = ValueHint::Other)]
     pub domain: Option<String>,
-    /// The only account that will do.
+    /// Email to log in with; any other account is refused
+    #[arg(long, value_hint = ValueHint::Other)]
     pub email: Option<EmailAddress>,
-    /// How to sign in.
-    pub mode: Mode,
-    /// The organization to use, by identifier or name.
+    /// Print a link to the login page instead of opening a browser
+    #[arg(short, long)]
+    pub login_link: bool,
+    /// Log in with a token from cloud.astronomer.io/token; `-` reads it from standard input
+    #[arg(short, long, value_name = "TOKEN", value_hint = ValueHint::Other, conflicts_with = "login_link")]
+    pub token_login: Option<TokenArgument>,
+    /// Organization to use, by name or ID
+    #[arg(long, value_name = "NAME|ID", value_hint = ValueHint::Other)]
     pub organization: Option<String>,
-    /// The workspace to use, by identifier or name.
+    /// Workspace to use, by name or ID
+    #[arg(long, value_name = "NAME|ID", value_hint = ValueHint::Other)]
     pub workspace: Option<String>,
-    /// How long to wait for the browser.
+    /// How long to wait for the browser
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_hint = ValueHint::Other)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400).map(Duration::from_secs))]
     pub timeout: Duration,
-    /// Keep the credentials in config.yaml.
+    /// Save credentials unencrypted in config.yaml, which also logs in the Go CLI
+    #[arg(long)]
     pub insecure_storage: bool,
-}
-
-/// How to sign in.
-#[derive(Debug)]
-pub enum Mode {
-    /// Open a browser here, where there is one.
-    Browser,
-    /// Print a link for a browser elsewhere.
-    Link,
-    /// Take a token that was made elsewhere.
-    Token(TokenArgument),
 }
 
 /// The value of `--token-login`.
@@ -159,9 +161,9 @@ impl<'a> LoginFlow<'a> {
     }
 
     async fn authenticate_and_save(&self) -> Result<(NewLogin, SavedAccount), Error> {
-        let new = match &self.login.mode {
-            Mode::Token(token) => self.authenticate_with_token(token).await?,
-            Mode::Browser | Mode::Link => self.authenticate_with_browser().await?,
+        let new = match &self.login.token_login {
+            Some(token) => self.authenticate_with_token(token).await?,
+            None => self.authenticate_with_browser().await?,
         };
         let account = self.load_profile_and_save(&new).await?;
         Ok((new, account))

@@ -1,7 +1,7 @@
 //! The second write: the organization and the workspace. Then the summary.
 
 use super::save::{Destination, PreviousLogin};
-use super::{LoginFlow, Mode, NewLogin};
+use super::{LoginFlow, NewLogin};
 use crate::api::{ApiClient, ListError, Organization, User, Workspace};
 use crate::commands::selection;
 use crate::credentials::Kind;
@@ -158,10 +158,10 @@ impl LoginFlow<'_> {
     fn print_expiry(&self, new: &NewLogin) {
         let Some(expires_at) = new.credentials.expires_at else { return };
         let expiry = format_timestamp(expires_at, self.session.now(), &(self.session.system.time_zone)());
-        let then = match (&self.login.mode, &new.credentials.refresh) {
+        let then = match (&self.login.token_login, &new.credentials.refresh) {
             (_, Some(_)) => ", renews automatically",
-            (Mode::Token(_), None) => "; log in again after that",
-            (Mode::Browser | Mode::Link, None) => "; log in again after that (the issuer sent no refresh token)",
+            (Some(_), None) => "; log in again after that",
+            (None, None) => "; log in again after that (the issuer sent no refresh token)",
         };
         self.ui().say(&format!("  expires       {expiry}{then}"));
     }

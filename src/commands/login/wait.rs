@@ -8,8 +8,8 @@ use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
 use url::Url;
 
-use super::{LoginFlow, Mode};
-use crate::browser::{self, Opening, forward_command};
+use super::LoginFlow;
+use crate::browser::{self, BrowserLaunch, forward_command};
 use crate::domain::Domain;
 use crate::error::Error;
 use crate::oauth::{
@@ -71,16 +71,16 @@ impl<'a> CallbackSources<'a> {
 impl LoginFlow<'_> {
     /// Decides how the user gets the link. Without a browser on this machine it is printed, if there is a terminal.
     pub(super) fn link_delivery(&self) -> Result<LinkDelivery, Error> {
-        if matches!(self.login.mode, Mode::Link) {
+        if self.login.login_link {
             return Ok(LinkDelivery::Print);
         }
         match self.session.system.opening() {
-            Opening::Chosen(_) | Opening::Platform(_) => Ok(LinkDelivery::OpenBrowser),
-            Opening::None(reason) if self.ui().can_ask() => {
+            BrowserLaunch::FromEnv(_) | BrowserLaunch::Platform(_) => Ok(LinkDelivery::OpenBrowser),
+            BrowserLaunch::Unavailable(reason) if self.ui().can_ask() => {
                 self.ui().say(&format!("Not opening a browser ({reason})."));
                 Ok(LinkDelivery::Print)
             }
-            Opening::None(reason) => Err(Error::NoBrowserNoTerminal { reason }),
+            BrowserLaunch::Unavailable(reason) => Err(Error::NoBrowserNoTerminal { reason }),
         }
     }
 
@@ -176,13 +176,13 @@ impl LoginFlow<'_> {
                 Ok(true)
             }
             LinkDelivery::OpenBrowser => {
-                self.show_link("Opening your browser. If it doesn't open, go to:", link);
+                self.show_link("BrowserLaunch your browser. If it doesn't open, go to:", link);
                 self.open_browser(link).await;
                 Ok(false)
             }
             LinkDelivery::Print => {
                 self.ui().say("Open this URL in a browser on any device:\n");
-                self.ui().data(link.as_str())?;
+                self.ui().write_data_ignoring_closed_pipe(link.as_str())?;
                 self.ui().say("");
                 self.explain_other_machines(sources);
                 Ok(false)

@@ -9,8 +9,9 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use astro_login::browser::{Browser, Machine, Opening};
-use astro_login::commands::login::{Login, Mode as LoginMode, TokenArgument, login};
+use astro_login::browser::{Browser, BrowserLaunch, Machine};
+use astro_login::commands::login::{Login, TokenArgument, login};
+pub use astro_login::commands::token::token;
 use astro_login::credentials::{CredentialStore, Credentials, Kind, StoreError};
 use astro_login::domain::Domain;
 use astro_login::environment::Environment;
@@ -191,7 +192,8 @@ impl Stage {
         Login {
             domain: Some(self.service.domain()),
             email: None,
-            mode: LoginMode::Browser,
+            login_link: false,
+            token_login: None,
             organization: None,
             workspace: None,
             timeout: Duration::from_secs(20),
@@ -201,7 +203,7 @@ impl Stage {
 
     /// `astro login localhost:PORT --token-login TOKEN`
     pub fn token_request(&self, token: &str) -> Login {
-        Login { mode: LoginMode::Token(TokenArgument::Given(Zeroizing::new(token.to_owned()))), ..self.request() }
+        Login { token_login: Some(TokenArgument::Given(Zeroizing::new(token.to_owned()))), ..self.request() }
     }
 
     /// Runs one login without a terminal.
@@ -397,7 +399,7 @@ struct Opener {
 }
 
 impl Browser for Opener {
-    fn open(&self, url: &Url, _: &Opening) -> io::Result<()> {
+    fn open(&self, url: &Url, _: &BrowserLaunch) -> io::Result<()> {
         (self.before_visit)();
         self.browser.visit(url);
         Ok(())

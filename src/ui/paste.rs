@@ -1,5 +1,5 @@
-//! Lines typed or pasted while something else is waited for. What is typed is counted, not shown: a pasted address
-//! holds an authorization code, and that must not stay in the scrollback.
+//! Lines that are typed or pasted while a spinner runs. Input is counted, not shown: a pasted URL holds an
+//! authorization code, which must not stay in the scrollback.
 
 use std::fmt;
 use std::io::{self, IsTerminal};
@@ -16,19 +16,19 @@ use zeroize::Zeroizing;
 
 use super::{Spinner, Ui, UiError, lock, restore_terminal};
 
-/// The longest input that is taken, in bytes.
+/// The longest accepted input, in bytes.
 pub const MAX_INPUT: usize = 64 * 1024;
 
-/// How soon the reader sees that it is no longer wanted.
+/// The interval at which the reader checks its stop flag.
 const POLL: Duration = Duration::from_millis(50);
-/// How long to wait for the reader's end. Longer only where half an escape sequence keeps it waiting for the other half.
+/// The longest wait for the reader's end. Half an escape sequence could block it for longer.
 const JOIN: Duration = Duration::from_secs(1);
-/// How long to look for input that nobody wants any more; crossterm doesn't look at all in no time.
+/// The time to look for input to discard. With zero, crossterm does not look at all.
 const DRAIN: Duration = Duration::from_millis(1);
-/// As Windows tells it.
+/// `AltGr`, as Windows reports it.
 const ALT_GR: KeyModifiers = KeyModifiers::CONTROL.union(KeyModifiers::ALT);
 
-/// A line that a person typed or pasted, or the whole of stdin. It may hold a secret: wiped when dropped, not in `Debug`.
+/// A typed or pasted line, or the whole of stdin. May hold a secret: wiped when dropped, redacted in `Debug`.
 pub struct Line(Zeroizing<String>);
 
 impl Line {
@@ -36,7 +36,7 @@ impl Line {
         Self(text)
     }
 
-    /// The text, without the newline that ended it.
+    /// Returns the text without its final newline.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -48,70 +48,70 @@ impl fmt::Debug for Line {
     }
 }
 
-/// Lines from the terminal, as they are entered, under a moving line that says what is waited for.
+/// A stream of lines from the terminal, with a spinner.
 ///
-/// The terminal is in raw mode for as long as this lives, so Ctrl-C arrives here, as [`UiError::Cancelled`]. Dropped, it
-/// has ended its reading thread, given the terminal back and thrown away whatever else was typed.
+/// The terminal is in raw mode until this is dropped, so Ctrl-C arrives as [`UiError::Cancelled`]. Dropping it ends the
+/// reading thread, restores the terminal and discards pending input.
 pub struct Lines {
     received: mpsc::UnboundedReceiver<Result<Line, UiError>>,
     stop: Arc<AtomicBool>,
     ended: std_mpsc::Receiver<()>,
     escapes: bool,
-    // Dropped last, by its place here: after the terminal is back in its usual mode.
-    moving: Arc<Moving>,
+    // The last field, so that it is dropped after raw mode has ended.
+    progress: Arc<Progress>,
 }
 
-/// The moving line: what is waited for, or how much has been typed.
-struct Moving {
+/// The spinner's line: the message, or how many characters have been entered.
+struct Progress {
     spinner: Spinner,
-    shown: Mutex<Shown>,
+    state: Mutex<ProgressState>,
 }
 
-struct Shown {
+struct ProgressState {
     message: String,
     characters: usize,
 }
 
-impl Moving {
-    fn show(&self, characters: usize) {
-        self.change(|shown| shown.characters = characters);
+impl Progress {
+    fn set_characters(&self, characters: usize) {
+        self.update(|state| state.characters = characters);
     }
 
-    fn change(&self, change: impl FnOnce(&mut Shown)) {
-        let mut shown = lock(&self.shown);
-        change(&mut shown);
-        match shown.characters {
-            0 => self.spinner.set_message(&shown.message),
-            1 => self.spinner.set_message("1 character, Enter sends it"),
-            n => self.spinner.set_message(&format!("{n} characters, Enter sends them")),
+    fn update(&self, update: impl FnOnce(&mut ProgressState)) {
+        let mut state = lock(&self.state);
+        update(&mut state);
+        match state.characters {
+            0 => self.spinner.set_message(&state.message),
+            1 => self.spinner.set_message("1 character pasted; press Enter to submit"),
+            n => self.spinner.set_message(&format!("{n} characters pasted; press Enter to submit")),
         }
     }
 }
 
 impl Ui {
-    /// Starts reading lines, and says `message` (what fits on one line) meanwhile. Nothing else may ask before the answer is dropped.
+    /// Starts to read lines, with `message` beside the spinner. No other prompt may start before the result is dropped.
     pub fn lines(&self, message: &str) -> Result<Lines, UiError> {
         if !self.can_ask() {
             return Err(UiError::NoTerminal);
         }
         terminal::enable_raw_mode().map_err(UiError::Io)?;
-        // Where the terminal doesn't know how to mark a paste, it arrives as if typed.
-        if self.takes_escapes() {
+        // Without bracketed paste, a paste arrives as if typed.
+        if self.supports_escapes() {
             let _ = crossterm::execute!(io::stderr(), event::EnableBracketedPaste);
         }
 
-        let shown = Mutex::new(Shown { message: message.to_owned(), characters: 0 });
-        let moving = Arc::new(Moving { spinner: self.moving_line(message), shown });
+        let state = Mutex::new(ProgressState { message: message.to_owned(), characters: 0 });
+        let progress = Arc::new(Progress { spinner: self.spinner_even_if_quiet(message), state });
         let (sender, received) = mpsc::unbounded_channel();
         let (end, ended) = std_mpsc::channel();
-        let (stop, escapes) = (Arc::default(), self.takes_escapes());
-        let lines = Lines { received, stop, ended, escapes, moving: Arc::clone(&moving) };
+        let (stop, escapes) = (Arc::default(), self.supports_escapes());
+        let lines = Lines { received, stop, ended, escapes, progress: Arc::clone(&progress) };
         let (ui, stop) = (self.clone(), Arc::clone(&lines.stop));
         thread::Builder::new()
             .name("stdin".into())
             .spawn(move || {
-                read_lines(&ui, &moving, &stop, &sender);
-                drop((moving, end));
+                read_lines(&ui, &progress, &stop, &sender);
+                drop((progress, end));
             })
             .map_err(UiError::Io)?;
         Ok(lines)
@@ -119,50 +119,50 @@ impl Ui {
 }
 
 impl Lines {
-    /// The next line; safe to give up and ask again, nothing is lost. `None` after an error: then nothing more comes.
+    /// Returns the next line, or `None` after an error. Cancel safe.
     pub async fn next(&mut self) -> Option<Result<Line, UiError>> {
         self.received.recv().await
     }
 
-    /// Says something else is waited for from now on.
+    /// Changes the message.
     pub fn set_message(&self, message: &str) {
-        self.moving.change(|shown| message.clone_into(&mut shown.message));
+        self.progress.update(|state| message.clone_into(&mut state.message));
     }
 }
 
 impl Drop for Lines {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        // Nothing is ever sent: the reader's end closes the channel.
+        // Nothing is sent: the reader's end closes the channel.
         let _ = self.ended.recv_timeout(JOIN);
         while event::poll(DRAIN).unwrap_or(false) && event::read().is_ok() {}
         restore_terminal(self.escapes);
     }
 }
 
-fn read_lines(ui: &Ui, moving: &Moving, stop: &AtomicBool, lines: &mpsc::UnboundedSender<Result<Line, UiError>>) {
+fn read_lines(ui: &Ui, progress: &Progress, stop: &AtomicBool, lines: &mpsc::UnboundedSender<Result<Line, UiError>>) {
     let mut editor = Editor::new();
     while !stop.load(Ordering::Relaxed) {
         let edit = match event::poll(POLL) {
             Ok(true) => event::read().map(|event| editor.feed(event)),
             Ok(false) if io::stdin().is_terminal() => continue,
-            // A terminal that was closed is none any more, and its end is not told otherwise.
+            // The terminal was closed, which `poll` does not report.
             Ok(false) => Ok(Edit::Cancelled),
             Err(error) => Err(error),
         };
         let line = match edit {
             Ok(Edit::Unchanged) => continue,
             Ok(Edit::Changed) => {
-                moving.show(editor.characters);
+                progress.set_characters(editor.characters);
                 continue;
             }
             Ok(Edit::Overlong) => {
-                moving.show(0);
+                progress.set_characters(0);
                 ui.warn(&format!("input of more than {} KiB was dropped", MAX_INPUT / 1024));
                 continue;
             }
             Ok(Edit::Entered(line)) => {
-                moving.show(0);
+                progress.set_characters(0);
                 Ok(line)
             }
             Ok(Edit::Cancelled) => Err(UiError::Cancelled),
@@ -175,17 +175,17 @@ fn read_lines(ui: &Ui, moving: &Moving, stop: &AtomicBool, lines: &mpsc::Unbound
     }
 }
 
-/// The line under way: a state machine over the terminal's events.
+/// The line being entered: a state machine over the terminal's events.
 struct Editor {
     text: Zeroizing<String>,
     characters: usize,
-    /// The line has grown too long; the rest of it is dropped up to its end.
+    /// The line is too long; the rest of it is discarded.
     overlong: bool,
-    /// The last key was Enter: a line feed after it belongs to it.
+    /// The last key was Enter, so a line feed after it is part of CRLF.
     after_enter: bool,
 }
 
-/// What an event did to the line.
+/// The effect of an event on the line.
 #[derive(Debug)]
 enum Edit {
     Unchanged,
@@ -197,7 +197,7 @@ enum Edit {
 
 impl Editor {
     fn new() -> Self {
-        // Room for the longest line, so that it never moves and leaves no copy of itself behind.
+        // Holds the longest line, so that it is never reallocated, which would leave a copy in memory.
         let text = Zeroizing::new(String::with_capacity(MAX_INPUT));
         Self { text, characters: 0, overlong: false, after_enter: false }
     }
@@ -240,7 +240,7 @@ impl Editor {
         }
     }
 
-    /// Line breaks inside come from text that was wrapped where it was copied; one at the end enters the line.
+    /// Appends a paste. Line breaks inside come from wrapped text and are removed; a final one enters the line.
     fn paste(&mut self, text: &str) -> Edit {
         self.after_enter = false;
         if self.overlong {
@@ -305,7 +305,7 @@ mod tests {
         vec![Event::Paste(text.to_owned())]
     }
 
-    /// What came of the events: lines entered, cancellations, what was too long, and how much stands on the line now.
+    /// The results of the events, then the number of characters on the line.
     fn outcome(events: impl IntoIterator<Item = Event>) -> String {
         let mut editor = Editor::new();
         let mut outcome = String::new();

@@ -1,40 +1,39 @@
-//! Where a browser could be opened, and why there or why not: from facts that are handed in, and nothing else.
+//! Decides which browser to launch, from the environment and [`Machine`] alone.
 //!
-//! `$BROWSER` comes first, whatever else is known: somebody has chosen it for just this place. VS Code sets it in a
-//! codespace to a helper that opens the browser of the person's own machine, and so may anybody over SSH. After it the
-//! nearer fact decides: whether anybody is there, whose screen it is, whether there is one, and how it is asked.
+//! `$BROWSER` comes first: VS Code sets it in a codespace to a helper that opens the browser of the user's own machine.
+//! Then, in this order: a CI job, a remote session, no display, no launcher.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use crate::environment::Environment;
 
-/// Browsers that show a page in the terminal.
+/// Text browsers, which run in the terminal.
 const TEXT_BROWSERS: [&str; 7] = ["www-browser", "lynx", "links", "links2", "elinks", "w3m", "browsh"];
 
-/// What is known of this machine beside its environment variables.
+/// The properties of this machine beside its environment variables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Machine {
     /// The operating system, as `std::env::consts::OS` names it.
     pub os: &'static str,
-    /// Whether a file says that this is a container.
+    /// Whether a file marks this machine as a container.
     pub container: bool,
-    /// Whether there is a program that hands addresses to the desktop's browser. macOS and Windows always have one.
+    /// Whether a program such as xdg-open exists. macOS and Windows always have one.
     pub launcher: bool,
 }
 
-/// What to do about a browser.
+/// The browser to launch for a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Opening {
-    /// `$BROWSER` names what to start: alternatives, each a program and its arguments.
-    Chosen(Vec<Vec<String>>),
-    /// The platform's own way.
+pub enum BrowserLaunch {
+    /// The alternatives in `$BROWSER`, each a program and its arguments.
+    FromEnv(Vec<Vec<String>>),
+    /// The default browser of the platform.
     Platform(Desktop),
-    /// There is none to open.
-    None(NoBrowser),
+    /// No browser can be launched.
+    Unavailable(NoBrowser),
 }
 
-/// Whose browser the platform opens; completes "opens …".
+/// The desktop whose default browser is opened. `Display` completes "opens …".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Desktop {
     /// macOS.
@@ -52,93 +51,92 @@ pub enum Desktop {
 impl fmt::Display for Desktop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::MacOs => "the browser that macOS is set to",
-            Self::Windows => "the browser that Windows is set to",
-            Self::Wsl => "the browser of Windows, since this is WSL",
-            Self::Wayland => "the desktop's browser (Wayland)",
-            Self::X => "the desktop's browser (X)",
+            Self::MacOs => "the default browser of macOS",
+            Self::Windows => "the default browser of Windows",
+            Self::Wsl => "the default browser of Windows (WSL)",
+            Self::Wayland => "the default browser (Wayland)",
+            Self::X => "the default browser (X)",
         })
     }
 }
 
-/// Why no browser can be opened.
+/// The reason why no browser can be launched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoBrowser {
-    /// Nobody is there.
-    #[error("this is a CI job")]
+    /// A CI job.
+    #[error("running in CI")]
     Ci,
-    /// The person's browser is at the other end of GitHub's tunnel.
-    #[error("this is a codespace")]
+    /// A GitHub codespace: the browser is on another machine.
+    #[error("running in a codespace")]
     Codespace,
-    /// The same, of Gitpod's.
-    #[error("this is a Gitpod workspace")]
+    /// A Gitpod workspace: the browser is on another machine.
+    #[error("running in a Gitpod workspace")]
     Gitpod,
-    /// The person sits at another machine.
-    #[error("this is an SSH session")]
+    /// An SSH session: the browser is on another machine.
+    #[error("running over SSH")]
     Ssh,
-    /// It would take over the terminal that has to wait.
-    #[error("{0}, which BROWSER names, would need the terminal for itself")]
+    /// `$BROWSER` names only text browsers.
+    #[error("$BROWSER is {0}, a text browser, which cannot share this terminal")]
     TextBrowser(&'static str),
-    /// A container without a screen.
-    #[error("this is a container")]
+    /// A container without a display.
+    #[error("running in a container")]
     Container,
-    /// There is no desktop to show one on.
-    #[error("there is no display here")]
+    /// Neither an X nor a Wayland display.
+    #[error("no display")]
     NoDisplay,
-    /// There is a desktop, and nothing that would hand it an address.
-    #[error("there is no xdg-open here, nor anything like it")]
+    /// A desktop without xdg-open or a similar program.
+    #[error("no browser opener found (install xdg-utils or set BROWSER)")]
     NoLauncher,
 }
 
-/// How what a browser answers comes back, where the browser may not be on this machine.
+/// The route of the callback from a browser that is not on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WayBack {
-    /// From Windows to its Linux.
+pub enum CallbackRoute {
+    /// From Windows into WSL.
     Wsl,
-    /// Out of a codespace, a workspace, a container, or a machine reached over SSH, if the port is forwarded there.
+    /// Through a forwarded port into this kind of place: a codespace, a container, a machine reached over SSH.
     Forwarded(&'static str),
 }
 
-impl fmt::Display for WayBack {
+impl fmt::Display for CallbackRoute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Wsl => f.write_str("Windows hands on what its browser sends to localhost"),
-            Self::Forwarded(from) => write!(
-                f,
-                "a browser outside of this {from} gets back only where the port is forwarded; else paste its address"
-            ),
+            Self::Wsl => f.write_str("Windows forwards localhost to WSL"),
+            Self::Forwarded(from) => {
+                write!(f, "if the browser runs outside this {from}, forward the port or paste the final URL")
+            }
         }
     }
 }
 
-/// Decides what to do.
-pub fn decide(environment: &Environment, machine: &Machine) -> Opening {
+/// Decides which browser to launch.
+pub fn decide(environment: &Environment, machine: &Machine) -> BrowserLaunch {
     let alternatives = environment.get("BROWSER").map(alternatives).unwrap_or_default();
     let text_browser = alternatives.iter().find_map(|words| text_browser(words));
     let graphical: Vec<_> = alternatives.into_iter().filter(|words| self::text_browser(words).is_none()).collect();
     if !graphical.is_empty() {
-        return Opening::Chosen(graphical);
+        return BrowserLaunch::FromEnv(graphical);
     }
-    let reason = elsewhere(environment).or(text_browser.map(NoBrowser::TextBrowser));
-    reason.map_or_else(|| on_this_machine(environment, machine), Opening::None)
+    let reason = remote_reason(environment).or(text_browser.map(NoBrowser::TextBrowser));
+    reason.map_or_else(|| on_this_machine(environment, machine), BrowserLaunch::Unavailable)
 }
 
-/// How an answer gets here from a browser that is not quite here; nothing where it simply is.
-pub fn way_back(environment: &Environment, machine: &Machine) -> Option<WayBack> {
+/// Returns the route of the callback, or `None` if the browser is on this machine.
+pub fn callback_route(environment: &Environment, machine: &Machine) -> Option<CallbackRoute> {
     if is_on(environment, "CODESPACES") {
-        Some(WayBack::Forwarded("codespace"))
+        Some(CallbackRoute::Forwarded("codespace"))
     } else if environment.get("GITPOD_WORKSPACE_ID").is_some() {
-        Some(WayBack::Forwarded("workspace"))
+        Some(CallbackRoute::Forwarded("workspace"))
     } else if is_over_ssh(environment) {
-        Some(WayBack::Forwarded("machine"))
+        Some(CallbackRoute::Forwarded("machine"))
     } else if is_container(environment, machine) {
-        Some(WayBack::Forwarded("container"))
+        Some(CallbackRoute::Forwarded("container"))
     } else {
-        is_wsl(environment).then_some(WayBack::Wsl)
+        is_wsl(environment).then_some(CallbackRoute::Wsl)
     }
 }
 
-/// The command that makes the callback port of this machine reachable from the one that the person sits at.
+/// Returns the `ssh -L` command that forwards the callback port to the user's machine.
 pub fn forward_command(environment: &Environment, callback: u16) -> Option<String> {
     // "client-address client-port server-address server-port", as sshd sets it.
     let connection: Vec<&str> = environment.get("SSH_CONNECTION")?.split_whitespace().collect();
@@ -153,8 +151,8 @@ pub fn forward_command(environment: &Environment, callback: u16) -> Option<Strin
     Some(format!("ssh {port}-L {callback}:localhost:{callback} {user}@{server}"))
 }
 
-/// Why nobody looks at a screen of this machine, if that is so.
-fn elsewhere(environment: &Environment) -> Option<NoBrowser> {
+/// Returns the reason if the user does not see this machine's display.
+fn remote_reason(environment: &Environment) -> Option<NoBrowser> {
     if is_on(environment, "CI") {
         Some(NoBrowser::Ci)
     } else if is_on(environment, "CODESPACES") {
@@ -166,24 +164,24 @@ fn elsewhere(environment: &Environment) -> Option<NoBrowser> {
     }
 }
 
-fn on_this_machine(environment: &Environment, machine: &Machine) -> Opening {
+fn on_this_machine(environment: &Environment, machine: &Machine) -> BrowserLaunch {
     let desktop = match machine.os {
-        "macos" => return Opening::Platform(Desktop::MacOs),
-        "windows" => return Opening::Platform(Desktop::Windows),
+        "macos" => return BrowserLaunch::Platform(Desktop::MacOs),
+        "windows" => return BrowserLaunch::Platform(Desktop::Windows),
         _ if is_wsl(environment) => Desktop::Wsl,
         _ if any(environment, &["WAYLAND_DISPLAY"]) => Desktop::Wayland,
         _ if any(environment, &["DISPLAY"]) => Desktop::X,
-        _ if is_container(environment, machine) => return Opening::None(NoBrowser::Container),
-        _ => return Opening::None(NoBrowser::NoDisplay),
+        _ if is_container(environment, machine) => return BrowserLaunch::Unavailable(NoBrowser::Container),
+        _ => return BrowserLaunch::Unavailable(NoBrowser::NoDisplay),
     };
-    if machine.launcher { Opening::Platform(desktop) } else { Opening::None(NoBrowser::NoLauncher) }
+    if machine.launcher { BrowserLaunch::Platform(desktop) } else { BrowserLaunch::Unavailable(NoBrowser::NoLauncher) }
 }
 
 fn any(environment: &Environment, names: &[&str]) -> bool {
     names.iter().any(|name| environment.get(name).is_some())
 }
 
-/// Whether a switch is set, and not to a no.
+/// Returns true if the variable is set to anything but `false`, `0` or `no`.
 fn is_on(environment: &Environment, name: &str) -> bool {
     environment.get(name).is_some_and(|value| !["false", "0", "no"].iter().any(|no| value.eq_ignore_ascii_case(no)))
 }
@@ -196,12 +194,12 @@ fn is_wsl(environment: &Environment) -> bool {
     any(environment, &["WSL_DISTRO_NAME", "WSL_INTEROP"])
 }
 
-/// systemd, podman and toolbox set `container`; Docker leaves a file.
+/// Returns true in a container: systemd, podman and toolbox set `container`, Docker creates a file.
 fn is_container(environment: &Environment, machine: &Machine) -> bool {
     machine.container || any(environment, &["container"])
 }
 
-/// The alternatives in `$BROWSER`: separated by colons, each of them words.
+/// Splits `$BROWSER` into its alternatives at colons, and each into words.
 pub(super) fn alternatives(value: &str) -> Vec<Vec<String>> {
     let words = |one: &str| one.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     value.split(':').map(words).filter(|words| !words.is_empty()).collect()
@@ -230,13 +228,14 @@ mod tests {
     const FIREFOX: (&str, &str) = ("BROWSER", "firefox");
 
     #[test]
-    fn ar_2_environment_selects_browser_launch() {
-        let none = Opening::None;
-        let here = Opening::Platform;
-        let chosen = |programs: &[&str]| Opening::Chosen(programs.iter().map(|it| vec![(*it).to_owned()]).collect());
+    fn the_environment_decides() {
+        let none = BrowserLaunch::Unavailable;
+        let here = BrowserLaunch::Platform;
+        let chosen =
+            |programs: &[&str]| BrowserLaunch::FromEnv(programs.iter().map(|it| vec![(*it).to_owned()]).collect());
         let firefox = || chosen(&["firefox"]);
-        let table: Vec<(Machine, Variables, Opening)> = vec![
-            // What there is to see.
+        let table: Vec<(Machine, Variables, BrowserLaunch)> = vec![
+            // Displays.
             (DESKTOP, &[], none(NoBrowser::NoDisplay)),
             (DESKTOP, &[("DISPLAY", "")], none(NoBrowser::NoDisplay)),
             (DESKTOP, &[X], here(Desktop::X)),
@@ -247,16 +246,16 @@ mod tests {
             (MACOS, &[], here(Desktop::MacOs)),
             (WINDOWS, &[], here(Desktop::Windows)),
             (Machine { os: "freebsd", ..DESKTOP }, &[X], here(Desktop::X)),
-            // How it is asked.
+            // Launchers.
             (BARE, &[X], none(NoBrowser::NoLauncher)),
             (BARE, &[("WSL_DISTRO_NAME", "Debian")], none(NoBrowser::NoLauncher)),
             (BARE, &[], none(NoBrowser::NoDisplay)),
-            // In a container there is seldom a screen, but there may be.
+            // Containers, with and without a display.
             (CONTAINER, &[], none(NoBrowser::Container)),
             (DESKTOP, &[("container", "podman")], none(NoBrowser::Container)),
             (CONTAINER, &[X], none(NoBrowser::NoLauncher)),
             (Machine { container: true, ..DESKTOP }, &[X], here(Desktop::X)),
-            // The person is elsewhere, whatever there is here.
+            // Remote sessions.
             (DESKTOP, &[X, SSH], none(NoBrowser::Ssh)),
             (DESKTOP, &[("WSL_DISTRO_NAME", "Debian"), ("SSH_TTY", "/dev/pts/0")], none(NoBrowser::Ssh)),
             (MACOS, &[("SSH_CLIENT", "a")], none(NoBrowser::Ssh)),
@@ -266,12 +265,12 @@ mod tests {
             (DESKTOP, &[("CODESPACES", "false"), X], here(Desktop::X)),
             (CONTAINER, &[GITPOD], none(NoBrowser::Gitpod)),
             (DESKTOP, &[GITPOD, X], none(NoBrowser::Gitpod)),
-            // Nobody is there.
+            // CI.
             (DESKTOP, &[("CI", "true"), X], none(NoBrowser::Ci)),
             (MACOS, &[("CI", "1")], none(NoBrowser::Ci)),
             (CONTAINER, &[("CI", "woodpecker"), CODESPACE, SSH], none(NoBrowser::Ci)),
             (DESKTOP, &[("CI", "false"), X], here(Desktop::X)),
-            // Somebody has chosen.
+            // BROWSER.
             (DESKTOP, &[FIREFOX], firefox()),
             (DESKTOP, &[FIREFOX, SSH], firefox()),
             (BARE, &[FIREFOX, X], firefox()),
@@ -283,7 +282,7 @@ mod tests {
             (DESKTOP, &[("BROWSER", "firefox:chromium")], chosen(&["firefox", "chromium"])),
             (DESKTOP, &[("BROWSER", " : ")], none(NoBrowser::NoDisplay)),
             (DESKTOP, &[("BROWSER", " : "), X], here(Desktop::X)),
-            // A browser in the terminal that has to wait for it.
+            // Text browsers.
             (DESKTOP, &[("BROWSER", "lynx"), X], none(NoBrowser::TextBrowser("lynx"))),
             (DESKTOP, &[("BROWSER", "/usr/bin/w3m -o x=y %s")], none(NoBrowser::TextBrowser("w3m"))),
             (DESKTOP, &[("BROWSER", "links:elinks:www-browser")], none(NoBrowser::TextBrowser("links"))),
@@ -298,21 +297,21 @@ mod tests {
     }
 
     #[test]
-    fn remote_browser_gets_callback_route() {
-        let table: [(Machine, Variables, Option<WayBack>); 10] = [
+    fn a_browser_that_is_elsewhere_has_its_callback_route() {
+        let table: [(Machine, Variables, Option<CallbackRoute>); 10] = [
             (DESKTOP, &[X], None),
-            (DESKTOP, &[SSH], Some(WayBack::Forwarded("machine"))),
-            (CONTAINER, &[SSH], Some(WayBack::Forwarded("machine"))),
-            (CONTAINER, &[SSH, CODESPACE], Some(WayBack::Forwarded("codespace"))),
-            (DESKTOP, &[("WSL_DISTRO_NAME", "Debian")], Some(WayBack::Wsl)),
-            (CONTAINER, &[FIREFOX, CODESPACE], Some(WayBack::Forwarded("codespace"))),
-            (CONTAINER, &[GITPOD], Some(WayBack::Forwarded("workspace"))),
-            (CONTAINER, &[], Some(WayBack::Forwarded("container"))),
-            (DESKTOP, &[("container", "oci")], Some(WayBack::Forwarded("container"))),
+            (DESKTOP, &[SSH], Some(CallbackRoute::Forwarded("machine"))),
+            (CONTAINER, &[SSH], Some(CallbackRoute::Forwarded("machine"))),
+            (CONTAINER, &[SSH, CODESPACE], Some(CallbackRoute::Forwarded("codespace"))),
+            (DESKTOP, &[("WSL_DISTRO_NAME", "Debian")], Some(CallbackRoute::Wsl)),
+            (CONTAINER, &[FIREFOX, CODESPACE], Some(CallbackRoute::Forwarded("codespace"))),
+            (CONTAINER, &[GITPOD], Some(CallbackRoute::Forwarded("workspace"))),
+            (CONTAINER, &[], Some(CallbackRoute::Forwarded("container"))),
+            (DESKTOP, &[("container", "oci")], Some(CallbackRoute::Forwarded("container"))),
             (MACOS, &[], None),
         ];
         for (machine, variables, expected) in table {
-            assert_eq!(way_back(&Environment::from_pairs(variables), &machine), expected, "{variables:?}");
+            assert_eq!(callback_route(&Environment::from_pairs(variables), &machine), expected, "{variables:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Questions. Each runs on a thread of its own while the runtime goes on, and draws on stderr.
+//! Prompts on stderr. Each runs on its own thread, so that the runtime goes on.
 
 use std::io::{self, Read};
 use std::thread;
@@ -15,16 +15,16 @@ use super::{Line, MAX_INPUT, Ui, lock, restore_terminal};
 
 const ROWS: usize = 10;
 
-/// Why there is no answer.
+/// A failed prompt, or a failed stream.
 #[derive(Debug, thiserror::Error)]
 pub enum UiError {
-    /// Ctrl-C, Escape or the end of input at a question.
+    /// Ctrl-C, Escape or the end of input at a prompt.
     #[error("cancelled")]
     Cancelled,
-    /// There is nobody to ask; [`Ui::can_ask`] would have told.
+    /// There is no terminal; see [`Ui::can_ask`].
     #[error("there is no terminal to ask in")]
     NoTerminal,
-    /// More came in on stdin than any answer is long.
+    /// The input exceeds [`MAX_INPUT`].
     #[error("the input is longer than {} KiB", MAX_INPUT / 1024)]
     TooLong,
     /// A stream failed.
@@ -45,8 +45,7 @@ impl From<InquireError> for UiError {
 }
 
 impl Ui {
-    /// Asks for a line of text, trimmed; `None` where it is empty. `check` says what is wrong with an answer that is not
-    /// empty, and the question stands until it finds nothing.
+    /// Asks for a line of text and returns it trimmed, or `None` if it is empty. Asks again while `check` rejects it.
     pub async fn ask_text(
         &self,
         question: &str,
@@ -69,19 +68,18 @@ impl Ui {
         Ok(Some(answer).filter(|answer| !answer.is_empty()))
     }
 
-    /// Asks for a secret: nothing of it is shown but its length, nothing stays in the scrollback.
+    /// Asks for a secret and shows only its length.
     pub async fn ask_secret(&self, question: &str) -> Result<Line, UiError> {
         self.lines(question)?.next().await.unwrap_or(Err(UiError::Cancelled))
     }
 
-    /// Asks yes or no; Enter alone means `default`.
+    /// Asks yes or no. Enter alone means `default`.
     pub async fn confirm(&self, question: &str, default: bool) -> Result<bool, UiError> {
         let question = question.to_owned();
         self.ask(move |render| Confirm::new(&question).with_default(default).with_render_config(render).prompt()).await
     }
 
-    /// Lets a person choose one of `options` and answers with its index. The list starts at `start_at` and narrows down
-    /// to what contains the text typed.
+    /// Asks for one of `options` and returns its index. The cursor starts at `start_at`; typed text filters the list.
     pub async fn choose(&self, question: &str, options: Vec<String>, start_at: usize) -> Result<usize, UiError> {
         let question = question.to_owned();
         let start_at = start_at.min(options.len().saturating_sub(1));
@@ -90,7 +88,7 @@ impl Ui {
                 .with_render_config(render)
                 .with_page_size(ROWS)
                 .with_starting_cursor(start_at)
-                // Every match counts the same, and the default sort is an unstable one: the list keeps its order.
+                // Keeps the order of the list: all matches have the same score, and the default sort is unstable.
                 .with_sorter(&|_| ())
                 .raw_prompt()
         })
@@ -98,11 +96,11 @@ impl Ui {
         .map(|chosen| chosen.index)
     }
 
-    /// Reads stdin to its end: the way for a secret in a pipe. At most [`MAX_INPUT`] bytes of UTF-8.
+    /// Reads stdin to its end: at most [`MAX_INPUT`] bytes of UTF-8.
     pub async fn read_input(&self) -> Result<Line, UiError> {
         let ui = self.clone();
-        off_the_runtime(move || {
-            // Room for one byte too many, so that the text is never moved and leaves no copy behind.
+        on_own_thread(move || {
+            // Never reallocated, which would leave a copy of a secret in memory.
             let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_INPUT + 1));
             let mut input = lock(&ui.0.input);
             let mut bounded = input.as_mut().take(MAX_INPUT as u64 + 1);
@@ -124,13 +122,13 @@ impl Ui {
             return Err(UiError::NoTerminal);
         }
         let render = if self.0.color { RenderConfig::default_colored() } else { RenderConfig::empty() };
-        // The report says it, and spells it otherwise.
+        // The error report names the cancellation.
         let render = render.with_canceled_prompt_indicator(Styled::new(""));
-        let _restore = RestoreTerminal { escapes: self.takes_escapes() };
-        off_the_runtime(move || {
+        let _restore = RestoreTerminal { escapes: self.supports_escapes() };
+        on_own_thread(move || {
             let answer = question(render);
             if let Err(InquireError::OperationInterrupted) = answer {
-                // The question was left standing, and its last line under the cursor where the screen ends.
+                // inquire leaves the prompt on the screen, below the cursor.
                 let _ = crossterm::execute!(io::stderr(), Clear(ClearType::FromCursorDown));
             }
             Ok(answer?)
@@ -139,7 +137,7 @@ impl Ui {
     }
 }
 
-/// For the question that is given up while it stands: its thread goes on reading, but the process is about to end.
+/// Restores the terminal when a prompt is dropped before its answer.
 struct RestoreTerminal {
     escapes: bool,
 }
@@ -150,15 +148,15 @@ impl Drop for RestoreTerminal {
     }
 }
 
-/// Runs `work` on a plain thread: unlike one of the runtime's own, it doesn't hold up the end of the process.
-async fn off_the_runtime<T: Send + 'static>(
+/// Runs `work` on a plain thread: unlike a thread of the runtime, it does not delay the end of the process.
+async fn on_own_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, UiError> + Send + 'static,
 ) -> Result<T, UiError> {
     let (answer, answered) = oneshot::channel();
     thread::Builder::new()
         .name("stdin".into())
         .spawn(move || {
-            // Nobody waits any more: nobody needs the answer.
+            // Fails if the prompt was dropped.
             let _ = answer.send(work());
         })
         .map_err(UiError::Io)?;

@@ -1,0 +1,121 @@
+//! The command line as a clap tree. The commands' own requests are its leaves.
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
+
+use crate::commands::context::ContextCommand;
+use crate::commands::doctor::Doctor;
+use crate::commands::login::Login;
+use crate::commands::logout::Logout;
+use crate::commands::organization::OrganizationCommand;
+use crate::commands::status::Status;
+use crate::commands::workspace::WorkspaceCommand;
+
+const LOGIN: &str = "Log in to Astro";
+const LOGIN_LONG: &str = "Log in to Astro
+
+Asks for your email, finds your organization, opens the browser, and waits for the login to finish there. Credentials are \
+saved in the keychain of the operating system.";
+
+const LOGOUT: &str = "Log out of Astro";
+const LOGOUT_LONG: &str = "Log out of Astro
+
+Revokes the refresh token and deletes the credentials from the keychain and from config.yaml. Depending on server \
+settings, this may also log you out on other machines. Access tokens can't be revoked and stay valid until they expire.";
+
+/// Log in to Astro from a laptop, over SSH, or in CI.
+#[derive(Debug, Parser)]
+#[command(name = "astro", version, styles = styles(), max_term_width = 100)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(super) command: AnyCommand,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(super) struct GlobalArgs {
+    /// Verbose output (-v steps, -vv HTTP requests); secrets are never printed
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(super) verbose: u8,
+    /// Only print warnings and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+    /// When to use color (also honors `NO_COLOR`)
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(super) color: ColorChoice,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AnyCommand {
+    #[command(flatten)]
+    WithSystem(Command),
+    /// Print a completion script for your shell
+    ///
+    /// Add the line for your shell to its startup file. (Packages install completions automatically.)
+    #[command(arg_required_else_help = true)]
+    Completion {
+        /// Shell to print the script for
+        shell: Shell,
+    },
+}
+
+/// The commands that need the outside world.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    #[command(about = LOGIN, long_about = LOGIN_LONG)]
+    Login(Login),
+    #[command(about = LOGOUT, long_about = LOGOUT_LONG)]
+    Logout(Logout),
+    /// Log in, log out, and manage credentials
+    #[command(subcommand, subcommand_required = true, arg_required_else_help = true)]
+    Auth(AuthCommand),
+    /// Manage contexts
+    ///
+    /// A context is a domain that you logged in to, with its account, organization, and workspace. Contexts are in
+    /// config.yaml, which the Go CLI also reads.
+    #[command(subcommand, visible_alias = "c", subcommand_required = true, arg_required_else_help = true)]
+    Context(ContextCommand),
+    /// List and switch organizations
+    #[command(subcommand, visible_alias = "org", subcommand_required = true, arg_required_else_help = true)]
+    Organization(OrganizationCommand),
+    /// List and switch workspaces
+    #[command(subcommand, visible_aliases = ["ws", "w"], subcommand_required = true, arg_required_else_help = true)]
+    Workspace(WorkspaceCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AuthCommand {
+    #[command(about = LOGIN, long_about = LOGIN_LONG)]
+    Login(Login),
+    #[command(about = LOGOUT, long_about = LOGOUT_LONG)]
+    Logout(Logout),
+    /// Show login status
+    ///
+    /// Works offline. Exits with 4 if not logged in.
+    Status(Status),
+    /// Diagnose login problems on this machine
+    ///
+    /// Checks the browser, the callback port, the keychain, config.yaml, the network, and the clock, as a login does.
+    /// Changes nothing and sends no credentials. Exits with 1 if a login would fail.
+    Doctor(Doctor),
+    /// Print a valid access token, refreshing it if needed
+    ///
+    /// Refreshes tokens that expire within five minutes. Never opens a browser; exits with 4 if you need to log in again.
+    Token {
+        /// Domain [default: current context]
+        #[arg(long, value_hint = ValueHint::Other)]
+        domain: Option<String>,
+    },
+}
+
+fn styles() -> Styles {
+    Styles::styled()
+        .header(AnsiColor::Green.on_default().bold())
+        .usage(AnsiColor::Green.on_default().bold())
+        .literal(AnsiColor::Cyan.on_default().bold())
+        .placeholder(AnsiColor::Cyan.on_default())
+}

@@ -1,0 +1,241 @@
+//! The checks of this machine: browser, port, keychain, config.yaml and environment.
+
+use std::ffi::OsStr;
+
+use url::Url;
+
+use super::{Check, Outcome, Would};
+use crate::browser::{BrowserLaunch, CallbackRoute, NoBrowser, callback_route, forward_command, program_exists};
+use crate::commands::login::callback_port;
+use crate::config::ConfigError;
+use crate::credentials::{Credentials, Kind, StoreError};
+use crate::environment::{API_TOKEN, Environment};
+use crate::error::Error;
+use crate::http::host_of;
+use crate::jwt::Unverified;
+use crate::oauth::{CallbackListener, ListenError};
+use crate::session::{self, DomainSource, Session, environment_token};
+use crate::text::clean;
+use crate::time_format;
+
+/// The variables that affect a login.
+const VARIABLES: [&str; 22] = [
+    "ASTRO_HOME",
+    "ASTRO_DOMAIN",
+    API_TOKEN,
+    "ASTRO_NO_INSECURE_FALLBACK",
+    "BROWSER",
+    "CI",
+    "CODESPACES",
+    "GITPOD_WORKSPACE_ID",
+    "SSH_CONNECTION",
+    "SSH_CLIENT",
+    "SSH_TTY",
+    "WSL_DISTRO_NAME",
+    "WSL_INTEROP",
+    "container",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NO_COLOR",
+    "NO_PROXY",
+    "no_proxy",
+];
+
+/// The variables of which only host and port are shown, because a proxy URL may hold a password.
+const PROXIES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+
+/// Reads the stored login and checks that the keychain is unlocked, as a login does.
+pub(super) async fn read_keychain(session: &Session<'_>) -> Result<Option<Credentials>, StoreError> {
+    session.keychain(|store, domain| store.load(domain).and_then(|found| store.ready().map(|()| found))).await
+}
+
+pub(super) fn domain(session: &Session<'_>, source: Option<DomainSource>) -> Check {
+    let domain = &session.domain;
+    match source {
+        Some(source @ DomainSource::DefaultInstead) => Check::note("domain", &format!("{domain} ({source})")),
+        Some(source) => Check::ok("domain", &format!("{domain} ({source})")),
+        None => Check::note("domain", &format!("{domain} (could not read the current context from config.yaml)")),
+    }
+}
+
+/// Returns the first program in `$BROWSER` that exists.
+pub(super) fn browser_from_env<'a>(environment: &Environment, launch: &'a BrowserLaunch) -> Option<&'a str> {
+    let BrowserLaunch::FromEnv(alternatives) = launch else { return None };
+    let mut programs = alternatives.iter().filter_map(|words| words.first());
+    programs.find(|program| program_exists(environment, OsStr::new(program))).map(String::as_str)
+}
+
+pub(super) fn login(session: &Session<'_>, launch: &BrowserLaunch, program: Option<&str>, would: Would) -> Check {
+    let reason = match launch {
+        BrowserLaunch::FromEnv(alternatives) => {
+            if let Some(program) = program {
+                return Check::ok("login", &format!("opens {} (from BROWSER)", clean(program, 100)));
+            }
+            let program = alternatives.first().and_then(|words| words.first()).map_or("", String::as_str);
+            let detail = format!("prints a link: could not find {} (from BROWSER)", clean(program, 100));
+            return Check::note("login", &detail).advice("set BROWSER to an installed browser, or unset it");
+        }
+        BrowserLaunch::Platform(desktop) => return Check::ok("login", &format!("opens {desktop}")),
+        BrowserLaunch::Unavailable(reason) => *reason,
+    };
+    if would == Would::Token {
+        let check = Check::note("login", &format!("needs a token: no browser ({reason}) and no terminal"));
+        let hint = Error::NoBrowserNoTerminal { reason }.hint_for(session.domain.as_str());
+        return check.advice(&hint.unwrap_or_default());
+    }
+    let check = Check::ok("login", &format!("prints a link instead of opening a browser: {reason}"));
+    match reason {
+        NoBrowser::TextBrowser(_) => check.advice("set BROWSER to a graphical browser, or unset it"),
+        _ => check,
+    }
+}
+
+/// Downgrades a failure to a note if no callback is needed: a token login has none, and a terminal can paste the URL.
+fn downgrade_if_optional(check: Check, session: &Session<'_>, would: Would) -> Check {
+    if would == Would::Token || session.system.ui.can_ask() { Check { outcome: Outcome::Note, ..check } } else { check }
+}
+
+pub(super) fn callback(session: &Session<'_>, would: Would) -> Check {
+    let port = callback_port(&session.domain);
+    match CallbackListener::bind(port) {
+        Err(taken @ ListenError::PortTaken(_)) => {
+            downgrade_if_optional(Check::fail("callback", &taken.into(), session), session, would)
+        }
+        // A login fails for any other reason, even on a terminal.
+        Err(failure) if would != Would::Token => Check::fail("callback", &failure.into(), session),
+        Err(failure) => Check::note("callback", &failure.to_string()),
+        Ok(_) => {
+            let free = if port == 0 { "any free port".to_owned() } else { format!("port {port} is free") };
+            match callback_route(&session.system.environment, session.system.machine())
+                .filter(|_| would != Would::Token)
+            {
+                Some(route @ CallbackRoute::Forwarded(_)) => {
+                    let check = Check::note("callback", &format!("{free}; {route}"));
+                    match forward_command(&session.system.environment, port).filter(|_| port != 0) {
+                        Some(forward) => check.advice(&format!("run `{forward}` on your machine first")),
+                        None => check,
+                    }
+                }
+                Some(route @ CallbackRoute::Wsl) => Check::ok("callback", &format!("{free}; {route}")),
+                None => Check::ok("callback", &free),
+            }
+        }
+    }
+}
+
+pub(super) fn loopback(session: &Session<'_>, would: Would) -> Check {
+    match CallbackListener::bind(0).map(|listener| listener.bound_families()) {
+        Ok((true, true)) => Check::ok("loopback", "127.0.0.1 and ::1"),
+        Ok((true, false)) => Check::note("loopback", "127.0.0.1 only (no ::1 on this machine)"),
+        Ok((false, _)) => Check::note("loopback", "::1 only (no 127.0.0.1 on this machine)"),
+        Err(failure) if would != Would::Token => Check::fail("loopback", &failure.into(), session),
+        Err(failure) => Check::note("loopback", &failure.to_string()),
+    }
+}
+
+pub(super) fn keychain(session: &Session<'_>, keychain: &Result<Option<Credentials>, StoreError>) -> Check {
+    let name = session.location_name(session::Location::Keychain);
+    match keychain {
+        Ok(_) => Check::ok("keychain", &format!("{name} unlocked")),
+        Err(damaged @ StoreError::Damaged) => {
+            Check::note("keychain", &format!("{name}: {damaged}; a login replaces them"))
+        }
+        // The check of config.yaml reports a file that cannot be read.
+        Err(StoreError::Absent { reason }) if session.forbids_insecure_fallback().is_ok_and(|it| it) => {
+            Check::fail("keychain", &Error::FallbackForbidden { reason }, session)
+        }
+        Err(StoreError::Absent { reason }) => {
+            let detail = format!("no keychain ({reason}); credentials would be saved unencrypted");
+            Check::note("keychain", &detail).advice("start a keychain such as gnome-keyring")
+        }
+        Err(failure) => Check::fail("keychain", &session.keychain_error(failure.clone()), session),
+    }
+}
+
+pub(super) fn config(session: &Session<'_>) -> Check {
+    let (config, domain) = (&session.config, &session.domain);
+    // The same edit as a login's.
+    let foreseen = config.check_editable(domain, |document| {
+        document.update_context(domain, |context| context.user_email = Some("somebody@example.com".to_owned()))?;
+        document.set_current_context(Some(domain.as_str()))
+    });
+    let path = config.path().display();
+    match foreseen {
+        Ok(()) => {}
+        Err(ConfigError::Locked { path, .. }) => {
+            let path = path.display();
+            let busy = Check::note("config", &format!("another program is using it: {path} is locked"));
+            return busy.advice("wait for other astro commands to finish");
+        }
+        Err(failure) => return Check::fail("config", &failure.into(), session),
+    }
+    if let Some(warning) = config.writable_by_others() {
+        return Check::note("config", &warning);
+    }
+    if config.readable_by_others() && session.context().is_ok_and(|context| context.token.is_some()) {
+        let readable = Check::note("config", &format!("the tokens in {path} are readable by others"));
+        return readable.advice(&format!("fix with `chmod 600 {path}`"));
+    }
+    match config.link_target() {
+        _ if !config.path().exists() => Check::ok("config", &format!("{path} will be created")),
+        Some(target) => Check::ok("config", &format!("{path} is writable (links to {})", target.display())),
+        None => Check::ok("config", &format!("{path} is writable")),
+    }
+}
+
+pub(super) fn account(session: &Session<'_>, keychain: Result<Option<Credentials>, StoreError>) -> Check {
+    let now = session.now();
+    if let Some(token) = environment_token(session.system) {
+        let end = Unverified::parse(token.expose()).ok().and_then(|claims| claims.expires_at());
+        let expired = if end.is_some_and(|end| end <= now) { " (expired)" } else { "" };
+        let detail = format!("{API_TOKEN} overrides any login{expired}");
+        return Check::note("account", &detail).advice("unset it to use your login");
+    }
+    let Ok(context) = session.context() else {
+        return Check::note("account", "unknown: could not read config.yaml");
+    };
+    let found = match (session::credentials_from_context(&context), keychain) {
+        (Some(credentials), _) => Some(credentials),
+        (None, Ok(found)) => found,
+        (None, Err(StoreError::Absent { .. })) => None,
+        (None, Err(_)) => return Check::note("account", "unknown: could not read the keychain"),
+    };
+    let Some(found) = found else { return Check::ok("account", "not logged in") };
+    let who = match found.kind {
+        Kind::ApiToken => "an API token".to_owned(),
+        Kind::User => found.email.or(context.user_email).unwrap_or_else(|| "unknown email".to_owned()),
+    };
+    let expires = found.expires_at.map(|end| time_format::format_timestamp(end, now, &(session.system.time_zone)()));
+    match (expires, found.refresh) {
+        (Some(end), Some(_)) => Check::ok("account", &format!("{who}, expires {end}, renews automatically")),
+        (Some(end), None) if found.expires_at.is_some_and(|end| end <= now) => {
+            Check::note("account", &format!("{who}, expired {end}")).advice("log in again")
+        }
+        (Some(end), None) => Check::ok("account", &format!("{who}, expires {end}")),
+        (None, _) => Check::ok("account", &format!("{who}, never expires")),
+    }
+}
+
+pub(super) fn variables(environment: &Environment) -> Check {
+    let plain = VARIABLES.iter().filter(|name| environment.get(name).is_some()).map(|name| (*name).to_owned());
+    let proxies: Vec<_> = PROXIES.iter().filter_map(|name| Some((name, proxy_host(environment.get(name)?)))).collect();
+    let shown = proxies.iter().map(|(name, host)| format!("{name} ({})", host.as_deref().unwrap_or("invalid")));
+    let set: Vec<String> = plain.chain(shown).collect();
+    if set.is_empty() {
+        return Check::ok("variables", "none set");
+    }
+    if proxies.iter().any(|(_, host)| host.is_none()) {
+        return Check::note("variables", &set.join(", "))
+            .advice("set a proxy as http://HOST:PORT; invalid values are ignored");
+    }
+    Check::ok("variables", &set.join(", "))
+}
+
+/// Returns the host and port of a proxy, whose scheme is optional, or `None` if it is invalid.
+fn proxy_host(value: &str) -> Option<String> {
+    let url = if value.contains("://") { value.parse::<Url>() } else { format!("http://{value}").parse() };
+    url.ok().filter(Url::has_host).map(|url| host_of(&url))
+}

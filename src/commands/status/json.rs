@@ -1,0 +1,129 @@
+//! The report of `astro auth status` as JSON, described in `docs/status-json.md`. As long as `version` stays, members
+//! are only added.
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use crate::credentials::Kind;
+
+#[derive(Serialize)]
+pub(super) struct Report {
+    pub(super) version: u32,
+    pub(super) domain: String,
+    pub(super) state: State,
+    /// The place of the token.
+    pub(super) source: Option<Source>,
+    /// The name of that place.
+    pub(super) location: Option<String>,
+    #[serde(serialize_with = "in_snake_case")]
+    pub(super) kind: Option<Kind>,
+    /// The email.
+    pub(super) account: Option<String>,
+    pub(super) organization: Option<String>,
+    pub(super) workspace: Option<String>,
+    pub(super) issued_at: Option<Timestamp>,
+    pub(super) expires_at: Option<Timestamp>,
+    pub(super) refreshable: bool,
+    /// The result of `--check`.
+    pub(super) check: Option<Check>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum State {
+    Valid,
+    /// Expired, but refreshed when it is used.
+    Refreshable,
+    Expired,
+    /// Not a token, or one that the API refuses.
+    Refused,
+    SignedOut,
+    /// The store could not be read.
+    Unknown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Source {
+    Environment,
+    Keychain,
+    Config,
+}
+
+#[derive(Serialize)]
+pub(super) struct Check {
+    pub(super) outcome: CheckOutcome,
+    /// How far this machine's clock is ahead of the API's.
+    pub(super) clock_ahead_seconds: Option<i64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum CheckOutcome {
+    Accepted,
+    Refused,
+    /// The request failed.
+    Failed,
+}
+
+#[derive(Serialize)]
+pub(super) struct Warning {
+    pub(super) code: WarningCode,
+    pub(super) message: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum WarningCode {
+    PlaintextTokens,
+    ConfigReadableByOthers,
+    ConfigUnreadable,
+    FolderWritableByOthers,
+    EnvironmentTokenWins,
+    OtherOrganization,
+    ClockOff,
+}
+
+impl Report {
+    pub(super) fn new(domain: String) -> Self {
+        Self {
+            version: 1,
+            domain,
+            state: State::Unknown,
+            source: None,
+            location: None,
+            kind: None,
+            account: None,
+            organization: None,
+            workspace: None,
+            issued_at: None,
+            expires_at: None,
+            refreshable: false,
+            check: None,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Returns the state that follows from the token's expiry at `now`.
+    pub(super) fn state_by_time(&self, now: Timestamp) -> State {
+        match self.expires_at {
+            Some(end) if end <= now && self.refreshable => State::Refreshable,
+            Some(end) if end <= now => State::Expired,
+            Some(_) | None => State::Valid,
+        }
+    }
+
+    pub(super) fn warn(&mut self, code: WarningCode, message: String) {
+        self.warnings.push(Warning { code, message });
+    }
+}
+
+#[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference to the field")]
+fn in_snake_case<S: Serializer>(kind: &Option<Kind>, serializer: S) -> Result<S::Ok, S::Error> {
+    let name = kind.map(|kind| match kind {
+        Kind::User => "user",
+        Kind::ApiToken => "api_token",
+    });
+    name.serialize(serializer)
+}
