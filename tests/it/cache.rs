@@ -16,7 +16,7 @@ fn login(service: &Service, home: &TestHome) -> Output {
     Astro::at(home).stdin(&token).run(&arguments)
 }
 
-/// How often the configuration and the keys have been asked for.
+/// The number of requests for the configuration and for the keys.
 fn asked(service: &Service) -> (usize, usize) {
     (service.requests_to(AUTH_CONFIG).len(), service.requests_to(KEYS).len())
 }

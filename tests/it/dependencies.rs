@@ -8,7 +8,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// What stands first in the lines of Cargo.toml's tables of this kind, for whichever target.
+/// Returns the dependencies in the tables of Cargo.toml of this kind, of all targets.
 fn declared(manifest: &str, kind: &str) -> BTreeSet<String> {
     let is_meant = |table: &&str| {
         let name = table.lines().next().and_then(|line| line.strip_suffix(']'));
@@ -19,7 +19,7 @@ fn declared(manifest: &str, kind: &str) -> BTreeSet<String> {
     names.map(|(name, _)| name.to_owned()).collect()
 }
 
-/// What stands first in the lines of the page's table below this heading.
+/// Returns the first column of the table below this heading.
 fn explained(page: &str, heading: &str) -> BTreeSet<String> {
     let section = page.split("\n## ").find(|section| section.starts_with(heading)).unwrap();
     let rows = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());

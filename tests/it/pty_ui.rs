@@ -1,7 +1,6 @@
-//! What the terminal's owner promises and a login alone can't show: input that comes at the wrong time or in great
-//! amounts, and a panic.
+//! The terminal code of the library with input at the wrong time, very long input, and a panic.
 //!
-//! The test program starts itself again as the program under test: `stage` plays the part that a variable names.
+//! The test binary starts itself as the program under test: the test `stage` runs the part that a variable names.
 
 use std::io::Read as _;
 
@@ -9,7 +8,6 @@ use crate::support::pty::{CTRL_C, ENTER, Pty};
 use astro_login::ui::{self, ColorChoice, Options, Ui, UiError};
 
 const PART: &str = "ASTRO_TEST_PART";
-/// What turns before a moving line.
 const SIGNS: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 
 fn play(part: &str) -> Pty {
@@ -36,7 +34,7 @@ fn stage() {
             _ => unreachable!(),
         }
     });
-    // A menu after this would have needed the usual mode: so does whoever types in this terminal next.
+    // A menu needs the usual mode, as does the next program in this terminal.
     ui.say(&format!("raw mode: {}", crossterm::terminal::is_raw_mode_enabled().unwrap()));
     std::process::exit(match result {
         Ok(()) => 0,
@@ -107,8 +105,7 @@ fn spinner_is_one_line_and_is_cleared() {
     pty.wait_for(" oldest");
     assert_eq!(seen(&pty), ["one", " oldest"]);
     pty.type_keys("x");
-    let (code, transcript) = pty.finish();
-    assert_eq!(code, 0, "{transcript}");
+    let transcript = pty.finish_with(0);
     assert!(crate::support::pty::screen(&transcript).ends_with("test\none\ntwo\nraw mode: false"), "{transcript}");
 }
 
@@ -126,7 +123,7 @@ fn lb_27_paste_is_hidden_and_menu_follows() {
     pty.wait_for("line of 43 bytes\r\n");
     pty.paste("sesame\n");
     pty.wait_for("line of 6 bytes\r\n");
-    // What is typed after the last line must not answer the menu.
+    // Keys typed after the last line must not answer the menu.
     pty.type_keys("done\rGamma\r");
     pty.wait_for("line of 4 bytes\r\n");
     pty.wait_for("Which?");
@@ -135,8 +132,7 @@ fn lb_27_paste_is_hidden_and_menu_follows() {
     pty.wait_for("alp");
     pty.type_keys(ENTER);
     pty.wait_for("chosen 0");
-    let (code, transcript) = pty.finish();
-    assert_eq!(code, 0, "{transcript}");
+    let transcript = pty.finish_with(0);
     assert!(!transcript.contains("sesame"), "{transcript}");
     assert!(transcript.contains("raw mode: false"), "{transcript}");
 }

@@ -1,5 +1,4 @@
-//! `docs/troubleshooting.md` against the source: each message there is one of the program's, and none of the program's is
-//! missing.
+//! Checks docs/troubleshooting.md against the source: it has every error message of the program, and no other.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +12,7 @@ fn described() -> Vec<String> {
     headings.chain(entries.split('*').skip(1).step_by(2)).map(joined).collect()
 }
 
-/// What `#[error("…")]` says in the source, with `…` for what differs each time.
+/// Returns the texts of `#[error("…")]` in the source, with `…` for each value.
 fn messages(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
@@ -29,7 +28,7 @@ fn messages(folder: &Path) -> Vec<String> {
             found.push(joined(&without_values(&literal)));
         }
     }
-    // Whose words are somebody else's, or those of another message.
+    // Messages that come from a library, or repeat another one.
     found.retain(|message| message.chars().any(char::is_alphabetic));
     found
 }
