@@ -15,9 +15,9 @@ fn play(part: &str) -> Pty {
     Pty::spawn(program.to_str().unwrap(), &["pty_ui::stage", "--exact", "--nocapture"], [(PART, part)])
 }
 
-/// Not a test by itself: plays a part where one is named, and ends the process.
+/// Not a test by itself: runs the part that the variable names, and ends the process.
 #[test]
-#[allow(clippy::disallowed_methods)]
+#[expect(clippy::disallowed_methods, clippy::exit, reason = "the process is the program under test")]
 fn stage() {
     let Ok(part) = std::env::var(PART) else { return };
     ui::restore_terminal_on_panic(true);
