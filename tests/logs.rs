@@ -1,6 +1,6 @@
-//! What `-v` and `-vv` tell: the steps, each request on one line, and never a secret. Every way to sign in and what comes
-//! after it is watched, at the highest verbosity, with every secret known, and every eight characters of them are looked
-//! for: in all that is printed, in all files, and in the fields that any library of the process hands to tracing.
+//! The output of `-v` and `-vv`: the steps, one line for each request, and no secret. Every kind of login and the
+//! commands after it run at the highest verbosity. No eight characters of any secret may occur in the output, in the
+//! files, or in the tracing fields of any library in the process.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests, their functions outside of `#[test]` too")]
 
@@ -29,7 +29,6 @@ use url::Url;
 const ADA: &str = "ada@example.com";
 const COOKIE: &str = "0123-session-of-the-load-balancer-4567";
 
-/// How to sign in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Browser,
@@ -71,7 +70,7 @@ fn files(folder: &Path) -> String {
     text
 }
 
-/// Runs commands, and holds the log of each to the requests that have arrived meanwhile.
+/// Runs commands, and compares the log of each with the requests that arrived.
 struct Watched {
     service: Service,
     home: TestHome,
@@ -272,7 +271,7 @@ async fn tk_11_tracing_fields_have_no_secret() {
         let checked = Status { domain: Some(domain.clone()), json: false, check: true };
         assert_eq!(stage.run(async |system| status(system, &checked).await).await.exit_code(), 0);
         assert_eq!(stage.run(async |system| token(system, Some(&domain)).await).await.exit_code(), 0);
-        // What is said when a refresh fails goes another way.
+        // The log of a failed refresh goes another way.
         stage.service.fail_times("/oauth/token", 1, support::Fault::CloseMidBody);
         let _ = stage.run(async |system| token(system, Some(&domain)).await).await;
         let out = Logout { domain: Some(domain.clone()), all: false };

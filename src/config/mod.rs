@@ -170,7 +170,7 @@ impl Config {
 
     fn lock(&self, path: PathBuf, wait: Duration) -> Result<Lock, ConfigError> {
         self.create_folder().map_err(|source| self.folder_error(source))?;
-        // BrowserLaunch a pipe would wait for a process at its other end.
+        // Opening a pipe would wait for a process at its other end.
         if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
             return Err(ConfigError::NotAFile(path));
         }

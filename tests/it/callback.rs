@@ -1,4 +1,4 @@
-//! The callback listener over real sockets: what ends the wait, what does not, and what is left afterwards.
+//! The callback listener over real sockets: requests that end the wait, requests that do not, and the state afterwards.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -336,7 +336,7 @@ async fn cancelled_wait_loses_no_callback() {
     let (mut callbacks, port) = listener();
     nothing_has_happened(&mut callbacks).await;
     let _browser = send(port, &get("/callback?code=abc&state=S")).await;
-    // A request behind it shows that the callback has come in while nobody waited.
+    // The response to a later request shows that the callback arrived while no one waited for it.
     assert_eq!(status(&answer(send(port, &get("/callback?state=S")).await).await), "200");
     assert!(callback(&mut callbacks).await.result.is_ok());
 }

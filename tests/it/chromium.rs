@@ -1,5 +1,5 @@
-//! Logins through a real browser, which enforces what the pages ask of it: the program that ships, the identity
-//! provider's login page, headless Chromium in between.
+//! Logins of the built binary through headless Chromium and the login page of the identity provider. The browser
+//! enforces the policies of the pages.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -17,7 +17,7 @@ use url::Url;
 /// Keys, as the driver wants them written.
 const TAB: &str = "\u{e004}";
 const ENTER: &str = "\u{e007}";
-/// What has the focus, and whether it can be seen.
+/// The focused element, and whether it is visible.
 const FOCUS: &str = "
     const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
     return [document.activeElement.id, outlineStyle === 'solid' && parseFloat(outlineWidth) >= 2];
@@ -32,7 +32,6 @@ struct Login {
     home: TestHome,
 }
 
-/// How a login ended.
 #[derive(Debug, PartialEq, Eq)]
 struct Ended {
     code: Option<i32>,
@@ -77,7 +76,7 @@ impl Drop for Login {
     }
 }
 
-/// Where the browser is sent back to.
+/// Returns the callback URL.
 fn callback(link: &Url) -> String {
     link.query_pairs().find(|(name, _)| name == "redirect_uri").expect("a redirect URI").1.into_owned()
 }

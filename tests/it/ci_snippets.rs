@@ -1,5 +1,4 @@
-//! The snippets of `docs/ci.md`, run as they stand there: by a shell, with the binary on the `PATH`, and with no more of
-//! each CI system than what it does for a job.
+//! The snippets of `docs/ci.md`, run unchanged by a shell, with the binary on the `PATH`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,12 +12,12 @@ use serde_json::{Map, Value, json};
 
 const PAGE: &str = include_str!("../../docs/ci.md");
 
-/// What a CI system runs in a shell of its own.
+/// A step that a CI system runs in its own shell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Step {
     script: String,
     environment: Vec<(String, String)>,
-    /// Whether it runs although one before it has failed.
+    /// Whether the step runs after a failed one.
     always: bool,
 }
 
@@ -137,12 +136,11 @@ fn shell_lines(code: &str) -> Vec<String> {
     starts.map(script).collect()
 }
 
-/// What came of a job.
 #[derive(Debug)]
 struct Ran {
     codes: Vec<i32>,
     output: String,
-    /// What `curl` was given on stdin.
+    /// The stdin of `curl`.
     sent: String,
     /// The text of every file that is left.
     left: String,
@@ -217,7 +215,7 @@ fn rf_10_tk_11_snippet_logs_in_and_leaves_no_secret() {
             assert!(ran.output.contains(&format!("Signed in to {}", service.domain())), "{system}: {ran:#?}");
             assert!(ran.output.contains(&format!("Signed out of {}", service.domain())), "{system}: {ran:#?}");
             assert!(!ran.output.contains("warning:"), "{system}: {ran:#?}");
-            // What is left is the file, so it was looked at in the right place.
+            // The file exists, so the search looked in the right folder.
             assert!(ran.left.contains("contexts:"), "{system}: {ran:#?}");
             for secret in &signatures {
                 assert!(!ran.output.contains(secret), "{system} shows a token: {ran:#?}");

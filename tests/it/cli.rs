@@ -1,4 +1,4 @@
-//! The built binary, without a terminal: what it says, where it says it, and how it ends.
+//! The built binary without a terminal: output, streams and exit codes.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -29,7 +29,7 @@ fn text(file: &str) -> String {
     file.replace('\r', "")
 }
 
-/// What is on stderr, and 2.
+/// Returns stderr of a usage error.
 fn wrong_usage(arguments: &[&str]) -> String {
     let Output { stdout, stderr, code } = run(arguments);
     assert_eq!((stdout.as_str(), code), ("", Some(2)), "{arguments:?} {stderr}");
@@ -40,7 +40,7 @@ fn wrong_usage(arguments: &[&str]) -> String {
 fn snapshot(command: &[&str], length: &str) -> String {
     let name = ["help"].iter().chain(command).copied().collect::<Vec<_>>().join("-");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/snapshots/{name}{length}.txt"));
-    // Where there is none, the comparison fails and shows what belongs into it.
+    // The comparison with a missing snapshot fails and shows the expected content.
     text(&fs::read_to_string(&path).unwrap_or_default())
 }
 
@@ -291,7 +291,7 @@ fn link_login_with_stdin_closed() {
     assert!(home.config().unwrap().contains("user_email: ada@example.com"));
 }
 
-/// Where the redirect of a login goes, and the state that it has to bring.
+/// Returns the redirect URI of a login and its state.
 fn redirect_and_state(link: &Url) -> (Url, String) {
     let value = |wanted: &str| link.query_pairs().find(|(name, _)| name == wanted).unwrap().1.into_owned();
     (value("redirect_uri").parse().unwrap(), value("state"))
@@ -308,7 +308,7 @@ fn lb_16_concurrent_logins_are_separate() {
     let [first, second] = logins.each_ref().map(|(_, _, link)| redirect_and_state(link));
     assert!(first.0.port() != second.0.port() && first.1 != second.1);
 
-    // The second's answer is a stranger's to the first.
+    // The callback of the second login is unrelated to the first.
     let sign_in = |mode: fn(String) -> Mode, link: &Url| {
         let browser = FakeBrowser::new(mode("ada@example.com".to_owned()));
         browser.visit(link);
@@ -389,7 +389,7 @@ fn closed_stdout_does_not_panic() {
     let home = TestHome::new();
     let Output { stderr, code, .. } = Astro::at(&home).stdout(closed()).run(&["--help"]);
     assert_eq!((stderr.as_str(), code), ("", Some(0)));
-    // The link is printed to nobody, but the listener can still be reached by whoever has read it from stderr's text.
+    // Stdout is closed, but the link is on stderr, and the listener still accepts the callback.
     let service = Service::start(Options::default());
     let arguments = ["login", &service.domain(), "-l", "--timeout", "1", "--insecure-storage"];
     let Output { stderr, code, .. } = Astro::at(&home).stdout(closed()).run(&arguments);
@@ -526,7 +526,7 @@ mod unix {
 
     #[test]
     fn missing_home_does_not_panic() {
-        // Where the system knows the person's home without HOME, it is looked at, but nothing is written there.
+        // Without HOME, the home in the user database is read but not written.
         let astro = Astro::at(&TestHome::new()).without("HOME").without("ASTRO_HOME");
         let Output { stdout, stderr, code } = astro.run(&["login", "example.com"]);
         assert_eq!(stdout, "");

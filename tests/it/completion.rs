@@ -1,4 +1,4 @@
-//! Completion scripts and manual pages: there is one for every shell and every command, and shells and groff take them.
+//! Completion scripts and manual pages for every shell and command, checked by the shells and by groff.
 
 use std::fs;
 use std::path::Path;
@@ -48,7 +48,7 @@ fn written(text: &str) -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-/// A program of this machine, without the environment of whoever runs the test.
+/// A program of this machine, without the environment of the test.
 #[cfg(unix)]
 fn program(name: &str) -> Command {
     let mut command = Command::new(name);
@@ -56,7 +56,7 @@ fn program(name: &str) -> Command {
     command
 }
 
-/// What it says; it has to succeed, and to complain about nothing.
+/// Returns the output. Panics unless the command succeeds with an empty stderr.
 #[cfg(unix)]
 fn said(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));

@@ -1,4 +1,4 @@
-//! The file that is shared with the Go CLI: whatever we do, its settings stay as it wrote them.
+//! The config.yaml that is shared with the Go CLI: its settings stay unchanged.
 
 use std::fs;
 use std::path::Path;
@@ -10,120 +10,10 @@ use astro_login::token::{AccessToken, RefreshToken};
 use proptest::prelude::*;
 
 /// As the Go CLI writes it, with two contexts that are none of our business.
-const GO: &str = "\
-audit:
-    enabled: \"false\"
-auto_select: \"false\"
-beta:
-    audit_logs: \"true\"
-cloud:
-    api:
-        port: \"443\"
-        protocol: https
-        ws_protocol: wss
-container:
-    engine: \"\"
-context: gcp0001.example.com
-contexts:
-    astronomer_io:
-        domain: astronomer.io
-        expiresin: 2026-11-24T10:11:12.123456789+01:00
-        last_used_workspace: cl0v1p6lc728255byzyfs7lw21
-        organization: clkvh3b46003m01kbalgwwdcy
-        organization_product: HOSTED
-        organization_short_name: acme
-        refreshtoken: v1.MRrtOLD
-        token: Bearer eyJOLD
-        user_email: old@example.com
-        workspace: cl0v1p6lc728255byzyfs7lw21
-    gcp0001_example_com:
-        domain: gcp0001.example.com
-        last_used_workspace: ck05r3bor07h40d02y2hw4n4v
-        refreshtoken: \"\"
-        token: eyJPRIVATE
-        workspace: ck05r3bor07h40d02y2hw4n4v
-    houston_internal:
-        token: \"\"
-disable_astro_run: \"false\"
-disable_env_objects: \"false\"
-duplicate_volumes: \"true\"
-houston:
-    dial_timeout: \"10\"
-    skip_verify_tls: \"false\"
-interactive: \"false\"
-local:
-    api:
-        app: http://localhost:5000
-        astrohub: http://localhost:8871/graphql
-        core: http://localhost:8888
-    houston: http://localhost:8871/v1
-    registry: localhost:5555
-page_size: \"20\"
-postgres:
-    host: postgres
-    password: postgres
-    port: \"5432\"
-    repository: docker.io/postgres
-    tag: \"12.6\"
-    user: postgres
-project:
-    name: \"\"
-proxy_port: \"6563\"
-sha_as_tag: \"false\"
-show_warnings: \"true\"
-skip_parse: \"false\"
-upgrade_message: \"true\"
-verbosity: warning
-webserver:
-    port: \"8080\"
-";
+const GO: &str = include_str!("../fixtures/go-cli.yaml");
 
 /// Scalars that a careless writer changes.
-const ODD: &str = "\
-date: 2026-11-24
-time: 2026-11-24 10:11:12
-grouped: 1_000
-float: 1.10
-exponent: 1e3
-word: yes
-octal: 0o17
-old_octal: 017
-hex: 0xFF
-huge: 18446744073709551616
-tilde: ~
-nothing:
-single: 'it''s'
-double: \"123\"
-escaped: \"a\\tb\\u00e9\"
-literal: |-
-    one
-      two
-
-    three
-folded: >+
-    one
-    two
-
-tagged: !secret abc
-binary: !!binary aGVsbG8=
-base: &base {a: 1, b: [x, 'y']}   # flow
-same: *base
-merged:
-    <<: *base
-    c: 2
-list:
-- a
--   b: 1
-    c: 2
-# a note between
-? complex
-: value
-sexagesimal: 190:20:30
-url: http://a.b/c?d=e#f   # trailing note
-multi: one
-    two
-    three
-";
+const ODD: &str = include_str!("../fixtures/foreign-scalars.yaml");
 
 fn domain(name: &str) -> Domain {
     name.parse().unwrap()

@@ -1,8 +1,8 @@
-//! A login, a refresh and a logout that are killed after each thing that they do to the world outside: what is left is
-//! the login from before or the new one, whole, and the same command then goes through.
+//! A login, a refresh and a logout, killed after each system call with an effect: the old or the new login is left,
+//! whole, and the repeated command succeeds.
 //!
-//! `strace` stops the program after each system call that could matter; this test looks which one it was, and lets the
-//! program go on or kills it there. One run is killed at its first such call, the next one at its second, until one ends.
+//! `strace` stops the program after each such call; the test reads the call and kills the program or lets it run on.
+//! The first run is killed at its first such call, the second run at its second, until a run ends by itself.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -20,15 +20,14 @@ use crate::support::binary::{Astro, Output};
 use crate::support::keyring::Session;
 use crate::support::{Mode, Options, Stage};
 
-/// What writes, replaces, removes, locks or sends. Reads change nothing, so a kill between two of these is one after the
-/// first of them.
+/// The system calls that write, replace, remove, lock or send. Reads change nothing, so a kill between two of these calls
+/// equals a kill after the first.
 const CALLS: &str = "openat,write,pwrite64,writev,sendto,sendmsg,rename,renameat,renameat2,unlink,unlinkat,link,linkat,\
                      mkdir,mkdirat,fsync,fdatasync,ftruncate,fchmod,flock";
 
 const ENDS_SOON: i64 = 200;
 const FRESH: i64 = 3600;
 
-/// Where a login is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Keychain,
@@ -72,7 +71,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// What the program says of the login.
+    /// Returns the program's status of the login.
     fn seen(&self) -> Seen {
         let status = self.astro().run(&["auth", "status", "--json", "--domain", &self.stage.service.domain()]);
         let json: Value = serde_json::from_str(&status.stdout).unwrap_or_else(|_| panic!("{status:?}"));
@@ -123,7 +122,7 @@ impl<'a> World<'a> {
     }
 }
 
-/// What the program says of a login.
+/// The program's status of a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Seen {
     state: String,
@@ -228,7 +227,8 @@ fn kill_after(nth: usize, astro: Astro, home: &crate::support::TestHome, argumen
     killed.then_some(calls)
 }
 
-/// Whether a call changes something outside of the process: no reading, nothing that failed, no waking of a thread.
+/// Returns true for a call that changes something outside of the process: no read, no failed call, no wakeup of a
+/// thread.
 fn matters(call: &str) -> bool {
     let failed = call.rsplit_once(" = ").is_some_and(|(_, result)| result.starts_with('-'));
     let opens_only = call.starts_with("openat(") && !call.contains("O_CREAT");
@@ -330,7 +330,7 @@ fn killed_plaintext_login_over_keychain_is_all_or_nothing() {
     login_over(Place::Keychain, Some(&session), &["--insecure-storage"]);
 }
 
-/// A refresh. Between the token endpoint's answer and the store there is no way back; everywhere else nothing is lost.
+/// A refresh: only the window between the token response and the store loses the login.
 fn refresh_in(place: Place, keyring: Option<&Session>) {
     let (mut points, mut losses, mut renewed) = (0, 0, 0);
     let arguments = ["auth", "token", "--domain", "DOMAIN"];
@@ -363,7 +363,7 @@ fn refresh_in(place: Place, keyring: Option<&Session>) {
             let asks = |call: &str| call.contains("\"POST /oauth/token ");
             let [asked, stored] = [calls.iter().any(|call| asks(call)), calls.iter().any(|call| keeps(call))];
             renewed += usize::from(stored && !lost);
-            // Whether the issuer or the keychain still acts on what it was sent by a program that has died is up to them.
+            // The issuer or the keychain may or may not process a request of a program that was killed.
             let open = asks(call) || (place == Place::Keychain && keeps(call));
             assert!(open || lost == (asked && !stored), "lost: {lost} {calls:#?}");
         },

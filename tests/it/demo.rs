@@ -1,4 +1,4 @@
-//! The demo, from its welcome to its farewell, by someone who has no terminal.
+//! The demo without a terminal, from start to end.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -26,7 +26,7 @@ fn demo() -> PathBuf {
     demo
 }
 
-/// Starts the demo so that all it could write lies in `folder`, and whatever keychain there is stays out of reach.
+/// Starts the demo with all writable folders in `folder` and without access to a keychain.
 fn start(folder: &Path, flags: &[&str]) -> Running {
     let mut command = Command::new(demo());
     command.args(flags).arg("--timeout=20");

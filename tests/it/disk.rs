@@ -1,5 +1,5 @@
-//! Storage that is in the way: full, read-only, locked for ever, or not what its name says. What failed is told with its
-//! path and a way out, nothing is lost, and nothing is spent that could not be kept.
+//! A file system that is full, read-only, locked or of the wrong kind: the error names path and remedy, nothing is
+//! lost, and no token is spent that could not be stored.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -17,7 +17,7 @@ const ENDED: i64 = -3600;
 const ENDS_SOON: i64 = 200;
 const FRESH: i64 = 3600;
 
-/// A home in which the Go CLI has left a login of Ada's, and that login. Grace is the next to sign in.
+/// Returns a home with a login of Ada by the Go CLI, and that login. Grace is the next person in the browser.
 fn signed_in(seconds: i64) -> (Stage, Credentials) {
     let stage = Stage::with(Options::default(), Mode::LogIn("grace@example.org".to_owned()));
     let login = stage.earlier_login(seconds);
@@ -137,7 +137,7 @@ fn missing_home_is_created_and_unset_home_unneeded() {
     let astro = || Astro::at(&stage.home).with("ASTRO_DOMAIN", &stage.service.domain()).stdin(&token);
     let at = |name, value: &Path| astro().without("HOME").without("ASTRO_HOME").with(name, value.to_str().unwrap());
     for (name, home) in [("HOME", missing.join("a")), ("ASTRO_HOME", missing.join("b"))] {
-        // Where temporary files of other programs go does not matter.
+        // The folder of other programs' temporary files does not matter.
         let login = at(name, &home).with("TMPDIR", "/nonexistent").run(LOGIN);
         assert_eq!(login.code, Some(0), "{login:?}");
         assert_eq!(at(name, &home).run(TOKEN).stdout, format!("{token}\n"));
@@ -169,7 +169,7 @@ fn lock_held_by_other_process_times_out_without_loss() {
         let told = format!("{} has been locked by another program for {waited} seconds", path.display());
         let context = format!("{arguments:?} {seconds} {refresh} {output:?}");
         if arguments == LOGOUT {
-            // What can be removed without the lock of another is; the login is over either way.
+            // Entries outside of the locked file are removed. The login has ended either way.
             assert!(output.code == Some(1) && output.stderr.contains(&told), "{context}");
             assert_eq!(stage.service.live_refresh_tokens(), [""; 0]);
         } else {
@@ -187,7 +187,7 @@ fn lock_held_by_other_process_times_out_without_loss() {
     }
 }
 
-/// What is wrong with the file system that the settings are on.
+/// A fault of the file system of config.yaml.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trouble {
     Full,

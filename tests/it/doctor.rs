@@ -1,4 +1,4 @@
-//! `astro auth doctor`: what it tells of a machine, that it finds what would fail a login, and that it changes nothing.
+//! `astro auth doctor`: its report, the faults that it finds, and that it changes nothing.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -46,7 +46,7 @@ fn everything_in(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// What differs from run to run, by name.
+/// Replaces the values that differ from run to run by names.
 fn normalize(stage: &Stage, text: &str) -> String {
     let home = stage.home.path().display().to_string();
     times(&text.replace(&stage.service.domain(), "localhost:PORT").replace(&home, "HOME").replace('\\', "/"))
@@ -165,27 +165,7 @@ async fn healthy_doctor_screen() {
     stage.environment =
         Environment::from_pairs(&[("WAYLAND_DISPLAY", "wayland-0"), ("DISPLAY", ":0"), ("NO_COLOR", "1")]);
     stage.keep_in_keychain(&stage.earlier_login(3_600));
-    let loopback = loopback();
-    let expected = format!(
-        "\
-A login to localhost:54321 would open a browser.
-
-ok     domain       localhost:54321, as you typed it
-ok     login        opens the desktop's browser (Wayland)
-ok     callback     any free port will do
-{loopback}
-ok     keychain     the test's keychain is open, and takes the credentials
-ok     config       a login will create CONFIG
-ok     account      ada@example.com, until 2026-11-24 13:00 UTC (in 1 hour);
-                    renewed when needed
-ok     api          localhost:54321 answered in N ms
-ok     issuer       http://localhost:54321/ belongs to localhost:54321
-ok     keys         localhost:54321 answered in N ms
-ok     certificates none are needed: this is plain http on this machine
-ok     clock        agrees with the API's
-ok     variables    DISPLAY, WAYLAND_DISPLAY, NO_COLOR
-"
-    );
+    let expected = include_str!("../snapshots/doctor-healthy.txt").replace("{loopback}", loopback());
     assert_eq!(screen(&stage, &ask(&stage, false).await.stdout), expected);
 }
 
@@ -204,34 +184,7 @@ async fn broken_doctor_screen_has_hints() {
     stage.keychain.fail(StoreError::Locked);
     stage.service.fail(AUTH_CONFIG, Fault::Status(503, "{}".to_owned()));
     let outcome = ask(&stage, false).await;
-    let loopback = loopback();
-    let expected = format!(
-        "\
-A login to localhost:54321 would fail.
-
-ok     domain       localhost:54321, as you typed it
-note   login        no browser is opened: this is a CI job, and there is no
-                    terminal
-                    hint: use `--token-login -` with a token on standard input
-ok     callback     any free port will do
-{loopback}
-fails  keychain     could not use the keychain: the keychain is locked
-                    hint: unlock the keychain and try again, or choose plain
-                    text with `astro login localhost:54321 --insecure-storage`
-ok     config       a login will create CONFIG
-note   account      the token in ASTRO_API_TOKEN, which wins over any login
-                    hint: unset it to use a login
-fails  api          could not fetch the login configuration: localhost:54321:
-                    HTTP status 503
-                    hint: try again in a minute
-note   issuer       not known, since the API did not name it
-note   keys         not asked for, since the issuer is not known
-ok     certificates none are needed: this is plain http on this machine
-note   clock        not compared, since the API did not tell the time
-ok     variables    ASTRO_API_TOKEN, BROWSER, CI, no_proxy, HTTPS_PROXY
-                    (proxy.example:3128)
-"
-    );
+    let expected = include_str!("../snapshots/doctor-broken.txt").replace("{loopback}", loopback());
     assert_eq!(screen(&stage, &outcome.stdout), expected);
     assert_eq!((outcome.exit_code(), outcome.stderr.as_str()), (1, ""));
     for secret in [token.as_str(), "hunter2hunter2"] {
@@ -390,7 +343,7 @@ async fn locked_config_is_a_note() {
     let path = stage.home.path().join(".astro").join("config.yaml.lock");
     let lock = fs::File::create(&path).unwrap();
     lock.lock().unwrap();
-    // Windows lets nobody read what is locked, so nothing is compared here.
+    // Windows refuses reads of a locked file, so nothing is compared here.
     let request = Doctor { domain: Some(stage.service.domain()), json: true };
     let outcome = stage.run(async |system| doctor(system, &request).await).await;
     let found = report(&outcome);
@@ -571,7 +524,7 @@ async fn doctor_shows_domain_and_its_source() {
     assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (2, ""));
 }
 
-/// The binary, which knows no other network than a proxy that is not there, whose port is nobody's.
+/// Returns the binary with a proxy on a closed port, so that it reaches no network.
 #[cfg(target_os = "linux")]
 fn offline(home: &crate::support::TestHome) -> crate::support::binary::Astro {
     crate::support::binary::Astro::at(home).with("HTTPS_PROXY", "http://ada:hunter2@127.0.0.1:1").with("CI", "true")

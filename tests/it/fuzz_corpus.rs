@@ -1,4 +1,4 @@
-//! Replays the corpus of the fuzz targets with the very properties that they hold, and the same with generated inputs.
+//! Replays the corpus of the fuzz targets, and generated inputs, with the properties of the targets.
 
 #[path = "../../fuzz/properties.rs"]
 mod properties;
@@ -50,7 +50,7 @@ fn corpus_config() {
 }
 
 proptest! {
-    /// Whatever is typed, and whatever looks like one of ours.
+    /// Arbitrary text, and text that resembles a domain.
     #[test]
     fn domain_parses_its_own_name(
         anything in ".{0,40}",

@@ -1,5 +1,5 @@
-//! What a server, a token or a file says stays text: whichever command shows it, to people, as JSON or in the log, the
-//! built binary prints nothing that a terminal obeys, and no line that it has not begun itself.
+//! Hostile text of a server, a token or a file: no command of the built binary prints control characters or foreign
+//! lines, as text, as JSON or in the log.
 
 use crate::support::binary::{Astro, Output};
 use crate::support::{Fault, Options, Part, Stage};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// controls, with eight-bit ones, and with Unicode's.
 const HOSTILE: &str = "Mark\u{1b}]0;t\u{7}\u{1b}[2J\u{9b}31m\u{90}q\u{9c}\u{7f}\u{8}\u{85}\u{202e}\u{2066}\u{200f}\u{61c}\u{feff}\r\nforged:\u{2028}forged:";
 
-/// How the program comes to hear of it.
+/// The source of the hostile text.
 enum Way {
     /// `astro login -t -` with a good token.
     Token,
@@ -59,7 +59,7 @@ fn run(stage: &Stage, way: &Way) -> Output {
     }
 }
 
-/// A stage where everything has a name of the hostile kind, and somebody has signed in with the Go CLI.
+/// Returns a stage with hostile names everywhere, and a login of the Go CLI.
 fn named() -> Stage {
     let mut options = Options::default();
     HOSTILE.clone_into(&mut options.people[0].name);
@@ -179,7 +179,7 @@ fn lb_21_cl_16_hostile_claims_are_cleaned() {
     for (what, token) in &table {
         assert_is_text(what, &astro(&stage).stdin(token).run(&["login", "-t", "-", "--insecure-storage", "-vv"]));
     }
-    // One that is there already is looked at offline, and shown as far as it is needed.
+    // A stored token is read offline.
     let domain = stage.service.domain();
     let issuer = &table[2].1;
     stage.home.write_config(&format!(

@@ -1,7 +1,7 @@
-//! The keychain of a Linux desktop, as this program finds it: the real Secret Service, and all the ways not to have one.
+//! The keychain of a Linux desktop: the real Secret Service, and every way to have none.
 //!
-//! D-Bus takes its address from the environment, which is one for the whole process. So each test has a session
-//! of its own and runs the calls in processes of their own: this test binary, asked for nothing but `probe`.
+//! D-Bus takes its address from the environment of the process. So each test has its own session and runs the calls in
+//! child processes: this test binary with only the test `probe`.
 
 use std::os::unix::net::UnixListener;
 use std::process::Command;
@@ -41,7 +41,7 @@ async fn probe() {
     }
 }
 
-/// What a call came to in this session, in words of `Debug`.
+/// Returns the result of a call in this session, as `Debug` text.
 fn probe_in(session: &Session, call: &str) -> String {
     outcome(session.command(std::env::current_exe().unwrap()).env(CALL, call))
 }
@@ -80,7 +80,7 @@ fn second() -> Credentials {
     Credentials { access: AccessToken::new("eyJb"), refresh: None, ..first() }
 }
 
-/// Which of the two a probe read, compared as a whole.
+/// Names the credentials that a probe has read.
 fn told(credentials: Credentials) -> &'static str {
     match credentials {
         found if found == first() => "first",

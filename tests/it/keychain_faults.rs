@@ -1,8 +1,8 @@
-//! The whole program before a keychain that is out of order: every command that needs it tells what is wrong in words of
-//! its own, ends by itself, and loses nothing. When the fault is gone, the earlier login is there, and works.
+//! The built binary with a broken keychain: every command names the fault, ends, and loses nothing. After the repair,
+//! the earlier login works.
 //!
-//! The keychain is the real one, on a bus of the test's own. An earlier login is in it. Each command runs in a home of
-//! its own with the settings of that login, so that one does not see what another has done there.
+//! The keychain is a real one on a private bus and holds an earlier login. Each command has its own home with the
+//! settings of that login, so that no command sees the changes of another.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixListener;
@@ -17,11 +17,10 @@ use crate::support::{Fault, Options, Service, TestHome};
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
-/// What is said while the keychain takes its time.
 const WAITING: &str = "waiting for the keychain…";
 const STATUS: &str =
     "domain        DOMAIN\norganization  clorg00000000000000000001\nworkspace     clws000010000000000000002\n";
-/// Where the program fetches the issuer's keys: after it has found the keychain open, and before it writes there.
+/// The key set. It is fetched after the check of the keychain and before the write.
 const KEYS: &str = "/.well-known/jwks.json";
 
 /// The commands that meet the keychain.
@@ -37,7 +36,7 @@ enum Call {
 
 const CALLS: [Call; 6] = [Call::Login, Call::Token, Call::Status, Call::StatusJson, Call::Organizations, Call::Logout];
 
-/// Where a command looks for the bus.
+/// The bus address that a command gets.
 #[derive(Clone)]
 enum Bus {
     At(String),
@@ -45,13 +44,13 @@ enum Bus {
     Nowhere,
 }
 
-/// How a command ended, and what it left in config.yaml; the domain and the home by name.
+/// The result of a command and its config.yaml, with domain and home replaced by placeholders.
 #[derive(Debug, PartialEq, Eq)]
 struct Ended {
     code: i32,
     stdout: String,
     stderr: String,
-    /// How often it was said that the keychain is waited for.
+    /// The number of progress lines about the keychain.
     waits: usize,
     config: String,
 }
@@ -63,7 +62,7 @@ struct World {
     token: String,
     /// The token of a login that a test tries.
     other: String,
-    /// What the earlier login left in config.yaml and in the keychain.
+    /// The earlier login in config.yaml and in the keychain.
     config: String,
     entry: String,
 }
@@ -157,7 +156,7 @@ impl World {
         String::from_utf8(tool.wait_with_output().unwrap().stdout).unwrap()
     }
 
-    /// What the keychain holds for the domain.
+    /// Returns the keychain entry of the domain.
     fn kept(&self) -> String {
         self.secret_tool(&["lookup", "service", "astro-login", "username", &self.service.domain()], "")
     }
@@ -246,7 +245,7 @@ const ALLOW: &str =
 const ANSWER: &str =
     "answer the keychain's dialog if there is one; `astro login DOMAIN --insecure-storage` does without the keychain";
 
-/// Where there is no keychain, a login goes to config.yaml, and says so; every other command says what it could not see.
+/// Without a keychain, a login goes to config.yaml with a warning. Every other command reports the missing keychain.
 #[test]
 #[ignore = "needs dbus-daemon, gnome-keyring-daemon and secret-tool"]
 fn rf_10_missing_keychain_is_not_an_empty_one() {
@@ -387,7 +386,7 @@ fn welcome(listener: UnixListener) -> mpsc::Receiver<()> {
     receiver
 }
 
-/// What a writer of pieces leaves for this value, cut in two.
+/// Returns the entries of this value in two pieces.
 fn in_pieces(value: &str, version: u8) -> [(&'static str, String); 3] {
     let hash: Vec<String> =
         digest(&SHA256, value.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -468,7 +467,7 @@ fn newer_entry_is_never_overwritten() {
     }
 }
 
-/// How the keychain changes, and how it is brought back.
+/// A change of the keychain, and its reversal.
 type Change = fn(&mut World);
 
 const KEYRING_DIES: Change = |world| world.session.stop_keyring();
@@ -507,7 +506,7 @@ fn keychain_lost_before_write_costs_only_new_login() {
             |world| world.delete_collection(),
             "there is no keychain here: no default collection",
             ABSENT,
-            // Nothing of ours can bring back what somebody has deleted.
+            // A deleted collection cannot be restored.
             |world| {
                 world.session.stop_keyring();
                 world.session.start_keyring(true);
@@ -562,7 +561,7 @@ fn keychain_call_ends_on_disconnect_or_timeout() {
     }
 }
 
-/// What somebody else has removed is not there, and that is what is said: no keychain, or no login in it.
+/// After another program removed the entry or the collection, the commands report a missing login or keychain.
 #[test]
 #[ignore = "needs dbus-daemon, gnome-keyring-daemon and secret-tool"]
 fn deleted_entry_is_not_logged_in() {

@@ -1,7 +1,7 @@
-//! This system's own keychain, whichever it is: a login that one entry holds everywhere, and one that takes Windows several.
+//! The keychain of this system: a login that fits one entry everywhere, and one that takes several on Windows.
 //!
-//! It writes into the keychain of whoever runs it, under a domain that is nobody's, and removes that again. So it is not
-//! run unless it is asked for; the workflow does so on its Windows and macOS machines.
+//! The test writes to the user's keychain, under a domain of its own, and removes the entry. So it is ignored by
+//! default; the workflow runs it on Windows and macOS, `.ci/run` in a session of its own.
 
 use std::net::{Ipv4Addr, TcpListener};
 

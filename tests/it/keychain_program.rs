@@ -1,4 +1,4 @@
-//! The whole program on a real keychain: a login is kept there, read by another program, used, and gone after the logout.
+//! The built binary with a real keychain: a login is stored, read by another program, used, and removed by the logout.
 
 use std::io::Write as _;
 use std::process::{Output, Stdio};

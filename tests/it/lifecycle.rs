@@ -1,4 +1,4 @@
-//! One config.yaml as the Go CLI leaves it, through a whole login: after each step only our lines differ.
+//! A config.yaml of the Go CLI through a whole login: after each step only our lines differ.
 
 use crate::support::diff::diff;
 use crate::support::{Options, Stage, token};
@@ -14,87 +14,7 @@ use astro_login::system::System;
 use jiff::Timestamp;
 use serde_json::json;
 
-const GO: &str = "\
-# kept in my dotfiles
-airflow:
-    expose_port: \"false\"
-audit:
-    enabled: 'false'        # quoted by hand
-auto_select: \"false\"
-beta:
-    audit_logs: \"true\"
-cloud:
-    api:
-        port: \"443\"
-        protocol: https
-        ws_protocol: wss
-container:
-    binary: docker
-    engine: \"\"
-context: gcp0001.example.com
-contexts:
-    DOMAIN_KEY:
-        domain: DOMAIN
-        # what follows was written by the Go CLI
-        last_used_workspace: \"\"
-        organization: \"\"
-        organization_product: HYBRID
-        organization_short_name: acme
-        token: \"\"
-        user_email: \"\"
-        workspace: \"\"
-    gcp0001_example_com:
-        domain: gcp0001.example.com
-        last_used_workspace: ck05r3bor07h40d02y2hw4n4v
-        refreshtoken: \"\"
-        token: eyJPRIVATE
-        workspace: ck05r3bor07h40d02y2hw4n4v
-    houston_internal: {token: 'x', domain: houston.internal} # flow
-
-date: 2026-11-24
-deploy_git_metadata: true
-disable_astro_run: \"false\"
-disable_env_objects: \"false\"
-duplicate_volumes: \"true\"
-float: 1.10
-grouped: 1_000
-houston:
-    dial_timeout: \"10\"
-    skip_verify_tls: \"false\"
-huge: 18446744073709551616
-interactive: \"false\"
-local:
-    astrohub: http://localhost:8871/v1
-    core: http://localhost:8888/v1alpha1
-    houston: http://localhost:8871/v1
-    platform: cloud
-    public_astrohub: http://localhost:8871/graphql
-    registry: localhost:5555
-machine_id: >-
-    one
-    two
-octal: 0o17
-page_size: \"20\"
-postgres:
-    host: postgres
-    password: postgres
-    port: \"5432\"
-    repository: docker.io/postgres
-    tag: \"12.6\"
-    user: postgres
-project:
-    deployment: \"\"
-    name: \"\"
-    workspace: \"\"
-proxy_port: \"6563\"
-sha_as_tag: \"false\"
-show_warnings: \"true\"
-skip_parse: yes
-upgrade_message: \"true\"
-verbosity: warning
-webserver:
-    port: \"8080\"
-# the end";
+const GO: &str = include_str!("../fixtures/lifecycle.yaml");
 
 const ENGINES: &str = "clorg00000000000000000001";
 const COMPILERS: &str = "clorg00000000000000000002";
@@ -149,7 +69,7 @@ fn stage() -> Stage {
     stage
 }
 
-/// What a switch to the other organization and back to the second workspace changes, wherever the credentials are.
+/// Checks the changes of a switch to the other organization and back to the second workspace.
 async fn switches(stage: &Stage, file: &mut File<'_>) {
     switch_organization(stage, "Compilers").await;
     assert_eq!(
@@ -187,7 +107,7 @@ async fn switches(stage: &Stage, file: &mut File<'_>) {
     );
 }
 
-/// What a logout takes out of the file, besides the plaintext credentials.
+/// The lines that a logout removes besides the plaintext credentials.
 const LOGGED_OUT: [&str; 6] = [
     "-        last_used_workspace: clws000010000000000000001",
     "-        organization: clorg00000000000000000001",

@@ -1,4 +1,5 @@
-//! `astro login` where somebody is signed in already: what is taken over, what is told, and what becomes of the old login.
+//! `astro login` over an earlier login: the values that are kept, the messages, and the revocation of the earlier
+//! login.
 
 use std::sync::Arc;
 
@@ -50,8 +51,7 @@ async fn other_account_starts_without_organization() {
     let mut stage = Stage::new();
     assert_eq!(sign_in(&mut stage, ADA, in_compilers).await.exit_code(), 0);
     assert_eq!(setting(&stage, "organization").as_deref(), Some("clorg00000000000000000002"));
-    let outcome = sign_in(&mut stage, GRACE, |login| login).await;
-    assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+    let outcome = sign_in(&mut stage, GRACE, |login| login).await.success();
     let told = "as Grace Hopper <grace@example.org>\n  account       was ada@example.com, is now grace@example.org\n";
     assert!(outcome.stderr.contains(told), "{}", outcome.stderr);
     // Nothing decides between the two organizations for Grace, so she has none until she chooses.
@@ -64,8 +64,7 @@ async fn other_account_starts_without_organization() {
 async fn same_account_keeps_organization_and_workspace() {
     let mut stage = Stage::new();
     assert_eq!(sign_in(&mut stage, ADA, in_compilers).await.exit_code(), 0);
-    let outcome = sign_in(&mut stage, ADA, |login| login).await;
-    assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+    let outcome = sign_in(&mut stage, ADA, |login| login).await.success();
     assert!(!outcome.stderr.contains("was "), "{}", outcome.stderr);
     assert_eq!(setting(&stage, "organization").as_deref(), Some("clorg00000000000000000002"));
     assert_eq!(setting(&stage, "workspace").as_deref(), Some("clws000020000000000000001"));
@@ -79,8 +78,7 @@ async fn cl_15_other_subject_is_other_account() {
         options.people[0].sub = "google-oauth2|1".to_owned();
         options.organizations[0].managed_domains.clear();
     });
-    let outcome = sign_in(&mut stage, ADA, |login| login).await;
-    assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+    let outcome = sign_in(&mut stage, ADA, |login| login).await.success();
     assert!(outcome.stderr.contains("was another one with this address\n"), "{}", outcome.stderr);
     assert_eq!(setting(&stage, "organization"), None);
 }
@@ -90,8 +88,7 @@ async fn api_token_over_user_login_is_other_account() {
     let mut stage = Stage::new();
     assert_eq!(sign_in(&mut stage, ADA, in_compilers).await.exit_code(), 0);
     let old = refresh_of(&stage.stored().unwrap());
-    let outcome = stage.login(&stage.token_request(&stage.service.api_token())).await;
-    assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+    let outcome = stage.login(&stage.token_request(&stage.service.api_token())).await.success();
     assert!(
         outcome.stderr.contains("  account       was ada@example.com, is now an API token\n"),
         "{}",
@@ -154,11 +151,10 @@ async fn unstorable_login_revoked_and_old_login_kept() {
 #[tokio::test]
 async fn go_cli_login_moves_into_keychain() {
     let mut stage = Stage::new();
-    // What the Go CLI would have written after its own login of Ada.
+    // As the Go CLI writes it after a login as Ada.
     assert_eq!(sign_in(&mut stage, ADA, insecure).await.exit_code(), 0);
     let old = setting(&stage, "refreshtoken").unwrap();
-    let outcome = sign_in(&mut stage, ADA, |login| login).await;
-    assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+    let outcome = sign_in(&mut stage, ADA, |login| login).await.success();
     assert!(outcome.stderr.contains("so the Go CLI is now signed out here; `--insecure-storage` shares the login"));
     assert!(!outcome.stderr.contains("was "), "{}", outcome.stderr);
     assert_eq!(["token", "refreshtoken", "expiresin"].map(|name| setting(&stage, name)), [None, None, None]);
@@ -214,8 +210,7 @@ async fn config_of_other_account_is_ignored() {
 async fn organization_flag_replaces_that_of_other_account() {
     let stage = graces_login_beside_adas_context().await;
     let switch = OrganizationCommand::Switch { wanted: Some("Analytical Engines".to_owned()) };
-    let outcome = stage.run(async |system| organization(system, switch).await).await;
-    assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+    drop(stage.run(async |system| organization(system, switch).await).await.success());
     assert_eq!(report(&stage).await, [json!(GRACE), json!("clorg00000000000000000001")]);
     assert_eq!(setting(&stage, "user_email").as_deref(), Some(GRACE));
 }

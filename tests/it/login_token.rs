@@ -1,5 +1,5 @@
-//! `astro login --token-login`, in process: what is accepted, what is refused in which words, and how far a refused token
-//! gets, which is nowhere.
+//! `astro login --token-login`, in process: accepted tokens, rejected tokens with their errors, and that a rejected
+//! token is not sent.
 
 use crate::support::{AUDIENCE, CLIENT_ID, Fault, Mode as Browser, Options, Outcome, Part, Stage};
 use astro_login::commands::login::{Login, TokenArgument};
@@ -25,7 +25,7 @@ const DOCUMENTED: &str = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IjRmeDJYNV
     IAp9Fc0-4b-FbCAxryETmS5W8JxyRscp1n9lOFia_yYgWXbXrETs9Guz_z6ErfYmGA71XiihJcy41ccGnb4Agf_aEn-Dwh3tCaKRJ-Mxb_yLKS\
     ZHKRyjNfZH9v_ZW1eDPfkF3oV0c4qFCIx8vHryK3q3h2jpsDw_r-_VmuNqSRxrY8ms0ixtq98PmjQ0vDvmiUYZPXnxBNOw";
 
-/// What came of a token, without the line that says where it was for.
+/// Returns the rejection of a token, without the headline.
 #[derive(Debug, PartialEq, Eq)]
 struct Refusal {
     cause: String,
@@ -41,7 +41,7 @@ fn paths(stage: &Stage) -> Vec<String> {
     stage.service.requests().into_iter().map(|request| request.path).collect()
 }
 
-/// Runs a login that must fail, leave nothing behind, and send and tell nobody the token.
+/// Runs a login. It must fail, leave nothing behind, and neither send nor show the token.
 async fn refused(stage: &Stage, request: &Login, token: &str) -> Refusal {
     let outcome = stage.login(request).await;
     let told = format!("{}{}{}", outcome.stdout, outcome.stderr, outcome.error_chain());
@@ -103,7 +103,7 @@ fn hint(outcome: &Outcome) -> String {
     outcome.result.as_ref().unwrap_err().hint().unwrap_or_default()
 }
 
-/// What the keychain should hold for `token`.
+/// Returns the expected keychain entry for `token`.
 fn expected(stage: &Stage, token: &str) -> Credentials {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
     let claims: Value = serde_json::from_slice(&bytes).unwrap();
@@ -127,8 +127,7 @@ async fn token_login_warns_of_no_refresh() {
     let stage = Stage::new();
     let token = stage.service.access_token(&json!({}));
     let request = Login { workspace: Some("Punched Cards".to_owned()), ..stage.token_request(&token) };
-    let outcome = stage.login(&request).await;
-    assert_eq!(outcome.exit_code(), 0, "{outcome:?}");
+    let outcome = stage.login(&request).await.success();
     let credentials = expected(&stage, &token);
     assert_eq!(stage.stored().as_ref(), Some(&credentials));
     assert_eq!(stage.browser.opened(), [], "no browser");
@@ -355,8 +354,7 @@ async fn jw_17_new_key_is_found() {
     let stage = Stage::new();
     stage.service.set(|world| (world.signing_key, world.second_key_after) = (1, 1));
     let token = stage.service.access_token(&json!({}));
-    let outcome = stage.login(&stage.token_request(&token)).await;
-    assert_eq!(outcome.exit_code(), 0, "{outcome:?}");
+    drop(stage.login(&stage.token_request(&token)).await.success());
     assert_eq!(paths(&stage)[..3], [AUTH_CONFIG, KEYS, KEYS]);
     // No keys are kept on disk, so the next login fetches them again.
     let folder = std::fs::read_dir(stage.home.path().join(".astro")).unwrap();
@@ -481,7 +479,7 @@ async fn ar_18_foreign_issuer_rejected() {
 async fn refused_connection_names_host_and_cause() {
     let stage = Stage::new();
     let token = stage.service.access_token(&json!({}));
-    // Port 1 is nobody's.
+    // Port 1 is closed.
     let request = Login { domain: Some("localhost:1".to_owned()), ..stage.token_request(&token) };
     let Refusal { cause, code, requested } = refused(&stage, &request, &token).await;
     let lines: Vec<&str> = cause.lines().collect();
@@ -573,8 +571,7 @@ async fn environment_token_warning_names_variable() {
     let mut stage = Stage::new();
     stage.environment = stage.environment.clone().with("ASTRO_API_TOKEN", "a-secret-that-is-not-told");
     let token = stage.service.access_token(&json!({}));
-    let outcome = stage.login(&stage.token_request(&token)).await;
-    assert_eq!(outcome.exit_code(), 0);
+    let outcome = stage.login(&stage.token_request(&token)).await.success();
     let warning = "warning: ASTRO_API_TOKEN is set, and wins over any login; unset it to use this one\n";
     assert!(outcome.stderr.starts_with(warning), "{}", outcome.stderr);
     assert!(!outcome.stderr.contains("a-secret"), "{}", outcome.stderr);

@@ -1,4 +1,4 @@
-//! `astro logout`: what is removed, what is told, and the exit code, whatever the issuer and the stores do.
+//! `astro logout`: removal, messages and exit code for every state of issuer and stores.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -35,8 +35,7 @@ async fn signed_in(insecure_storage: bool) -> Stage {
     let mut stage = Stage::with(options, Mode::LogIn("ada@example.com".to_owned()));
     stage.clock = now;
     stage.home.write_config(FOREIGN);
-    let login = stage.login(&Login { insecure_storage, ..stage.request() }).await;
-    assert_eq!(login.exit_code(), 0, "{}", login.stderr);
+    drop(stage.login(&Login { insecure_storage, ..stage.request() }).await.success());
     drop(stage.browser.answers());
     stage
 }
@@ -51,7 +50,7 @@ fn normalize(stage: &Stage, text: &str) -> String {
     text.replace(&stage.service.domain(), "localhost:PORT").replace(&home, "HOME").replace('\\', "/")
 }
 
-/// What config.yaml is after a logout: as it was before the login, but for the name of the context.
+/// Returns config.yaml as expected after a logout: as before the login, with the context added.
 fn cleared(stage: &Stage) -> String {
     let domain = stage.service.domain();
     let entry = format!("workspace: w9\n    \"{domain}\":\n        domain: \"{domain}\"\n");
@@ -73,8 +72,7 @@ fn same_settings(stage: &Stage) {
 async fn rf_12_rf_13_logout_revokes_removes_and_reports() {
     let stage = signed_in(false).await;
     let refresh = stage.stored().unwrap().refresh.unwrap();
-    let outcome = sign_out(&stage).await;
-    assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+    let outcome = sign_out(&stage).await.success();
     let mut lines: Vec<String> = normalize(&stage, &outcome.stderr).lines().map(str::to_owned).collect();
     lines.sort();
     let expected = [
@@ -98,8 +96,7 @@ async fn rf_12_rf_13_logout_revokes_removes_and_reports() {
 #[tokio::test]
 async fn plaintext_logout_revokes_and_clears() {
     let stage = signed_in(true).await;
-    let outcome = sign_out(&stage).await;
-    assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+    let outcome = sign_out(&stage).await.success();
     assert!(normalize(&stage, &outcome.stderr).contains("The credentials are removed from HOME/.astro/config.yaml\n"));
     assert_eq!(stage.service.live_refresh_tokens(), Vec::<String>::new());
     same_settings(&stage);
@@ -109,11 +106,9 @@ async fn plaintext_logout_revokes_and_clears() {
 async fn logout_clears_both_stores() {
     let stage = signed_in(false).await;
     let kept = stage.stored().unwrap();
-    let login = stage.login(&Login { insecure_storage: true, ..stage.request() }).await;
-    assert_eq!(login.exit_code(), 0, "{}", login.stderr);
+    drop(stage.login(&Login { insecure_storage: true, ..stage.request() }).await.success());
     stage.keychain.put(&stage.service.domain(), kept);
-    let outcome = sign_out(&stage).await;
-    assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+    drop(sign_out(&stage).await.success());
     assert_eq!(stage.stored(), None);
     same_settings(&stage);
 }
@@ -123,8 +118,7 @@ async fn repeated_logout_succeeds() {
     let stage = signed_in(false).await;
     assert_eq!(sign_out(&stage).await.exit_code(), 0);
     let (before, requests) = (stage.home.config(), stage.service.requests().len());
-    let outcome = sign_out(&stage).await;
-    assert_eq!(outcome.exit_code(), 0);
+    let outcome = sign_out(&stage).await.success();
     assert_eq!(normalize(&stage, &outcome.stderr), "Nobody was signed in to localhost:PORT\n");
     assert_eq!((stage.home.config(), stage.service.requests().len()), (before, requests));
 }
@@ -133,8 +127,7 @@ async fn repeated_logout_succeeds() {
 async fn logout_of_expired_login_omits_expiry() {
     let mut stage = signed_in(false).await;
     stage.clock = two_days_later;
-    let outcome = sign_out(&stage).await;
-    assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+    let outcome = sign_out(&stage).await.success();
     assert!(!outcome.stderr.contains("A copy of"), "{}", outcome.stderr);
     assert_eq!(stage.service.live_refresh_tokens(), Vec::<String>::new());
 }
@@ -226,13 +219,11 @@ async fn logout_without_keychain_says_so() {
     stage.keychain.fail(StoreError::Absent { reason: "no session bus" });
     let unseen =
         "there is no keychain here (no session bus); a login that a desktop session keeps in one stays there\n";
-    let outcome = sign_out(&stage).await;
-    assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+    let outcome = sign_out(&stage).await.success();
     assert!(outcome.stderr.contains(unseen) && !outcome.stderr.contains("warning: "), "{}", outcome.stderr);
     same_settings(&stage);
 
-    let outcome = sign_out(&stage).await;
-    assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+    let outcome = sign_out(&stage).await.success();
     let told = format!("warning: {unseen}No login to localhost:PORT was found here\n");
     assert_eq!(normalize(&stage, &outcome.stderr), told);
 }
@@ -290,8 +281,7 @@ async fn logout_all_keeps_foreign_contexts() {
     let more =
         "contexts:\n    pr1234_astronomer-dev_io:\n        domain: pr1234.astronomer-dev.io\n        workspace: w1\n";
     stage.home.write_config(&text.replace("contexts:\n", more));
-    let outcome = stage.run(async |system| logout(system, &Logout { domain: None, all: true }).await).await;
-    assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+    drop(stage.run(async |system| logout(system, &Logout { domain: None, all: true }).await).await.success());
     let left =
         ["astronomer.io", "pr1234.astronomer-dev.io", "houston.example.com"].map(|it| stage.keychain.get(it).is_some());
     assert_eq!((left, stage.stored()), ([false, false, true], None));
@@ -326,8 +316,7 @@ async fn rf_8_foreign_issuer_gets_no_refresh_token() {
 async fn logout_notes_environment_token() {
     let mut stage = signed_in(false).await;
     stage.environment = stage.environment.clone().with("ASTRO_API_TOKEN", "token");
-    let outcome = sign_out(&stage).await;
-    assert_eq!(outcome.exit_code(), 0);
+    let outcome = sign_out(&stage).await.success();
     assert!(outcome.stderr.contains("warning: ASTRO_API_TOKEN is set, and stays in use"), "{}", outcome.stderr);
 }
 

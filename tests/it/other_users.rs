@@ -1,4 +1,4 @@
-//! Other users of the machine: what they can read, plant and see while somebody signs in, and afterwards.
+//! Other users of the machine: the files that they can read, plant and see during and after a login.
 //!
 //! The ignored tests need root: they run the program as one user and attack it as another.
 
@@ -16,10 +16,10 @@ const UMASK: [(&str, [&str; 3]); 2] = [
     ("077", ["/bin/sh", "-c", "umask 077; exec \"$0\" \"$@\""]),
 ];
 
-/// What belongs to the person and has nothing to do with this program.
+/// A file of the user that has nothing to do with this program.
 const PRECIOUS: &str = "precious\n";
 
-/// A service whose tokens are refreshed at each use, and somebody's home without an `.astro`.
+/// A service whose tokens are refreshed at each use, and a home without an `.astro`.
 struct World {
     service: Service,
     home: TestHome,
@@ -151,7 +151,7 @@ fn rf_10_writable_home_warns() {
         (0o757, 0o700, Some("")),
         (0o775, 0o777, Some("/.astro")),
         (0o755, 0o720, Some("/.astro")),
-        // As /tmp is: nobody can move what is not theirs.
+        // Sticky, as /tmp: only the owner of a file may move it.
         (0o1777, 0o700, None),
         (0o755, 0o755, None),
     ];
@@ -416,7 +416,7 @@ mod second_user {
         chown(path, Some(user), Some(user)).unwrap();
     }
 
-    /// What the attacker gets of a shell command.
+    /// Runs a shell command as the attacker and returns its output.
     fn attack(command: &str, path: &Path) -> Result<String, String> {
         let mut shell = Command::new("/bin/sh");
         // With the uid, std gives up root's other groups as well.
@@ -443,12 +443,12 @@ mod second_user {
         let mut seen = 0;
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
-            // Even where somebody has opened the folder.
+            // Even if the folder is world-writable.
             for mode in [0o700, 0o755] {
                 set_mode(&folder, mode);
                 assert_denied("cat \"$0\"", &path);
                 assert_denied("echo x >>\"$0\"", &path);
-                // Whoever could open the lock could hold it, and nobody would get on.
+                // A user who can open the lock could hold it forever.
                 assert_denied("exec 9<\"$0\"", &path);
             }
             seen += 1;
@@ -460,7 +460,7 @@ mod second_user {
     #[test]
     #[ignore = "needs root, to be two other users"]
     fn rf_10_config_of_other_user_not_replaced() {
-        // Whether the attacker's file stands there itself, or is pointed to.
+        // The attacker's file itself, or a link to it.
         for linked in [false, true] {
             let shared = Shared::new();
             shared.folder(VICTIM, 0o777);
@@ -498,7 +498,7 @@ mod second_user {
         assert_eq!((mode(&file), fs::metadata(&file).unwrap().uid()), (0o600, VICTIM));
         assert_denied("cat \"$0\"", &file);
 
-        // Where the victim may not write, nothing is written.
+        // Nothing is written in a folder that the victim may not write to.
         set_mode(&lair, 0o755);
         fs::write(&file, "show_warnings: \"true\"\n").unwrap();
         let said = shared.refused();
@@ -513,14 +513,14 @@ mod second_user {
         let said = shared.refused();
         assert!(said.contains(&format!("could not write {}", shared.world.folder().display())), "{said}");
 
-        // Where the attacker lets everybody in, that is told; what is stored stays the victim's.
+        // A world-writable folder of the attacker earns a warning. The stored files stay private.
         set_mode(&shared.world.folder(), 0o777);
         let said = shared.log_in();
         assert_done("login", &said);
         assert!(said.stderr.contains("warning: others may write in "), "{}", said.stderr);
         assert_denied("cat \"$0\"", &shared.world.home.config_path());
 
-        // One that nobody else gets into is as good as none.
+        // A folder without access for others is harmless.
         set_mode(&shared.world.folder(), 0o700);
         let Output { stderr, code, .. } = shared.astro().run(&["auth", "status"]);
         assert_eq!(code, Some(1), "{stderr}");

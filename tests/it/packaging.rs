@@ -1,4 +1,4 @@
-//! What a release is packed with: the archive's layout, which `cargo binstall` relies on, and the Homebrew formula.
+//! The packaging of a release: the layout of the archive, which `cargo binstall` relies on, and the Homebrew formula.
 
 use std::fs;
 use std::path::Path;
@@ -76,7 +76,7 @@ fn archive_has_program_manual_completions_and_docs() {
     expected.sort();
     assert_eq!(listed, expected);
 
-    // Whoever packs the same gets the same, where tar can leave the time out.
+    // The archive is reproducible, if tar can omit the time.
     if cfg!(target_os = "linux") {
         assert_eq!(fs::read(pack().trim_end()).unwrap(), packed);
     }
@@ -94,7 +94,7 @@ fn binstall_names_match_archives() {
     }
 }
 
-/// What `sha256sum` says, and each target's sum in it.
+/// Returns the output of `sha256sum`, and the checksum of each target.
 fn sums(folder: &Path, targets: &[&str]) -> (String, Vec<String>) {
     let sums: Vec<String> = (1..=targets.len()).map(|number| format!("{number:064x}")).collect();
     let lines = targets.iter().zip(&sums).map(|(target, sum)| format!("{sum}  astro-1.2.3-{target}.tar.gz\n"));

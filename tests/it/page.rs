@@ -132,7 +132,7 @@ async fn page_passes_axe_in_both_schemes() {
             chromium.open(&format!("{origin}/{name}")).await;
             let found = chromium.audit(&axe).await;
             assert_eq!(found["violations"], json!([]), "{name}, dark: {dark}: {found:#}");
-            // No single colour lies behind the text above the glow; `HARD_TO_READ` takes the worst of it.
+            // The text above the glow has no single background color; `HARD_TO_READ` takes the worst one.
             assert_eq!(found["undecided"], json!([["color-contrast", ["header"]]]), "{name}: {found:#}");
         }
     }
@@ -149,7 +149,7 @@ const LAYOUT: &str = "
     return { lang: root.lang, wider_than_the_window, takes_focus, focus: document.activeElement.tagName };
 ";
 
-/// The elements whose colour is too close to what it stands on (WCAG 2.2, 1.4.3 and 1.4.11), with their ratio.
+/// The elements with too little contrast (WCAG 2.2, 1.4.3 and 1.4.11), with their ratio.
 const HARD_TO_READ: &str = "
     const luminance = (rgb) => rgb.match(/\\d+/g).slice(0, 3)
         .map((n) => n / 255).map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)

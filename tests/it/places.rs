@@ -1,4 +1,4 @@
-//! `astro organization` and `astro workspace`: what is listed, what is chosen, and on whose authority.
+//! `astro organization` and `astro workspace`: list and switch.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ async fn switch_workspace(stage: &Stage, wanted: Option<&str>) -> Outcome {
     stage.run(async |system| workspace(system, WorkspaceCommand::Switch { wanted }).await).await
 }
 
-/// A world in which Ada is signed in, with `fields` in her context.
+/// Returns a stage with Ada logged in and `fields` in her context.
 fn stage(options: Options, fields: &str) -> Stage {
     let stage = Stage::with(options, Mode::NeverComeBack);
     let domain = stage.service.domain();

@@ -1,6 +1,6 @@
-//! `astro login localhost`: the ports that are not ours to choose, 8888 for the API and 12345 for the callback.
+//! `astro login localhost` on its fixed ports: 8888 for the API and 12345 for the callback.
 //!
-//! Whoever has them on this machine, or another test, would be in the way: these tests run one by one and on request.
+//! Other programs, and parallel tests, may use these ports. So the tests are ignored by default and run one at a time.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{TcpListener, TcpStream};
@@ -16,12 +16,12 @@ const ASTRO: &str = env!("CARGO_BIN_EXE_astro");
 const LOGIN: [&str; 7] = ["login", "localhost", "--insecure-storage", "--timeout", "20", "--email", "ada@example.com"];
 const REDIRECT_URI: &str = "http://localhost:12345/callback";
 const WAITING: &str = "Waiting for you to finish in the browser";
-/// Everywhere that a stranger can be met by a browser that goes to `localhost`.
+/// The addresses that a browser may use for `localhost`.
 const STRANGERS: [&str; 4] = ["127.0.0.1:12345", "[::1]:12345", "0.0.0.0:12345", "[::]:12345"];
 
 static PORTS: Mutex<()> = Mutex::new(());
 
-/// A service on 8888 and nobody on 12345, for as long as it lives.
+/// A service on port 8888, with port 12345 free.
 struct World {
     service: Service,
     home: TestHome,
@@ -89,8 +89,7 @@ fn lb_5_port_free_after_login() {
     assert_redirect_uri(&link);
     assert_eq!((link.host_str(), link.port()), (Some("localhost"), Some(8888)));
     let browser = visit(Mode::LogIn, &link);
-    let (code, shown) = pty.finish();
-    assert_eq!(code, 0, "{shown}");
+    pty.finish_with(0);
     assert_eq!(browser.answers().remove(0).unwrap().status, 200);
     world.assert_signed_in();
     assert_callback_port_is_free();
@@ -104,8 +103,7 @@ fn lb_2_login_with_one_loopback_address() {
     let world = World::new();
     let mut pty = world.login();
     let browser = visit(Mode::LogIn, &pty.link());
-    let (code, shown) = pty.finish();
-    assert_eq!(code, 0, "{shown}");
+    pty.finish_with(0);
     assert_eq!(browser.answers().remove(0).unwrap().status, 200);
     world.assert_signed_in();
 }
@@ -201,7 +199,7 @@ fn doctor_over_ssh_shows_port_forwarding() {
     let world = World::new();
     let mut command = Command::new(ASTRO);
     command.args(["auth", "doctor", "--domain", "localhost", "--json"]).env_clear().envs(world.environment());
-    // A browser that is here, or nobody would be sent to one.
+    // Without a local browser, no browser would be opened.
     command.env("BROWSER", "/bin/true").env("SSH_CONNECTION", "203.0.113.9 50022 198.51.100.7 22").env("USER", "ada");
     let report: serde_json::Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
     let callback = report["checks"].as_array().unwrap().iter().find(|check| check["name"] == "callback").unwrap();
@@ -251,8 +249,7 @@ fn https_callback_attempt_is_reported() {
     pty.wait_for("the browser has tried https");
     pty.wait_for("paste it here");
     visit(Mode::LogIn, &link);
-    let (code, shown) = pty.finish();
-    assert_eq!(code, 0, "{shown}");
+    let shown = pty.finish_with(0);
     assert_eq!(shown.matches("the browser has tried https").count(), 1, "{shown}");
     world.assert_signed_in();
 }
@@ -265,8 +262,7 @@ fn lb_25_ctrl_c_frees_port() {
     pty.wait_for(WAITING);
     assert!(STRANGERS.iter().all(|address| TcpListener::bind(address).is_err()), "LB-6: the port is ours alone");
     pty.type_keys(CTRL_C);
-    let (code, shown) = pty.finish();
-    assert_eq!(code, 130, "{shown}");
+    pty.finish_with(130);
     assert_eq!(world.home.config(), None);
     assert_callback_port_is_free();
 }

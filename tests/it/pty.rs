@@ -1,4 +1,4 @@
-//! The built binary on a pseudo-terminal, as a person sits before it: questions, the wait, menus, and Ctrl-C at each.
+//! The built binary on a pseudo-terminal: questions, the wait, menus, and Ctrl-C at each.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -84,7 +84,7 @@ impl World {
         Pty::spawn(ASTRO, &arguments, self.environment.iter().map(|(name, value)| (*name, value.as_str())))
     }
 
-    /// What the browser was asked to open.
+    /// The link that the browser was asked to open.
     #[track_caller]
     fn opened(&self) -> Url {
         self.opened.recv_timeout(Duration::from_secs(10)).unwrap()
@@ -120,7 +120,7 @@ impl World {
         assert_eq!(self.service.live_refresh_tokens().len(), 1);
     }
 
-    /// What stays the same from run to run.
+    /// Text with the parts replaced that differ from run to run.
     fn filtered(&self, shown: &str) -> String {
         let mut text = String::new();
         for line in screen(shown).lines() {
@@ -156,7 +156,7 @@ fn parameter(url: &Url, name: &str) -> Option<String> {
     url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
-/// Answers the question for the e-mail address.
+/// Answers the question for the email address.
 fn say_who(pty: &mut Pty, email: &str) {
     pty.wait_for("E-mail address:");
     pty.type_keys(&format!("{email}\r"));
@@ -171,8 +171,7 @@ fn empty_email_goes_on_without_hint() {
     let link = pty.link();
     assert_eq!(parameter(&link, "login_hint"), None);
     visit(&link, "grace@example.org");
-    let (code, shown) = pty.finish();
-    assert_eq!(code, 0, "{shown}");
+    pty.finish_with(0);
     world.assert_signed_in("grace@example.org");
     assert_eq!(world.service.requests_to("/hub/organization-lookup"), []);
 }
@@ -214,8 +213,7 @@ fn browser_opens_after_email_answer() {
     let opened = world.opened();
     assert_eq!(pty.link(), opened);
     visit(&opened, "ada@example.com");
-    let (code, shown) = pty.finish();
-    assert_eq!(code, 0, "{shown}");
+    let shown = pty.finish_with(0);
     assert!(!shown.contains(PRESS_ENTER), "{shown}");
 }
 
@@ -227,7 +225,7 @@ fn browser_waits_for_enter_without_question() {
     world.assert_nothing_was_opened();
     pty.type_keys(ENTER);
     let opened = world.opened();
-    // What is waited for now is said too.
+    // The next step is shown too.
     pty.wait_for(WAITING);
     // Impatience opens no second one.
     pty.type_keys(ENTER);
@@ -244,8 +242,7 @@ fn callback_ends_wait_without_enter() {
     let link = pty.link();
     pty.wait_for(PRESS_ENTER);
     let browser = visit(&link, "ada@example.com");
-    let (code, shown) = pty.finish();
-    assert_eq!(code, 0, "{shown}");
+    pty.finish_with(0);
     assert_eq!(browser.answers().remove(0).unwrap().status, 200);
     world.assert_nothing_was_opened();
     world.assert_signed_in("ada@example.com");
@@ -305,8 +302,7 @@ fn lb_10_lb_27_unrelated_paste_reported() {
     assert_eq!(pty.transcript().matches("warning:").count(), pastes.len());
     pty.paste(callback.as_str());
     pty.type_keys(ENTER);
-    let (code, shown) = pty.finish();
-    assert_eq!(code, 0, "{shown}");
+    let shown = pty.finish_with(0);
     assert!(!shown.contains("sesame"), "{shown}");
     assert_eq!(world.service.token_requests().len(), 1);
 }
@@ -319,8 +315,7 @@ fn lb_18_pasted_error_ends_login() {
     pty.wait_for(WAITING);
     let state = parameter(&link, "state").unwrap();
     pty.paste(&format!("error=access_denied&error_description=No%20%1B%5B2Jway&state={state}\n"));
-    let (code, shown) = pty.finish();
-    assert_eq!(code, 4, "{shown}");
+    let shown = pty.finish_with(4);
     assert!(screen(&shown).contains("login denied: No"), "{shown}");
     assert!(!shown.contains("\x1b[2J"), "{shown}");
 }
@@ -388,8 +383,7 @@ fn other_account_rejected_at_question() {
     assert!(browser.answers().remove(0).unwrap().body.contains("It needs your input"));
     // The careful answer is the one that Enter gives.
     pty.type_keys(ENTER);
-    let (code, shown) = pty.finish();
-    assert_eq!(code, 130, "{shown}");
+    pty.finish_with(130);
     world.assert_nothing_is_stored();
     assert_eq!(world.service.requests_to("/oauth/revoke").len(), 1);
 }
@@ -402,8 +396,7 @@ fn other_account_accepted_at_question() {
     visit(&world.opened(), "grace@example.org");
     pty.wait_for("Go on with grace@example.org?");
     pty.type_keys("y\r");
-    let (code, shown) = pty.finish();
-    assert_eq!(code, 0, "{shown}");
+    pty.finish_with(0);
     world.assert_signed_in("grace@example.org");
 }
 
@@ -441,8 +434,7 @@ fn menus_filter_and_clean_names() {
     pty.type_keys(DOWN);
     pty.type_keys(DOWN);
     pty.type_keys(ENTER);
-    let (code, shown) = pty.finish();
-    assert_eq!(code, 0, "{shown}");
+    let shown = pty.finish_with(0);
     assert!(!shown.contains('\u{202e}') && !shown.contains("\x1b[31m日本"), "{shown}");
     let chosen = world.kept(&["organization", "workspace"]);
     let names = |id: &str| shown.contains(id);
@@ -451,7 +443,7 @@ fn menus_filter_and_clean_names() {
     assert!(screen(&shown).contains("  organization  Ünïcode"), "{shown}");
 }
 
-/// How far a login gets before Ctrl-C, and what it leaves.
+/// The state of a login at Ctrl-C, and the state that it leaves.
 #[test]
 fn lb_25_ctrl_c_before_store_leaves_nothing() {
     type Reach = fn(&World) -> Pty;
@@ -511,8 +503,7 @@ fn escape_and_ctrl_d_cancel_question() {
         let mut pty = world.login(&[]);
         pty.wait_for("E-mail address:");
         pty.type_keys(key);
-        let (code, shown) = pty.finish();
-        assert_eq!(code, 130, "{shown}");
+        let shown = pty.finish_with(130);
         assert_eq!(screen(&shown), "? E-mail address:\nwarning: cancelled");
     }
 }
@@ -539,8 +530,7 @@ fn lb_25_ctrl_c_at_organization_menu_keeps_login() {
     pty.wait_for("Organization:");
     pty.wait_for("type to filter");
     pty.type_keys(CTRL_C);
-    let (code, shown) = pty.finish();
-    assert_eq!(code, 130, "{shown}");
+    let shown = pty.finish_with(130);
     world.assert_signed_in("ada@example.com");
     assert_eq!(world.kept(&["organization", "workspace"]), [None, None]);
     let end = world.filtered(&shown);
@@ -561,8 +551,7 @@ fn lb_25_ctrl_c_at_workspace_menu_keeps_organization() {
     pty.wait_for("Workspace:");
     pty.wait_for("type to filter");
     pty.type_keys(CTRL_C);
-    let (code, shown) = pty.finish();
-    assert_eq!(code, 130, "{shown}");
+    let shown = pty.finish_with(130);
     world.assert_signed_in("ada@example.com");
     assert_eq!(world.kept(&["organization", "workspace"]), [Some("clorg00000000000000000001".to_owned()), None]);
     let end = world.filtered(&shown);
@@ -585,8 +574,7 @@ fn tk_11_token_prompt_is_hidden() {
     pty.paste(&format!("Bearer {token}"));
     pty.wait_for("characters pasted; press Enter to submit");
     pty.type_keys(ENTER);
-    let (code, shown) = pty.finish();
-    assert_eq!(code, 0, "{shown}");
+    let shown = pty.finish_with(0);
     assert!(!shown.contains(&token[..20]), "{shown}");
     assert!(screen(&shown).contains("it will not be renewed"), "{shown}");
     assert!(world.kept(&["token"])[0].as_ref().unwrap().contains(&token));
@@ -596,8 +584,7 @@ fn tk_11_token_prompt_is_hidden() {
 fn token_argument_warns_of_shell_history() {
     let world = World::simple();
     let token = world.service.access_token(&json!({}));
-    let (code, shown) = world.login(&["--token-login", &token]).finish();
-    assert_eq!(code, 0, "{shown}");
+    let shown = world.login(&["--token-login", &token]).finish_with(0);
     assert_eq!(shown.matches("stays in the shell's history").count(), 1, "{shown}");
     assert!(!shown.contains(&token), "{shown}");
 }
@@ -607,8 +594,7 @@ fn lb_25_login_times_out_at_terminal() {
     let world = World::simple();
     let mut pty = world.login(&["--email", "ada@example.com", "--timeout", "1"]);
     pty.wait_for(PRESS_ENTER);
-    let (code, shown) = pty.finish();
-    assert_eq!(code, 1, "{shown}");
+    let shown = pty.finish_with(1);
     let end = screen(&shown);
     assert!(
         end.contains("cause: no reply from the browser within 1 second\nhint: if the browser shows an error"),
@@ -624,23 +610,20 @@ fn signal_at_question_restores_terminal() {
     pty.wait_for("E-mail address:");
     assert!(pty.is_raw());
     pty.terminate();
-    let (code, shown) = pty.finish();
-    assert_eq!(code, 130, "{shown}");
+    pty.finish_with(130);
 
     let mut pty = world.login(&["--login-link", "--email", "ada@example.com"]);
     pty.wait_for(WAITING);
     assert!(pty.is_raw());
     pty.terminate();
-    let (code, shown) = pty.finish();
-    assert_eq!(code, 130, "{shown}");
+    pty.finish_with(130);
 
     let mut pty = world.login(&["--email", "ada@example.com"]);
     visit(&pty.link(), "ada@example.com");
     pty.wait_for("Workspace:");
     assert!(pty.is_raw());
     pty.terminate();
-    let (code, shown) = pty.finish();
-    assert_eq!(code, 130, "{shown}");
+    pty.finish_with(130);
     world.assert_signed_in("ada@example.com");
 }
 
@@ -650,8 +633,7 @@ fn quiet_login_shows_link_and_question() {
     let mut pty = world.login(&["--quiet"]);
     say_who(&mut pty, "ada@example.com");
     visit(&pty.link(), "ada@example.com");
-    let (code, shown) = pty.finish();
-    assert_eq!(code, 0, "{shown}");
+    let shown = pty.finish_with(0);
     insta::assert_snapshot!(world.filtered(&shown), @r"
     > E-mail address: ada@example.com
       http://localhost:PORT/authorize?…
@@ -661,7 +643,7 @@ fn quiet_login_shows_link_and_question() {
 #[test]
 fn no_color_and_dumb_terminal_have_no_color() {
     let coloured = |shown: &str| {
-        // Select Graphic Rendition with a colour: 30–39 or 90–97.
+        // Select Graphic Rendition with a color: 30–39 or 90–97.
         shown.split("\x1b[").skip(1).any(|rest| {
             let parameters = rest.split('m').next().unwrap_or_default();
             let numeric = parameters.bytes().all(|byte| byte.is_ascii_digit() || byte == b';');
@@ -676,8 +658,7 @@ fn no_color_and_dumb_terminal_have_no_color() {
         pty.wait_for("Workspace:");
         pty.wait_for("type to filter");
         pty.type_keys(ENTER);
-        let (code, shown) = pty.finish();
-        assert_eq!(code, 0, "{shown}");
+        let shown = pty.finish_with(0);
         assert_eq!(coloured(&shown), expected, "{name}={value}: {shown:?}");
     }
 }
@@ -687,8 +668,7 @@ fn dumb_terminal_gets_plain_lines() {
     let world = World::simple().set("TERM", "dumb");
     let mut pty = world.login(&["--email", "ada@example.com"]);
     visit(&pty.link(), "ada@example.com");
-    let (code, shown) = pty.finish();
-    assert_eq!(code, 0, "{shown}");
+    let shown = pty.finish_with(0);
     assert!(!shown.contains('\x1b'), "{shown:?}");
     assert_eq!(shown.matches(PRESS_ENTER).count(), 1, "{shown:?}");
 }
@@ -715,11 +695,10 @@ fn screen_after_login() {
     say_who(&mut pty, "ada@example.com");
     visit(&world.opened(), "ada@example.com");
     pty.choose("Workspace:", "pun");
-    let (code, shown) = pty.finish();
-    assert_eq!(code, 0, "{shown}");
+    let shown = pty.finish_with(0);
     insta::assert_snapshot!(world.filtered(&shown), @r"
     > E-mail address: ada@example.com
-    BrowserLaunch the browser. If nothing opens, visit this link yourself:
+    Opening the browser. If nothing opens, visit this link yourself:
     
       http://localhost:PORT/authorize?…
     

@@ -1,7 +1,6 @@
-//! What the terminal's owner promises and a login alone can't show: input that comes at the wrong time or in great
-//! amounts, and a panic.
+//! The terminal code of the library with input at the wrong time, very long input, and a panic.
 //!
-//! The test program starts itself again as the program under test: `stage` plays the part that a variable names.
+//! The test binary starts itself as the program under test: the test `stage` runs the part that a variable names.
 
 use std::io::Read as _;
 
@@ -17,9 +16,9 @@ fn play(part: &str) -> Pty {
     Pty::spawn(program.to_str().unwrap(), &["pty_ui::stage", "--exact", "--nocapture"], [(PART, part)])
 }
 
-/// Not a test by itself: plays a part where one is named, and ends the process.
+/// Not a test by itself: runs the part that the variable names, and ends the process.
 #[test]
-#[allow(clippy::disallowed_methods)]
+#[expect(clippy::disallowed_methods, clippy::exit, reason = "the process is the program under test")]
 fn stage() {
     let Ok(part) = std::env::var(PART) else { return };
     ui::restore_terminal_on_panic(true);
@@ -36,7 +35,7 @@ fn stage() {
             _ => unreachable!(),
         }
     });
-    // A menu after this would have needed the usual mode: so does whoever types in this terminal next.
+    // A menu needs the usual mode, as does the next program in this terminal.
     ui.say(&format!("raw mode: {}", crossterm::terminal::is_raw_mode_enabled().unwrap()));
     std::process::exit(match result {
         Ok(()) => 0,
@@ -101,8 +100,7 @@ fn spinner_is_one_line_and_is_cleared() {
     pty.wait_for(" short");
     assert_eq!(seen(&pty), ["warning: one", " short"]);
     pty.type_keys("x");
-    let (code, transcript) = pty.finish();
-    assert_eq!(code, 0, "{transcript}");
+    let transcript = pty.finish_with(0);
     assert!(
         crate::support::pty::screen(&transcript).ends_with("test\nwarning: one\ntwo\nraw mode: false"),
         "{transcript}"
@@ -123,7 +121,7 @@ fn lb_27_paste_is_hidden_and_menu_follows() {
     pty.wait_for("line of 43 bytes\r\n");
     pty.paste("sesame\n");
     pty.wait_for("line of 6 bytes\r\n");
-    // What is typed after the last line must not answer the menu.
+    // Keys typed after the last line must not answer the menu.
     pty.type_keys("done\rGamma\r");
     pty.wait_for("line of 4 bytes\r\n");
     pty.wait_for("Which?");
@@ -132,8 +130,7 @@ fn lb_27_paste_is_hidden_and_menu_follows() {
     pty.wait_for("alp");
     pty.type_keys(ENTER);
     pty.wait_for("chosen 0");
-    let (code, transcript) = pty.finish();
-    assert_eq!(code, 0, "{transcript}");
+    let transcript = pty.finish_with(0);
     assert!(!transcript.contains("sesame"), "{transcript}");
     assert!(transcript.contains("raw mode: false"), "{transcript}");
 }

@@ -1,4 +1,4 @@
-//! A token that is valid now, whatever the issuer, the network, the store and other programs do meanwhile.
+//! The refresh of an access token, with faults of the issuer, the network and the store, and with concurrent programs.
 
 use std::fs::{self, File};
 use std::sync::Arc;
@@ -50,7 +50,7 @@ fn with_config(seconds: i64) -> (Stage, Credentials) {
     (stage, credentials)
 }
 
-/// What a refresh has to make of `old`, once `access` has been printed.
+/// Returns the credentials expected after a refresh of `old` that printed `access`.
 fn renewed(stage: &Stage, old: &Credentials, access: &str) -> Credentials {
     let claims = Unverified::parse(access).unwrap();
     let [refresh] = stage.service.live_refresh_tokens().try_into().unwrap();
@@ -89,8 +89,7 @@ async fn fresh_token_sends_no_request() {
 async fn rf_1_rf_2_rf_4_expiring_token_is_refreshed_and_stored() {
     for seconds in [ENDS_SOON, ENDED] {
         let (stage, old) = with_keychain(seconds, Options::default());
-        let outcome = print(&stage).await;
-        assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
+        let outcome = print(&stage).await.success();
         let access = outcome.stdout.strip_suffix('\n').unwrap();
         assert_ne!(access, old.access.expose());
         assert_eq!(stage.stored(), Some(renewed(&stage, &old, access)));
@@ -276,7 +275,7 @@ async fn rf_6_invalid_grant_ends_login_of_valid_token() {
         assert_eq!((first.exit_code(), first.stdout.as_str()), (4, ""));
         assert!(matches!(first.result, Err(Error::LoginRevoked { .. })), "{:?}", first.result);
 
-        // Whoever comes later is told the same, and asks nobody.
+        // A later command reports the same without a request.
         let kept = if in_config { config_of(&stage) } else { stage.stored() };
         assert_eq!(kept, None);
         if in_config {
@@ -354,7 +353,7 @@ async fn rf_7_retry_after_is_obeyed() {
 async fn rf_7_refused_connection_is_retried() {
     for (seconds, exit_code) in [(ENDS_SOON, 0), (ENDED, 1)] {
         let (stage, old) = with_keychain(seconds, Options::default());
-        // Nobody listens there, and nobody but root could.
+        // No process listens there, and only root could.
         let old = Credentials { issuer: "http://localhost:1/".to_owned(), ..old };
         stage.keep_in_keychain(&old);
         let started = tokio::time::Instant::now();
@@ -392,8 +391,7 @@ async fn rf_7_retry_delay_has_jitter() {
 async fn rf_7_lost_response_retried_within_overlap() {
     let (stage, old) = with_keychain(ENDED, Options { overlap: 30, ..Options::default() });
     stage.service.fail_times(TOKEN, 1, Fault::CloseMidBody);
-    let outcome = print(&stage).await;
-    assert_eq!(outcome.exit_code(), 0, "{outcome:?}");
+    let outcome = print(&stage).await.success();
     assert_eq!(stage.stored(), Some(renewed(&stage, &old, outcome.stdout.trim_end())));
     assert_eq!((stage.service.token_requests().len(), stage.service.replays()), (2, 0));
 }

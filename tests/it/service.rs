@@ -1,4 +1,4 @@
-//! The world that other tests stand on keeps its promises: what is refused there is refused for the right reason.
+//! The test service: it rejects wrong requests for the right reason.
 
 use std::collections::HashSet;
 use std::error::Error as _;
@@ -360,7 +360,7 @@ async fn service_requires_astro_headers() {
 fn service_serves_both_loopback_addresses() {
     let reaches = |host: &str, port: u16| std::net::TcpStream::connect((host, port)).is_ok();
     let six = std::net::TcpListener::bind("[::1]:0").is_ok();
-    // A port that was given back may be taken by a test beside this one, but not every time.
+    // A parallel test may take a freed port, but not every time.
     let freed = (0..5).any(|_| {
         let service = Service::start(Options::default());
         let port = service.url("/").port().unwrap();

@@ -1,4 +1,4 @@
-//! `astro auth status`: what it tells people and scripts, and with which exit code.
+//! `astro auth status`: its text, its JSON and its exit codes.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Fault, Mode, Options, Outcome, Stage};
 
-/// 2026-11-24T10:00:00Z, when everybody signs in.
+/// 2026-11-24T10:00:00Z, the time of every login.
 const SIGN_IN: i64 = 1_795_514_400;
 
 fn at_sign_in() -> Timestamp {
@@ -33,7 +33,7 @@ fn stage() -> Stage {
     stage
 }
 
-/// Ada has signed in an hour ago, and chosen a workspace. What is recorded from here on is the status's own.
+/// Returns a stage on which Ada logged in an hour ago and selected a workspace. Earlier requests are not recorded.
 async fn signed_in(insecure_storage: bool) -> Stage {
     let mut stage = stage();
     let workspace = Some("Punched Cards".to_owned());
@@ -77,8 +77,7 @@ fn codes(report: &Value) -> Vec<&str> {
 async fn status_shows_account_place_expiry_offline() {
     let stage = signed_in(false).await;
     let before = stage.service.requests().len();
-    let outcome = ask(&stage, &[]).await;
-    assert_eq!(outcome.exit_code(), 0, "{:?}", outcome.result);
+    let outcome = ask(&stage, &[]).await.success();
     assert_eq!(outcome.stderr, "");
     let expected = "\
 domain        localhost:PORT
@@ -98,7 +97,7 @@ async fn cl_17_unverified_token_is_marked() {
     let unchecked = "checked       not here; `--check` asks the API\n";
     // Verified before it was stored.
     assert!(!ask(&signed_in(false).await, &[]).await.stdout.contains("checked "));
-    // Whatever is in the file, or in the environment.
+    // Independent of file and environment.
     let mut stage = signed_in(true).await;
     let outcome = ask(&stage, &[]).await;
     assert!(outcome.stdout.ends_with(unchecked), "{}", outcome.stdout);
@@ -113,25 +112,8 @@ async fn cl_17_unverified_token_is_marked() {
 #[tokio::test]
 async fn status_json_user() {
     let stage = signed_in(false).await;
-    let outcome = ask(&stage, &["--json"]).await;
-    assert_eq!(outcome.exit_code(), 0);
-    let expected = r#"{
-  "version": 1,
-  "domain": "localhost:PORT",
-  "state": "valid",
-  "source": "keychain",
-  "location": "the test's keychain",
-  "kind": "user",
-  "account": "ada@example.com",
-  "organization": "clorg00000000000000000001",
-  "workspace": "clws000010000000000000002",
-  "issued_at": "2026-11-24T10:00:00Z",
-  "expires_at": "2026-11-25T10:00:00Z",
-  "refreshable": true,
-  "check": null,
-  "warnings": []
-}
-"#;
+    let outcome = ask(&stage, &["--json"]).await.success();
+    let expected = include_str!("../snapshots/status-user.json");
     assert_eq!(normalize(&stage, &outcome.stdout), expected);
 }
 
@@ -143,50 +125,16 @@ async fn status_json_logged_out() {
         (outcome.exit_code(), outcome.error_chain()),
         (4, format!("nobody is signed in to {}", stage.service.domain()))
     );
-    let expected = r#"{
-  "version": 1,
-  "domain": "localhost:PORT",
-  "state": "signed_out",
-  "source": null,
-  "location": null,
-  "kind": null,
-  "account": null,
-  "organization": null,
-  "workspace": null,
-  "issued_at": null,
-  "expires_at": null,
-  "refreshable": false,
-  "check": null,
-  "warnings": []
-}
-"#;
+    let expected = include_str!("../snapshots/status-logged-out.json");
     assert_eq!(normalize(&stage, &outcome.stdout), expected);
 }
 
 #[tokio::test]
 async fn status_json_api_token() {
     let stage = stage();
-    let login = stage.login(&stage.token_request(&stage.service.api_token())).await;
-    assert_eq!(login.exit_code(), 0, "{}", login.stderr);
-    let outcome = ask(&stage, &["--json"]).await;
-    assert_eq!(outcome.exit_code(), 0);
-    let expected = r#"{
-  "version": 1,
-  "domain": "localhost:PORT",
-  "state": "valid",
-  "source": "keychain",
-  "location": "the test's keychain",
-  "kind": "api_token",
-  "account": null,
-  "organization": "clorg00000000000000000001",
-  "workspace": null,
-  "issued_at": "2026-11-24T10:00:00Z",
-  "expires_at": null,
-  "refreshable": false,
-  "check": null,
-  "warnings": []
-}
-"#;
+    drop(stage.login(&stage.token_request(&stage.service.api_token())).await.success());
+    let outcome = ask(&stage, &["--json"]).await.success();
+    let expected = include_str!("../snapshots/status-api-token.json");
     assert_eq!(normalize(&stage, &outcome.stdout), expected);
     let people = normalize(&stage, &ask(&stage, &[]).await.stdout);
     assert!(
@@ -203,36 +151,10 @@ async fn status_json_environment_token_wins() {
         json!({"exp": SIGN_IN + 7_200, "permissions": ["apiTokenId:t", "organizationId:clorg00000000000000000002"]});
     let token = stage.service.api_token_with(&patch);
     stage.environment = Environment::from_pairs(&[("ASTRO_API_TOKEN", &token)]);
-    // Whether the keychain would answer makes no difference.
+    // The state of the keychain makes no difference.
     stage.keychain.fail(StoreError::Locked);
-    let outcome = ask(&stage, &["--json"]).await;
-    assert_eq!(outcome.exit_code(), 0, "{:?}", outcome.result);
-    let expected = r#"{
-  "version": 1,
-  "domain": "localhost:PORT",
-  "state": "valid",
-  "source": "environment",
-  "location": "ASTRO_API_TOKEN",
-  "kind": "api_token",
-  "account": null,
-  "organization": "clorg00000000000000000001",
-  "workspace": "clws000010000000000000002",
-  "issued_at": "2026-11-24T11:00:00Z",
-  "expires_at": "2026-11-24T12:00:00Z",
-  "refreshable": false,
-  "check": null,
-  "warnings": [
-    {
-      "code": "environment_token_wins",
-      "message": "ASTRO_API_TOKEN is set, and wins over the login of ada@example.com"
-    },
-    {
-      "code": "other_organization",
-      "message": "ASTRO_API_TOKEN is for another organization, clorg00000000000000000002"
-    }
-  ]
-}
-"#;
+    let outcome = ask(&stage, &["--json"]).await.success();
+    let expected = include_str!("../snapshots/status-environment-token.json");
     assert_eq!(normalize(&stage, &outcome.stdout), expected);
     let people = ask(&stage, &[]).await;
     let line = "credentials   in the environment variable ASTRO_API_TOKEN, which wins over any login\n";
@@ -425,8 +347,7 @@ async fn check_of_api_token_reads_its_organization() {
     let token = stage.service.api_token();
     stage.environment = Environment::from_pairs(&[("ASTRO_API_TOKEN", &token)]);
     stage.service.set(|options| options.now = Some(SIGN_IN + 100));
-    let outcome = ask(&stage, &["--json", "--check"]).await;
-    assert_eq!(outcome.exit_code(), 0, "{:?}", outcome.result);
+    let outcome = ask(&stage, &["--json", "--check"]).await.success();
     assert_eq!(parsed(&outcome)["check"], json!({"outcome": "accepted", "clock_ahead_seconds": -100}));
     let asked: Vec<String> = stage.service.requests().iter().map(|it| it.path.clone()).collect();
     assert_eq!(asked, ["/v1/organizations/clorg00000000000000000001"]);

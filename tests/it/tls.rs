@@ -1,6 +1,6 @@
-//! Astro by its own names, over real TLS: the built binary, a proxy of the test's own, and certificates good and bad.
+//! Astro's real domain names over TLS: the built binary, a test proxy, and valid and invalid certificates.
 //!
-//! On Linux alone, for elsewhere the roots of trust cannot be named in a variable.
+//! Linux only, because `SSL_CERT_FILE` names the trusted certificates only there.
 
 use std::collections::BTreeSet;
 use std::{fs, thread};
@@ -43,7 +43,7 @@ impl Astronomer {
         Astro::at(&self.home).with("SSL_CERT_FILE", trusted.to_str().unwrap()).with("HTTPS_PROXY", &self.proxy.url())
     }
 
-    /// A token login that must fail with this cause, leave nothing behind and send and tell nobody the token.
+    /// Runs a token login. It must fail with this cause, leave nothing behind, and neither send nor show the token.
     #[track_caller]
     fn refuses(&self, code: i32, cause: &str) -> String {
         self.refuses_with(self.astro(), code, cause)
@@ -206,7 +206,7 @@ fn tk_10_refusing_proxy_fails_with_cause() {
     }
 }
 
-/// What the doctor says of Astro by its own names.
+/// The doctor's report about Astro's real domains.
 fn examined(world: &Astronomer, astro: Astro) -> (Value, Option<i32>) {
     let output = astro.with("CI", "true").run(&["auth", "doctor", "--json"]);
     assert_eq!(world.home.config(), None);
@@ -256,7 +256,7 @@ fn doctor_reports_bad_certificate() {
             assert!(outcome == "fail" && said.contains(&told), "{name}: {said}");
         }
     }
-    // A file that is not there names nobody whom to trust.
+    // A missing file names no trusted certificate.
     let world = Astronomer::new();
     let missing = world.home.path().join("missing.pem");
     let (report, code) = examined(&world, world.astro().with("SSL_CERT_FILE", missing.to_str().unwrap()));
@@ -325,7 +325,7 @@ fn ar_15_tk_10_every_command_reports_bad_host() {
             Flaw::Refused("407 Proxy Authentication Required"),
             unreached("could not connect: tunnel error: proxy authorization required"),
         ),
-        // What a proxy says of a name that does not resolve.
+        // The response of a proxy for an unresolved name.
         (Flaw::Refused("502 Bad Gateway"), unreached("could not connect: tunnel error: unsuccessful")),
         (Flaw::HungUp, unreached("could not connect: tunnel error: unexpected end of file")),
         (Flaw::ProxySilent, unreached("no response within 5 seconds")),
@@ -350,7 +350,7 @@ fn ar_15_tk_10_every_command_reports_bad_host() {
 fn every_command_reports_missing_proxy() {
     for command in COMMANDS {
         let world = Astronomer::new();
-        // Port 1 is nobody's.
+        // Port 1 is closed.
         let astro = world.astro().with("HTTPS_PROXY", "http://127.0.0.1:1");
         fails(command, &world, astro, "could not connect: Connection refused (os error 111)", CHECK_THE_NETWORK);
     }
@@ -369,7 +369,7 @@ fn every_command_reports_unresolved_name() {
 
 #[test]
 fn missing_proxy_fails_with_cause() {
-    // Port 1 is nobody's.
+    // Port 1 is closed.
     let world = Astronomer::new();
     let said = world.refuses_with(
         world.astro().with("HTTPS_PROXY", "http://127.0.0.1:1"),

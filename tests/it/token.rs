@@ -1,4 +1,4 @@
-//! `astro auth token` as a process: what scripts see of it, and what many at once do to each other.
+//! `astro auth token` as a process: its output for scripts, and concurrent runs.
 
 use std::fs::{self, OpenOptions};
 use std::process::{Command, Output, Stdio};
@@ -229,7 +229,7 @@ fn auth_token_at_terminal_never_prompts() {
     }
 }
 
-/// From the first command to the last: signed in with a browser, then everything by processes.
+/// Runs a browser login, then every command as a process.
 #[test]
 fn plaintext_login_serves_scripts_across_refresh() {
     let stage = Stage::new();

@@ -176,7 +176,7 @@ impl LoginFlow<'_> {
                 Ok(true)
             }
             LinkDelivery::OpenBrowser => {
-                self.show_link("BrowserLaunch your browser. If it doesn't open, go to:", link);
+                self.show_link("Opening your browser. If it doesn't open, go to:", link);
                 self.open_browser(link).await;
                 Ok(false)
             }

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use super::callback_client::{filled, get, status};
 
-/// The time limit of a connection.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An attack, repeated in rounds.
@@ -28,7 +27,6 @@ pub enum Attack {
 
 const HOST: &str = "Host: localhost:PORT\r\n";
 
-/// Every attack, by its name.
 pub fn attacks() -> Vec<(&'static str, Attack)> {
     let volley = |requests: Vec<(String, &'static str)>| {
         Attack::Volley(requests.into_iter().map(|(request, status)| (request.into_bytes(), status)).collect())
@@ -117,7 +115,6 @@ pub struct RunningAttack {
 }
 
 impl Attack {
-    /// Starts the attack in a thread.
     pub fn start(self, port: u16) -> RunningAttack {
         let stop = Arc::new(AtomicBool::new(false));
         let (started, first_round) = mpsc::channel();

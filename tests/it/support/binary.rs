@@ -1,4 +1,4 @@
-//! The program as people run it: the built binary, in an environment of the test's own.
+//! The built binary, in a controlled environment.
 
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
@@ -15,10 +15,8 @@ use crate::support::TestHome;
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_astro");
 
-/// What a run takes at most.
 const BOUND: Duration = Duration::from_secs(60);
 
-/// How a run ended.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Output {
@@ -51,14 +49,12 @@ impl Astro {
             .inherit("SystemRoot")
     }
 
-    /// Sets a variable.
     pub fn with(self, name: &str, value: &str) -> Self {
         let mut astro = self.without(name);
         astro.environment.push((name.into(), value.into()));
         astro
     }
 
-    /// Removes a variable.
     pub fn without(mut self, name: &str) -> Self {
         self.environment.retain(|(known, _)| known != name);
         self
@@ -89,12 +85,10 @@ impl Astro {
         self
     }
 
-    /// Runs it to its end.
     pub fn run(self, arguments: &[&str]) -> Output {
         self.start(arguments).finish()
     }
 
-    /// Starts it.
     pub fn start(self, arguments: &[&str]) -> Running {
         let mut command = Command::new(&self.words[0]);
         command.args(&self.words[1..]).args(arguments).env_clear().envs(self.environment);

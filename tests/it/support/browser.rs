@@ -1,5 +1,6 @@
-//! A person with a browser, played by an HTTP client: it is given the authorization URL, fills in the login page, and is
-//! sent on to the callback, whose answer it keeps. It follows redirects itself, so it can misbehave at each of them.
+//! A person with a browser, simulated by an HTTP client: it opens the authorization URL, submits the login page,
+//! follows the redirect to the callback, and records the response. It follows each redirect itself, so that it can
+//! misbehave there.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -7,14 +8,12 @@ use std::thread::JoinHandle;
 
 use url::Url;
 
-/// What the person does.
+/// The behavior of the person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mode {
-    /// Logs in with this address.
     LogIn(String),
-    /// Presses "Cancel".
     Cancel,
-    /// Logs in; first a stranger's callback with another state is delivered, then the true one.
+    /// Logs in. Delivers a callback with another state first, then the valid one.
     TamperState(String),
     /// Logs in; the callback is delivered twice at once.
     DeliverTwice(String),
@@ -24,7 +23,6 @@ pub enum Mode {
     NeverComeBack,
 }
 
-/// What the browser was shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     pub status: u16,
@@ -62,13 +60,12 @@ impl FakeBrowser {
         self.visits.lock().unwrap().push(visit);
     }
 
-    /// The URLs that were opened.
     pub fn opened(&self) -> Vec<Url> {
         self.ended().into_iter().map(|visit| visit.opened).collect()
     }
 
-    /// What the callback answered, in the order of delivery, or why it did not; where the identity provider sent nobody
-    /// to the callback, its own page. Waits for the visits to end, and so for the program's answers.
+    /// Returns the responses of the callback in the order of delivery, or the error; without a redirect to the callback,
+    /// the page of the identity provider. Waits for the visits to end, and so for the program's responses.
     pub fn answers(&self) -> Vec<Result<Page, String>> {
         self.ended().into_iter().flat_map(|visit| visit.answers).collect()
     }
@@ -87,7 +84,7 @@ impl FakeBrowser {
 }
 
 async fn visit(mode: &Mode, opened: Url) -> Visit {
-    // An error only says that somebody has installed one already.
+    // An error only means that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let mut page = fetch(&client, opened.clone()).await;

@@ -29,7 +29,6 @@ impl Random for Zeros {
     }
 }
 
-/// The response that the listener expects.
 pub fn expected() -> ExpectedResponse {
     ExpectedResponse {
         state: State::random(&Zeros).unwrap(),
@@ -75,7 +74,6 @@ pub fn get(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: localhost:PORT\r\n\r\n")
 }
 
-/// The valid callback.
 pub fn right() -> String {
     get("/callback?code=abc&state=S")
 }

@@ -1,7 +1,7 @@
-//! Real headless Chromium, spoken to over W3C WebDriver through `chromedriver` (Debian: `chromium-driver`).
+//! Headless Chromium, controlled through W3C WebDriver by `chromedriver` (Debian: `chromium-driver`).
 //!
-//! Whatever does not work ends the test with the driver's own words. Home, profile and temporary files of the browser
-//! live in one temporary folder; dropping a [`Chromium`] ends every process it started and removes that folder.
+//! A failure panics with the driver's message. Home, profile and temporary files of the browser are in one temporary
+//! folder. Dropping a [`Chromium`] ends its processes and removes the folder.
 
 #![allow(clippy::doc_markdown, reason = "WebDriver and DevTools are names")]
 
@@ -18,7 +18,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// How long an element may take to appear, a script to end and a page to load, in milliseconds.
+/// The time limit for an element, a script and a page load, in milliseconds.
 const PATIENCE: u64 = 20_000;
 
 /// Root needs no sandbox, and a machine without a network must not be asked for one.
@@ -107,17 +107,14 @@ impl Chromium {
         chromium
     }
 
-    /// Opens `url` and waits until it has loaded.
     pub async fn open(&self, url: &str) {
         self.post("/url", json!({ "url": url })).await;
     }
 
-    /// The address bar.
     pub async fn url(&self) -> String {
         text_of(self.get("/url").await)
     }
 
-    /// The title of the tab.
     pub async fn title(&self) -> String {
         text_of(self.get("/title").await)
     }
@@ -145,14 +142,14 @@ impl Chromium {
         self.post("/execute/sync", json!({ "script": script, "args": [] })).await
     }
 
-    /// What the console got since the last call: the page's own output, script errors, breaches of its policy.
+    /// Returns the console messages since the last call: output of the page, script errors, CSP violations.
     pub async fn console(&self) -> Vec<String> {
         let entries = self.post("/se/log", json!({ "type": "browser" })).await;
         let entries = entries.as_array().expect("a list of entries");
         entries.iter().map(|entry| text_of(entry["message"].clone())).collect()
     }
 
-    /// Prefers the dark colour scheme, or the light one, and reduced motion, from now on.
+    /// Prefers the dark or the light color scheme, and reduced motion.
     pub async fn prefer_dark(&self, dark: bool) {
         let scheme = if dark { "dark" } else { "light" };
         let features = json!([
@@ -168,7 +165,6 @@ impl Chromium {
         self.devtools("Emulation.setDeviceMetricsOverride", size).await;
     }
 
-    /// Sends a command of the Chrome DevTools Protocol.
     pub async fn devtools(&self, command: &str, params: Value) -> Value {
         self.post("/goog/cdp/execute", json!({ "cmd": command, "params": params })).await
     }
@@ -180,7 +176,6 @@ impl Chromium {
         self.run(&format!("{axe}\n{AUDIT}")).await
     }
 
-    /// Writes what the window shows to `path`, as PNG.
     pub async fn screenshot(&self, path: &Path) {
         let image = STANDARD.decode(text_of(self.get("/screenshot").await)).expect("base64");
         fs::write(path, image).expect("the picture is written");

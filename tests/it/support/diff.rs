@@ -1,4 +1,4 @@
-//! What an edit did to a text, line by line.
+//! A line diff of an edit.
 
 /// Lines that went, marked `-`, and lines that came, marked `+`, in the order of the longest common subsequence.
 pub(crate) fn diff(before: &str, after: &str) -> Vec<String> {

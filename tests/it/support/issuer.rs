@@ -1,4 +1,4 @@
-//! The identity provider: what it publishes, its login page, its tokens.
+//! The identity provider: its metadata, its login page, its tokens.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -13,7 +13,7 @@ use super::{
 
 const LOGIN_PAGE: &str = include_str!("login.html");
 
-/// What is public: the login configuration, the lookup, the issuer's metadata and keys.
+/// The public endpoints: login configuration, lookup, metadata and keys.
 impl State {
     pub(super) fn auth_config(&self, request: &Request) -> Answer {
         if let Some(refusal) = missing_header(request, &["x-astro-client-identifier"]) {
@@ -59,7 +59,6 @@ impl State {
     }
 }
 
-/// The authorization endpoint and its login page.
 impl State {
     pub(super) fn authorize(&mut self, request: &Request) -> Answer {
         // Without a client and an address that belongs to it there is nowhere to send an error: the person is told.
@@ -118,7 +117,7 @@ impl State {
         redirect(302, Url::parse_with_params(redirect_uri, pairs).unwrap().as_str())
     }
 
-    /// Whoever has this address; a stranger is given an account.
+    /// Returns the person with this email address. Creates an account for an unknown one.
     fn person(&mut self, email: &str) -> Person {
         let people = &mut self.options.people;
         let known = people.iter().find(|person| person.email.eq_ignore_ascii_case(email)).cloned();
@@ -136,7 +135,7 @@ fn is_callback(uri: &str) -> bool {
         .is_some_and(|port| uri == format!("http://localhost:{port}/callback"))
 }
 
-/// What is wrong with an authorization request.
+/// Returns the error of an authorization request, if any.
 fn authorization_fault(request: &Request) -> Option<&'static str> {
     let has = |name: &str, valid: &dyn Fn(&str) -> bool| request.query(name).is_some_and(valid);
     let challenge = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).is_ok_and(|hash| hash.len() == 32);
@@ -192,7 +191,7 @@ impl State {
         };
         let login = &mut self.logins[index];
         if std::mem::replace(&mut login.code_spent, true) {
-            // Whoever spends a code again may be a thief, and so may whoever spent it first (RFC 6749 section 4.1.2).
+            // A replayed code may be stolen, so its tokens are revoked (RFC 6749 section 4.1.2).
             login.revoked = true;
             self.replays += 1;
             return oauth_error(400, "invalid_grant", "the code has been used");

@@ -1,4 +1,4 @@
-//! A desktop session of a test's own: home, bus and keyring in a temporary directory, gone when it is dropped.
+//! A private desktop session: home, bus and keyring in a temporary directory, removed on drop.
 
 #![allow(clippy::needless_pass_by_value, clippy::unused_self, reason = "zbus sets the form of an interface's methods")]
 #![allow(clippy::used_underscore_binding, reason = "the code that zbus generates uses every parameter")]
@@ -53,7 +53,7 @@ impl Session {
         session
     }
 
-    /// A bus with nobody on it.
+    /// A bus without services.
     pub(crate) fn with_bus() -> Self {
         let mut session = Self::at_socket("bus");
         session.start_bus();
@@ -113,7 +113,6 @@ impl Session {
         kill_process(keyring, if pause { Signal::STOP } else { Signal::CONT }).unwrap();
     }
 
-    /// Where this session's bus is.
     pub(crate) fn address(&self) -> &str {
         self.address.as_deref().unwrap()
     }
@@ -178,9 +177,9 @@ fn end(child: Option<Child>) {
 
 /// Stands for the process that shows the keyring's dialogs, and for the person before them.
 pub(crate) enum Prompter {
-    /// Who cancels each.
+    /// The prompter that cancels each prompt.
     Dismisses,
-    /// Who is away.
+    /// The prompter that never responds.
     Waits,
 }
 

@@ -1,4 +1,4 @@
-//! What integration tests stand on: the world outside, a browser in it, and a home directory.
+//! The support code of the integration tests: service, browser, home directory.
 
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "each test crate uses another part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test whose support breaks should stop")]
@@ -30,7 +30,7 @@ pub use browser::{FakeBrowser, Mode, Page};
 pub use program::{MemoryStore, NOON, Outcome, Stage, callback_port};
 pub use service::{AUDIENCE, CLIENT_ID, Fault, Options, Organization, Part, Person, Request, Service, Workspace};
 
-/// Why no browser is opened on this machine in an empty environment, where that is Linux.
+/// The reason why no browser opens in an empty environment, on Linux.
 pub fn no_screen() -> &'static str {
     let is_container = Machine::detect(&Environment::default()).container;
     if is_container { "this is a container" } else { "there is no display here" }
@@ -46,7 +46,7 @@ impl TestHome {
         Self(home)
     }
 
-    /// What `HOME` and `ASTRO_HOME` are to be.
+    /// The folder for `HOME` and `ASTRO_HOME`.
     pub fn path(&self) -> &Path {
         self.0.path()
     }
@@ -56,7 +56,6 @@ impl TestHome {
         self.path().join(".astro").join("config.yaml")
     }
 
-    /// The text of config.yaml, if there is one.
     pub fn config(&self) -> Option<String> {
         fs::read_to_string(self.config_path()).ok()
     }

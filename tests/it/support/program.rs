@@ -1,4 +1,4 @@
-//! The program as the tests run it: the code that ships, in a world of their own.
+//! Runs the commands of the library in process, with a test service, browser, keychain and home.
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
@@ -107,7 +107,6 @@ impl CredentialStore for MemoryStore {
     }
 }
 
-/// What one run left behind, apart from files and requests.
 #[must_use]
 #[derive(Debug)]
 pub struct Outcome {
@@ -117,7 +116,13 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// 0, or the error's code.
+    /// Panics unless the run succeeded.
+    #[track_caller]
+    pub fn success(self) -> Self {
+        assert!(self.result.is_ok(), "{self:?}");
+        self
+    }
+
     pub fn exit_code(&self) -> u8 {
         self.result.as_ref().map_or_else(Error::exit_code, |()| 0)
     }
@@ -128,7 +133,7 @@ impl Outcome {
         std::iter::once(error.to_string()).chain(error.causes()).collect::<Vec<_>>().join("\n")
     }
 
-    /// Everything that a person gets to see: what was said, the link, the error and its hint.
+    /// Returns all output: messages, link, error and hint.
     pub fn all_text(&self) -> String {
         let error_chain = self.result.as_ref().map_or_else(|_| self.error_chain(), |()| String::new());
         let hint = self.result.as_ref().err().and_then(Error::hint).unwrap_or_default();
@@ -153,7 +158,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Ada is at her desk, and signs in when the browser opens.
+    /// Returns a stage on which Ada logs in when the browser opens.
     pub fn new() -> Self {
         Self::with(Options::default(), Mode::LogIn("ada@example.com".to_owned()))
     }
@@ -182,7 +187,7 @@ impl Stage {
         self
     }
 
-    /// From now on it is this person who signs in.
+    /// Replaces the person in the browser.
     pub fn send(&mut self, mode: Mode) {
         self.browser = Arc::new(FakeBrowser::new(mode));
     }
@@ -206,12 +211,11 @@ impl Stage {
         Login { token_login: Some(TokenArgument::Given(Zeroizing::new(token.to_owned()))), ..self.request() }
     }
 
-    /// Runs one login without a terminal.
     pub async fn login(&self, request: &Login) -> Outcome {
         self.run(async |system| login(system, request).await).await
     }
 
-    /// Runs one login without a terminal, while somebody opens the printed link in the browser.
+    /// Runs one login without a terminal, and opens the printed link in the browser.
     pub async fn login_by_link(&self, request: &Login) -> Outcome {
         let seen = Cell::new(false);
         let read = |captured: &Captured| {
@@ -224,7 +228,6 @@ impl Stage {
         self.watch(async |system| login(system, request).await, read).await
     }
 
-    /// Runs one command without a terminal.
     pub async fn run(&self, command: impl AsyncFnOnce(&System) -> Result<(), Error>) -> Outcome {
         self.watch(command, |_| ()).await
     }
@@ -304,58 +307,28 @@ impl Stage {
         let domain = self.service.domain();
         let refresh = credentials.refresh.as_ref().map_or("\"\"", |token| token.expose());
         let end = credentials.expires_at.unwrap().display_with_offset(jiff::tz::offset(1));
-        self.home.write_config(&format!(
-            "\
-auto_select: \"false\"
-cloud:
-    api:
-        port: \"443\"
-        protocol: https
-        ws_protocol: wss
-context: {domain}
-contexts:
-    gcp0001_example_com:
-        domain: gcp0001.example.com
-        token: eyJPRIVATE
-        workspace: ck05r3bor07h40d02y2hw4n4v
-    {domain}:
-        domain: {domain}
-        expiresin: {end:.9}
-        last_used_workspace: cl0v1p6lc728255byzyfs7lw21
-        organization: clkvh3b46003m01kbalgwwdcy
-        organization_product: HOSTED
-        refreshtoken: {refresh}
-        token: Bearer {}
-        user_email: ada@example.com
-        workspace: cl0v1p6lc728255byzyfs7lw21
-page_size: \"20\"
-postgres:
-    port: \"5432\"
-    tag: \"12.6\"
-show_warnings: \"true\"
-",
-            credentials.access.expose()
-        ));
+        let text = include_str!("../../fixtures/logged-in.yaml").replace("DOMAIN", &domain);
+        let text = text.replace("EXPIRY", &format!("{end:.9}")).replace("REFRESH", refresh);
+        self.home.write_config(&text.replace("ACCESS", credentials.access.expose()));
     }
 
-    /// What the keychain holds for the service's domain.
     pub fn stored(&self) -> Option<Credentials> {
         self.keychain.get(&self.service.domain())
     }
 
-    /// The pages that the callback answered with. What still serves them goes on meanwhile, unlike in
+    /// Returns the pages that the callback responded with. The runtime goes on, unlike in
     /// [`FakeBrowser::answers`].
     pub async fn pages(&self) -> Vec<Result<Page, String>> {
         let browser = Arc::clone(&self.browser);
         tokio::task::spawn_blocking(move || browser.answers()).await.unwrap()
     }
 
-    /// The callback's address, once the browser has it. What serves the browser goes on meanwhile.
+    /// Returns the callback URL, once the browser has it. The runtime goes on.
     pub async fn redirect(&self) -> Url {
         let browser = Arc::clone(&self.browser);
         let redirect = move || {
             loop {
-                // Nothing is opened yet, or nobody was sent on.
+                // No link was opened yet, or no redirect followed.
                 if let Some(redirect) = browser.redirect() {
                     return redirect;
                 }
@@ -373,7 +346,7 @@ show_warnings: \"true\"
         lines
     }
 
-    /// `text` with what differs from run to run replaced by what it is.
+    /// Returns `text` with values that differ from run to run replaced by names.
     pub fn normalize(&self, text: &str) -> String {
         let config = self.home.config_path().display().to_string();
         let callback = callback_port(text);

@@ -1,5 +1,5 @@
-//! What stands between the program and Astro in a test: an HTTP proxy that takes CONNECT, and behind it TLS servers with
-//! the names of Astro's, whose certificates the test makes up. What they are asked goes on to a local service.
+//! An HTTP proxy for CONNECT, and behind it TLS servers with Astro's names and generated certificates. They forward the
+//! requests to a local service.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,7 +20,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 /// A certificate authority of the test's own.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// What is wrong with a host: its certificate, or the way there.
+/// A fault of a host: its certificate, or the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flaw {
     None,
@@ -51,7 +51,6 @@ impl Authority {
         self.0.pem()
     }
 
-    /// A TLS server with a certificate for `host`.
     fn server(&self, host: &str, flaw: Flaw) -> TlsAcceptor {
         let name = if flaw == Flaw::OtherName { "other.example" } else { host };
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
@@ -77,12 +76,9 @@ impl Authority {
     }
 }
 
-/// A CONNECT as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Connect {
-    /// The host and the port.
     pub(crate) target: String,
-    /// The value of `Proxy-Authorization`.
     pub(crate) authorization: Option<String>,
 }
 
@@ -117,7 +113,6 @@ impl Proxy {
         Self::start(hosts.iter().map(server).collect(), service, "403 Forbidden", round_trip)
     }
 
-    /// A proxy that answers every CONNECT with this status.
     pub(crate) fn refusing(status: &'static str) -> Self {
         Self::start(BTreeMap::new(), 0, status, Duration::ZERO)
     }
@@ -149,7 +144,6 @@ impl Proxy {
         self.port
     }
 
-    /// Every CONNECT so far.
     pub(crate) fn connects(&self) -> Vec<Connect> {
         self.connects.lock().unwrap().clone()
     }
@@ -173,7 +167,6 @@ impl Drop for Proxy {
 
 const CONNECTED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
 
-/// How a CONNECT to a host ends.
 enum Way {
     Open(TlsAcceptor),
     Refused(&'static str),
@@ -182,7 +175,6 @@ enum Way {
     Silent(&'static [u8]),
 }
 
-/// What is reached through the proxy.
 struct Behind {
     servers: BTreeMap<String, Way>,
     service: u16,
@@ -232,7 +224,7 @@ async fn accept(listener: tokio::net::TcpListener, behind: Arc<Behind>) {
     }
 }
 
-/// The other end of a long line: whatever enters it, on either side, comes out this much later.
+/// Forwards the bytes of both sides with a delay.
 fn held_back(client: TcpStream, latency: Duration) -> impl AsyncRead + AsyncWrite + Unpin {
     let (near, far) = duplex(64 * 1024);
     // An answer waits for nothing but the line.

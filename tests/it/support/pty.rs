@@ -1,4 +1,4 @@
-//! A program on a pseudo-terminal of its own: what a person types, and everything that the terminal shows.
+//! A program on a pseudo-terminal: the typed keys, and the output of the terminal.
 
 use std::io::{Read, Write};
 use std::num::NonZero;
@@ -14,14 +14,11 @@ use rustix::process::{Pid, test_kill_process_group};
 use rustix::termios::{LocalModes, tcgetattr};
 use url::Url;
 
-/// What a test waits at most for one thing to happen.
+/// The time limit of each step.
 const BOUND: Duration = Duration::from_secs(20);
 
-/// Ctrl-C, as the keyboard sends it.
 pub(crate) const CTRL_C: &str = "\x03";
-/// Enter, as the keyboard sends it.
 pub(crate) const ENTER: &str = "\r";
-/// The arrow down, as the keyboard sends it.
 pub(crate) const DOWN: &str = "\x1b[B";
 
 /// A running program, 80 columns wide and 24 rows high; killed when dropped.
@@ -65,7 +62,6 @@ impl Pty {
         Self { process, keyboard, display, transcript: Vec::new(), seen: 0 }
     }
 
-    /// Types `keys`, as they are.
     pub(crate) fn type_keys(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
         self.keyboard.flush().unwrap();
@@ -123,15 +119,23 @@ impl Pty {
         String::from_utf8_lossy(&self.transcript).into_owned()
     }
 
-    /// What a person would see now of all that was read so far, scrolled back to its beginning.
+    /// Returns the text on the screen, with the scrollback.
     pub(crate) fn screen(&self) -> String {
         screen(&self.transcript)
     }
 
-    /// Whether keys arrive one by one and unseen, as while a question stands.
+    /// Returns true if the terminal is in raw mode, as during a question.
     pub(crate) fn is_raw(&self) -> bool {
         let usual = LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG;
         !tcgetattr(&self.keyboard).unwrap().local_modes.contains(usual)
+    }
+
+    /// The output of [`finish`](Self::finish). Panics unless the exit code is `expected`.
+    #[track_caller]
+    pub(crate) fn finish_with(self, expected: i32) -> String {
+        let (code, shown) = self.finish();
+        assert_eq!(code, expected, "{shown}");
+        shown
     }
 
     /// Waits for the program's end, which must leave a usable terminal and no process behind; its exit code and
@@ -151,7 +155,7 @@ impl Pty {
             Ok(WaitStatus::Exited(_, code)) => code,
             other => panic!("it ended with {other:?}:\n{}", self.screen()),
         };
-        // Other systems give a terminal that nobody uses its first settings back by themselves.
+        // Other systems reset an unused terminal by themselves.
         #[cfg(target_os = "linux")]
         assert!(!self.is_raw(), "the terminal is left in raw mode:\n{}", self.screen());
         let (shown, hidden) = (self.transcript().rfind("\x1b[?25h"), self.transcript().rfind("\x1b[?25l"));
@@ -161,7 +165,7 @@ impl Pty {
     }
 }
 
-/// What `transcript` leaves on a terminal of 80 columns that never scrolls; lines that the terminal wraps are whole.
+/// Returns the screen after `transcript`, on a terminal of 80 columns that never scrolls. Wrapped lines are joined.
 pub(crate) fn screen(transcript: impl AsRef<[u8]>) -> String {
     let (rows, columns) = (NonZero::new(200).unwrap(), NonZero::new(80).unwrap());
     let mut terminal = vt100::Parser::new(rows, columns, 0);

@@ -1,12 +1,12 @@
-//! Everything outside of the program, on loopback: an identity provider that behaves like Auth0 and an API that behaves
-//! like Astro's, on one origin, over real HTTP and with real RSA signatures.
+//! A test service on loopback: an identity provider that behaves like Auth0 and an API that behaves like Astro's, on
+//! one origin, over HTTP and with RSA signatures.
 //!
-//! It is strict where the real ones are strict, so a client that forgets a parameter, a header or the PKCE verifier fails
-//! here too. It records all that it is sent, and misbehaves on request in three ways:
-//! [`Options`] change what the world is, [`Service::patch`] rewrites one JSON answer, [`Service::fail`] breaks one path.
+//! It is as strict as the real ones, so a client without a parameter, a header or the PKCE verifier fails. It records
+//! every request and misbehaves on request: [`Options`] change its state, [`Service::patch`] rewrites one JSON
+//! response, [`Service::fail`] breaks one path.
 //!
-//! The service runs on its own thread, so that synchronous code can use it, and is gone when dropped.
-//! It knows nothing of the program's own code: it is written from the specifications alone.
+//! The service runs on its own thread, for synchronous tests, until it is dropped. It uses no code of the program: it
+//! is written from the specifications alone.
 
 #![allow(dead_code, unreachable_pub, reason = "each test and the demo use another part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test whose support breaks should stop")]
@@ -76,7 +76,6 @@ pub enum Part {
     Workspaces,
 }
 
-/// How a path is broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// This status and body, and the request is not acted upon.
@@ -163,12 +162,10 @@ struct Shared {
     state: Mutex<State>,
     arrived: Condvar,
     healed: Notify,
-    /// How many requests are being answered, and how many there were at most.
+    /// The number of requests in progress, and its maximum.
     in_hand: AtomicUsize,
     most_in_hand: AtomicUsize,
-    /// How many bytes of endless bodies were handed to the network.
     bytes_sent: AtomicUsize,
-    /// How many answers stopped half-way or never began.
     stalled: AtomicUsize,
     stalling: Notify,
 }
@@ -185,7 +182,7 @@ impl Shared {
 }
 
 impl Service {
-    /// Starts the service on 127.0.0.1 and `[::1]`, as far as they are there. It accepts connections when this returns.
+    /// Starts the service on 127.0.0.1 and `[::1]`, if the machine has them. It accepts connections when this returns.
     pub fn start(options: Options) -> Self {
         let (port, listeners) = listen(options.port);
         let issuer = options.issuer.clone().unwrap_or_else(|| format!("http://localhost:{port}/"));
@@ -214,7 +211,7 @@ impl Service {
         Self { port, shared, stop: Some(stop), thread: Some(thread) }
     }
 
-    /// What a person types as the domain: `localhost:PORT`.
+    /// Returns the domain as typed: `localhost:PORT`.
     pub fn domain(&self) -> String {
         format!("localhost:{}", self.port)
     }
@@ -260,12 +257,11 @@ impl Service {
         self.shared.healed.notify_waiters();
     }
 
-    /// How many requests were being answered at the same time, at most.
     pub fn most_at_once(&self) -> usize {
         self.shared.most_in_hand.load(Ordering::SeqCst)
     }
 
-    /// How many bytes of [endless bodies](Fault::Endless) were handed to the network so far.
+    /// Returns the bytes of [endless bodies](Fault::Endless) sent so far.
     pub fn bytes_sent(&self) -> usize {
         self.shared.bytes_sent.load(Ordering::SeqCst)
     }
@@ -318,8 +314,7 @@ impl Service {
         live.filter_map(|login| login.refresh_tokens.last().cloned()).collect()
     }
 
-    /// Whatever is nobody's business but the program's and the service's: each token that was made here, each code and each
-    /// verifier, `state` and `nonce`.
+    /// Returns every secret: all tokens, codes and verifiers, `state` and `nonce`.
     pub fn secrets(&self) -> Vec<String> {
         let state = self.shared.lock();
         let made = state.logins.iter().flat_map(|login| login.refresh_tokens.iter().chain([&login.code])).cloned();
@@ -330,7 +325,7 @@ impl Service {
         state.issued.keys().cloned().chain(made).chain(asked).chain(state.options.cookie.clone()).collect()
     }
 
-    /// How often a code or a refresh token was spent that had been spent before.
+    /// Returns the number of replays of a code or a refresh token.
     pub fn replays(&self) -> usize {
         self.shared.lock().replays
     }
@@ -360,7 +355,7 @@ impl Service {
         self.shared.lock().sign(header, claims)
     }
 
-    /// An Astro API token: accepted by the API, signed by a key that is in no key set, and nobody's.
+    /// Returns an Astro API token: accepted by the API, signed by a key in no key set, without a user.
     pub fn api_token(&self) -> String {
         self.api_token_with(&json!({}))
     }
@@ -518,7 +513,7 @@ struct Broken {
     rest: Rest,
 }
 
-/// What comes in the place of the second half.
+/// The end of a body after its first half.
 enum Rest {
     Error(io::ErrorKind),
     /// Nothing, which is counted once.
@@ -530,7 +525,7 @@ enum Rest {
 impl Broken {
     fn half(body: &str, rest: Rest) -> Self {
         let half = Bytes::copy_from_slice(&body.as_bytes()[..body.len() / 2]);
-        // Where nothing was to come, at least something is missed.
+        // An empty body counts as one byte, so that something is missing.
         Self { half: Some(half), length: (body.len() as u64).max(1), flushed: false, rest }
     }
 }

@@ -1,8 +1,8 @@
-//! Who and what there is in the world of the tests, and how it behaves.
+//! The accounts and options of the test service.
 
 use std::time::Duration;
 
-/// What the world is like. Everything may be changed while the service runs, through [`Service::set`].
+/// The options of the service. [`Service::set`] changes them while it runs.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The port to listen on; 0 takes any free one. Only looked at when the service starts.
@@ -11,65 +11,55 @@ pub struct Options {
     pub issuer: Option<String>,
     /// The Unix time; `None` is the machine's clock.
     pub now: Option<i64>,
-    /// How long each answer is held back.
     pub delay: Duration,
     /// The lifetime of access tokens, in seconds.
     pub token_lifetime: i64,
-    /// Whether a refresh token is good for one use only. Spending one twice then revokes its whole family.
+    /// Whether a refresh token is single-use. A replay then revokes its whole family.
     pub rotation: bool,
-    /// For how many seconds after a rotation the token before the last may be spent again, as when an answer was lost.
-    /// Auth0 allows none unless it is told to.
+    /// The seconds after a rotation in which the previous refresh token may be spent again, because the response may be
+    /// lost.
+    /// Auth0's default is 0.
     pub overlap: i64,
-    /// Whether the callback carries `iss`, and the metadata say so (RFC 9207).
+    /// Whether the callback carries `iss` and the metadata announce it (RFC 9207).
     pub iss_in_callback: bool,
-    /// Which of the two keys signs: 0 or 1.
+    /// The index of the signing key: 0 or 1.
     pub signing_key: usize,
     /// Key 1 is in the key set once this many fetches have been answered without it.
     pub second_key_after: usize,
     /// A cookie that every answer sets.
     pub cookie: Option<String>,
-    /// Whether every page of a list is full, whatever its offset.
+    /// Whether every page of a list is full, at any offset.
     pub endless_pages: bool,
     /// Those who have an account. Anyone else who logs in is given one.
     pub people: Vec<Person>,
-    /// What everybody belongs to.
+    /// The organizations of every person.
     pub organizations: Vec<Organization>,
 }
 
 /// Someone with an account at the identity provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
-    /// Who it is to the issuer.
     pub sub: String,
-    /// The address they log in with.
     pub email: String,
-    /// Their full name.
     pub name: String,
 }
 
-/// An organization with its workspaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Organization {
-    /// Its id in the API.
     pub id: String,
     /// Its id at the identity provider, which is another one.
     pub auth0_id: String,
-    /// Its name.
     pub name: String,
     /// `HOSTED`, `HYBRID`, or not told.
     pub product: Option<&'static str>,
-    /// The e-mail domains that it owns; the organization lookup goes by them.
+    /// The email domains that it owns, for the organization lookup.
     pub managed_domains: Vec<String>,
-    /// Its workspaces.
     pub workspaces: Vec<Workspace>,
 }
 
-/// A workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workspace {
-    /// Its id.
     pub id: String,
-    /// Its name.
     pub name: String,
 }
 
@@ -103,7 +93,7 @@ impl Organization {
 }
 
 impl Default for Options {
-    /// Ada and Grace, two organizations, three workspaces. The first organization owns Ada's e-mail domain.
+    /// Ada and Grace, two organizations, three workspaces. The first organization owns Ada's email domain.
     fn default() -> Self {
         let mut engines = Organization::new(1, "Analytical Engines", &["Difference Engine", "Punched Cards"]);
         engines.managed_domains = vec!["example.com".to_owned()];
@@ -130,7 +120,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// `count` organizations that own no e-mail domain, each with `workspaces` workspaces.
+    /// `count` organizations without an email domain, each with `workspaces` workspaces.
     pub fn organizations(mut self, count: usize, workspaces: usize) -> Self {
         let names: Vec<String> = (1..=workspaces).map(|n| format!("Workspace {n:05}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
