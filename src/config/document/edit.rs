@@ -25,9 +25,19 @@ pub(super) struct Edit<'a> {
     pub(super) fields: Vec<(&'a str, Option<String>)>,
 }
 
+impl<'a> Edit<'a> {
+    /// The key at the top level.
+    fn first_name(&self) -> &'a str {
+        self.path.first().or(self.fields.first().map(|(name, _)| name)).copied().unwrap_or_default()
+    }
+}
+
 impl Document {
     pub(super) fn apply(&mut self, edit: &Edit) -> Result<(), DocumentError> {
-        let refused = |key: &str| DocumentError::WouldChange { key: clean(key, 200) };
+        let refused = |key: &str| {
+            let key = if key.is_empty() { edit.first_name() } else { key };
+            DocumentError::WouldChange { key: clean(key, 200) }
+        };
         if let Some(depth) = self.obstacle(edit) {
             return Err(refused(&edit.path[..depth].join(".")));
         }
@@ -79,8 +89,7 @@ impl Document {
         let file = YamlFile::from_str(&self.text).ok()?;
         let document = file.ensure_document();
         if document.as_mapping().is_none() {
-            let first = edit.path.first().or(edit.fields.first().map(|(name, _)| name))?;
-            document.set(*first, ScalarValue::null());
+            document.set(edit.first_name(), ScalarValue::null());
         }
         let mut mapping = document.as_mapping()?;
         let mut node = self.root.as_ref();
