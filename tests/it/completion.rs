@@ -207,7 +207,7 @@ fn each_command_has_a_manual_page_and_each_shell_its_file() {
         "{page}"
     );
     assert!(page.contains("\n.SH SYNOPSIS\n\\fBastro auth token\\fR [OPTIONS]\n"), "{page}");
-    assert!(page.contains("\n.SH EXIT STATUS\n.nf\n\\&0    done\n"), "{page}");
+    assert!(page.contains("\n.SH EXIT STATUS\n.nf\n\\&0    success\n"), "{page}");
 }
 
 #[cfg(unix)]

@@ -609,8 +609,8 @@ fn a_login_that_was_deleted_under_us_is_nobodys() {
 fn the_doctor_tells_of_the_keychain_as_it_is() {
     let pause: Change = |world| world.session.pause_keyring(true);
     let resume: Change = |world| world.session.pause_keyring(false);
-    let open = "the Secret Service is open, and takes the credentials";
-    let absent = "none here (no Secret Service): the credentials would be plain text in config.yaml";
+    let open = "the Secret Service unlocked";
+    let absent = "no keychain (no Secret Service); credentials would be saved unencrypted";
     let changes: [(Change, i32, &str, &str, Change); 4] = [
         (|_| {}, 0, "ok", open, |_| {}),
         (KEYRING_DIES, 0, "note", absent, KEYRING_IS_BACK),

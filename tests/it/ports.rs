@@ -219,8 +219,8 @@ fn over_ssh_the_doctor_tells_the_command_that_forwards_the_port() {
 fn the_doctor_tells_of_the_one_loopback_address_there_is() {
     let world = World::new();
     let alone = match ["127.0.0.1:0", "[::1]:0"].map(|address| TcpListener::bind(address).is_ok()) {
-        [true, false] => "note   loopback     127.0.0.1 alone: there is no ::1 here\n",
-        [false, true] => "note   loopback     ::1 alone: there is no 127.0.0.1 here\n",
+        [true, false] => "note   loopback     127.0.0.1 only (no ::1 on this machine)\n",
+        [false, true] => "note   loopback     ::1 only (no 127.0.0.1 on this machine)\n",
         there => panic!("this is about a machine that has one of them: {there:?}"),
     };
     let mut command = Command::new(ASTRO);

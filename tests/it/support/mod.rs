@@ -32,7 +32,7 @@ pub use service::{AUDIENCE, CLIENT_ID, Fault, Options, Organization, Part, Perso
 /// Why no browser is opened on this machine in an empty environment, where that is Linux.
 pub fn no_screen() -> &'static str {
     let is_container = Machine::detect(&Environment::default()).container;
-    if is_container { "this is a container" } else { "there is no display here" }
+    if is_container { "running in a container" } else { "no display" }
 }
 
 /// A home directory of its own, with an empty `.astro`; gone when dropped.
