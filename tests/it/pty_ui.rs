@@ -19,7 +19,7 @@ fn play(part: &str) -> Pty {
 
 /// Not a test by itself: plays a part where one is named, and ends the process.
 #[test]
-#[allow(clippy::disallowed_methods)]
+#[allow(clippy::disallowed_methods, clippy::exit, reason = "it stands in for a `main`")]
 fn stage() {
     let Ok(part) = std::env::var(PART) else { return };
     ui::restore_terminal_on_panic(true);
