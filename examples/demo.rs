@@ -1,15 +1,15 @@
-//! The whole `astro login`, for someone without an account and without a network.
+//! A full `astro login` against a local fake service.
 //!
 //! ```text
 //! cargo run --locked --release --example demo                       in the browser
 //! cargo run --locked --release --example demo -- --login-link       by a link
 //! cargo run --locked --release --example demo -- --token-login -    with a token
-//! cargo run --locked --release --example demo -- --keychain         with the real keychain, which forgets it at the end
+//! cargo run --locked --release --example demo -- --keychain         in the real keychain; deleted on exit
 //! cargo run --locked --release --example demo -- --serve            only the service, for `astro login localhost`
 //! ```
 //!
-//! The program is the one that ships, entered where `main` enters it; whatever else follows the `--` goes to it. The
-//! identity provider and the API are those of the tests.
+//! It runs the program's own `cli::run`, which gets all other arguments. The login server and the API are those of the
+//! tests. `scripts/bench` adds `--delay=MILLISECONDS` for each response and `--organizations=COUNT` to `--serve`.
 
 #[path = "../tests/it/support/service.rs"]
 mod service;
@@ -20,6 +20,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 use std::{fs, io};
 
 use anstyle::{AnsiColor, Style};
@@ -33,32 +34,34 @@ use service::{Options, Service};
 #[cfg(unix)]
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Where `astro login localhost` goes.
+/// The port of `astro login localhost`.
 const PORT: u16 = 8888;
-/// An address in this domain belongs to one organization; whoever has another is asked which one they mean.
+/// The email domain of one organization; any other address gets a menu.
 const MANAGED_DOMAIN: &str = "engines.example";
 const MARGIN: Style = AnsiColor::Magenta.on_default();
 
-#[expect(clippy::disallowed_methods, reason = "it stands in for the program's own `main`")]
+#[expect(clippy::disallowed_methods, reason = "it replaces the program's `main`")]
 fn main() -> ExitCode {
-    let (own, further): (Vec<OsString>, Vec<OsString>) =
-        std::env::args_os().skip(1).partition(|argument| argument == "--serve" || argument == "--keychain");
-    let asked = |flag: &str| own.iter().any(|argument| argument == flag);
-    // What the person has set up for the real Astro has no place here.
+    let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let mut flag = |name: &str| {
+        let found = arguments.iter().position(|argument| argument == name);
+        found.map(|index| arguments.remove(index)).is_some()
+    };
+    let (only_serve, keychain) = (flag("--serve"), flag("--keychain"));
+    // Without the settings for the real Astro.
     let variables = std::env::vars_os().filter(|(name, _)| !name.to_string_lossy().starts_with("ASTRO_"));
     #[cfg(unix)]
     let _ = end_with_the_terminal();
-    let outcome =
-        if asked("--serve") { serve() } else { login(asked("--keychain"), further, Environment::new(variables)) };
-    outcome.unwrap_or_else(|failure| {
-        tell(&format!("The demo cannot go on: {failure}."));
+    let outcome = if only_serve { serve(&arguments) } else { login(keychain, arguments, Environment::new(variables)) };
+    outcome.unwrap_or_else(|error| {
+        tell(&format!("error: {error}"));
         ExitCode::FAILURE
     })
 }
 
-/// Runs one login against a service of its own, in a temporary home.
+/// Runs one login against its own service, in a temporary home.
 fn login(keychain: bool, further: Vec<OsString>, environment: Environment) -> Result<ExitCode, Box<dyn Error>> {
-    let service = Service::start(world(0));
+    let service = Service::start(options());
     let home = temporary_home()?;
     let by_token = further.iter().any(|argument| argument == "-t" || argument == "--token-login");
     let mut arguments: Vec<OsString> = vec!["astro".into(), "login".into(), service.domain().into()];
@@ -66,7 +69,7 @@ fn login(keychain: bool, further: Vec<OsString>, environment: Environment) -> Re
     arguments.extend(further);
     welcome(&service.domain());
     if by_token {
-        tell("Use this token, such as cloud.astronomer.io/token makes:");
+        tell("Use this token instead of one from cloud.astronomer.io/token:");
         say(&format!("{}\n", service.access_token(&json!({}))));
     }
     let words: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
@@ -83,32 +86,42 @@ fn login(keychain: bool, further: Vec<OsString>, environment: Environment) -> Re
     Ok(code)
 }
 
-/// Takes the tokens out of the keychain again, once the person has had a look at them.
+/// Deletes the tokens from the keychain after Ctrl-C.
 fn forget(domain: &Domain) -> Result<(), Box<dyn Error>> {
     let store = Keychain::new(SystemRandom::new());
-    // Where there is no keychain, the tokens went into the file.
+    // Without a keychain, the tokens are in the file.
     if let Ok(Some(_)) = store.load(domain) {
         if io::stdin().is_terminal() {
-            tell(&format!("The tokens are in {}, account {domain}. Ctrl-C removes them.", store.describe()));
+            tell(&format!("The tokens are in {}, account {domain}. Press Ctrl-C to delete them.", store.describe()));
             until_ctrl_c()?;
         }
         store.delete(domain)?;
-        tell("The tokens are gone from the keychain.");
+        tell("Deleted the tokens from the keychain.");
     }
     Ok(())
 }
 
-/// Serves where the program looks for `localhost`, until Ctrl-C.
-fn serve() -> Result<ExitCode, Box<dyn Error>> {
+/// Serves on the port of `localhost` until Ctrl-C.
+fn serve(arguments: &[OsString]) -> Result<ExitCode, Box<dyn Error>> {
     drop(TcpListener::bind((Ipv4Addr::LOCALHOST, PORT)).map_err(|error| format!("port {PORT}: {error}"))?);
-    let service = Service::start(world(PORT));
+    let value = |name: &str| {
+        let mut values =
+            arguments.iter().filter_map(|argument| argument.to_str()?.strip_prefix(name)?.parse::<u32>().ok());
+        values.next()
+    };
+    let mut options = Options { port: PORT, ..options() };
+    options.delay = Duration::from_millis(value("--delay=").unwrap_or_default().into());
+    if let Some(count) = value("--organizations=") {
+        options = options.organizations(count as usize, 1);
+    }
+    let service = Service::start(options);
     let home = temporary_home()?;
     welcome(&service.domain());
     let path = home.path().display();
     let set = if cfg!(windows) { format!("$env:ASTRO_HOME='{path}';") } else { format!("ASTRO_HOME='{path}'") };
-    tell("Type this in another terminal, as often as you like. Ctrl-C ends the demo.");
+    tell("Run this in another terminal. Press Ctrl-C to stop the demo.");
     tell(&format!("$ {set} astro login localhost --insecure-storage"));
-    tell("With --token-login, use this token, such as cloud.astronomer.io/token makes:");
+    tell("With --token-login, use this token instead of one from cloud.astronomer.io/token:");
     say(&format!("{}\n", service.access_token(&json!({}))));
     until_ctrl_c()?;
     farewell(&home.path().join(".astro").join("config.yaml"));
@@ -117,10 +130,10 @@ fn serve() -> Result<ExitCode, Box<dyn Error>> {
 }
 
 /// Two organizations with three workspaces.
-fn world(port: u16) -> Options {
-    let mut world = Options { port, ..Options::default() };
-    world.organizations[0].managed_domains = vec![MANAGED_DOMAIN.to_owned()];
-    world
+fn options() -> Options {
+    let mut options = Options::default();
+    options.organizations[0].managed_domains = vec![MANAGED_DOMAIN.to_owned()];
+    options
 }
 
 fn temporary_home() -> io::Result<tempfile::TempDir> {
@@ -129,30 +142,31 @@ fn temporary_home() -> io::Result<tempfile::TempDir> {
 
 fn welcome(domain: &str) {
     tell(&format!(
-        "This is the whole `astro login`, without an account and without a network.\n\n\
-         The identity provider and the API are pretend ones at {domain}.\n\
-         Any e-mail address and any password will do; please, no real ones.\n\
-         Someone at {MANAGED_DOMAIN} belongs to one organization; others are asked.\n\n\
-         Your own settings stay as they are: all this goes to a temporary home,\n\
-         which is removed at the end."
+        "A full `astro login` against a local fake service.\n\n\
+         The login server and the API are fakes running at {domain}.\n\
+         Any email and password works. Don't use real ones.\n\
+         {MANAGED_DOMAIN} addresses belong to one organization; any other address\n\
+         gets a menu.\n\n\
+         Your own settings are not touched: the demo uses a temporary home, which is\n\
+         deleted on exit."
     ));
 }
 
-/// Shows what was written, with the tokens cut short.
+/// Prints config.yaml with truncated tokens.
 fn farewell(config: &Path) {
-    let Ok(text) = fs::read_to_string(config) else { return tell("Nothing was written.") };
+    let Ok(text) = fs::read_to_string(config) else { return tell("Nothing was saved.") };
     let cut = |line: &str| match line.split_once("token: ") {
         Some((key, token)) => format!("  {key}token: {token:.24}…\n"),
         None => format!("  {line}\n"),
     };
     let text: String = text.lines().map(cut).collect();
     let path = config.display();
-    tell(&format!("This was written, tokens cut short here; it is removed when the demo ends:\n{path}\n\n{text}"));
+    tell(&format!("Saved (tokens truncated; deleted on exit):\n{path}\n\n{text}"));
 }
 
-/// Waits for Ctrl-C, or for the signal by which a session is ended.
+/// Waits for Ctrl-C or SIGTERM.
 fn until_ctrl_c() -> io::Result<()> {
-    // The program has taken the signals for itself, so a question that is read from stdin could not be broken off.
+    // `cli::run` has installed signal handlers, so Ctrl-C would not end a read from stdin.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         #[cfg(unix)]
@@ -168,7 +182,7 @@ fn until_ctrl_c() -> io::Result<()> {
     })
 }
 
-/// A terminal that is closed ends the demo as any other end does: the temporary home goes.
+/// Turns SIGHUP into SIGTERM, so that a closed terminal deletes the temporary home as well.
 #[cfg(unix)]
 fn end_with_the_terminal() -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -183,7 +197,7 @@ fn end_with_the_terminal() -> io::Result<()> {
     Ok(())
 }
 
-/// The demo's own words, marked, so that they are not taken for the program's.
+/// Prints text of the demo, marked to tell it from the program's.
 fn tell(text: &str) {
     for line in text.lines() {
         say(&format!("{MARGIN}demo │{MARGIN:#} {line}"));
@@ -191,7 +205,7 @@ fn tell(text: &str) {
     say("");
 }
 
-/// A line on stderr. That nobody reads it any more is no reason to leave anything behind.
+/// Prints a line to stderr. Ignores a closed stderr, so that the demo still cleans up.
 fn say(line: &str) {
     let _ = writeln!(anstream::stderr(), "{line}");
 }

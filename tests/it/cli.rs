@@ -178,7 +178,7 @@ fn no_browser_no_terminal_fails_at_once() {
         let hint = "hint: use `--login-link` for a link to open elsewhere, or `--token-login -` with a token on standard input";
         output(2, "", &format!("{why} terminal\n{hint}\n"))
     };
-    assert_eq!(ssh, told("this is an SSH session"));
+    assert_eq!(ssh, told("running over SSH"));
     if cfg!(target_os = "linux") {
         let service = Service::start(Options::default());
         assert_eq!(Astro::at(&home).run(&["login"]), told(no_screen()));
@@ -484,7 +484,7 @@ mod unix {
         service.fail("/oauth/revoke", Fault::Stall);
         let mut running = granted(&service, &home);
         send("INT", &running);
-        running.wait_for("Ctrl-C again stops at once");
+        running.wait_for("press Ctrl-C again to stop now");
         send("INT", &running);
         assert_eq!(running.finish().code, Some(130));
         assert_eq!(service.requests_to("/oauth/revoke").len(), 1);

@@ -207,7 +207,7 @@ fn manual_example_writes_every_page_and_script() {
         "{page}"
     );
     assert!(page.contains("\n.SH SYNOPSIS\n\\fBastro auth token\\fR [OPTIONS]\n"), "{page}");
-    assert!(page.contains("\n.SH EXIT STATUS\n.nf\n\\&0    done\n"), "{page}");
+    assert!(page.contains("\n.SH EXIT STATUS\n.nf\n\\&0    success\n"), "{page}");
 }
 
 #[cfg(unix)]

@@ -61,7 +61,7 @@ fn demo_logs_in_and_leaves_nothing() {
     let told = told.replace(&format!("localhost:{port}"), "localhost:PORT");
     assert!(told.contains("\ndemo │ $ astro login localhost:PORT --insecure-storage --login-link"), "{told}");
     assert!(told.contains("\nSigned in to localhost:PORT as Someone <someone@example.net>\n"), "{told}");
-    let written = told.split_once("\ndemo │ This was written").unwrap().1;
+    let written = told.split_once("\ndemo │ Saved (tokens").unwrap().1;
     assert!(written.contains("\ndemo │           user_email: someone@example.net\n"), "{told}");
     assert!(written.contains("\ndemo │           token: Bearer eyJhbGciOiJSUzI1N…\n"), "{told}");
     assert_eq!(entries(folder.path()), Vec::<String>::new(), "nothing is left behind");

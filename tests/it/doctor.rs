@@ -107,18 +107,18 @@ async fn healthy_doctor_sends_no_secret() {
         "version": 1,
         "would": "browser",
         "checks": [
-            ok("domain", "localhost:PORT, as you typed it"),
-            ok("login", "opens the desktop's browser (X)"),
-            ok("callback", "any free port will do"),
+            ok("domain", "localhost:PORT (from --domain)"),
+            ok("login", "opens the default browser (X)"),
+            ok("callback", "any free port"),
             check(&report(&outcome), "loopback"),
-            ok("keychain", "the test's keychain is open, and takes the credentials"),
-            ok("config", "a login will create HOME/.astro/config.yaml"),
-            ok("account", "nobody is signed in"),
-            ok("api", "localhost:PORT answered in N ms"),
+            ok("keychain", "the test's keychain unlocked"),
+            ok("config", "HOME/.astro/config.yaml will be created"),
+            ok("account", "not logged in"),
+            ok("api", "localhost:PORT responded in N ms"),
             ok("issuer", "http://localhost:PORT/ belongs to localhost:PORT"),
-            ok("keys", "localhost:PORT answered in N ms"),
-            ok("certificates", "none are needed: this is plain http on this machine"),
-            ok("clock", "agrees with the API's"),
+            ok("keys", "localhost:PORT responded in N ms"),
+            ok("certificates", "not needed (plain HTTP on this machine)"),
+            ok("clock", "matches the API's"),
             ok("variables", "DISPLAY"),
         ],
     });
@@ -131,7 +131,7 @@ async fn healthy_doctor_sends_no_secret() {
     {
       "name": "domain",
       "outcome": "ok",
-      "detail": "localhost:PORT, as you typed it",
+      "detail": "localhost:PORT (from --domain)",
       "advice": null
     },
 "#;
@@ -154,8 +154,8 @@ fn screen(stage: &Stage, text: &str) -> String {
 fn loopback() -> &'static str {
     match ["127.0.0.1:0", "[::1]:0"].map(|address| TcpListener::bind(address).is_ok()) {
         [true, true] => "ok     loopback     127.0.0.1 and ::1",
-        [true, false] => "note   loopback     127.0.0.1 alone: there is no ::1 here",
-        [false, _] => "note   loopback     ::1 alone: there is no 127.0.0.1 here",
+        [true, false] => "note   loopback     127.0.0.1 only (no ::1 on this machine)",
+        [false, _] => "note   loopback     ::1 only (no 127.0.0.1 on this machine)",
     }
 }
 
@@ -214,7 +214,7 @@ async fn unusable_keychain_fails_doctor() {
         stage.keychain.fail(failure);
         let outcome = ask(&stage, true).await;
         assert_fails(&stage, &outcome, "keychain", &format!("could not use the keychain: {words}"), &advice);
-        assert_eq!(check(&report(&outcome), "account")["detail"], "not known, since the keychain cannot be read");
+        assert_eq!(check(&report(&outcome), "account")["detail"], "unknown: could not read the keychain");
     }
 }
 
@@ -307,7 +307,7 @@ async fn clock_off_by_over_a_minute_fails_doctor() {
     for (seconds, says) in [(600, "600 seconds behind"), (-600, "600 seconds ahead of"), (-61, "61 seconds ahead of")] {
         let stage = desk();
         stage.service.set(|options| options.now = options.now.map(|now| now + seconds));
-        let detail = format!("the clock here is {says} the API's, so tokens would be refused");
+        let detail = format!("this machine's clock is {says} the API's, so tokens would be refused");
         assert_fails(&stage, &ask(&stage, true).await, "clock", &detail, "set the clock of this machine");
     }
     let stage = desk();
@@ -363,7 +363,7 @@ async fn doctor_shows_config_link_and_permissions() {
     symlink(&target, stage.home.config_path()).unwrap();
     let found = report(&ask(&stage, true).await);
     let target = target.canonicalize().unwrap().display().to_string();
-    let told = format!("can be edited: {}, a link to {target}", stage.home.config_path().display());
+    let told = format!("{} is writable (links to {target})", stage.home.config_path().display());
     assert_eq!(check(&found, "config")["detail"], told);
     fs::remove_file(&target).unwrap();
     let advice = "create the file that it points to, or remove the link";
@@ -378,7 +378,7 @@ async fn doctor_shows_config_link_and_permissions() {
     assert_eq!((outcome.exit_code(), named(&found, "note")), (0, vec!["config"]), "{found:#}");
     assert_eq!(
         normalize(&stage, check(&found, "config")["detail"].as_str().unwrap()),
-        "others may read the tokens in HOME/.astro/config.yaml"
+        "the tokens in HOME/.astro/config.yaml are readable by others"
     );
     mode(&stage.home.path().join(".astro"), 0o777);
     let found = report(&ask(&stage, true).await);
@@ -392,16 +392,16 @@ async fn no_terminal_no_browser_passes_doctor() {
         "use `--login-link` for a link to open elsewhere, or `--token-login -` with a token on standard input";
     let machine = desk().machine;
     let table = [
-        (machine, ("CI", "true"), "this is a CI job", "use `--token-login -` with a token on standard input"),
-        (machine, ("SSH_TTY", "/dev/pts/1"), "this is an SSH session", elsewhere),
-        (machine, ("BROWSER", "w3m"), "w3m, which BROWSER names, would need the terminal for itself", elsewhere),
+        (machine, ("CI", "true"), "running in CI", "use `--token-login -` with a token on standard input"),
+        (machine, ("SSH_TTY", "/dev/pts/1"), "running over SSH", elsewhere),
+        (machine, ("BROWSER", "w3m"), "$BROWSER is w3m, a text browser, which cannot share this terminal", elsewhere),
         (
             Machine { launcher: false, ..machine },
             ("DISPLAY", ":0"),
-            "there is no xdg-open here, nor anything like it",
+            "no browser opener found (install xdg-utils or set BROWSER)",
             elsewhere,
         ),
-        (Machine { container: true, ..machine }, ("TERM", "xterm"), "this is a container", elsewhere),
+        (Machine { container: true, ..machine }, ("TERM", "xterm"), "running in a container", elsewhere),
     ];
     for (machine, variable, reason, advice) in table {
         let mut stage = desk();
@@ -409,7 +409,7 @@ async fn no_terminal_no_browser_passes_doctor() {
         let outcome = ask(&stage, true).await;
         let found = report(&outcome);
         assert_eq!((outcome.exit_code(), &found["would"]), (0, &json!("token")), "{found:#}");
-        let detail = format!("no browser is opened: {reason}, and there is no terminal");
+        let detail = format!("needs a token: no browser ({reason}) and no terminal");
         let expected = json!({"name": "login", "outcome": "note", "detail": detail, "advice": advice});
         assert_eq!(check(&found, "login"), &expected);
     }
@@ -421,18 +421,14 @@ async fn doctor_shows_callback_route_of_remote_browser() {
         (
             ("CODESPACES", "true"),
             "note",
-            "any free port will do; a browser outside of this codespace gets back only where the port is forwarded; else paste its address",
+            "any free port; if the browser runs outside this codespace, forward the port or paste the final URL",
         ),
         (
             ("SSH_CONNECTION", "203.0.113.9 50022 198.51.100.7 22"),
             "note",
-            "any free port will do; a browser outside of this machine gets back only where the port is forwarded; else paste its address",
+            "any free port; if the browser runs outside this machine, forward the port or paste the final URL",
         ),
-        (
-            ("WSL_DISTRO_NAME", "Debian"),
-            "ok",
-            "any free port will do; Windows hands on what its browser sends to localhost",
-        ),
+        (("WSL_DISTRO_NAME", "Debian"), "ok", "any free port; Windows forwards localhost to WSL"),
     ];
     for (variable, outcome, detail) in table {
         let mut stage = desk();
@@ -441,7 +437,7 @@ async fn doctor_shows_callback_route_of_remote_browser() {
         let found = report(&ask(&stage, true).await);
         let expected = json!({"name": "callback", "outcome": outcome, "detail": detail, "advice": null});
         assert_eq!(check(&found, "callback"), &expected);
-        assert_eq!(check(&found, "login")["detail"], "opens helper, which BROWSER names");
+        assert_eq!(check(&found, "login")["detail"], "opens helper (from BROWSER)");
     }
 }
 
@@ -460,15 +456,15 @@ async fn doctor_notes_missing_browser_program() {
     let named = |value: &str| Environment::from_pairs(&[("DISPLAY", ":0"), ("BROWSER", value), ("PATH", &folder)]);
     stage.environment = named("first:second --new-window");
     let found = report(&ask(&stage, true).await);
-    assert_eq!(check(&found, "login")["detail"], "opens second, which BROWSER names");
+    assert_eq!(check(&found, "login")["detail"], "opens second (from BROWSER)");
     stage.environment = named("first:bin/second");
     let outcome = ask(&stage, true).await;
     let found = report(&outcome);
     assert_eq!((outcome.exit_code(), &found["would"]), (0, &json!("link")), "{found:#}");
     let expected = json!({
         "name": "login", "outcome": "note",
-        "detail": "prints a link: first, which BROWSER names, is not here",
-        "advice": "set BROWSER to a browser that is here, or to nothing",
+        "detail": "prints a link: could not find first (from BROWSER)",
+        "advice": "set BROWSER to an installed browser, or unset it",
     });
     assert_eq!(check(&found, "login"), &expected);
 }
@@ -478,8 +474,8 @@ async fn invalid_proxy_is_a_note() {
     let mut stage = desk();
     stage.environment = Environment::from_pairs(&[("DISPLAY", ":0"), ("HTTPS_PROXY", "::::")]);
     let expected = json!({
-        "name": "variables", "outcome": "note", "detail": "DISPLAY, HTTPS_PROXY (not understood)",
-        "advice": "a proxy is named as http://HOST:PORT; what is not understood is not used",
+        "name": "variables", "outcome": "note", "detail": "DISPLAY, HTTPS_PROXY (invalid)",
+        "advice": "set a proxy as http://HOST:PORT; invalid values are ignored",
     });
     assert_eq!(check(&report(&ask(&stage, true).await), "variables"), &expected);
 }
@@ -491,15 +487,15 @@ async fn doctor_shows_api_token_and_ended_login() {
     stage.keep_in_keychain(&login);
     let found = report(&ask(&stage, true).await);
     let expected = json!({
-        "name": "account", "outcome": "note", "advice": "sign in again",
-        "detail": "ada@example.com, expired: 2026-11-24 11:00 UTC (1 hour ago)",
+        "name": "account", "outcome": "note", "advice": "log in again",
+        "detail": "ada@example.com, expired 2026-11-24 11:00 UTC (1 hour ago)",
     });
     assert_eq!(check(&found, "account"), &expected);
     let mut stage = stage;
     let token = stage.service.access_token(&json!({"exp": 1_700_000_000}));
     stage.environment = stage.environment.with("ASTRO_API_TOKEN", &token);
     let outcome = ask(&stage, true).await;
-    let told = "the token in ASTRO_API_TOKEN, which wins over any login, and has expired";
+    let told = "ASTRO_API_TOKEN overrides any login (expired)";
     assert_eq!(check(&report(&outcome), "account")["detail"], told);
     assert_eq!(leaked(&outcome.all_text(), &token), None);
     assert_eq!(outcome.exit_code(), 0);
@@ -514,11 +510,11 @@ async fn doctor_shows_domain_and_its_source() {
     let named = stage.service.domain();
     stage.home.write_config(&format!("context: {named}\n"));
     let outcome = stage.run(async |system| doctor(system, &unnamed).await).await;
-    assert_eq!(domain(&outcome), format!("{named}, the current context"));
+    assert_eq!(domain(&outcome), format!("{named} (current context)"));
     stage.home.write_config("context: cluster.example.com\n");
     stage.environment = stage.environment.with("ASTRO_DOMAIN", &named);
     let outcome = stage.run(async |system| doctor(system, &unnamed).await).await;
-    assert_eq!(domain(&outcome), format!("{named}, by ASTRO_DOMAIN"));
+    assert_eq!(domain(&outcome), format!("{named} (from ASTRO_DOMAIN)"));
     let unknown = Doctor { domain: Some("example.com".to_owned()), json: true };
     let outcome = stage.run(async |system| doctor(system, &unknown).await).await;
     assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (2, ""));
@@ -538,7 +534,7 @@ fn doctor_binary_shows_proxy_and_domain_of_config() {
     let output = offline(&home).run(&["auth", "doctor", "--json"]);
     let found: Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!((output.code, named(&found, "fail")), (Some(1), vec!["config", "api"]), "{found:#}");
-    let detail = "astronomer.io; config.yaml, which may name another, cannot be read";
+    let detail = "astronomer.io (could not read the current context from config.yaml)";
     assert_eq!(
         check(&found, "domain"),
         &json!({"name": "domain", "outcome": "note", "detail": detail, "advice": null})
@@ -547,13 +543,13 @@ fn doctor_binary_shows_proxy_and_domain_of_config() {
                   (os error 111) (through the proxy 127.0.0.1:1)";
     let advice = "check the network and, behind a proxy, HTTPS_PROXY; then try again";
     assert_eq!(check(&found, "api"), &json!({"name": "api", "outcome": "fail", "detail": detail, "advice": advice}));
-    assert_eq!(check(&found, "certificates")["detail"], "those that this system trusts; not tried");
+    assert_eq!(check(&found, "certificates")["detail"], "system roots (not checked)");
     let error = "error: a login to astronomer.io would fail here\n\
                  hint: what is marked as failing says why, and what to do about it\n";
     assert_eq!(output.stderr, error);
     assert!(!output.stdout.contains("hunter2"), "{}", output.stdout);
     home.write_config("context: cluster.example.com\n");
     let output = offline(&home).run(&["auth", "doctor"]);
-    let told = "note   domain       astronomer.io, the default, since the current context is not\n                    one of Astro's\n";
+    let told = "note   domain       astronomer.io (default; the current context is not an Astro\n                    context)\n";
     assert!(output.stdout.contains(told), "{}", output.stdout);
 }

@@ -608,8 +608,8 @@ fn deleted_entry_is_not_logged_in() {
 fn doctor_shows_keychain_state() {
     let pause: Change = |world| world.session.pause_keyring(true);
     let resume: Change = |world| world.session.pause_keyring(false);
-    let open = "the Secret Service is open, and takes the credentials";
-    let absent = "none here (no Secret Service): the credentials would be plain text in config.yaml";
+    let open = "the Secret Service unlocked";
+    let absent = "no keychain (no Secret Service); credentials would be saved unencrypted";
     let changes: [(Change, i32, &str, &str, Change); 4] = [
         (|_| {}, 0, "ok", open, |_| {}),
         (KEYRING_DIES, 0, "note", absent, KEYRING_IS_BACK),

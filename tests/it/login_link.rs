@@ -128,9 +128,9 @@ async fn assert_nobody_there(environment: Variables<'_>, reason: &str) {
 
 #[tokio::test]
 async fn no_terminal_no_browser_names_both_flags() {
-    assert_nobody_there(&[("DISPLAY", ":0"), SSH], "this is an SSH session").await;
+    assert_nobody_there(&[("DISPLAY", ":0"), SSH], "running over SSH").await;
     if !cfg!(any(windows, target_os = "macos")) {
-        assert_nobody_there(&[], "there is no display here").await;
+        assert_nobody_there(&[], "no display").await;
     }
 }
 

@@ -217,8 +217,8 @@ fn doctor_over_ssh_shows_port_forwarding() {
 fn doctor_reports_one_loopback_address() {
     let world = World::new();
     let alone = match ["127.0.0.1:0", "[::1]:0"].map(|address| TcpListener::bind(address).is_ok()) {
-        [true, false] => "note   loopback     127.0.0.1 alone: there is no ::1 here\n",
-        [false, true] => "note   loopback     ::1 alone: there is no 127.0.0.1 here\n",
+        [true, false] => "note   loopback     127.0.0.1 only (no ::1 on this machine)\n",
+        [false, true] => "note   loopback     ::1 only (no 127.0.0.1 on this machine)\n",
         there => panic!("this is about a machine that has one of them: {there:?}"),
     };
     let mut command = Command::new(ASTRO);

@@ -338,8 +338,8 @@ fn doctor_at_terminal_shows_link_and_account() {
     let (code, shown) =
         Pty::spawn(ASTRO, &["auth", "doctor", "--domain", &world.service.domain()], environment).finish();
     assert_eq!(code, 0, "{shown}");
-    let told = "login        prints a link, and opens no browser: this is an SSH session";
-    assert!(shown.contains("would print a link to open elsewhere.") && shown.contains(told), "{shown}");
+    let told = "login        prints a link instead of opening a browser: running over SSH";
+    assert!(shown.contains("would print a link.") && shown.contains(told), "{shown}");
     assert!(screen(&shown).lines().count() <= 24, "one screen: {shown}");
 }
 
@@ -347,7 +347,7 @@ fn doctor_at_terminal_shows_link_and_account() {
 fn login_over_ssh_shows_link_and_port_forwarding() {
     let world = World::simple().bare().set("SSH_CONNECTION", "203.0.113.7 50022 192.0.2.9 2222").set("USER", "ada.l");
     let mut pty = world.login(&["--email", "ada@example.com"]);
-    pty.wait_for("No browser is opened: this is an SSH session.");
+    pty.wait_for("No browser is opened: running over SSH.");
     let link = pty.link();
     let redirect: Url = parameter(&link, "redirect_uri").unwrap().parse().unwrap();
     let port = redirect.port().unwrap();

@@ -33,7 +33,7 @@ pub use service::{AUDIENCE, CLIENT_ID, Fault, Options, Organization, Part, Perso
 /// The reason why no browser opens in an empty environment, on Linux.
 pub fn no_screen() -> &'static str {
     let is_container = Machine::detect(&Environment::default()).container;
-    if is_container { "this is a container" } else { "there is no display here" }
+    if is_container { "running in a container" } else { "no display" }
 }
 
 /// A home directory of its own, with an empty `.astro`; gone when dropped.
