@@ -361,7 +361,7 @@ fn tk_7_a_scope_that_is_withheld_is_noticed() {
         FakeBrowser::new(Mode::LogIn("ada@example.com".to_owned())).visit(&running.line().parse().unwrap());
         let Output { stderr, code, .. } = running.finish();
         assert_eq!(code, Some(0), "{stderr}");
-        stderr.lines().find(|line| line.contains("granted less than was asked for")).map(str::to_owned)
+        stderr.lines().find(|line| line.contains("did not grant every scope")).map(str::to_owned)
     };
     let line = withheld("openid profile").unwrap();
     assert!(line.contains(r#"withheld=["email", "offline_access"]"#), "{line}");
@@ -420,7 +420,7 @@ fn a_failure_of_the_service_is_told_with_its_cause_and_what_to_do() {
     let (token, arguments) = token_login(&service);
     let domain = service.domain();
     let told = format!(
-        "error: could not sign in to {domain}\ncause: could not fetch the login configuration: {domain}: it answered with \
+        "error: could not sign in to {domain}\ncause: could not fetch the login configuration: {domain}: HTTP \
          status 503: down\nhint: try again in a minute\n"
     );
     assert_eq!(Astro::at(&home).stdin(&token).run(&borrowed(&arguments)), output(1, "", &told));

@@ -716,8 +716,8 @@ async fn an_issuer_that_refuses_the_connection_is_told() {
             _ => row.flow.run(&stage, &domain).await,
         };
         let Told { exit, complaint, hint } = Told::of(&stage, &outcome);
-        let words = "could not sign in to localhost:PORT\ncould not fetch the issuer's keys: localhost:1: no \
-                     connection: ";
+        let words = "could not sign in to localhost:PORT\ncould not fetch the issuer's keys: localhost:1: could \
+                     not connect: ";
         assert!(complaint.starts_with(words), "{complaint}");
         assert_eq!((exit, hint.as_deref()), (1, Some(Column::Refused.hint(false))));
         assert_eq!((stage.stored(), stage.home.config().as_deref()), (None, Some(OTHERS)));
