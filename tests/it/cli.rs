@@ -347,7 +347,7 @@ fn tk_7_missing_scope_warns() {
         FakeBrowser::new(Mode::LogIn("ada@example.com".to_owned())).visit(&running.line().parse().unwrap());
         let Output { stderr, code, .. } = running.finish();
         assert_eq!(code, Some(0), "{stderr}");
-        stderr.lines().find(|line| line.contains("granted less than was asked for")).map(str::to_owned)
+        stderr.lines().find(|line| line.contains("did not grant every scope")).map(str::to_owned)
     };
     let line = withheld("openid profile").unwrap();
     assert!(line.contains(r#"withheld=["email", "offline_access"]"#), "{line}");
@@ -406,7 +406,7 @@ fn service_failure_shows_cause_and_hint() {
     let (token, arguments) = token_login(&service);
     let domain = service.domain();
     let told = format!(
-        "error: could not sign in to {domain}\ncause: could not fetch the login configuration: {domain}: it answered with \
+        "error: could not sign in to {domain}\ncause: could not fetch the login configuration: {domain}: HTTP \
          status 503: down\nhint: try again in a minute\n"
     );
     assert_eq!(Astro::at(&home).stdin(&token).run(&borrowed(&arguments)), output(1, "", &told));

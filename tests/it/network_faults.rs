@@ -717,8 +717,8 @@ async fn refused_connection_to_issuer_shows_host() {
             _ => row.flow.run(&stage, &domain).await,
         };
         let Report { exit, error_chain, hint } = Report::of(&stage, &outcome);
-        let words = "could not sign in to localhost:PORT\ncould not fetch the issuer's keys: localhost:1: no \
-                     connection: ";
+        let words = "could not sign in to localhost:PORT\ncould not fetch the issuer's keys: localhost:1: could \
+                     not connect: ";
         assert!(error_chain.starts_with(words), "{error_chain}");
         assert_eq!((exit, hint.as_deref()), (1, Some(NetworkFault::Refused.hint(false))));
         assert_eq!((stage.stored(), stage.home.config().as_deref()), (None, Some(OTHERS)));
