@@ -1,31 +1,26 @@
-//! An e-mail address, as far as a login cares: a hint to the identity provider, and something to compare.
+//! The email of an account: a hint for the issuer, and compared with the account that logs in.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Text with the outline of an e-mail address, without white space or control characters.
+/// Text in the form of an email address, without white space or control characters.
 ///
-/// Only the mail system knows what a valid address is; this keeps out names, domains and slips of the keyboard.
+/// Only the mail system knows valid addresses; this rejects names, domains and typing errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmailAddress(String);
 
-/// What was typed is not an e-mail address.
+/// A text that is not an email address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("this is not an e-mail address (it should look like name@example.com)")]
+#[error("not an email address (expected name@example.com)")]
 pub struct NotAnEmailAddress;
 
 impl EmailAddress {
-    /// The address as it was typed, trimmed.
+    /// Returns the address as typed, trimmed.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The part behind the `@`, in lower case.
-    pub fn domain(&self) -> String {
-        self.0.rsplit_once('@').map(|(_, domain)| domain.to_lowercase()).unwrap_or_default()
-    }
-
-    /// Whether `other` is this address; case does not matter, for no provider in use tells addresses apart by it.
+    /// Returns `true` if `other` is this address. Case is ignored: no mail provider in use distinguishes addresses by it.
     pub fn is_same_as(&self, other: &str) -> bool {
         self.0.to_lowercase() == other.trim().to_lowercase()
     }
@@ -42,7 +37,7 @@ impl FromStr for EmailAddress {
         if local.is_empty() || domain.is_empty() || address.len() > 254 || address.contains(strange) {
             return Err(NotAnEmailAddress);
         }
-        // What a terminal would not show as it is has no place in an address that will be printed.
+        // The address will be printed, so characters that `clean` removes are rejected.
         if crate::text::clean(address, 254) != address {
             return Err(NotAnEmailAddress);
         }
@@ -84,6 +79,5 @@ mod tests {
         let ada: EmailAddress = "Ada@Example.com".parse().unwrap();
         assert!(ada.is_same_as(" ada@example.COM\n"));
         assert!(!ada.is_same_as("ada@example.com.evil.io"));
-        assert_eq!(ada.domain(), "example.com");
     }
 }
