@@ -1,26 +1,26 @@
-//! Email addresses, which are hints for the issuer and compared with its claims.
+//! The email of an account: a hint for the issuer, and compared with the account that logs in.
 
 use std::fmt;
 use std::str::FromStr;
 
 /// Text in the form of an email address, without white space or control characters.
 ///
-/// Only a mail server knows valid addresses; this rejects names, domains and typing errors.
+/// Only the mail system knows valid addresses; this rejects names, domains and typing errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmailAddress(String);
 
-/// Text that is not an email address.
+/// A text that is not an email address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not an email address (expected name@example.com)")]
 pub struct NotAnEmailAddress;
 
 impl EmailAddress {
-    /// The address, trimmed.
+    /// Returns the address as typed, trimmed.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Compares without regard to case, as the providers do.
+    /// Returns `true` if `other` is this address. Case is ignored: no mail provider in use distinguishes addresses by it.
     pub fn is_same_as(&self, other: &str) -> bool {
         self.0.to_lowercase() == other.trim().to_lowercase()
     }
@@ -37,7 +37,7 @@ impl FromStr for EmailAddress {
         if local.is_empty() || domain.is_empty() || address.len() > 254 || address.contains(strange) {
             return Err(NotAnEmailAddress);
         }
-        // The address will be printed, so it must not contain characters that a terminal interprets.
+        // The address will be printed, so characters that `clean` removes are rejected.
         if crate::text::clean(address, 254) != address {
             return Err(NotAnEmailAddress);
         }

@@ -31,12 +31,16 @@ impl Error {
             | Self::ApiTokenExpired { .. }
             | Self::NoPermissions
             | Self::ApiTokenNotAccepted { .. } => 4,
-            Self::Token(TokenEndpointError::Refused(refused)) | Self::RefreshRefused { refused, .. }
-                if !refused.may_pass() =>
-            {
-                4
+            Self::Token(TokenEndpointError::Refused(refused)) | Self::RefreshRefused { refused, .. } => {
+                if refused.may_pass() { 1 } else { 4 }
             }
-            Self::Http(error) | Self::List(ListError::Http(error)) if error.status() == Some(401) => 4,
+            Self::Http(error) | Self::List(ListError::Http(error)) => {
+                if error.status() == Some(401) {
+                    4
+                } else {
+                    1
+                }
+            }
             Self::NoHome
             | Self::LoginWouldFail { .. }
             | Self::CallbackTimeout { .. }
@@ -53,9 +57,7 @@ impl Error {
             | Self::Listen(_)
             | Self::Issuer(_)
             | Self::Token(_)
-            | Self::RefreshRefused { .. }
             | Self::Keys(_)
-            | Self::Http(_)
             | Self::List(_)
             | Self::Ui(_)
             | Self::Random(_)
