@@ -157,10 +157,10 @@ async fn cancel_on_login_page_fails_login() {
     chromium.open(link.as_str()).await;
     chromium.click("#cancel").await;
 
-    assert_eq!(chromium.text(".failed h1").await, "You are not signed in");
+    assert_eq!(chromium.text(".failed h1").await, "Login failed");
     let why = "Login denied: User cancelled the login (access_denied).";
     assert_eq!(chromium.text(".failed .detail").await, why);
-    assert_eq!(chromium.title().await, "You are not signed in – astro");
+    assert_eq!(chromium.title().await, "Login failed – astro");
     assert_eq!(chromium.url().await, callback(&link), "without the error and the state");
     // The browser's own word on the status, and nothing on the page or its policy.
     let console = chromium.console().await;

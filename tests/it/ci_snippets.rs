@@ -212,8 +212,8 @@ fn rf_10_tk_11_snippet_logs_in_and_leaves_no_secret() {
             let failed: Vec<_> = ran.codes.iter().copied().filter(|code| *code != 0).collect();
             assert_eq!(failed, if curl == 0 { vec![] } else { vec![curl] }, "{system}: {ran:#?}");
             assert_eq!(ran.sent, format!("Authorization: Bearer {}", secrets["ASTRO_JWT"]), "{system}: {ran:#?}");
-            assert!(ran.output.contains(&format!("Signed in to {}", service.domain())), "{system}: {ran:#?}");
-            assert!(ran.output.contains(&format!("Signed out of {}", service.domain())), "{system}: {ran:#?}");
+            assert!(ran.output.contains(&format!("Logged in to {}", service.domain())), "{system}: {ran:#?}");
+            assert!(ran.output.contains(&format!("Logged out of {}", service.domain())), "{system}: {ran:#?}");
             assert!(!ran.output.contains("warning:"), "{system}: {ran:#?}");
             // The file exists, so the search looked in the right folder.
             assert!(ran.left.contains("contexts:"), "{system}: {ran:#?}");

@@ -161,7 +161,7 @@ fn tk_11_misplaced_token_not_shown() {
     }
     assert_eq!(
         wrong_usage(&["login", &token]),
-        "error: this looks like a token, not like a domain\nhint: to sign in with a token, use `astro login \
+        "error: this looks like a token, not like a domain\nhint: to log in with a token, run `astro login \
          --token-login -` and enter it there\n"
     );
 }
@@ -173,9 +173,9 @@ fn no_browser_no_terminal_fails_at_once() {
     let ssh = Astro::at(&home).with("SSH_CONNECTION", "10.0.0.1 50000 10.0.0.2 22").run(&["login"]);
     let told = |reason: &str| {
         let why = format!(
-            "error: could not sign in to astronomer.io\ncause: nobody can sign in here: {reason}, and there is no"
+            "error: could not log in to astronomer.io\ncause: nobody can sign in here: {reason}, and there is no"
         );
-        let hint = "hint: use `--login-link` for a link to open elsewhere, or `--token-login -` with a token on standard input";
+        let hint = "hint: use `--login-link` for a URL to open on any device, or `--token-login -` with a token on standard input";
         output(2, "", &format!("{why} terminal\n{hint}\n"))
     };
     assert_eq!(ssh, told("running over SSH"));
@@ -209,7 +209,7 @@ fn missing_keychain_falls_back_with_warning() {
     // The bus of these tests leads nowhere.
     let outcome = Astro::at(&home).stdin(&token).run(&["login", &service.domain(), "-t", "-"]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("warning: there is no keychain here ("), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("warning: no keychain available ("), "{}", outcome.stderr);
     assert!(home.config().unwrap().contains(&format!("token: Bearer {token}\n")));
     assert_eq!(std::fs::metadata(home.config_path()).unwrap().permissions().mode() & 0o777, 0o600);
 }
@@ -222,15 +222,15 @@ fn token_login_in_config_shared_with_go_cli() {
     let Output { stdout, stderr, code } = Astro::at(&home).stdin(&format!("{token}\n")).run(&borrowed(&arguments));
     assert_eq!((stdout.as_str(), code), ("", Some(0)), "{stderr}");
     let (domain, path) = (service.domain(), config_path(&home));
-    let (words, until) = stderr.split_once("  valid until   ").unwrap();
+    let (words, until) = stderr.split_once("  expires       ").unwrap();
     assert_eq!(
         words,
         format!(
-            "Signed in to {domain} as Ada Lovelace <ada@example.com>\n  organization  Analytical Engines\n  \
-             workspace     Punched Cards\n  credentials   in {path}, as plain text\n"
+            "Logged in to {domain} as Ada Lovelace <ada@example.com>\n  organization  Analytical Engines\n  \
+             workspace     Punched Cards\n  credentials   {path} (unencrypted)\n"
         )
     );
-    assert!(until.ends_with(" UTC (in 24 hours); it will not be renewed: sign in again then\n"), "{until}");
+    assert!(until.ends_with(" UTC (in 24 hours); log in again after that\n"), "{until}");
     let config = home.config().unwrap();
     let expires = config.lines().find_map(|line| line.trim().strip_prefix("expiresin: ")).unwrap();
     assert!(leaked(&config, &token).is_some(), "what is looked for elsewhere is found here");
@@ -272,7 +272,7 @@ fn quiet_shows_only_errors() {
     let domain = service.domain();
     let Output { stdout, stderr, code } = Astro::at(&home).stdin("x").run(&["-q", "login", &domain, "-t", "-"]);
     assert_eq!((stdout.as_str(), code), ("", Some(4)));
-    let told = format!("error: could not sign in to {domain}\ncause: not a JSON Web Token (JWT)\n");
+    let told = format!("error: could not log in to {domain}\ncause: not a JSON Web Token (JWT)\n");
     assert!(stderr.starts_with(&told), "{stderr}");
 }
 
@@ -284,7 +284,7 @@ fn link_login_with_stdin_closed() {
     let link = running.line();
     let browser = FakeBrowser::new(Mode::LogIn("ada@example.com".to_owned()));
     browser.visit(&Url::parse(&link).unwrap());
-    let warning = "warning: no workspace is chosen: there are 2 (Difference Engine, Punched Cards); name one with `--workspace`\n";
+    let warning = "warning: no workspace selected: there are 2 (Difference Engine, Punched Cards); use `--workspace`\n";
     assert_eq!(running.finish(), output(0, &format!("{link}\n"), warning));
     let answers = browser.answers();
     assert!(answers[0].as_ref().is_ok_and(|page| page.status == 200), "{answers:?}");
@@ -394,7 +394,7 @@ fn closed_stdout_does_not_panic() {
     let arguments = ["login", &service.domain(), "-l", "--timeout", "1", "--insecure-storage"];
     let Output { stderr, code, .. } = Astro::at(&home).stdout(closed()).run(&arguments);
     assert_eq!(code, Some(1), "{stderr}");
-    assert!(stderr.contains("cause: no reply from the browser within 1 second\n"), "{stderr}");
+    assert!(stderr.contains("cause: timed out after 1 second waiting for the browser\n"), "{stderr}");
     assert!(!stderr.contains("panicked"), "{stderr}");
 }
 
@@ -406,7 +406,7 @@ fn service_failure_shows_cause_and_hint() {
     let (token, arguments) = token_login(&service);
     let domain = service.domain();
     let told = format!(
-        "error: could not sign in to {domain}\ncause: could not fetch the login configuration: {domain}: HTTP \
+        "error: could not log in to {domain}\ncause: could not fetch the login configuration: {domain}: HTTP \
          status 503: down\nhint: try again in a minute\n"
     );
     assert_eq!(Astro::at(&home).stdin(&token).run(&borrowed(&arguments)), output(1, "", &told));
@@ -436,7 +436,7 @@ mod unix {
         let port = redirect_and_state(&link).0.port().unwrap();
         assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok(), "the callback port is open while it waits");
         send(signal, &running);
-        assert_eq!(running.finish(), output(130, &format!("{link}\n"), "warning: cancelled\n"));
+        assert_eq!(running.finish(), output(130, &format!("{link}\n"), "warning: canceled\n"));
         let refused = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused, "lb_5: the port is closed");
         assert_eq!(home.config(), None);
@@ -472,7 +472,7 @@ mod unix {
             send(signal, &running);
             let Output { stderr, code, .. } = running.finish();
             assert_eq!(code, Some(130), "{stderr}");
-            assert!(stderr.ends_with("\nwarning: cancelled\n"), "{stderr}");
+            assert!(stderr.ends_with("\nwarning: canceled\n"), "{stderr}");
             let revoked = service.requests_to("/oauth/revoke").len();
             assert_eq!((service.live_refresh_tokens(), revoked, home.config()), (Vec::new(), 1, None));
         }
@@ -499,7 +499,7 @@ mod unix {
         lock.lock().unwrap();
         let arguments = [borrowed(&arguments), vec!["-v"]].concat();
         let mut running = Astro::at(&home).stdin(&token).start(&arguments);
-        running.wait_for("storing the login");
+        running.wait_for("saving the login");
         send("INT", &running);
         drop(lock);
         let Output { stderr, code, .. } = running.finish();

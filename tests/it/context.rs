@@ -73,13 +73,13 @@ async fn context_list_empty() {
     for config in ["", "contexts: {}\n", "contexts:\n", "context: astronomer.io\n"] {
         let stage = stage(config);
         let table = list(&stage, false).await;
-        assert_eq!((table.exit_code(), table.stdout.as_str(), table.stderr.as_str()), (0, "", "There are none.\n"));
+        assert_eq!((table.exit_code(), table.stdout.as_str(), table.stderr.as_str()), (0, "", "No contexts.\n"));
         let json = list(&stage, true).await;
         let parsed: Value = serde_json::from_str(&json.stdout).unwrap();
         assert_eq!((parsed, json.stderr.as_str()), (json!({"version": 1, "contexts": []}), ""));
         let switched = switch(&stage, Some("astronomer.io")).await;
         assert_eq!(switched.exit_code(), 1);
-        assert_eq!(switched.error_chain(), "you have no context `astronomer.io`; there is none");
+        assert_eq!(switched.error_chain(), "no context named `astronomer.io` (you have no contexts yet)");
     }
 }
 
@@ -99,7 +99,7 @@ async fn cl_16_context_names_are_cleaned_and_aligned() {
     let json = list(&stage, true).await;
     assert!(!json.stdout.contains(|character: char| character.is_control() && character != '\n'), "{:?}", json.stdout);
     let unknown = switch(&stage, Some("x\u{1b}[31m")).await;
-    assert_eq!(unknown.error_chain(), "you have no context `x[31m`; there is e[2J1mvil.example, 東京.example");
+    assert_eq!(unknown.error_chain(), "no context named `x[31m`; choose one of: e[2J1mvil.example, 東京.example");
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn context_switch_changes_only_current() {
         let stage = stage(FILE);
         let outcome = switch(&stage, Some(typed)).await;
         assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (0, ""), "{typed}");
-        assert_eq!(outcome.stderr, format!("The current context is {name}\n"));
+        assert_eq!(outcome.stderr, format!("Switched to context {name}\n"));
         let expected = FILE.replace("context: astronomer.io\n", &format!("context: {name}\n"));
         assert_eq!(stage.home.config().unwrap(), expected);
         assert_eq!(stage.service.requests(), []);
@@ -133,7 +133,7 @@ async fn context_switch_under_astro_domain_warns() {
     let outcome = switch(&stage, Some("astronomer-stage.io")).await.success();
     assert_eq!(
         outcome.stderr,
-        "The current context is astronomer-stage.io\nwarning: ASTRO_DOMAIN is set, and wins over the current context\n"
+        "Switched to context astronomer-stage.io\nwarning: ASTRO_DOMAIN is set and overrides the current context\n"
     );
 }
 
@@ -144,14 +144,14 @@ async fn unknown_context_lists_contexts() {
     let outcome = switch(&stage, Some("astronomer-dev.io")).await;
     assert_eq!(
         (outcome.exit_code(), outcome.error_chain()),
-        (1, format!("you have no context `astronomer-dev.io`; {there}"))
+        (1, format!("no context named `astronomer-dev.io`; {there}"))
     );
     let hint = outcome.result.unwrap_err().hint();
     assert_eq!(hint.as_deref(), Some("`astro context list` shows those there are"));
     let outcome = delete(&stage, "astronomer-dev.io", true).await;
     assert_eq!(
         (outcome.exit_code(), outcome.error_chain()),
-        (1, format!("you have no context `astronomer-dev.io`; {there}"))
+        (1, format!("no context named `astronomer-dev.io`; {there}"))
     );
     assert_eq!(stage.home.config().unwrap(), FILE);
 }
@@ -161,7 +161,7 @@ async fn context_without_terminal_needs_name_and_force() {
     let stage = stage(FILE);
     let outcome = switch(&stage, None).await;
     assert_eq!(outcome.exit_code(), 2);
-    assert_eq!(outcome.error_chain(), "which context? There is no terminal to ask in");
+    assert_eq!(outcome.error_chain(), "no context given, and no terminal to prompt on");
     let outcome = delete(&stage, "astronomer.io", false).await;
     assert_eq!(outcome.exit_code(), 2);
     assert_eq!(outcome.error_chain(), "this deletes a context, and there is no terminal to ask in");
@@ -273,7 +273,7 @@ mod terminal {
         pty.type_keys("gcp");
         pty.wait_for("gcp0001");
         pty.type_keys(ENTER);
-        pty.wait_for("The current context is gcp0001.example.com");
+        pty.wait_for("Switched to context gcp0001.example.com");
         assert_eq!(pty.finish().0, 0);
         assert!(stage.home.config().unwrap().starts_with("context: gcp0001.example.com\n"));
 
@@ -282,7 +282,7 @@ mod terminal {
         pty.wait_for("Context:");
         pty.wait_for("> gcp0001.example.com");
         pty.type_keys(ENTER);
-        pty.wait_for("The current context is gcp0001.example.com");
+        pty.wait_for("Switched to context gcp0001.example.com");
         assert_eq!(pty.finish().0, 0);
     }
 
@@ -291,9 +291,9 @@ mod terminal {
         let stage = stage(FILE);
         for (args, question, keys) in [
             (&["context", "switch"][..], "Context:", CTRL_C),
-            (&["c", "de", "astronomer.io"], "Sign out of astronomer.io and delete its context?", "n\r"),
-            (&["c", "delete", "astronomer.io"], "Sign out of astronomer.io", ENTER),
-            (&["c", "delete", "astronomer.io"], "Sign out of astronomer.io", CTRL_C),
+            (&["c", "de", "astronomer.io"], "Log out of astronomer.io and delete its context?", "n\r"),
+            (&["c", "delete", "astronomer.io"], "Log out of astronomer.io", ENTER),
+            (&["c", "delete", "astronomer.io"], "Log out of astronomer.io", CTRL_C),
         ] {
             let mut pty = astro(&stage, args);
             pty.wait_for(question);

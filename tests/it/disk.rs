@@ -286,8 +286,7 @@ async fn unstorable_login_revoked_and_earlier_login_kept() {
             let small = Small::with(trouble, &stage);
             let outcome = stage.login(&Login { insecure_storage, ..stage.request() }).await;
             let error_chain = outcome.error_chain();
-            let told =
-                format!("could not sign in to {}\ncould not write {}", stage.service.domain(), small.0.display());
+            let told = format!("could not log in to {}\ncould not write {}", stage.service.domain(), small.0.display());
             assert!(outcome.exit_code() == 1 && error_chain.starts_with(&told), "{error_chain}");
             assert!(error_chain.lines().last().unwrap().starts_with(cause), "{error_chain}");
             assert_eq!(outcome.result.unwrap_err().hint().as_deref(), Some(WRITE_HINT));
@@ -388,7 +387,7 @@ fn forbidden_file_fails_without_loss() {
 #[ignore = "needs a user that no list of users knows, so a user namespace of its own"]
 fn no_home_at_all_fails() {
     let home = TestHome::new();
-    let hint = "set HOME, or ASTRO_HOME to the folder that is to hold `.astro`";
+    let hint = "set HOME, or set ASTRO_HOME to the folder that contains `.astro`";
     let nobody = ["/usr/bin/unshare", "--user", "--map-user=54321"];
     let astro = Astro::at(&home).without("HOME").without("ASTRO_HOME").through(&nobody);
     check_told(&astro.run(&["auth", "status"]), "error: there is no home directory\n", hint);

@@ -200,14 +200,14 @@ async fn unusable_keychain_fails_doctor() {
         (
             StoreError::Locked,
             "the keychain is locked",
-            format!("unlock the keychain and try again, or choose plain text with {plain_text}"),
+            format!("unlock the keychain and try again, or save unencrypted with {plain_text}"),
         ),
         (
             StoreError::Refused,
             "the keychain refused access",
-            format!("allow access when the keychain asks, or choose plain text with {plain_text}"),
+            format!("allow access in the keychain's prompt, or save unencrypted with {plain_text}"),
         ),
-        (StoreError::Other("odd".to_owned()), "odd", format!("{plain_text} does without the keychain")),
+        (StoreError::Other("odd".to_owned()), "odd", format!("to skip the keychain, use {plain_text}")),
     ];
     for (failure, words, advice) in table {
         let stage = desk();
@@ -226,10 +226,9 @@ async fn missing_keychain_fails_doctor_only_without_fallback() {
     let found = report(&outcome);
     assert_eq!((outcome.exit_code(), named(&found, "note")), (0, vec!["keychain"]), "{found:#}");
 
-    let forbidden =
-        "there is no keychain here (no session bus), and storing the credentials as plain text is forbidden";
-    let advice = "start a keychain such as gnome-keyring, or unset `no_insecure_fallback` and \
-                  ASTRO_NO_INSECURE_FALLBACK, or choose plain text with `astro login localhost:PORT --insecure-storage`";
+    let forbidden = "no keychain available (no session bus), and saving credentials unencrypted is forbidden";
+    let advice = "start a keychain such as gnome-keyring, unset `no_insecure_fallback` and \
+                  ASTRO_NO_INSECURE_FALLBACK, or save unencrypted with `astro login localhost:PORT --insecure-storage`";
     stage.home.write_config("no_insecure_fallback: true\n");
     assert_fails(&stage, &ask(&stage, true).await, "keychain", forbidden, advice);
     fs::remove_file(stage.home.config_path()).unwrap();
@@ -253,9 +252,9 @@ type Breaks = fn(&Stage);
 async fn wrong_api_or_issuer_fails_doctor() {
     let step = "could not fetch the login configuration: localhost:PORT:";
     let keys = "could not fetch the issuer's keys: localhost:PORT:";
-    let support = "nothing was sent there; if it happens again, tell Astronomer's support";
-    let again = "try again; if it happens again, tell Astronomer's support";
-    let portal = "a proxy or captive portal may be in between; try again from another network";
+    let support = "contact Astronomer support if it happens again; nothing was sent to that issuer";
+    let again = "try again; if it happens again, contact Astronomer support";
+    let portal = "try another network; a proxy or captive portal may interfere with this one";
     let table: [(Breaks, &str, String, &str); 6] = [
         (
             |stage| stage.service.fail(AUTH_CONFIG, Fault::Page(200)),
@@ -267,7 +266,7 @@ async fn wrong_api_or_issuer_fails_doctor() {
             |stage| stage.service.fail(AUTH_CONFIG, Fault::Reset),
             "api",
             format!("{step} the connection was closed during the response"),
-            "see that the server on this machine is running",
+            "check that the local server is running",
         ),
         (
             |stage| stage.service.patch(Part::AuthConfig, json!({"domainUrl": "https://login.example/"})),
@@ -389,7 +388,7 @@ async fn doctor_shows_config_link_and_permissions() {
 #[tokio::test]
 async fn no_terminal_no_browser_passes_doctor() {
     let elsewhere =
-        "use `--login-link` for a link to open elsewhere, or `--token-login -` with a token on standard input";
+        "use `--login-link` for a URL to open on any device, or `--token-login -` with a token on standard input";
     let machine = desk().machine;
     let table = [
         (machine, ("CI", "true"), "running in CI", "use `--token-login -` with a token on standard input"),
@@ -545,7 +544,7 @@ fn doctor_binary_shows_proxy_and_domain_of_config() {
     assert_eq!(check(&found, "api"), &json!({"name": "api", "outcome": "fail", "detail": detail, "advice": advice}));
     assert_eq!(check(&found, "certificates")["detail"], "system roots (not checked)");
     let error = "error: a login to astronomer.io would fail here\n\
-                 hint: what is marked as failing says why, and what to do about it\n";
+                 hint: see the failed checks above\n";
     assert_eq!(output.stderr, error);
     assert!(!output.stdout.contains("hunter2"), "{}", output.stdout);
     home.write_config("context: cluster.example.com\n");

@@ -52,7 +52,8 @@ async fn other_account_starts_without_organization() {
     assert_eq!(sign_in(&mut stage, ADA, in_compilers).await.exit_code(), 0);
     assert_eq!(setting(&stage, "organization").as_deref(), Some("clorg00000000000000000002"));
     let outcome = sign_in(&mut stage, GRACE, |login| login).await.success();
-    let told = "as Grace Hopper <grace@example.org>\n  account       was ada@example.com, is now grace@example.org\n";
+    let told =
+        "as Grace Hopper <grace@example.org>\n  account       changed from ada@example.com to grace@example.org\n";
     assert!(outcome.stderr.contains(told), "{}", outcome.stderr);
     // Nothing decides between the two organizations for Grace, so she has none until she chooses.
     let settings = ["organization", "organization_product", "workspace", "last_used_workspace"];
@@ -79,7 +80,7 @@ async fn cl_15_other_subject_is_other_account() {
         options.organizations[0].managed_domains.clear();
     });
     let outcome = sign_in(&mut stage, ADA, |login| login).await.success();
-    assert!(outcome.stderr.contains("was another one with this address\n"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("changed (same email, different user)\n"), "{}", outcome.stderr);
     assert_eq!(setting(&stage, "organization"), None);
 }
 
@@ -90,7 +91,7 @@ async fn api_token_over_user_login_is_other_account() {
     let old = refresh_of(&stage.stored().unwrap());
     let outcome = stage.login(&stage.token_request(&stage.service.api_token())).await.success();
     assert!(
-        outcome.stderr.contains("  account       was ada@example.com, is now an API token\n"),
+        outcome.stderr.contains("  account       changed from ada@example.com to an API token\n"),
         "{}",
         outcome.stderr
     );
@@ -100,7 +101,7 @@ async fn api_token_over_user_login_is_other_account() {
 
     let outcome = sign_in(&mut stage, ADA, |login| login).await;
     assert!(
-        outcome.stderr.contains("  account       was an API token, is now ada@example.com\n"),
+        outcome.stderr.contains("  account       changed from an API token to ada@example.com\n"),
         "{}",
         outcome.stderr
     );
@@ -155,7 +156,7 @@ async fn go_cli_login_moves_into_keychain() {
     assert_eq!(sign_in(&mut stage, ADA, insecure).await.exit_code(), 0);
     let old = setting(&stage, "refreshtoken").unwrap();
     let outcome = sign_in(&mut stage, ADA, |login| login).await.success();
-    assert!(outcome.stderr.contains("so the Go CLI is now signed out here; `--insecure-storage` shares the login"));
+    assert!(outcome.stderr.contains("so the Go CLI is now logged out; `--insecure-storage` shares the login"));
     assert!(!outcome.stderr.contains("was "), "{}", outcome.stderr);
     assert_eq!(["token", "refreshtoken", "expiresin"].map(|name| setting(&stage, name)), [None, None, None]);
     assert_eq!(revoked(&stage), [old]);

@@ -57,8 +57,8 @@ async fn cl_17_workspace_token_selects_its_workspace() {
     let outcome = sign_in(&stage, &format!(" Bearer {token}\n")).await.success();
     let domain = stage.service.domain();
     let said = format!(
-        "Signed in to {domain} with an API token, accepted by the server; its signature cannot be checked here\n  \
-         organization  Analytical Engines\n  workspace     Punched Cards\n  credentials   in the test's keychain\n"
+        "Logged in to {domain} with an API token, accepted by the server; its signature cannot be checked here\n  \
+         organization  Analytical Engines\n  workspace     Punched Cards\n  credentials   the test's keychain\n"
     );
     assert_eq!((outcome.stderr, outcome.stdout.as_str()), (said, ""));
     assert_eq!(asked(&stage, &token), [OF_ORGANIZATION, WORKSPACES]);
@@ -95,7 +95,7 @@ async fn deployment_token_without_organization_uses_list() {
     // Several: none is taken in silence.
     let stage = Stage::new();
     let outcome = sign_in(&stage, &stage.service.api_token_with(&permissions)).await.success();
-    assert!(outcome.stderr.contains("warning: no organization is chosen: there are 2"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("warning: no organization selected: there are 2"), "{}", outcome.stderr);
     assert_eq!((chosen(&stage), stage.stored().is_some()), ((None, None), true));
 }
 
@@ -109,7 +109,7 @@ async fn unknown_permissions_accepted_empty_ones_rejected() {
         let stage = Stage::new();
         let outcome = sign_in(&stage, &stage.service.api_token_with(&patch)).await;
         assert_eq!(outcome.exit_code(), 4);
-        assert!(outcome.error_chain().ends_with("\nthis API token permits nothing"), "{}", outcome.error_chain());
+        assert!(outcome.error_chain().ends_with("\nthis API token has no permissions"), "{}", outcome.error_chain());
         assert_eq!(stage.service.requests(), []);
         nothing_is_stored(&stage);
     }
@@ -128,7 +128,7 @@ async fn api_token_refused_by_api_not_stored() {
             let outcome = sign_in(&stage, &token).await;
             assert_eq!(outcome.exit_code(), 4, "{}", outcome.error_chain());
             let domain = stage.service.domain();
-            assert!(outcome.error_chain().contains(&format!("the API of {domain} does not accept this API token\n")));
+            assert!(outcome.error_chain().contains(&format!("the API of {domain} refused this API token\n")));
             assert!(outcome.error_chain().ends_with(&format!("HTTP status {status}: {message}")));
             assert!(!outcome.error_chain().contains(&token) && !outcome.stderr.contains(&token));
             nothing_is_stored(&stage);
@@ -168,7 +168,7 @@ async fn api_token_for_other_organization_rejected() {
     };
     let outcome = stage.login(&wanted("Compilers")).await;
     assert_eq!(outcome.exit_code(), 1);
-    assert!(outcome.error_chain().ends_with("you have no organization `Compilers`; there is Analytical Engines"));
+    assert!(outcome.error_chain().ends_with("no organization named `Compilers`; choose one of: Analytical Engines"));
     nothing_is_stored(&stage);
     assert_eq!(stage.login(&wanted("analytical engines")).await.exit_code(), 0);
 }
@@ -197,8 +197,8 @@ async fn api_token_expiry_is_stored_and_shown() {
     let end = Value::from(4_102_444_800_i64);
     let outcome = sign_in(&stage, &stage.service.api_token_with(&json!({ "exp": end }))).await.success();
     assert_eq!(stage.stored().unwrap().expires_at, Some("2100-01-01T00:00:00Z".parse().unwrap()));
-    assert!(outcome.stderr.contains("  valid until   2100-01-01 00:00 UTC"), "{}", outcome.stderr);
-    assert!(outcome.stderr.ends_with("; it will not be renewed: sign in again then\n"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("  expires       2100-01-01 00:00 UTC"), "{}", outcome.stderr);
+    assert!(outcome.stderr.ends_with("; log in again after that\n"), "{}", outcome.stderr);
 }
 
 #[tokio::test]

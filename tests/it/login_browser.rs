@@ -118,19 +118,19 @@ async fn login_shows_account_place_and_expiry() {
     assert_eq!(
         stage.normalize(&outcome.stderr),
         "\
-Preparing to sign in to localhost:PORT…
+Preparing to log in to localhost:PORT…
 Looking up your organization…
-Opening the browser. If nothing opens, visit this link yourself:
+Opening your browser. If it doesn't open, go to:
 
   LINK
 
-Waiting for you to finish in the browser (Ctrl-C cancels)
-Checking who has signed in…
-Signed in to localhost:PORT as Ada Lovelace <ada@example.com>
+Waiting for browser login… (Ctrl-C to cancel)
+Verifying the login…
+Logged in to localhost:PORT as Ada Lovelace <ada@example.com>
   organization  Analytical Engines
   workspace     Punched Cards
-  credentials   in the test's keychain
-  valid until   2026-11-25 12:00 UTC (in 1 day); renewed when needed
+  credentials   the test's keychain
+  expires       2026-11-25 12:00 UTC (in 1 day), renews automatically
 "
     );
     let opened: Vec<String> = stage.browser.opened().iter().map(ToString::to_string).collect();
@@ -207,7 +207,7 @@ async fn ar_5_rejected_s256_is_not_retried() {
     let outcome = stage.login(&stage.request()).await;
     assert_eq!(
         (outcome.exit_code(), stage.normalize(&outcome.error_chain())),
-        (4, format!("could not sign in to localhost:PORT\nlogin failed: {description} (invalid_request)"))
+        (4, format!("could not log in to localhost:PORT\nlogin failed: {description} (invalid_request)"))
     );
     let requests = stage.service.requests_to("/authorize");
     let asked = requests.iter().filter(|request| request.method == "GET");
@@ -429,7 +429,7 @@ async fn tk_7_missing_refresh_token_warns() {
     let last = outcome.stderr.lines().last().unwrap();
     assert_eq!(
         last,
-        "  valid until   2026-11-25 12:00 UTC (in 1 day); the issuer gave no refresh token: sign in again then"
+        "  expires       2026-11-25 12:00 UTC (in 1 day); log in again after that (the issuer sent no refresh token)"
     );
 }
 
@@ -491,7 +491,7 @@ async fn assert_fail(ended: Ended, exit: u8, failures: &[Failure]) {
 async fn assert_failed(stage: &Stage, outcome: &Outcome, expected: (&str, Ended, u8, &str)) {
     let (what, ended, exit, error_chain) = expected;
     assert!(outcome.result.is_err(), "{what}: {}", outcome.stderr);
-    let error_chain = format!("could not sign in to localhost:PORT\n{error_chain}");
+    let error_chain = format!("could not log in to localhost:PORT\n{error_chain}");
     assert_eq!((outcome.exit_code(), stage.normalize(&outcome.error_chain())), (exit, error_chain), "{what}");
     assert_eq!(outcome.stdout, "", "{what}");
     assert_no_secret(stage, &outcome.all_text());
@@ -512,7 +512,7 @@ async fn assert_failed(stage: &Stage, outcome: &Outcome, expected: (&str, Ended,
     }
     for page in pages {
         assert_eq!(page.status, 400, "{what}");
-        assert!(page.body.contains("You are not signed in"), "{what}: {}", page.body);
+        assert!(page.body.contains("Login failed"), "{what}: {}", page.body);
         assert_no_secret(stage, &page.body);
     }
     if let Some(callback) = callback_port(&outcome.stderr) {
@@ -638,7 +638,7 @@ async fn lb_5_lb_25_login_times_out() {
     let outcome = stage.login(&request).await;
     assert_eq!(
         (outcome.exit_code(), stage.normalize(&outcome.error_chain()).as_str()),
-        (1, "could not sign in to localhost:PORT\nno reply from the browser within 1 second")
+        (1, "could not log in to localhost:PORT\ntimed out after 1 second waiting for the browser")
     );
     assert_eq!(stage.pages().await, []);
     let callback = callback_port(&outcome.stderr).unwrap();
@@ -791,7 +791,7 @@ async fn cl_4_cl_14_bad_access_token_revokes_login() {
         (
             "CL-15: an access token of somebody else",
             |stage| stage.service.patch(Part::AccessToken, json!({"sub": "auth0|mallory@example.com"})),
-            "the issuer's answers do not agree on who has signed in",
+            "the issuer's responses are about different users",
         ),
         (
             "CL-14: the userinfo of somebody else",
@@ -799,7 +799,7 @@ async fn cl_4_cl_14_bad_access_token_revokes_login() {
                 stage.service.patch(Part::IdToken, json!({"email": null}));
                 stage.service.patch(Part::Userinfo, json!({"sub": "auth0|mallory@example.com"}));
             },
-            "the issuer's answers do not agree on who has signed in",
+            "the issuer's responses are about different users",
         ),
     ];
     assert_fail(Ended::AfterTheGrant, 4, failures).await;
@@ -834,11 +834,8 @@ async fn cl_19_other_organization_rejected() {
 #[tokio::test]
 async fn other_account_than_requested_rejected() {
     let table = [
-        (json!({}), "you asked for ada@example.com, but the browser signed in grace@example.org"),
-        (
-            json!({"email": null}),
-            "you asked for ada@example.com, but the browser signed in an account without an e-mail address",
-        ),
+        (json!({}), "expected ada@example.com, but logged in as grace@example.org"),
+        (json!({"email": null}), "expected ada@example.com, but logged in as an account without an email"),
     ];
     for (userinfo, error_chain) in table {
         let stage = Stage::with(Options::default(), log_in("grace@example.org")).at_noon();
@@ -859,7 +856,7 @@ async fn unknown_user_leaves_nothing() {
         (outcome.exit_code(), stage.normalize(&outcome.error_chain()).as_str()),
         (
             1,
-            "could not sign in to localhost:PORT\n\
+            "could not log in to localhost:PORT\n\
              could not read your Astro user: localhost:PORT: HTTP status 403: suspended"
         )
     );
@@ -875,7 +872,7 @@ async fn failed_revocation_keeps_login_error() {
     let outcome = stage.login(&stage.request()).await;
     assert_eq!(
         (outcome.exit_code(), stage.normalize(&outcome.error_chain()).as_str()),
-        (4, "could not sign in to localhost:PORT\nthe ID token belongs to another login")
+        (4, "could not log in to localhost:PORT\nthe ID token belongs to another login")
     );
 }
 
@@ -903,15 +900,15 @@ async fn domain_precedence() {
         (&[], "", None, "astronomer.io"),
     ];
     for (environment, config, typed, domain) in table {
-        let expected = (4, format!("could not sign in to {domain}"), String::new());
+        let expected = (4, format!("could not log in to {domain}"), String::new());
         assert_eq!(destination(environment, config, typed).await, expected);
     }
 }
 
 #[tokio::test]
 async fn foreign_current_context_skipped_with_notice() {
-    let said = "the current context, gcp0001.example.com, is not one of Astro's; this is about astronomer.io\n";
-    let expected = (4, "could not sign in to astronomer.io".to_owned(), said.to_owned());
+    let said = "note: current context gcp0001.example.com is not an Astro context; using astronomer.io\n";
+    let expected = (4, "could not log in to astronomer.io".to_owned(), said.to_owned());
     assert_eq!(destination(&[], "context: gcp0001.example.com\n", None).await, expected);
 }
 
@@ -932,6 +929,6 @@ async fn environment_token_warns() {
     stage.environment = stage.environment.with("ASTRO_API_TOKEN", "eyJsecret");
     let outcome = stage.login(&stage.request()).await.success();
     let first = outcome.stderr.lines().next().unwrap();
-    assert_eq!(first, "warning: ASTRO_API_TOKEN is set, and wins over any login; unset it to use this one");
+    assert_eq!(first, "warning: ASTRO_API_TOKEN is set and overrides this login");
     assert_no_secret(&stage, &outcome.all_text());
 }

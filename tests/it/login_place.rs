@@ -52,10 +52,11 @@ fn warnings(outcome: &Outcome) -> Vec<&str> {
 
 /// A login that stands, although it could not settle.
 fn assert_stands(stage: &Stage, outcome: &Outcome, error_chain: &str) {
-    let error_chain = format!("signed in to localhost:PORT, but could not settle where you work there\n{error_chain}");
+    let error_chain =
+        format!("logged in to localhost:PORT, but could not select an organization and workspace\n{error_chain}");
     assert!(outcome.result.is_err(), "{}", outcome.stderr);
     assert_eq!((outcome.exit_code(), stage.normalize(&outcome.error_chain())), (1, error_chain));
-    assert!(outcome.stderr.contains("Signed in to localhost:"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("Logged in to localhost:"), "{}", outcome.stderr);
     let kept = stage.stored().unwrap().refresh.unwrap();
     assert_eq!(stage.service.live_refresh_tokens(), [kept.expose()]);
 }
@@ -80,12 +81,12 @@ async fn flags_select_by_id_or_name() {
 async fn unknown_flag_value_lists_choices() {
     let stage = grace();
     let outcome = stage.login(&naming(&stage, Some("Nowhere\u{1b}[2J"), None)).await;
-    assert_stands(&stage, &outcome, "you have no organization `Nowhere[2J`; there is Analytical Engines, Compilers");
+    assert_stands(&stage, &outcome, "no organization named `Nowhere[2J`; choose one of: Analytical Engines, Compilers");
     assert_eq!(place(&stage), NOWHERE);
 
     let stage = grace();
     let outcome = stage.login(&naming(&stage, Some(ENGINES), Some("Nowhere"))).await;
-    assert_stands(&stage, &outcome, "you have no workspace `Nowhere`; there is Difference Engine, Punched Cards");
+    assert_stands(&stage, &outcome, "no workspace named `Nowhere`; choose one of: Difference Engine, Punched Cards");
     assert_eq!(place(&stage), at(ENGINES, None));
 }
 
@@ -117,12 +118,12 @@ async fn misspelled_workspace_keeps_current_one() {
     let stage = grace();
     remembering(&stage, &[("organization", ENGINES), ("organization_product", "HOSTED"), ("workspace", CARDS)]);
     let outcome = stage.login(&naming(&stage, None, Some("Nowhere"))).await;
-    assert_stands(&stage, &outcome, "you have no workspace `Nowhere`; there is Difference Engine, Punched Cards");
+    assert_stands(&stage, &outcome, "no workspace named `Nowhere`; choose one of: Difference Engine, Punched Cards");
     assert_eq!(place(&stage)[2].as_deref(), Some(CARDS));
 
     // In another organization it has no meaning.
     let outcome = stage.login(&naming(&stage, Some(COMPILERS), Some("Nowhere"))).await;
-    assert_stands(&stage, &outcome, "you have no workspace `Nowhere`; there is Flow-Matic");
+    assert_stands(&stage, &outcome, "no workspace named `Nowhere`; choose one of: Flow-Matic");
     assert_eq!(place(&stage), at(COMPILERS, None));
 }
 
@@ -179,15 +180,13 @@ async fn organization_with_email_domain_is_selected() {
     assert_eq!((outcome.exit_code(), place(&stage)), (0, at(ENGINES, None)));
     assert_eq!(
         warnings(&outcome),
-        [
-            "warning: no workspace is chosen: there are 2 (Difference Engine, Punched Cards); name one with `--workspace`"
-        ]
+        ["warning: no workspace selected: there are 2 (Difference Engine, Punched Cards); use `--workspace`"]
     );
 }
 
 #[tokio::test]
 async fn several_organizations_name_the_flag() {
-    let several = "warning: no organization is chosen: there are 2 (Analytical Engines, Compilers); \
+    let several = "warning: no organization selected: there are 2 (Analytical Engines, Compilers); \
                    name one with `--organization`";
     let stage = grace();
     let outcome = stage.login(&stage.request()).await;
@@ -202,8 +201,8 @@ async fn several_organizations_name_the_flag() {
     namesakes.service.set(|options| options.organizations[1].name = "Analytical Engines".to_owned());
     let outcome = namesakes.login(&namesakes.request()).await;
     let told = format!(
-        "warning: no organization is chosen: there are 2 (Analytical Engines ({ENGINES}), \
-         Analytical Engines ({COMPILERS})); name one with `--organization`"
+        "warning: no organization selected: there are 2 (Analytical Engines ({ENGINES}), \
+         Analytical Engines ({COMPILERS})); use `--organization`"
     );
     assert_eq!((outcome.exit_code(), warnings(&outcome)), (0, vec![told.as_str()]));
 }
@@ -213,7 +212,7 @@ async fn no_organization_has_hint() {
     let stage = grace();
     stage.service.set(|options| options.organizations.clear());
     let outcome = stage.login(&stage.request()).await;
-    assert_stands(&stage, &outcome, "you are signed in, but belong to no organization");
+    assert_stands(&stage, &outcome, "you are logged in, but belong to no organization");
     assert_eq!(
         stage.normalize(&outcome.result.unwrap_err().hint().unwrap()),
         "ask the owner of your organization to invite you, then run `astro login localhost:PORT` again"
@@ -283,9 +282,7 @@ async fn organization_list_is_read_to_its_end() {
     stage.service.set(|options| *options = options.clone().organizations(250, 1));
     let outcome = stage.login(&stage.request()).await;
     let shown = "Organization 00001, Organization 00002, Organization 00003, Organization 00004, Organization 00005";
-    let told = format!(
-        "warning: no organization is chosen: there are 250 ({shown} and 245 more); name one with `--organization`"
-    );
+    let told = format!("warning: no organization selected: there are 250 ({shown} and 245 more); use `--organization`");
     assert_eq!((outcome.exit_code(), warnings(&outcome)), (0, vec![told.as_str()]));
 }
 

@@ -77,10 +77,10 @@ async fn rf_10_missing_keychain_uses_config_with_warning() {
     let outcome = stage.login(&stage.request()).await.success();
     assert_eq!(config(&stage), PLAINTEXT);
     let said = stage.normalize(&outcome.stderr);
-    let warning = "warning: there is no keychain here (no D-Bus session bus): \
-                   after the sign-in, the credentials will be stored as plain text in CONFIG\n";
+    let warning = "warning: no keychain available (no D-Bus session bus); \
+                   credentials will be saved unencrypted in CONFIG\n";
     assert!(said.find(warning) < said.find("LINK") && said.contains(warning), "{said}");
-    assert!(said.contains("\n  credentials   in CONFIG, as plain text\n"), "{said}");
+    assert!(said.contains("\n  credentials   CONFIG (unencrypted)\n"), "{said}");
     assert!(!stage.normalize(&outcome.all_text()).contains("eyJ"), "{}", outcome.all_text());
 }
 
@@ -140,8 +140,8 @@ async fn rf_10_forbidden_fallback_fails_before_browser() {
             stage.environment = stage.environment.with("ASTRO_NO_INSECURE_FALLBACK", value);
         }
         let outcome = stage.login(&stage.request()).await;
-        let error_chain = "could not sign in to localhost:PORT\nthere is no keychain here (no D-Bus session bus), \
-                         and storing the credentials as plain text is forbidden";
+        let error_chain = "could not log in to localhost:PORT\nno keychain available (no D-Bus session bus), \
+                         and saving credentials unencrypted is forbidden";
         assert!(outcome.result.is_err(), "{variable:?} {settings}");
         assert_eq!((outcome.exit_code(), stage.normalize(&outcome.error_chain()).as_str()), (1, error_chain));
         assert_eq!((stage.browser.opened(), stage.home.config().as_deref()), (vec![], Some(settings)));
@@ -170,7 +170,7 @@ async fn unusable_keychain_fails_before_browser() {
     let table = [
         (StoreError::Locked, "the keychain is locked"),
         (StoreError::Refused, "the keychain refused access"),
-        (StoreError::TimedOut(Duration::from_secs(3)), "the keychain did not answer within 3 seconds"),
+        (StoreError::TimedOut(Duration::from_secs(3)), "the keychain did not respond within 3 seconds"),
         (StoreError::NewerFormat, "the stored credentials were written by a newer version of this program"),
         (StoreError::Other("no such collection".to_owned()), "no such collection"),
     ];
@@ -179,7 +179,7 @@ async fn unusable_keychain_fails_before_browser() {
         let stage = Stage::new();
         stage.keychain.fail(failure);
         let outcome = stage.login(&stage.request()).await;
-        let error_chain = format!("could not sign in to localhost:PORT\ncould not use the keychain\n{told}");
+        let error_chain = format!("could not log in to localhost:PORT\ncould not use the keychain\n{told}");
         assert_eq!((outcome.exit_code(), stage.normalize(&outcome.error_chain())), (1, error_chain));
         assert_eq!((stage.browser.opened(), stage.home.config()), (vec![], None));
         hints.push(outcome.result.unwrap_err().hint().unwrap());
@@ -210,7 +210,7 @@ async fn unsaved_login_is_revoked() {
         stage.keychain.fail_saving(StoreError::Other("the keychain is full".to_owned()));
         let outcome = stage.login(&stage.request()).await;
         let error_chain =
-            "could not sign in to localhost:PORT\ncould not use the keychain\nthe keychain is full".to_owned();
+            "could not log in to localhost:PORT\ncould not use the keychain\nthe keychain is full".to_owned();
         assert_eq!((outcome.exit_code(), stage.normalize(&outcome.error_chain())), (1, error_chain));
         assert_eq!((stage.stored(), stage.home.config().as_deref()), (before, Some(GO)));
         assert_eq!((revoked(&stage).len(), stage.service.live_refresh_tokens()), (1, vec![]));
@@ -230,7 +230,7 @@ async fn unwritable_config_costs_only_the_login() {
         let path = stage.home.config_path();
         stage.before_visit = Arc::new(move || fs::create_dir(&path).unwrap());
         let outcome = stage.login(&stage.request()).await;
-        let error_chain = "could not sign in to localhost:PORT\nCONFIG is not a file".to_owned();
+        let error_chain = "could not log in to localhost:PORT\nCONFIG is not a file".to_owned();
         assert_eq!((outcome.exit_code(), stage.normalize(&outcome.error_chain())), (1, error_chain));
         assert_eq!(stage.stored(), before);
         assert_eq!((revoked(&stage).len(), stage.service.live_refresh_tokens()), (1, vec![]));
@@ -281,7 +281,7 @@ contexts:
 context: \"localhost:PORT\"
 "
     );
-    let notice = "The login that the Go CLI kept in config.yaml has been replaced, so the Go CLI is now signed out here; \
+    let notice = "Replaced the login that the Go CLI kept in config.yaml, so the Go CLI is now logged out; \
                   `--insecure-storage` shares the login with it.\n";
     assert!(outcome.stderr.contains(notice), "{}", outcome.stderr);
     assert_eq!(revoked(&stage), older);

@@ -76,11 +76,11 @@ async fn rf_12_rf_13_logout_revokes_removes_and_reports() {
     let mut lines: Vec<String> = normalize(&stage, &outcome.stderr).lines().map(str::to_owned).collect();
     lines.sort();
     let expected = [
-        "A copy of the access token, if there is one, works until 2026-11-25 10:00 UTC (in 1 day)",
-        "Signed out of localhost:PORT",
-        "The context is cleared in HOME/.astro/config.yaml",
-        "The credentials are removed from the test's keychain",
-        "The refresh token is revoked at http://localhost:PORT/",
+        "Access tokens already copied elsewhere stay valid until 2026-11-25 10:00 UTC (in 1 day)",
+        "Cleared the context in HOME/.astro/config.yaml",
+        "Logged out of localhost:PORT",
+        "Removed credentials from the test's keychain",
+        "Revoked the refresh token",
     ];
     assert_eq!(lines, expected);
     assert_eq!(outcome.stdout, "");
@@ -97,7 +97,7 @@ async fn rf_12_rf_13_logout_revokes_removes_and_reports() {
 async fn plaintext_logout_revokes_and_clears() {
     let stage = signed_in(true).await;
     let outcome = sign_out(&stage).await.success();
-    assert!(normalize(&stage, &outcome.stderr).contains("The credentials are removed from HOME/.astro/config.yaml\n"));
+    assert!(normalize(&stage, &outcome.stderr).contains("Removed credentials from HOME/.astro/config.yaml\n"));
     assert_eq!(stage.service.live_refresh_tokens(), Vec::<String>::new());
     same_settings(&stage);
 }
@@ -119,7 +119,7 @@ async fn repeated_logout_succeeds() {
     assert_eq!(sign_out(&stage).await.exit_code(), 0);
     let (before, requests) = (stage.home.config(), stage.service.requests().len());
     let outcome = sign_out(&stage).await.success();
-    assert_eq!(normalize(&stage, &outcome.stderr), "Nobody was signed in to localhost:PORT\n");
+    assert_eq!(normalize(&stage, &outcome.stderr), "Not logged in to localhost:PORT\n");
     assert_eq!((stage.home.config(), stage.service.requests().len()), (before, requests));
 }
 
@@ -143,9 +143,12 @@ async fn rf_12_failed_revocation_still_removes_login() {
         stage.service.fail("/oauth/revoke", fault);
         let outcome = sign_out(&stage).await;
         assert_eq!(outcome.exit_code(), 1);
-        let warning = "warning: the refresh token stays good until it ends by itself: ";
+        let warning = "warning: the refresh token stays valid until it expires: ";
         assert!(outcome.stderr.contains(warning) && outcome.stderr.contains(said), "{}", outcome.stderr);
-        assert_eq!(normalize(&stage, &outcome.error_chain()), "not signed out of localhost:PORT completely");
+        assert_eq!(
+            normalize(&stage, &outcome.error_chain()),
+            "logout from localhost:PORT was incomplete; see the warnings above"
+        );
         assert_eq!(stage.stored(), None);
         same_settings(&stage);
     }
@@ -205,8 +208,8 @@ async fn damaged_entry_removed_unrevoked_with_warning() {
     stage.keychain.damage(&stage.service.domain());
     let outcome = sign_out(&stage).await;
     assert_eq!(outcome.exit_code(), 1);
-    let told = "The credentials are removed from the test's keychain\nwarning: they could not be read before (the stored \
-                credentials are damaged), so a refresh token among them is not revoked\n";
+    let told = "Removed credentials from the test's keychain\nwarning: could not read them before (the stored \
+                credentials are damaged), so a refresh token in them was not revoked\n";
     assert!(outcome.stderr.contains(told), "{}", outcome.stderr);
     assert_eq!(stage.stored(), None);
     same_settings(&stage);
@@ -217,14 +220,13 @@ async fn damaged_entry_removed_unrevoked_with_warning() {
 async fn logout_without_keychain_says_so() {
     let stage = signed_in(true).await;
     stage.keychain.fail(StoreError::Absent { reason: "no session bus" });
-    let unseen =
-        "there is no keychain here (no session bus); a login that a desktop session keeps in one stays there\n";
+    let unseen = "no keychain available (no session bus); logins saved by a desktop session were not removed\n";
     let outcome = sign_out(&stage).await.success();
     assert!(outcome.stderr.contains(unseen) && !outcome.stderr.contains("warning: "), "{}", outcome.stderr);
     same_settings(&stage);
 
     let outcome = sign_out(&stage).await.success();
-    let told = format!("warning: {unseen}No login to localhost:PORT was found here\n");
+    let told = format!("warning: {unseen}Not logged in to localhost:PORT\n");
     assert_eq!(normalize(&stage, &outcome.stderr), told);
 }
 

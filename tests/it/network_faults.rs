@@ -283,12 +283,12 @@ impl NetworkFault {
             (
                 Self::Refused | Self::Reset | Self::ResetMidBody | Self::EndMidBody | Self::Stall | Self::StallMidBody,
                 _,
-            ) => "see that the server on this machine is running",
-            (_, Some(401)) if person => "sign in again, or get a fresh token at https://cloud.astronomer.io/token",
+            ) => "check that the local server is running",
+            (_, Some(401)) if person => "log in again, or get a new token at https://cloud.astronomer.io/token",
             (_, Some(403)) if person => "ask the owner of your organization for access",
             (_, Some(429)) => "try again in 60 minutes",
             (_, Some(500..)) => "try again in a minute",
-            _ => "a proxy or captive portal may be in between; try again from another network",
+            _ => "try another network; a proxy or captive portal may interfere with this one",
         }
     }
 }
@@ -414,8 +414,8 @@ fn expected(row: &Row, fault: NetworkFault) -> Report {
     };
     let (exit, why, hint) = match (row.flow, row.path, fault.status()) {
         (Flow::ApiToken, ORGANIZATION, Some(401 | 403 | 404)) => {
-            let why = "the API of localhost:PORT does not accept this API token\n";
-            (4, why, "make another API token in the Astro UI")
+            let why = "the API of localhost:PORT refused this API token\n";
+            (4, why, "create a new API token in the Astro UI")
         }
         (Flow::Check, ..) if matches!(fault.status(), Some(401 | 403 | 404)) => {
             (4, NOT_ANY_MORE, "run `astro login localhost:PORT`")
@@ -435,13 +435,13 @@ fn expected(row: &Row, fault: NetworkFault) -> Report {
             "could not renew the login to localhost:PORT\n"
         }
         (Effect::Essential, Flow::Refresh) | (Effect::WithLogin, _) => "",
-        (Effect::AfterLogin, _) => "signed in to localhost:PORT, but could not settle where you work there\n",
-        _ => "could not sign in to localhost:PORT\n",
+        (Effect::AfterLogin, _) => "logged in to localhost:PORT, but could not select an organization and workspace\n",
+        _ => "could not log in to localhost:PORT\n",
     };
     Report { exit, error_chain: format!("{headline}{why}{cause}"), hint: Some(hint.to_owned()) }
 }
 
-const NOT_ANY_MORE: &str = "the API of localhost:PORT does not accept the login any more\n";
+const NOT_ANY_MORE: &str = "the API of localhost:PORT refused the login\n";
 
 /// The expected number of requests.
 fn attempts(row: &Row, fault: NetworkFault) -> usize {
@@ -543,7 +543,7 @@ async fn cell(row: &Row, fault: NetworkFault) {
         left(row, fault, &stage, &before, &stderr, &what);
         for page in pages {
             let page = page.unwrap();
-            let failed = page.body.contains("You are not signed in");
+            let failed = page.body.contains("Login failed");
             assert_eq!(failed, row.path == TOKEN, "{what}: {}", page.body);
         }
     }
@@ -574,17 +574,17 @@ fn left(
     match row.effect {
         Effect::AfterLogin => {
             assert!(stored.is_some(), "{what}");
-            assert!(stderr.contains("Signed in to localhost:PORT as Ada Lovelace"), "{what}: {stderr}");
+            assert!(stderr.contains("Logged in to localhost:PORT as Ada Lovelace"), "{what}: {stderr}");
             let organization = |config: &str| config.contains("organization: clorg00000000000000000001");
             let config = stage.home.config().unwrap();
             assert_eq!(organization(&config), before.0.as_deref().is_some_and(organization), "{what}: {config}");
         }
         Effect::AtLogout => {
             assert_eq!(stored, None, "{what}");
-            let warning = "warning: the refresh token stays good until it ends by itself: could \
-                           not revoke the refresh token: localhost:PORT: ";
+            let warning = "warning: the refresh token stays valid until it expires: \
+                           could not revoke the refresh token: localhost:PORT: ";
             assert!(stderr.contains(&format!("{warning}{}\n", fault.words(row))), "{what}: {stderr}");
-            assert!(stderr.contains("The credentials are removed from the test's keychain\n"), "{what}: {stderr}");
+            assert!(stderr.contains("Removed credentials from the test's keychain\n"), "{what}: {stderr}");
         }
         // The token was renewed before it was refused for good.
         Effect::WithLogin if fault == NetworkFault::Unauthorized => {
@@ -717,7 +717,7 @@ async fn refused_connection_to_issuer_shows_host() {
             _ => row.flow.run(&stage, &domain).await,
         };
         let Report { exit, error_chain, hint } = Report::of(&stage, &outcome);
-        let words = "could not sign in to localhost:PORT\ncould not fetch the issuer's keys: localhost:1: could \
+        let words = "could not log in to localhost:PORT\ncould not fetch the issuer's keys: localhost:1: could \
                      not connect: ";
         assert!(error_chain.starts_with(words), "{error_chain}");
         assert_eq!((exit, hint.as_deref()), (1, Some(NetworkFault::Refused.hint(false))));

@@ -122,18 +122,18 @@ async fn list_json_schema() {
 async fn empty_list_is_a_note_or_an_empty_array() {
     let stage = stage(Options::default().organizations(0, 0), "");
     let table = organizations(&stage, false).await;
-    assert_eq!((table.exit_code(), table.stdout.as_str(), table.stderr.as_str()), (0, "", "There are none.\n"));
+    assert_eq!((table.exit_code(), table.stdout.as_str(), table.stderr.as_str()), (0, "", "No contexts.\n"));
     let json = organizations(&stage, true).await;
     assert_eq!(serde_json::from_str::<Value>(&json.stdout).unwrap(), json!({"version": 1, "organizations": []}));
     let switched = switch_organization(&stage, Some("any")).await;
     assert_eq!(
         (switched.exit_code(), switched.error_chain().as_str()),
-        (1, "you are signed in, but belong to no organization")
+        (1, "you are logged in, but belong to no organization")
     );
 
     let stage = self::stage(Options::default().organizations(1, 0), &context(ENGINES, None, "gone"));
     let table = workspaces(&stage, false).await;
-    assert_eq!((table.exit_code(), table.stdout.as_str(), table.stderr.as_str()), (0, "", "There are none.\n"));
+    assert_eq!((table.exit_code(), table.stdout.as_str(), table.stderr.as_str()), (0, "", "No contexts.\n"));
     let switched = switch_workspace(&stage, Some("any")).await;
     assert_eq!(
         (switched.exit_code(), switched.error_chain().as_str()),
@@ -141,7 +141,7 @@ async fn empty_list_is_a_note_or_an_empty_array() {
     );
     let switched = switch_organization(&stage, Some(ENGINES)).await;
     assert_eq!((switched.exit_code(), switched.stdout.as_str()), (0, ""));
-    assert_eq!(switched.stderr, "The organization is Organization 00001\nIt has no workspace that you may see\n");
+    assert_eq!(switched.stderr, "Switched to organization Organization 00001\nYou have access to no workspace there\n");
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ async fn cl_16_names_are_cleaned_and_aligned() {
     let json = organizations(&stage, true).await;
     assert!(!json.stdout.contains(['\u{1b}', '\u{9b}', '\u{202e}', '\u{7}']));
     let switched = switch_organization(&stage, Some("x\u{1b}[31m")).await;
-    assert_eq!(switched.error_chain(), "you have no organization `x[31m`; there is [2J1m日本語, two lines");
+    assert_eq!(switched.error_chain(), "no organization named `x[31m`; choose one of: [2J1m日本語, two lines");
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn organization_switch_selects_only_workspace() {
     let stage = at_work();
     let outcome = switch_organization(&stage, Some("compilers")).await;
     assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (0, ""));
-    assert_eq!(outcome.stderr, "The organization is Compilers\nThe workspace is Flow-Matic\n");
+    assert_eq!(outcome.stderr, "Switched to organization Compilers, workspace Flow-Matic\n");
     let flow_matic = "clws000020000000000000001";
     assert_eq!(fields(&stage), lines(&context(COMPILERS, Some(flow_matic), flow_matic)));
 }
@@ -180,9 +180,9 @@ async fn organization_switch_selects_none_of_several_workspaces() {
     assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (0, ""));
     assert_eq!(
         outcome.stderr,
-        "warning: no workspace is chosen: there are 7 (Workspace 00001, Workspace 00002, Workspace 00003, Workspace \
-         00004, Workspace 00005 and 2 more); name one with `astro workspace switch`\n\
-         The organization is Organization 00002\n"
+        "warning: no workspace selected: there are 7 (Workspace 00001, Workspace 00002, Workspace 00003, Workspace \
+         00004, Workspace 00005 and 2 more); use `astro workspace switch`\n\
+         Switched to organization Organization 00002\n"
     );
     assert_eq!(fields(&stage), lines(&context(COMPILERS, None, "w")), "the last used one is not forgotten");
 }
@@ -196,7 +196,7 @@ async fn organization_switch_restores_last_used_workspace() {
     assert_eq!(switch_organization(&stage, Some(COMPILERS)).await.exit_code(), 0);
     assert_eq!(fields(&stage), lines(&context(COMPILERS, None, last)));
     let back = switch_organization(&stage, Some(ENGINES)).await;
-    assert_eq!(back.stderr, "The organization is Organization 00001\nThe workspace is Workspace 00003\n");
+    assert_eq!(back.stderr, "Switched to organization Organization 00001, workspace Workspace 00003\n");
     assert_eq!(fields(&stage), lines(&context(ENGINES, Some(last), last)));
 }
 
@@ -206,7 +206,7 @@ async fn workspace_switch_by_id_or_name_writes_both_keys() {
         let stage = at_work();
         let outcome = switch_workspace(&stage, Some(wanted)).await;
         assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (0, ""), "{wanted}");
-        assert_eq!(outcome.stderr, "The workspace is Punched Cards\n");
+        assert_eq!(outcome.stderr, "Switched to workspace Punched Cards\n");
         let cards = "clws000010000000000000002";
         assert_eq!(fields(&stage), lines(&context(ENGINES, Some(cards), cards)));
     }
@@ -224,7 +224,7 @@ async fn unknown_or_ambiguous_name_changes_nothing() {
     assert_eq!(none.exit_code(), 1);
     assert_eq!(
         none.error_chain(),
-        "you have no organization `Nobody`; there is Analytical Engines, Compilers, COMPILERS"
+        "no organization named `Nobody`; choose one of: Analytical Engines, Compilers, COMPILERS"
     );
     assert_eq!(none.result.unwrap_err().hint().unwrap(), "`astro organization list` shows those there are");
     let several = switch_organization(&stage, Some("compilers")).await;
@@ -251,12 +251,12 @@ async fn switch_without_terminal_needs_name() {
     let outcome = switch_organization(&stage, None).await;
     assert_eq!(
         (outcome.exit_code(), outcome.error_chain().as_str()),
-        (2, "which organization? There is no terminal to ask in")
+        (2, "no organization given, and no terminal to prompt on")
     );
     let outcome = switch_workspace(&stage, None).await;
     assert_eq!(
         (outcome.exit_code(), outcome.error_chain().as_str()),
-        (2, "which workspace? There is no terminal to ask in")
+        (2, "no workspace given, and no terminal to prompt on")
     );
     assert_eq!(stage.service.requests(), []);
 }
@@ -265,7 +265,7 @@ async fn switch_without_terminal_needs_name() {
 async fn workspace_commands_need_organization() {
     let stage = stage(Options::default(), "");
     for outcome in [workspaces(&stage, false).await, switch_workspace(&stage, Some("Flow-Matic")).await] {
-        assert_eq!((outcome.exit_code(), outcome.error_chain().as_str()), (1, "no organization is chosen"));
+        assert_eq!((outcome.exit_code(), outcome.error_chain().as_str()), (1, "no organization selected"));
         assert_eq!(outcome.result.unwrap_err().hint().unwrap(), "choose one with `astro organization switch`");
     }
     assert_eq!(stage.service.requests(), []);
@@ -368,10 +368,10 @@ async fn domain_is_astro_domain_or_current_context() {
     let config = stage.home.config().unwrap().replace(&format!("context: {domain}"), "context: astronomer.io");
     stage.home.write_config(&config);
     for outcome in [organizations(&stage, false).await, switch_organization(&stage, Some("Compilers")).await] {
-        assert_eq!((outcome.exit_code(), outcome.error_chain().as_str()), (4, "nobody is signed in to astronomer.io"));
+        assert_eq!((outcome.exit_code(), outcome.error_chain().as_str()), (4, "not logged in to astronomer.io"));
     }
     let outcome = workspaces(&stage, false).await;
-    assert_eq!((outcome.exit_code(), outcome.error_chain().as_str()), (1, "no organization is chosen"));
+    assert_eq!((outcome.exit_code(), outcome.error_chain().as_str()), (1, "no organization selected"));
 
     stage.environment = stage.environment.clone().with("ASTRO_DOMAIN", &domain);
     assert_eq!(organizations(&stage, false).await.stdout.lines().count(), 3);
@@ -435,8 +435,8 @@ mod terminal {
         pty.type_keys("033");
         pty.wait_for("> Workspace 00033");
         pty.type_keys(ENTER);
-        pty.wait_for("The organization is Organization 00217");
-        pty.wait_for("The workspace is Workspace 00033");
+        pty.wait_for("Switched to organization Organization 00217");
+        pty.wait_for("Switched to workspace Workspace 00033");
         assert_eq!(pty.finish().0, 0);
         let config = stage.home.config().unwrap();
         assert!(config.contains("organization: clorg00000000000000000217\n"), "{config}");
@@ -447,7 +447,7 @@ mod terminal {
         pty.type_keys("007");
         pty.wait_for("> Workspace 00007");
         pty.type_keys(ENTER);
-        pty.wait_for("The workspace is Workspace 00007");
+        pty.wait_for("Switched to workspace Workspace 00007");
         assert_eq!(pty.finish().0, 0);
     }
 

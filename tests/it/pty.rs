@@ -13,8 +13,8 @@ use serde_json::json;
 use url::Url;
 
 const ASTRO: &str = env!("CARGO_BIN_EXE_astro");
-const PRESS_ENTER: &str = "Press Enter to open the browser";
-const WAITING: &str = "Waiting for you to finish in the browser";
+const PRESS_ENTER: &str = "Press Enter to open it";
+const WAITING: &str = "Waiting for browser login";
 
 /// A service, a home, and `$BROWSER`: a script that tells what it was asked to open.
 struct World {
@@ -126,9 +126,9 @@ impl World {
         for line in screen(shown).lines() {
             let shortened = line.split_once("/authorize?").map(|(before, _)| format!("{before}/authorize?…"));
             let line = shortened.as_deref().unwrap_or(line);
-            let line = match line.split_once("valid until   ") {
+            let line = match line.split_once("expires   ") {
                 Some((before, until)) => {
-                    format!("{before}valid until   …{}", until.find(';').map_or("", |at| &until[at..]))
+                    format!("{before}expires   …{}", until.find(';').map_or("", |at| &until[at..]))
                 }
                 None => line.to_owned(),
             };
@@ -158,7 +158,7 @@ fn parameter(url: &Url, name: &str) -> Option<String> {
 
 /// Answers the question for the email address.
 fn say_who(pty: &mut Pty, email: &str) {
-    pty.wait_for("E-mail address:");
+    pty.wait_for("Email:");
     pty.type_keys(&format!("{email}\r"));
 }
 
@@ -192,14 +192,14 @@ fn invalid_email_is_asked_again() {
 fn saved_email_accepted_with_enter_counts_as_typed() {
     let world = World::simple().remembering("grace@example.org");
     let mut pty = world.login(&[]);
-    pty.wait_for("E-mail address: ");
+    pty.wait_for("Email: ");
     pty.wait_for("grace@example.org");
     pty.type_keys(ENTER);
     let link = pty.link();
     assert_eq!(parameter(&link, "login_hint").as_deref(), Some("grace@example.org"));
     visit(&link, "ada@example.com");
-    pty.wait_for("you asked for grace@example.org, but the browser signed in ada@example.com");
-    pty.wait_for("Go on with ada@example.com?");
+    pty.wait_for("expected grace@example.org, but logged in as ada@example.com");
+    pty.wait_for("Continue as ada@example.com?");
     pty.type_keys(CTRL_C);
     assert_eq!(pty.finish().0, 130);
     world.assert_nothing_is_stored();
@@ -379,7 +379,7 @@ fn other_account_rejected_at_question() {
     let mut pty = world.login(&[]);
     say_who(&mut pty, "ada@example.com");
     let browser = visit(&world.opened(), "grace@example.org");
-    pty.wait_for("Go on with grace@example.org?");
+    pty.wait_for("Continue as grace@example.org?");
     assert!(browser.answers().remove(0).unwrap().body.contains("It needs your input"));
     // The careful answer is the one that Enter gives.
     pty.type_keys(ENTER);
@@ -394,7 +394,7 @@ fn other_account_accepted_at_question() {
     let mut pty = world.login(&[]);
     say_who(&mut pty, "ada@example.com");
     visit(&world.opened(), "grace@example.org");
-    pty.wait_for("Go on with grace@example.org?");
+    pty.wait_for("Continue as grace@example.org?");
     pty.type_keys("y\r");
     pty.finish_with(0);
     world.assert_signed_in("grace@example.org");
@@ -456,7 +456,7 @@ fn lb_25_ctrl_c_before_store_leaves_nothing() {
         }),
         ("at the e-mail question", |world| {
             let mut pty = world.login(&[]);
-            pty.wait_for("E-mail address:");
+            pty.wait_for("Email:");
             pty
         }),
         ("before the browser opens", |world| {
@@ -480,7 +480,7 @@ fn lb_25_ctrl_c_before_store_leaves_nothing() {
         }),
         ("at the hidden token prompt", |world| {
             let mut pty = world.login(&["--token-login", "-"]);
-            pty.wait_for("it stays hidden");
+            pty.wait_for("input hidden");
             pty
         }),
     ];
@@ -490,7 +490,7 @@ fn lb_25_ctrl_c_before_store_leaves_nothing() {
         pty.type_keys(CTRL_C);
         let (code, shown) = pty.finish();
         assert_eq!(code, 130, "{point}: {shown}");
-        assert!(screen(&shown).ends_with("warning: cancelled"), "{point}: {shown}");
+        assert!(screen(&shown).ends_with("warning: canceled"), "{point}: {shown}");
         assert_eq!(world.home.config(), None, "{point}");
         world.assert_nothing_is_stored();
     }
@@ -501,10 +501,10 @@ fn escape_and_ctrl_d_cancel_question() {
     for key in ["\x1b", "\x04"] {
         let world = World::new();
         let mut pty = world.login(&[]);
-        pty.wait_for("E-mail address:");
+        pty.wait_for("Email:");
         pty.type_keys(key);
         let shown = pty.finish_with(130);
-        assert_eq!(screen(&shown), "? E-mail address:\nwarning: cancelled");
+        assert_eq!(screen(&shown), "? Email:\nwarning: canceled");
     }
 }
 
@@ -514,7 +514,7 @@ fn lb_25_ctrl_c_at_account_question_revokes_grant() {
     let mut pty = world.login(&[]);
     say_who(&mut pty, "ada@example.com");
     visit(&world.opened(), "grace@example.org");
-    pty.wait_for("Go on with grace@example.org?");
+    pty.wait_for("Continue as grace@example.org?");
     assert!(pty.is_raw());
     pty.type_keys(CTRL_C);
     assert_eq!(pty.finish().0, 130);
@@ -536,10 +536,10 @@ fn lb_25_ctrl_c_at_organization_menu_keeps_login() {
     let end = world.filtered(&shown);
     let end = &end[end.find('✓').unwrap()..];
     insta::assert_snapshot!(end, @r"
-    ✓ Signed in to localhost:PORT as Ada Lovelace <ada@example.com>
-      credentials   in HOME/.astro/config.yaml, as plain text
-      valid until   …; renewed when needed
-    warning: cancelled
+    ✓ Logged in to localhost:PORT as Ada Lovelace <ada@example.com>
+      credentials   HOME/.astro/config.yaml (unencrypted)
+      expires       …, renews automatically
+    warning: canceled
     ");
 }
 
@@ -557,11 +557,11 @@ fn lb_25_ctrl_c_at_workspace_menu_keeps_organization() {
     let end = world.filtered(&shown);
     let end = &end[end.find('✓').unwrap()..];
     insta::assert_snapshot!(end, @r"
-    ✓ Signed in to localhost:PORT as Ada Lovelace <ada@example.com>
+    ✓ Logged in to localhost:PORT as Ada Lovelace <ada@example.com>
       organization  Analytical Engines
-      credentials   in HOME/.astro/config.yaml, as plain text
-      valid until   …; renewed when needed
-    warning: cancelled
+      credentials   HOME/.astro/config.yaml (unencrypted)
+      expires       …, renews automatically
+    warning: canceled
     ");
 }
 
@@ -570,13 +570,13 @@ fn tk_11_token_prompt_is_hidden() {
     let world = World::simple();
     let token = world.service.access_token(&json!({}));
     let mut pty = world.login(&["--token-login", "-"]);
-    pty.wait_for("it stays hidden");
+    pty.wait_for("input hidden");
     pty.paste(&format!("Bearer {token}"));
     pty.wait_for("characters pasted; press Enter to submit");
     pty.type_keys(ENTER);
     let shown = pty.finish_with(0);
     assert!(!shown.contains(&token[..20]), "{shown}");
-    assert!(screen(&shown).contains("it will not be renewed"), "{shown}");
+    assert!(screen(&shown).contains("log in again after that"), "{shown}");
     assert!(world.kept(&["token"])[0].as_ref().unwrap().contains(&token));
 }
 
@@ -585,7 +585,7 @@ fn token_argument_warns_of_shell_history() {
     let world = World::simple();
     let token = world.service.access_token(&json!({}));
     let shown = world.login(&["--token-login", &token]).finish_with(0);
-    assert_eq!(shown.matches("stays in the shell's history").count(), 1, "{shown}");
+    assert_eq!(shown.matches("your shell history keeps them").count(), 1, "{shown}");
     assert!(!shown.contains(&token), "{shown}");
 }
 
@@ -597,7 +597,9 @@ fn lb_25_login_times_out_at_terminal() {
     let shown = pty.finish_with(1);
     let end = screen(&shown);
     assert!(
-        end.contains("cause: no reply from the browser within 1 second\nhint: if the browser shows an error"),
+        end.contains(
+            "cause: timed out after 1 second waiting for the browser\nhint: if the last page didn't load, run"
+        ),
         "{end}"
     );
     world.assert_nothing_is_stored();
@@ -607,7 +609,7 @@ fn lb_25_login_times_out_at_terminal() {
 fn signal_at_question_restores_terminal() {
     let world = World::new();
     let mut pty = world.login(&[]);
-    pty.wait_for("E-mail address:");
+    pty.wait_for("Email:");
     assert!(pty.is_raw());
     pty.terminate();
     pty.finish_with(130);
@@ -635,7 +637,7 @@ fn quiet_login_shows_link_and_question() {
     visit(&pty.link(), "ada@example.com");
     let shown = pty.finish_with(0);
     insta::assert_snapshot!(world.filtered(&shown), @r"
-    > E-mail address: ada@example.com
+    > Email: ada@example.com
       http://localhost:PORT/authorize?…
     ");
 }
@@ -697,16 +699,16 @@ fn screen_after_login() {
     pty.choose("Workspace:", "pun");
     let shown = pty.finish_with(0);
     insta::assert_snapshot!(world.filtered(&shown), @r"
-    > E-mail address: ada@example.com
-    Opening the browser. If nothing opens, visit this link yourself:
+    > Email: ada@example.com
+    Opening your browser. If it doesn't open, go to:
     
       http://localhost:PORT/authorize?…
     
     > Workspace: Punched Cards
-    ✓ Signed in to localhost:PORT as Ada Lovelace <ada@example.com>
+    ✓ Logged in to localhost:PORT as Ada Lovelace <ada@example.com>
       organization  Analytical Engines
       workspace     Punched Cards
-      credentials   in HOME/.astro/config.yaml, as plain text
-      valid until   …; renewed when needed
+      credentials   HOME/.astro/config.yaml (unencrypted)
+      expires       …, renews automatically
     ");
 }

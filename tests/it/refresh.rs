@@ -116,7 +116,7 @@ async fn rf_2_unstored_token_is_not_printed() {
     stage.keychain.fail_saving(StoreError::TimedOut(Duration::from_secs(3)));
     let outcome = print(&stage).await;
     assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (1, ""));
-    assert_eq!(outcome.error_chain(), "could not use the keychain\nthe keychain did not answer within 3 seconds");
+    assert_eq!(outcome.error_chain(), "could not use the keychain\nthe keychain did not respond within 3 seconds");
 }
 
 #[tokio::test]
@@ -484,11 +484,11 @@ async fn rf_9_refresh_uses_client_and_audience_of_record() {
 #[tokio::test]
 async fn unreadable_store_is_not_logged_out() {
     let stage = Stage::new();
-    assert_eq!(print(&stage).await.error_chain(), format!("nobody is signed in to {}", stage.service.domain()));
+    assert_eq!(print(&stage).await.error_chain(), format!("not logged in to {}", stage.service.domain()));
     assert_eq!(print(&stage).await.exit_code(), 4);
     stage.keychain.fail(StoreError::Absent { reason: "no bus" });
     let outcome = print(&stage).await;
-    let told = format!("nobody is signed in to {}\nthere is no keychain here: no bus", stage.service.domain());
+    let told = format!("not logged in to {}\nno keychain available (no bus)", stage.service.domain());
     assert_eq!((outcome.exit_code(), outcome.error_chain()), (4, told));
 
     for error in
@@ -557,7 +557,7 @@ async fn second_401_fails_with_cause() {
     assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (4, ""));
     let domain = stage.service.domain();
     let error_chain = format!(
-        "the API of {domain} does not accept the login any more\n\
+        "the API of {domain} refused the login\n\
          could not list your organizations: {domain}: HTTP status 401: Invalid token"
     );
     assert_eq!(outcome.error_chain(), error_chain);
@@ -580,7 +580,7 @@ async fn unrefreshable_401_fails_at_once() {
     let (mut stage, old) = with_keychain(FRESH, Options::default());
     stage.environment = stage.environment.clone().with("ASTRO_API_TOKEN", "Bearer one.two.three");
     let outcome = call(&stage).await;
-    assert_eq!(outcome.error_chain(), "the API does not accept the token in ASTRO_API_TOKEN");
+    assert_eq!(outcome.error_chain(), "the API refused the token in ASTRO_API_TOKEN");
     assert_eq!((outcome.exit_code(), bearers(&stage)), (4, vec!["one.two.three".to_owned()]));
     assert_eq!((stage.stored(), stage.service.token_requests()), (Some(old), vec![]));
 }

@@ -84,7 +84,7 @@ domain        localhost:PORT
 account       ada@example.com
 organization  clorg00000000000000000001
 workspace     clws000010000000000000002
-credentials   in the test's keychain
+credentials   the test's keychain
 issued        2026-11-24 10:00 UTC (1 hour ago)
 expires       2026-11-25 10:00 UTC (in 23 hours), renews automatically
 ";
@@ -247,7 +247,7 @@ async fn status_warns_of_plaintext_and_permissions() {
     let plaintext = "warning: tokens are stored unencrypted in HOME/.astro/config.yaml\n";
     let outcome = ask(&stage, &[]).await;
     assert_eq!((outcome.exit_code(), normalize(&stage, &outcome.stderr)), (0, plaintext.to_owned()));
-    let line = "credentials   in HOME/.astro/config.yaml, as plain text\n";
+    let line = "credentials   HOME/.astro/config.yaml (unencrypted)\n";
     assert!(normalize(&stage, &outcome.stdout).contains(line), "{}", outcome.stdout);
 
     set_permissions(stage.home.config_path(), Permissions::from_mode(0o644)).unwrap();
@@ -349,7 +349,7 @@ async fn check_of_api_token_reads_its_organization() {
     stage.service.set(|options| options.organizations.clear());
     let outcome = ask(&stage, &["--json", "--check"]).await;
     assert_eq!((outcome.exit_code(), &parsed(&outcome)["state"]), (4, &json!("refused")));
-    assert_eq!(outcome.error_chain(), "the API does not accept the token in ASTRO_API_TOKEN");
+    assert_eq!(outcome.error_chain(), "the API refused the token in ASTRO_API_TOKEN");
 }
 
 #[test]
