@@ -5,7 +5,7 @@ const EXIT_CODES: &str = "Exit codes:
   1    failed: network, storage, or another problem on this machine
   2    invalid command line
   4    not authenticated: the login or the token was refused
-  130  cancelled";
+  130  canceled";
 
 const ENVIRONMENT: &str = "Environment:
   ASTRO_DOMAIN                Default domain

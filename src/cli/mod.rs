@@ -123,7 +123,7 @@ fn now() -> Timestamp {
 fn report(ui: &Ui, error: &Error) {
     match error {
         // The user pressed Ctrl-C and needs no hint.
-        Error::Cancelled => ui.warn("cancelled"),
+        Error::Canceled => ui.warn("canceled"),
         _ => ui.error(&error.to_string(), &error.causes(), error.hint().as_deref()),
     }
 }

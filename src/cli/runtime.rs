@@ -33,9 +33,9 @@ pub(super) fn run(
         };
         tokio::select! {
             biased;
-            () = finish => Err(Error::Cancelled),
+            () = finish => Err(Error::Canceled),
             outcome = &mut command => outcome,
-            () = interrupted() => Err(Error::Cancelled),
+            () = interrupted() => Err(Error::Canceled),
         }
     });
     // Does not wait for threads that resolve a name or wait for the keychain.

@@ -149,7 +149,7 @@ async fn delete(system: &System, domain: &Domain, force: bool) -> Result<(), Err
         }
         let question = format!("Log out of {domain} and delete its context?");
         if !system.ui.confirm(&question, false).await? {
-            return Err(Error::Cancelled);
+            return Err(Error::Canceled);
         }
     }
     let complete = log_out(&session).await;

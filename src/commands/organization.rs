@@ -71,7 +71,7 @@ async fn list(session: &Session<'_>, json: bool) -> Result<(), Error> {
 }
 
 /// Switches to another organization, and in it to the workspace last used, the only one, or the one that the user chooses.
-/// A cancelled menu changes nothing.
+/// A canceled menu changes nothing.
 async fn switch(session: &Session<'_>, wanted: Option<&str>) -> Result<(), Error> {
     let ui = &session.system.ui;
     if wanted.is_none() && !ui.can_ask() {

@@ -5,10 +5,10 @@ use crate::api::ListError;
 use crate::oauth::TokenEndpointError;
 
 impl Error {
-    /// Returns the exit code: 1 failed, 2 usage, 4 not authenticated, 130 cancelled.
+    /// Returns the exit code: 1 failed, 2 usage, 4 not authenticated, 130 canceled.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Cancelled => 130,
+            Self::Canceled => 130,
             Self::Login { source, .. } | Self::Selection { source, .. } => source.exit_code(),
             Self::Domain(_)
             | Self::TokenAsDomain

@@ -126,7 +126,7 @@ impl Error {
             | Self::Keys(_)
             | Self::List(_)
             | Self::Token(TokenEndpointError::TokenType(_)) => SUPPORT,
-            Self::Cancelled | Self::Ui(_) | Self::Random(_) | Self::Io(_) => return None,
+            Self::Canceled | Self::Ui(_) | Self::Random(_) | Self::Io(_) => return None,
             // `hint_for` has the hints of these.
             Self::Login { .. }
             | Self::Selection { .. }

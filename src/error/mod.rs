@@ -33,8 +33,8 @@ pub const NO_EMAIL: &str = "an account without an email";
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The user stopped the command.
-    #[error("cancelled")]
-    Cancelled,
+    #[error("canceled")]
+    Canceled,
     /// A login that stored nothing.
     #[error("could not log in to {domain}")]
     Login { domain: String, source: Box<Error> },
@@ -178,7 +178,7 @@ pub enum Error {
 impl From<UiError> for Error {
     fn from(error: UiError) -> Self {
         match error {
-            UiError::Cancelled => Self::Cancelled,
+            UiError::Canceled => Self::Canceled,
             other => Self::Ui(other),
         }
     }
@@ -188,7 +188,7 @@ impl Error {
     /// Wraps this error as the cause of a failed login.
     pub fn during_login(self, domain: &Domain) -> Self {
         match self {
-            Self::Cancelled => self,
+            Self::Canceled => self,
             source => Self::Login { domain: domain.to_string(), source: Box::new(source) },
         }
     }
@@ -196,7 +196,7 @@ impl Error {
     /// Wraps this error as the cause of a failed selection after a login.
     pub fn during_selection(self, domain: &Domain) -> Self {
         match self {
-            Self::Cancelled => self,
+            Self::Canceled => self,
             source => Self::Selection { domain: domain.to_string(), source: Box::new(source) },
         }
     }

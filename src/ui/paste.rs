@@ -50,7 +50,7 @@ impl fmt::Debug for Line {
 
 /// A stream of lines from the terminal, with a spinner.
 ///
-/// The terminal is in raw mode until this is dropped, so Ctrl-C arrives as [`UiError::Cancelled`]. Dropping it ends the
+/// The terminal is in raw mode until this is dropped, so Ctrl-C arrives as [`UiError::Canceled`]. Dropping it ends the
 /// reading thread, restores the terminal and discards pending input.
 pub struct Lines {
     received: mpsc::UnboundedReceiver<Result<Line, UiError>>,
@@ -147,7 +147,7 @@ fn read_lines(ui: &Ui, progress: &Progress, stop: &AtomicBool, lines: &mpsc::Unb
             Ok(true) => event::read().map(|event| editor.feed(event)),
             Ok(false) if io::stdin().is_terminal() => continue,
             // The terminal was closed, which `poll` does not report.
-            Ok(false) => Ok(Edit::Cancelled),
+            Ok(false) => Ok(Edit::Canceled),
             Err(error) => Err(error),
         };
         let line = match edit {
@@ -165,7 +165,7 @@ fn read_lines(ui: &Ui, progress: &Progress, stop: &AtomicBool, lines: &mpsc::Unb
                 progress.set_characters(0);
                 Ok(line)
             }
-            Ok(Edit::Cancelled) => Err(UiError::Cancelled),
+            Ok(Edit::Canceled) => Err(UiError::Canceled),
             Err(error) => Err(UiError::Io(error)),
         };
         let last = line.is_err();
@@ -192,7 +192,7 @@ enum Edit {
     Changed,
     Overlong,
     Entered(Line),
-    Cancelled,
+    Canceled,
 }
 
 impl Editor {
@@ -220,8 +220,8 @@ impl Editor {
         match (code, control_and_alt) {
             (KeyCode::Char('j'), KeyModifiers::CONTROL) if after_enter => Edit::Unchanged,
             (KeyCode::Enter, _) | (KeyCode::Char('j'), KeyModifiers::CONTROL) => self.enter(),
-            (KeyCode::Char('c'), KeyModifiers::CONTROL) => Edit::Cancelled,
-            (KeyCode::Char('d'), KeyModifiers::CONTROL) if self.text.is_empty() => Edit::Cancelled,
+            (KeyCode::Char('c'), KeyModifiers::CONTROL) => Edit::Canceled,
+            (KeyCode::Char('d'), KeyModifiers::CONTROL) if self.text.is_empty() => Edit::Canceled,
             (KeyCode::Char('u'), KeyModifiers::CONTROL) => {
                 self.clear();
                 Edit::Changed
@@ -314,7 +314,7 @@ mod tests {
                 Edit::Unchanged | Edit::Changed => {}
                 Edit::Entered(line) => outcome.extend(["[", line.expose(), "]"]),
                 Edit::Overlong => outcome += "overlong ",
-                Edit::Cancelled => outcome += "cancelled",
+                Edit::Canceled => outcome += "canceled",
             }
             assert_eq!(editor.characters, editor.text.chars().count());
         }
@@ -332,8 +332,8 @@ mod tests {
             ("backspace", [typed("añ"), vec![backspace(), backspace(), backspace(), enter()]].concat(), "[]0"),
             ("control-h", [typed("ab"), vec![control('h'), enter()]].concat(), "[a]0"),
             ("control-u", [typed("ab"), vec![control('u')], typed("c"), vec![enter()]].concat(), "[c]0"),
-            ("control-c", [typed("ab"), vec![control('c')]].concat(), "cancelled2"),
-            ("control-d on an empty line", vec![control('d')], "cancelled0"),
+            ("control-c", [typed("ab"), vec![control('c')]].concat(), "canceled2"),
+            ("control-d on an empty line", vec![control('d')], "canceled0"),
             ("control-d elsewhere", [typed("a"), vec![control('d')]].concat(), "1"),
             ("line feed", [typed("a"), vec![control('j')]].concat(), "[a]0"),
             ("line feed of a typed CRLF", [typed("a"), vec![enter(), control('j'), control('j')]].concat(), "[a][]0"),

@@ -19,8 +19,8 @@ const ROWS: usize = 10;
 #[derive(Debug, thiserror::Error)]
 pub enum UiError {
     /// Ctrl-C, Escape or the end of input at a prompt.
-    #[error("cancelled")]
-    Cancelled,
+    #[error("canceled")]
+    Canceled,
     /// There is no terminal; see [`Ui::can_ask`].
     #[error("there is no terminal to ask in")]
     NoTerminal,
@@ -35,7 +35,7 @@ pub enum UiError {
 impl From<InquireError> for UiError {
     fn from(error: InquireError) -> Self {
         match error {
-            InquireError::OperationCanceled | InquireError::OperationInterrupted => Self::Cancelled,
+            InquireError::OperationCanceled | InquireError::OperationInterrupted => Self::Canceled,
             InquireError::NotTTY => Self::NoTerminal,
             InquireError::IO(error) => Self::Io(error),
             InquireError::InvalidConfiguration(reason) => Self::Io(io::Error::other(reason)),
@@ -70,7 +70,7 @@ impl Ui {
 
     /// Asks for a secret and shows only its length.
     pub async fn ask_secret(&self, question: &str) -> Result<Line, UiError> {
-        self.lines(question)?.next().await.unwrap_or(Err(UiError::Cancelled))
+        self.lines(question)?.next().await.unwrap_or(Err(UiError::Canceled))
     }
 
     /// Asks yes or no. Enter alone means `default`.
@@ -160,7 +160,7 @@ async fn on_own_thread<T: Send + 'static>(
             let _ = answer.send(work());
         })
         .map_err(UiError::Io)?;
-    answered.await.unwrap_or(Err(UiError::Cancelled))
+    answered.await.unwrap_or(Err(UiError::Canceled))
 }
 
 #[cfg(test)]

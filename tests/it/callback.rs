@@ -332,7 +332,7 @@ async fn tls_handshake_reported_once() {
 }
 
 #[tokio::test]
-async fn cancelled_wait_loses_no_callback() {
+async fn canceled_wait_loses_no_callback() {
     let (mut callbacks, port) = listener();
     nothing_has_happened(&mut callbacks).await;
     let _browser = send(port, &get("/callback?code=abc&state=S")).await;

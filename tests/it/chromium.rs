@@ -158,14 +158,14 @@ async fn cancel_on_login_page_fails_login() {
     chromium.click("#cancel").await;
 
     assert_eq!(chromium.text(".failed h1").await, "Login failed");
-    let why = "Login denied: User cancelled the login (access_denied).";
+    let why = "Login denied: User canceled the login (access_denied).";
     assert_eq!(chromium.text(".failed .detail").await, why);
     assert_eq!(chromium.title().await, "Login failed – astro");
     assert_eq!(chromium.url().await, callback(&link), "without the error and the state");
     // The browser's own word on the status, and nothing on the page or its policy.
     let console = chromium.console().await;
     assert!(matches!(console.as_slice(), [only] if only.contains("status of 400")), "{console:?}");
-    picture(&chromium, "cancelled").await;
+    picture(&chromium, "canceled").await;
     let ended = login.finish();
     assert_eq!((ended.code, ended.config), (Some(4), None));
     assert_eq!(service.token_requests(), []);

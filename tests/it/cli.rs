@@ -162,7 +162,7 @@ fn tk_11_misplaced_token_not_shown() {
     assert_eq!(
         wrong_usage(&["login", &token]),
         "error: this looks like a token, not like a domain\nhint: to log in with a token, run `astro login \
-         --token-login -` and enter it there\n"
+         --token-login -` and paste it there\n"
     );
 }
 

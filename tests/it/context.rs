@@ -164,7 +164,7 @@ async fn context_without_terminal_needs_name_and_force() {
     assert_eq!(outcome.error_chain(), "no context given, and no terminal to prompt on");
     let outcome = delete(&stage, "astronomer.io", false).await;
     assert_eq!(outcome.exit_code(), 2);
-    assert_eq!(outcome.error_chain(), "this deletes a context, and there is no terminal to ask in");
+    assert_eq!(outcome.error_chain(), "could not confirm the deletion: no terminal to prompt on");
     assert_eq!(outcome.result.unwrap_err().hint().unwrap(), "use `--force` to delete it without being asked");
     assert_eq!(stage.home.config().unwrap(), FILE);
 }
@@ -287,7 +287,7 @@ mod terminal {
     }
 
     #[test]
-    fn cancelled_context_command_changes_nothing() {
+    fn canceled_context_command_changes_nothing() {
         let stage = stage(FILE);
         for (args, question, keys) in [
             (&["context", "switch"][..], "Context:", CTRL_C),
@@ -307,7 +307,7 @@ mod terminal {
     fn single_context_is_not_asked_for() {
         let stage = Stage::new();
         let mut pty = astro(&stage, &["context", "switch"]);
-        pty.wait_for("there is no context yet");
+        pty.wait_for("no contexts yet");
         pty.wait_for("`astro login` makes one");
         assert_eq!(pty.finish().0, 1);
     }

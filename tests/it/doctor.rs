@@ -94,7 +94,7 @@ fn assert_fails(stage: &Stage, outcome: &Outcome, name: &str, detail: &str, advi
     assert_eq!(normalize(stage, found["detail"].as_str().unwrap()), detail);
     assert_eq!(normalize(stage, found["advice"].as_str().unwrap()), advice);
     assert_eq!(outcome.exit_code(), 1);
-    assert_eq!(outcome.error_chain(), format!("a login to {} would fail here", stage.service.domain()));
+    assert_eq!(outcome.error_chain(), format!("a login to {} would fail on this machine", stage.service.domain()));
 }
 
 #[tokio::test]
@@ -509,7 +509,7 @@ async fn doctor_shows_domain_and_its_source() {
     let named = stage.service.domain();
     stage.home.write_config(&format!("context: {named}\n"));
     let outcome = stage.run(async |system| doctor(system, &unnamed).await).await;
-    assert_eq!(domain(&outcome), format!("{named} (current context)"));
+    assert_eq!(domain(&outcome), format!("{named} (the current context)"));
     stage.home.write_config("context: cluster.example.com\n");
     stage.environment = stage.environment.with("ASTRO_DOMAIN", &named);
     let outcome = stage.run(async |system| doctor(system, &unnamed).await).await;
@@ -540,10 +540,10 @@ fn doctor_binary_shows_proxy_and_domain_of_config() {
     );
     let detail = "could not fetch the login configuration: api.astronomer.io: could not connect: Connection refused \
                   (os error 111) (through the proxy 127.0.0.1:1)";
-    let advice = "check the network and, behind a proxy, HTTPS_PROXY; then try again";
+    let advice = "check the network and, behind a proxy, HTTPS_PROXY";
     assert_eq!(check(&found, "api"), &json!({"name": "api", "outcome": "fail", "detail": detail, "advice": advice}));
     assert_eq!(check(&found, "certificates")["detail"], "system roots (not checked)");
-    let error = "error: a login to astronomer.io would fail here\n\
+    let error = "error: a login to astronomer.io would fail on this machine\n\
                  hint: see the failed checks above\n";
     assert_eq!(output.stderr, error);
     assert!(!output.stdout.contains("hunter2"), "{}", output.stdout);

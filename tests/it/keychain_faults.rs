@@ -537,7 +537,7 @@ fn keychain_call_ends_on_disconnect_or_timeout() {
         ("it answers late", |world| world.session.pause_keyring(false), 0, "TOKEN".to_owned(), |_| {}),
         ("the keyring dies", KEYRING_DIES, 1, failed(WENT_AWAY, AGAIN), KEYRING_IS_BACK),
         ("the bus dies", BUS_DIES, 1, failed(WENT_AWAY, AGAIN), BUS_IS_BACK),
-        ("Ctrl-C", |_| {}, 130, "cancelled".to_owned(), |world| world.session.pause_keyring(false)),
+        ("Ctrl-C", |_| {}, 130, "canceled".to_owned(), |world| world.session.pause_keyring(false)),
     ];
     for (change, happens, code, said, is_undone) in changes {
         let mut world = World::new();

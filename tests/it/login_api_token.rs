@@ -57,7 +57,7 @@ async fn cl_17_workspace_token_selects_its_workspace() {
     let outcome = sign_in(&stage, &format!(" Bearer {token}\n")).await.success();
     let domain = stage.service.domain();
     let said = format!(
-        "Logged in to {domain} with an API token, accepted by the server; its signature cannot be checked here\n  \
+        "Logged in to {domain} with an API token (accepted by the API)\n  \
          organization  Analytical Engines\n  workspace     Punched Cards\n  credentials   the test's keychain\n"
     );
     assert_eq!((outcome.stderr, outcome.stdout.as_str()), (said, ""));

@@ -626,8 +626,8 @@ async fn cancel_in_browser_fails_login() {
     let stage = Stage::with(Options::default(), Mode::Cancel).at_noon();
     stage.home.write_config(OTHERS);
     let outcome = stage.login(&stage.request()).await;
-    let error_chain = "login denied: User cancelled the login (access_denied)";
-    assert_failed(&stage, &outcome, ("cancelled", Ended::AtTheCallback, 4, error_chain)).await;
+    let error_chain = "login denied: User canceled the login (access_denied)";
+    assert_failed(&stage, &outcome, ("canceled", Ended::AtTheCallback, 4, error_chain)).await;
 }
 
 #[tokio::test]

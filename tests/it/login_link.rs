@@ -107,7 +107,7 @@ async fn cancel_in_other_browser_fails_login() {
         (
             4,
             "could not log in to localhost:PORT\n\
-             login denied: User cancelled the login (access_denied)"
+             login denied: User canceled the login (access_denied)"
         )
     );
     assert_eq!((stage.stored(), stage.home.config()), (None, None));

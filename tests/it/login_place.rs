@@ -99,7 +99,7 @@ async fn ambiguous_flag_value_lists_matches() {
     assert_stands(
         &stage,
         &outcome,
-        &format!("several organizations are called `compilers`; name one by its ID: {ids}"),
+        &format!("several organizations are named `compilers`; use an ID: {ids}"),
     );
 
     let stage = grace();
@@ -187,7 +187,7 @@ async fn organization_with_email_domain_is_selected() {
 #[tokio::test]
 async fn several_organizations_name_the_flag() {
     let several = "warning: no organization selected: there are 2 (Analytical Engines, Compilers); \
-                   name one with `--organization`";
+                   use `--organization`";
     let stage = grace();
     let outcome = stage.login(&stage.request()).await;
     assert_eq!((outcome.exit_code(), place(&stage), warnings(&outcome)), (0, NOWHERE, vec![several]));

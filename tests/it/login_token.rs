@@ -202,7 +202,7 @@ async fn empty_token_argument_is_usage_error() {
         let outcome = stage.login(&stage.token_request(token)).await;
         let Refused { cause, code } = Refused::from(&stage, &outcome);
         assert_eq!((cause.as_str(), code, paths(&stage)), ("the token is empty", 2, Vec::new()), "{token:?}");
-        assert_eq!(hint(&outcome), "make one at https://cloud.astronomer.io/token");
+        assert_eq!(hint(&outcome), "create one at https://cloud.astronomer.io/token");
     }
 }
 
@@ -527,7 +527,7 @@ async fn token_of_other_email_rejected() {
     let Refused { cause, code } = Refused::from(&stage, &outcome);
     assert_eq!(cause, "expected grace@example.org, but the token belongs to ada@example.com");
     assert_eq!(code, 4);
-    assert_eq!(hint(&outcome), "use a token of that account, or leave out `--email`");
+    assert_eq!(hint(&outcome), "use a token of the expected account, or drop `--email`");
     assert_eq!((stage.stored(), stage.home.config()), (None, None));
 
     stage.service.patch(Part::User, json!({"username": ""}));

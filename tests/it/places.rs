@@ -226,7 +226,7 @@ async fn unknown_or_ambiguous_name_changes_nothing() {
         none.error_chain(),
         "no organization named `Nobody`; choose one of: Analytical Engines, Compilers, COMPILERS"
     );
-    assert_eq!(none.result.unwrap_err().hint().unwrap(), "`astro organization list` shows those there are");
+    assert_eq!(none.result.unwrap_err().hint().unwrap(), "run `astro organization list` to see all of them");
     let several = switch_organization(&stage, Some("compilers")).await;
     assert_eq!(several.exit_code(), 1);
     assert_eq!(
@@ -266,7 +266,7 @@ async fn workspace_commands_need_organization() {
     let stage = stage(Options::default(), "");
     for outcome in [workspaces(&stage, false).await, switch_workspace(&stage, Some("Flow-Matic")).await] {
         assert_eq!((outcome.exit_code(), outcome.error_chain().as_str()), (1, "no organization selected"));
-        assert_eq!(outcome.result.unwrap_err().hint().unwrap(), "choose one with `astro organization switch`");
+        assert_eq!(outcome.result.unwrap_err().hint().unwrap(), "run `astro organization switch`");
     }
     assert_eq!(stage.service.requests(), []);
 }
@@ -452,7 +452,7 @@ mod terminal {
     }
 
     #[test]
-    fn cancelled_menu_changes_nothing() {
+    fn canceled_menu_changes_nothing() {
         let stage = at_a_terminal(Options::default().organizations(3, 4));
         let before = stage.home.config();
         let mut pty = astro(&stage, &["organization", "switch"]);

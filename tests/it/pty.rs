@@ -166,7 +166,7 @@ fn say_who(pty: &mut Pty, email: &str) {
 fn empty_email_goes_on_without_hint() {
     let world = World::simple();
     let mut pty = world.login(&[]);
-    pty.wait_for("leave it empty to say who you are in the browser");
+    pty.wait_for("press Enter to choose an account in the browser");
     pty.type_keys(ENTER);
     let link = pty.link();
     assert_eq!(parameter(&link, "login_hint"), None);
@@ -324,7 +324,7 @@ fn lb_18_pasted_error_ends_login() {
 fn no_display_shows_link_and_reason() {
     let world = World::simple().bare();
     let mut pty = world.login(&["--email", "ada@example.com"]);
-    pty.wait_for(&format!("No browser is opened: {}.", no_screen()));
+    pty.wait_for(&format!("Not opening a browser ({}.", no_screen()));
     let link = pty.link();
     pty.wait_for(WAITING);
     visit(&link, "ada@example.com");
@@ -347,7 +347,7 @@ fn doctor_at_terminal_shows_link_and_account() {
 fn login_over_ssh_shows_link_and_port_forwarding() {
     let world = World::simple().bare().set("SSH_CONNECTION", "203.0.113.7 50022 192.0.2.9 2222").set("USER", "ada.l");
     let mut pty = world.login(&["--email", "ada@example.com"]);
-    pty.wait_for("No browser is opened: running over SSH.");
+    pty.wait_for("Not opening a browser (running over SSH.");
     let link = pty.link();
     let redirect: Url = parameter(&link, "redirect_uri").unwrap().parse().unwrap();
     let port = redirect.port().unwrap();
@@ -366,7 +366,7 @@ fn failed_browser_launch_shows_link() {
         let link = pty.link();
         pty.wait_for(PRESS_ENTER);
         pty.type_keys(ENTER);
-        pty.wait_for("no browser could be opened (/nonexistent/browser: ");
+        pty.wait_for("could not open a browser (/nonexistent/browser: ");
         pty.wait_for(WAITING);
         visit(&link, "ada@example.com");
         assert_eq!(pty.finish().0, 0);

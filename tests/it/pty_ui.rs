@@ -39,7 +39,7 @@ fn stage() {
     ui.say(&format!("raw mode: {}", crossterm::terminal::is_raw_mode_enabled().unwrap()));
     std::process::exit(match result {
         Ok(()) => 0,
-        Err(UiError::Cancelled) => 130,
+        Err(UiError::Canceled) => 130,
         Err(_) => 1,
     });
 }

@@ -246,7 +246,7 @@ async fn rf_6_invalid_grant_ends_login() {
     let first = print(&stage).await;
     assert_eq!((first.exit_code(), first.stdout.as_str()), (4, ""));
     let error_chain = format!(
-        "the login to {} has ended\nthe issuer refused the request: unknown or invalid refresh token (invalid_grant)",
+        "your login to {} has expired or was revoked\nthe issuer refused the request: unknown or invalid refresh token (invalid_grant)",
         stage.service.domain()
     );
     assert_eq!(first.error_chain(), error_chain);
@@ -446,7 +446,7 @@ async fn refused_as_foreign(stage: &Stage) {
     let outcome = print(stage).await;
     assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (4, ""));
     let error_chain = format!(
-        "the login stored for {} comes from https://auth.astronomer.io/, which does not belong there",
+        "the login stored for {} was issued by https://auth.astronomer.io/, which does not belong to that domain",
         stage.service.domain()
     );
     assert_eq!(outcome.error_chain(), error_chain);

@@ -228,10 +228,10 @@ fn service_redirects_errors_to_registered_uri_only() {
         assert_eq!(browser.redirect(), None);
         assert_eq!(browser.answers()[0].as_ref().map(|page| page.status), Ok(403), "{fault:?}");
     }
-    let cancelled = redirect(&service, Mode::Cancel, &[]);
-    let expected = json!({"error": "access_denied", "error_description": "User cancelled the login",
+    let canceled = redirect(&service, Mode::Cancel, &[]);
+    let expected = json!({"error": "access_denied", "error_description": "User canceled the login",
         "state": "the-state", "iss": service.issuer()});
-    assert_eq!(cancelled, expected);
+    assert_eq!(canceled, expected);
 }
 
 #[tokio::test]

@@ -71,7 +71,7 @@ impl LoginFlow<'_> {
         let Some(email) = &expected.email else { return Ok(()) };
         let found = found.unwrap_or(NO_EMAIL);
         self.ui().warn(&format!("expected {email}, but logged in as {found}"));
-        if self.ui().confirm(&format!("Continue as {found}?"), false).await? { Ok(()) } else { Err(Error::Cancelled) }
+        if self.ui().confirm(&format!("Continue as {found}?"), false).await? { Ok(()) } else { Err(Error::Canceled) }
     }
 
     /// Rejects a token whose user is not the one of `--email`. A browser login was compared before.

@@ -1,7 +1,7 @@
 //! `astro login`, in the order in which it happens.
 //!
 //! Nothing is stored before everything is verified. Then there are two writes, each whole: the credentials and the account,
-//! then the organization and workspace. So a cancelled menu does not cost the login.
+//! then the organization and workspace. So a canceled menu does not cost the login.
 
 mod access_token;
 mod account;

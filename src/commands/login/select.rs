@@ -77,7 +77,7 @@ impl LoginFlow<'_> {
             Ok(workspace) => (workspace, Ok(())),
             Err(failure) => (None, Err(failure)),
         };
-        // A new organization is written even if the choice of a workspace is cancelled. One that was in use before keeps its
+        // A new organization is written even if the choice of a workspace is canceled. One that was in use before keeps its
         // workspace.
         if outcome.is_ok() || is_new {
             selection::write(&self.session, &organization, workspace.as_ref()).await?;

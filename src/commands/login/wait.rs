@@ -239,5 +239,5 @@ async fn next_line(lines: &mut Option<Lines>) -> Result<Line, UiError> {
         None => std::future::pending().await,
     };
     // The reader ends only after an error that it has returned already.
-    next.unwrap_or(Err(UiError::Cancelled))
+    next.unwrap_or(Err(UiError::Canceled))
 }

@@ -81,7 +81,7 @@ impl State {
             return login_page(request, request.query("login_hint").unwrap_or_default(), "");
         }
         if request.form("answer").as_deref() == Some("cancel") {
-            return refuse(self, "access_denied", "User cancelled the login");
+            return refuse(self, "access_denied", "User canceled the login");
         }
         let email = request.form("email").unwrap_or_default();
         if !email.contains('@') || request.form("password").unwrap_or_default().is_empty() {
