@@ -160,6 +160,8 @@ fn deleted_context_goes_with_its_comments() {
         ("{x: 1, contexts: {\n  a: {},\n  localhost: {},\n}}\n", "{x: 1, contexts: {\n  a: {},\n}}\n"),
         ("contexts:\r\n  localhost:\r\n    b: c\r\n", "contexts: {}\r\n"),
         ("contexts:\n  localhost: {}\n", "contexts: {}\n"),
+        ("contexts: &c\n  localhost: {}\n", "contexts: &c {}\n"),
+        ("contexts: !c {localhost: {}}\n", "contexts: !c {}\n"),
         ("contexts:\n  a: {}\n", "contexts:\n  a: {}\n"),
         ("contexts: {}\n", "contexts: {}\n"),
     ];
@@ -170,11 +172,9 @@ fn deleted_context_goes_with_its_comments() {
         assert!(Document::parse(again).unwrap().context(&domain("localhost")).is_some(), "{before:?}");
     }
     let many_comments = format!("contexts:\n  localhost: {{}}\n{}  a: {{}}\n", "  # c\n".repeat(101));
-    for kept in ["contexts: &c\n  localhost: {}\n", "contexts: !c {localhost: {}}\n", &many_comments] {
-        let mut document = Document::parse(kept).unwrap();
-        document.delete_context(&domain("localhost")).unwrap_err();
-        assert_eq!(document.as_str(), kept);
-    }
+    let mut document = Document::parse(many_comments.as_str()).unwrap();
+    document.delete_context(&domain("localhost")).unwrap_err();
+    assert_eq!(document.as_str(), many_comments);
 }
 
 #[test]
