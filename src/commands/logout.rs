@@ -124,7 +124,7 @@ async fn revoke(session: &Session<'_>, credentials: Option<&Credentials>) -> boo
             true
         }
         Err(failure) => {
-            ui.warn(&format!("could not revoke the refresh token ({failure}); it stays valid until it expires"));
+            ui.warn(&format!("{failure}; the refresh token stays valid until it expires"));
             false
         }
     }

@@ -131,8 +131,8 @@ fn usage_error_names_mistake() {
         assert_eq!(wrong_usage(arguments).lines().next(), Some(expected), "{arguments:?}");
     }
     let said = Astro::at(&TestHome::new()).with("ASTRO_DOMAIN", "cluster.example.com").run(&["login"]);
-    let hint = "hint: Astro's domains are astronomer.io, previews of it, and localhost[:PORT]; \
-                for Astro Private Cloud use the Go CLI";
+    let hint = "hint: use astronomer.io, a preview of it, or localhost[:PORT]; \
+                for Astro Private Cloud, use the Go CLI";
     assert_eq!(said, output(2, "", &format!("error: `cluster.example.com` is not an Astro domain\n{hint}\n")));
 }
 
@@ -172,11 +172,9 @@ fn no_browser_no_terminal_fails_at_once() {
     let began = Instant::now();
     let ssh = Astro::at(&home).with("SSH_CONNECTION", "10.0.0.1 50000 10.0.0.2 22").run(&["login"]);
     let told = |reason: &str| {
-        let why = format!(
-            "error: could not log in to astronomer.io\ncause: nobody can sign in here: {reason}, and there is no"
-        );
+        let why = "error: could not log in to astronomer.io\ncause: cannot log in interactively: no terminal";
         let hint = "hint: use `--login-link` for a URL to open on any device, or `--token-login -` with a token on standard input";
-        output(2, "", &format!("{why} terminal\n{hint}\n"))
+        output(2, "", &format!("{why} ({reason})\n{hint}\n"))
     };
     assert_eq!(ssh, told("running over SSH"));
     if cfg!(target_os = "linux") {
@@ -238,10 +236,10 @@ fn token_login_in_config_shared_with_go_cli() {
     assert_eq!(
         config,
         format!(
-            "contexts:\n    \"{domain}\":\n        domain: \"{domain}\"\n        expiresin: {expires}\n        \
+            "contexts:\n    {domain}:\n        domain: {domain}\n        expiresin: {expires}\n        \
              token: Bearer {token}\n        user_email: ada@example.com\n        last_used_workspace: clws000010000000000000002\n        \
              organization: clorg00000000000000000001\n        organization_product: HOSTED\n        \
-             workspace: clws000010000000000000002\ncontext: \"{domain}\"\n"
+             workspace: clws000010000000000000002\ncontext: {domain}\n"
         )
     );
     #[cfg(unix)]

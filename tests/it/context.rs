@@ -165,7 +165,7 @@ async fn context_without_terminal_needs_name_and_force() {
     let outcome = delete(&stage, "astronomer.io", false).await;
     assert_eq!(outcome.exit_code(), 2);
     assert_eq!(outcome.error_chain(), "could not confirm the deletion: no terminal to prompt on");
-    assert_eq!(outcome.result.unwrap_err().hint().unwrap(), "use `--force` to delete it without being asked");
+    assert_eq!(outcome.result.unwrap_err().hint().unwrap(), "use `--force` to delete without confirmation");
     assert_eq!(stage.home.config().unwrap(), FILE);
 }
 
@@ -188,7 +188,7 @@ async fn rf_12_context_delete_logs_out_and_removes_entry() {
     assert_eq!(stage.service.live_refresh_tokens().len(), 1);
     let outcome = delete(&stage, &stage.service.domain(), true).await;
     assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (0, ""), "{}", outcome.stderr);
-    assert!(outcome.stderr.ends_with(&format!("The context {} is deleted\n", stage.service.domain())));
+    assert!(outcome.stderr.ends_with(&format!("Deleted context {}\n", stage.service.domain())));
     assert_eq!((stage.service.live_refresh_tokens(), stage.stored()), (vec![], None));
     assert_eq!(
         stage.home.config().unwrap(),
@@ -308,7 +308,7 @@ mod terminal {
         let stage = Stage::new();
         let mut pty = astro(&stage, &["context", "switch"]);
         pty.wait_for("no contexts yet");
-        pty.wait_for("`astro login` makes one");
+        pty.wait_for("run `astro login` to create one");
         assert_eq!(pty.finish().0, 1);
     }
 }

@@ -549,6 +549,6 @@ fn doctor_binary_shows_proxy_and_domain_of_config() {
     assert!(!output.stdout.contains("hunter2"), "{}", output.stdout);
     home.write_config("context: cluster.example.com\n");
     let output = offline(&home).run(&["auth", "doctor"]);
-    let told = "note   domain       astronomer.io (default; the current context is not an Astro\n                    context)\n";
+    let told = "note   domain       astronomer.io (the default, since the current context is not\n                    an Astro context)\n";
     assert!(output.stdout.contains(told), "{}", output.stdout);
 }

@@ -150,12 +150,12 @@ async fn api_token_without_workspace_access_logs_in_and_warns() {
     let stage = Stage::new();
     stage.service.fail(WORKSPACES, Fault::Status(403, String::new()));
     let outcome = sign_in(&stage, &for_organization(&stage, &["deploymentId:d1"])).await.success();
-    assert!(outcome.stderr.contains("warning: the API does not show this API token any workspace\n"));
+    assert!(outcome.stderr.contains("warning: this API token cannot list workspaces\n"));
     assert_eq!(chosen(&stage), (Some(ORGANIZATION.to_owned()), None));
 
     let stage = Stage::new();
     let outcome = sign_in(&stage, &for_organization(&stage, &["workspaceId:gone"])).await.success();
-    assert!(outcome.stderr.contains("warning: the API does not show the workspace that this API token names\n"));
+    assert!(outcome.stderr.contains("warning: the API does not list the workspace that this API token names\n"));
     assert_eq!(chosen(&stage), (Some(ORGANIZATION.to_owned()), None));
 }
 

@@ -99,12 +99,12 @@ async fn login_stores_verified_tokens() {
         stage.normalize(&stage.home.config().unwrap()),
         "\
 contexts:
-    \"localhost:PORT\":
-        domain: \"localhost:PORT\"
+    localhost:PORT:
+        domain: localhost:PORT
         user_email: ada@example.com
         organization: clorg00000000000000000001
         organization_product: HOSTED
-context: \"localhost:PORT\"
+context: localhost:PORT
 "
     );
 }

@@ -96,21 +96,13 @@ async fn ambiguous_flag_value_lists_matches() {
     stage.service.set(|options| options.organizations[0].name = "COMPILERS".to_owned());
     let outcome = stage.login(&naming(&stage, Some("compilers"), None)).await;
     let ids = format!("{ENGINES}, {COMPILERS}");
-    assert_stands(
-        &stage,
-        &outcome,
-        &format!("several organizations are named `compilers`; use an ID: {ids}"),
-    );
+    assert_stands(&stage, &outcome, &format!("several organizations are named `compilers`; use an ID: {ids}"));
 
     let stage = grace();
     stage.service.set(|options| options.organizations[0].workspaces[0].name = "Punched Cards".to_owned());
     let outcome = stage.login(&naming(&stage, Some(ENGINES), Some("Punched Cards"))).await;
     let ids = format!("{DIFFERENCE}, {CARDS}");
-    assert_stands(
-        &stage,
-        &outcome,
-        &format!("several workspaces are called `Punched Cards`; name one by its ID: {ids}"),
-    );
+    assert_stands(&stage, &outcome, &format!("several workspaces are named `Punched Cards`; use an ID: {ids}"));
 }
 
 #[tokio::test]

@@ -54,20 +54,20 @@ fn config(stage: &Stage) -> String {
     text
 }
 
-const CURRENT: &str = "context: \"localhost:PORT\"\n";
+const CURRENT: &str = "context: localhost:PORT\n";
 
 /// config.yaml after a plaintext login by Ada.
 const PLAINTEXT: &str = "\
 contexts:
-    \"localhost:PORT\":
-        domain: \"localhost:PORT\"
+    localhost:PORT:
+        domain: localhost:PORT
         expiresin: 2026-11-25T12:00:00Z
         refreshtoken: REFRESH
         token: Bearer TOKEN
         user_email: ada@example.com
         organization: clorg00000000000000000001
         organization_product: HOSTED
-context: \"localhost:PORT\"
+context: localhost:PORT
 ";
 
 #[tokio::test]
@@ -273,12 +273,12 @@ async fn keychain_login_clears_plaintext_and_revokes() {
         stage.normalize(&stage.home.config().unwrap()),
         "\
 contexts:
-    \"localhost:PORT\":
-        domain: \"localhost:PORT\"
+    localhost:PORT:
+        domain: localhost:PORT
         user_email: ada@example.com
         organization: clorg00000000000000000001
         organization_product: HOSTED
-context: \"localhost:PORT\"
+context: localhost:PORT
 "
     );
     let notice = "Replaced the login that the Go CLI kept in config.yaml, so the Go CLI is now logged out; \
@@ -396,7 +396,7 @@ contexts:
         organization_short_name: engines
         user_email: ada@example.com
         workspace: clws000010000000000000002
-context: \"localhost:PORT\"
+context: localhost:PORT
 "
     );
     assert_eq!(revoked(&stage), ["v1.go"]);

@@ -122,7 +122,7 @@ async fn list_json_schema() {
 async fn empty_list_is_a_note_or_an_empty_array() {
     let stage = stage(Options::default().organizations(0, 0), "");
     let table = organizations(&stage, false).await;
-    assert_eq!((table.exit_code(), table.stdout.as_str(), table.stderr.as_str()), (0, "", "No contexts.\n"));
+    assert_eq!((table.exit_code(), table.stdout.as_str(), table.stderr.as_str()), (0, "", "No organizations.\n"));
     let json = organizations(&stage, true).await;
     assert_eq!(serde_json::from_str::<Value>(&json.stdout).unwrap(), json!({"version": 1, "organizations": []}));
     let switched = switch_organization(&stage, Some("any")).await;
@@ -133,7 +133,7 @@ async fn empty_list_is_a_note_or_an_empty_array() {
 
     let stage = self::stage(Options::default().organizations(1, 0), &context(ENGINES, None, "gone"));
     let table = workspaces(&stage, false).await;
-    assert_eq!((table.exit_code(), table.stdout.as_str(), table.stderr.as_str()), (0, "", "No contexts.\n"));
+    assert_eq!((table.exit_code(), table.stdout.as_str(), table.stderr.as_str()), (0, "", "No workspaces.\n"));
     let switched = switch_workspace(&stage, Some("any")).await;
     assert_eq!(
         (switched.exit_code(), switched.error_chain().as_str()),
@@ -231,9 +231,7 @@ async fn unknown_or_ambiguous_name_changes_nothing() {
     assert_eq!(several.exit_code(), 1);
     assert_eq!(
         several.error_chain(),
-        format!(
-            "several organizations are called `compilers`; name one by its ID: {COMPILERS}, clorg00000000000000000003"
-        )
+        format!("several organizations are named `compilers`; use an ID: {COMPILERS}, clorg00000000000000000003")
     );
     let several = switch_workspace(&stage, Some("Cards")).await;
     assert_eq!(
@@ -435,8 +433,7 @@ mod terminal {
         pty.type_keys("033");
         pty.wait_for("> Workspace 00033");
         pty.type_keys(ENTER);
-        pty.wait_for("Switched to organization Organization 00217");
-        pty.wait_for("Switched to workspace Workspace 00033");
+        pty.wait_for("Switched to organization Organization 00217, workspace Workspace 00033");
         assert_eq!(pty.finish().0, 0);
         let config = stage.home.config().unwrap();
         assert!(config.contains("organization: clorg00000000000000000217\n"), "{config}");

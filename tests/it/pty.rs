@@ -128,7 +128,7 @@ impl World {
             let line = shortened.as_deref().unwrap_or(line);
             let line = match line.split_once("expires   ") {
                 Some((before, until)) => {
-                    format!("{before}expires   …{}", until.find(';').map_or("", |at| &until[at..]))
+                    format!("{before}expires   …{}", until.find([';', ',']).map_or("", |at| &until[at..]))
                 }
                 None => line.to_owned(),
             };
@@ -324,7 +324,7 @@ fn lb_18_pasted_error_ends_login() {
 fn no_display_shows_link_and_reason() {
     let world = World::simple().bare();
     let mut pty = world.login(&["--email", "ada@example.com"]);
-    pty.wait_for(&format!("Not opening a browser ({}.", no_screen()));
+    pty.wait_for(&format!("Not opening a browser ({}).", no_screen()));
     let link = pty.link();
     pty.wait_for(WAITING);
     visit(&link, "ada@example.com");
@@ -347,11 +347,11 @@ fn doctor_at_terminal_shows_link_and_account() {
 fn login_over_ssh_shows_link_and_port_forwarding() {
     let world = World::simple().bare().set("SSH_CONNECTION", "203.0.113.7 50022 192.0.2.9 2222").set("USER", "ada.l");
     let mut pty = world.login(&["--email", "ada@example.com"]);
-    pty.wait_for("Not opening a browser (running over SSH.");
+    pty.wait_for("Not opening a browser (running over SSH).");
     let link = pty.link();
     let redirect: Url = parameter(&link, "redirect_uri").unwrap().parse().unwrap();
     let port = redirect.port().unwrap();
-    pty.wait_for("paste its address here");
+    pty.wait_for("paste it here");
     pty.wait_for(&format!("\r\n  ssh -p 2222 -L {port}:localhost:{port} ada.l@192.0.2.9\r\n"));
     pty.wait_for(WAITING);
     pty.type_keys(CTRL_C);
@@ -538,7 +538,7 @@ fn lb_25_ctrl_c_at_organization_menu_keeps_login() {
     insta::assert_snapshot!(end, @r"
     ✓ Logged in to localhost:PORT as Ada Lovelace <ada@example.com>
       credentials   HOME/.astro/config.yaml (unencrypted)
-      expires       …, renews automatically
+      expires   …, renews automatically
     warning: canceled
     ");
 }
@@ -560,7 +560,7 @@ fn lb_25_ctrl_c_at_workspace_menu_keeps_organization() {
     ✓ Logged in to localhost:PORT as Ada Lovelace <ada@example.com>
       organization  Analytical Engines
       credentials   HOME/.astro/config.yaml (unencrypted)
-      expires       …, renews automatically
+      expires   …, renews automatically
     warning: canceled
     ");
 }
@@ -709,6 +709,6 @@ fn screen_after_login() {
       organization  Analytical Engines
       workspace     Punched Cards
       credentials   HOME/.astro/config.yaml (unencrypted)
-      expires       …, renews automatically
+      expires   …, renews automatically
     ");
 }

@@ -120,7 +120,7 @@ async fn status_json_logged_out() {
     let outcome = ask(&stage, &["--json"]).await;
     assert_eq!(
         (outcome.exit_code(), outcome.error_chain()),
-        (4, format!("nobody is signed in to {}", stage.service.domain()))
+        (4, format!("not logged in to {}", stage.service.domain()))
     );
     let expected = include_str!("../snapshots/status-logged-out.json");
     assert_eq!(normalize(&stage, &outcome.stdout), expected);
@@ -193,7 +193,7 @@ async fn status_expired_login_needs_refresh_token() {
     assert_eq!((outcome.exit_code(), &parsed(&outcome)["state"]), (4, &json!("expired")));
     assert_eq!(
         outcome.error_chain(),
-        format!("the login to {} expired on 2026-11-25 (1 day ago)", stage.service.domain())
+        format!("your login to {} expired on 2026-11-25 (1 day ago)", stage.service.domain())
     );
 }
 
@@ -363,6 +363,6 @@ fn quiet_keeps_status_output() {
     let output = program.env("HOME", home.path()).env("ASTRO_HOME", home.path()).output().unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(stdout.starts_with("domain        localhost:1\ncredentials   in "), "{stdout}");
+    assert!(stdout.starts_with("domain        localhost:1\ncredentials   "), "{stdout}");
     assert!(!stdout.contains("opaque"), "{stdout}");
 }

@@ -228,11 +228,11 @@ fn doctor_shows_proxy_certificates_and_latency() {
     let port = world.proxy.port();
     for (name, host) in [("api", API), ("keys", AUTH)] {
         let (outcome, said) = check(&report, name);
-        let fast = said.strip_prefix(&format!("{host} through the proxy 127.0.0.1:{port} answered in ")).unwrap();
+        let fast = said.strip_prefix(&format!("{host} through the proxy 127.0.0.1:{port} responded in ")).unwrap();
         assert!(outcome == "ok" && fast.strip_suffix(" ms").unwrap().parse::<u32>().is_ok(), "{said}");
     }
     assert_eq!(check(&report, "issuer"), ("ok", "https://auth.astronomer.io/ belongs to astronomer.io"));
-    let roots = format!("those in SSL_CERT_FILE, {}", world.home.path().join("authority.pem").display());
+    let roots = format!("roots in SSL_CERT_FILE, {}", world.home.path().join("authority.pem").display());
     assert_eq!(check(&report, "certificates"), ("ok", format!("{roots}: they will do").as_str()));
     let (_, variables) = check(&report, "variables");
     assert!(variables.ends_with(&format!(", HTTPS_PROXY (127.0.0.1:{port})")), "{variables}");
@@ -260,7 +260,7 @@ fn doctor_reports_bad_certificate() {
     let (report, code) = examined(&world, world.astro().with("SSL_CERT_FILE", missing.to_str().unwrap()));
     let (outcome, said) = check(&report, "certificates");
     assert_eq!((code, outcome), (Some(1), "fail"), "{report:#}");
-    assert!(said.starts_with(&format!("those in SSL_CERT_FILE, {}: ", missing.display())), "{said}");
+    assert!(said.starts_with(&format!("roots in SSL_CERT_FILE, {}: ", missing.display())), "{said}");
 }
 
 /// The commands that reach for the network, the host that is first, and what for.
@@ -295,8 +295,8 @@ fn fails(command: (&[&str], &str, &str), world: &Astronomer, astro: Astro, words
     assert_eq!(world.paths(), [""; 0], "{what}");
     assert_eq!(world.service.live_refresh_tokens(), [refresh], "{what}");
     if arguments == ["logout"] {
-        let warning = "warning: the refresh token stays valid until it expires: ";
-        assert!(stderr.contains(&format!("{warning}{told}")), "{what}: {stderr}");
+        let warning = format!("warning: {}; the refresh token stays valid until it expires\n", told.trim_end());
+        assert!(stderr.contains(&warning), "{what}: {stderr}");
         assert!(
             stderr.contains("error: logout from astronomer.io was incomplete; see the warnings above\n"),
             "{what}: {stderr}"

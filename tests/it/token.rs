@@ -196,7 +196,7 @@ fn rf_6_ended_login_hints_at_login_without_browser() {
     let (code, stdout, stderr) = run(&mut auth_token(&stage));
     let domain = stage.service.domain();
     let error_chain = format!(
-        "error: the login to {domain} has ended\ncause: the issuer refused the request: unknown or invalid refresh \
+        "error: your login to {domain} has expired or was revoked\ncause: the issuer refused the request: unknown or invalid refresh \
          token (invalid_grant)\nhint: run `astro login {domain}`\n"
     );
     assert_eq!((code, stdout.as_str(), stderr), (4, "", error_chain));
@@ -221,7 +221,7 @@ fn auth_token_at_terminal_never_prompts() {
         } else {
             let domain = stage.service.domain();
             assert_eq!(code, 4);
-            assert!(screen.starts_with(&format!("error: the login to {domain} expired on ")), "{screen}");
+            assert!(screen.starts_with(&format!("error: your login to {domain} expired on ")), "{screen}");
             assert!(screen.ends_with(&format!("hint: run `astro login {domain}`\r\n")), "{screen}");
         }
         assert!(!stage.home.path().join("opened").exists());

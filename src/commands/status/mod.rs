@@ -252,8 +252,8 @@ fn show(session: &Session<'_>, report: &Report) -> Result<(), Error> {
     let now = session.now();
     let dated = |at: Timestamp| time_format::format_timestamp(at, now, &(session.system.time_zone)());
     let location = |place: &String| match report.source {
-        Some(Source::Environment) => format!("in {place}, which overrides any login"),
-        Some(Source::Keychain | Source::Config) | None => format!("in {place}"),
+        Some(Source::Environment) => format!("{place}, which overrides any login"),
+        Some(Source::Keychain | Source::Config) | None => place.to_owned(),
     };
     let expires = match (report.expires_at, report.refreshable) {
         (Some(end), true) => format!("{}, renews automatically", dated(end)),
