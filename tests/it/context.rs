@@ -140,7 +140,7 @@ async fn context_switch_under_astro_domain_warns() {
 #[tokio::test]
 async fn unknown_context_lists_contexts() {
     let stage = stage(FILE);
-    let there = "there is astronomer.io, gcp0001.example.com, astronomer-stage.io";
+    let there = "choose one of: astronomer.io, gcp0001.example.com, astronomer-stage.io";
     let outcome = switch(&stage, Some("astronomer-dev.io")).await;
     assert_eq!(
         (outcome.exit_code(), outcome.error_chain()),

@@ -137,7 +137,7 @@ async fn empty_list_is_a_note_or_an_empty_array() {
     let switched = switch_workspace(&stage, Some("any")).await;
     assert_eq!(
         (switched.exit_code(), switched.error_chain().as_str()),
-        (1, "the organization has no workspace that you may see")
+        (1, "you have access to no workspace in this organization")
     );
     let switched = switch_organization(&stage, Some(ENGINES)).await;
     assert_eq!((switched.exit_code(), switched.stdout.as_str()), (0, ""));
@@ -236,7 +236,7 @@ async fn unknown_or_ambiguous_name_changes_nothing() {
     let several = switch_workspace(&stage, Some("Cards")).await;
     assert_eq!(
         several.error_chain(),
-        "several workspaces are called `Cards`; name one by its ID: clws000010000000000000001, clws000010000000000000002"
+        "several workspaces are named `Cards`; use an ID: clws000010000000000000001, clws000010000000000000002"
     );
     assert_eq!(several.result.unwrap_err().hint().unwrap(), "`astro workspace list` shows those there are");
     assert_eq!(stage.home.config(), before);

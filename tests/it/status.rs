@@ -151,7 +151,7 @@ async fn status_json_environment_token_wins() {
     let expected = include_str!("../snapshots/status-environment-token.json");
     assert_eq!(normalize(&stage, &outcome.stdout), expected);
     let people = ask(&stage, &[]).await;
-    let line = "credentials   in ASTRO_API_TOKEN, which overrides any login\n";
+    let line = "credentials   ASTRO_API_TOKEN, which overrides any login\n";
     assert!(people.stdout.contains(line), "{}", people.stdout);
     assert!(people.stdout.contains("type          API token\n"), "{}", people.stdout);
     assert_eq!(
