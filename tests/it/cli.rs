@@ -252,10 +252,10 @@ fn a_token_signs_in_and_is_shared_with_the_go_cli() {
     assert_eq!(
         config,
         format!(
-            "contexts:\n    \"{domain}\":\n        domain: \"{domain}\"\n        expiresin: {expires}\n        \
+            "contexts:\n    {domain}:\n        domain: {domain}\n        expiresin: {expires}\n        \
              token: Bearer {token}\n        user_email: ada@example.com\n        last_used_workspace: clws000010000000000000002\n        \
              organization: clorg00000000000000000001\n        organization_product: HOSTED\n        \
-             workspace: clws000010000000000000002\ncontext: \"{domain}\"\n"
+             workspace: clws000010000000000000002\ncontext: {domain}\n"
         )
     );
     #[cfg(unix)]

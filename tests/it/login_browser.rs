@@ -101,12 +101,12 @@ async fn a_login_stores_what_was_verified() {
         stage.plain(&stage.home.config().unwrap()),
         "\
 contexts:
-    \"localhost:PORT\":
-        domain: \"localhost:PORT\"
+    localhost:PORT:
+        domain: localhost:PORT
         user_email: ada@example.com
         organization: clorg00000000000000000001
         organization_product: HOSTED
-context: \"localhost:PORT\"
+context: localhost:PORT
 "
     );
 }

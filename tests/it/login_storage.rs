@@ -87,20 +87,20 @@ fn config(stage: &Stage) -> String {
     text
 }
 
-const CURRENT: &str = "context: \"localhost:PORT\"\n";
+const CURRENT: &str = "context: localhost:PORT\n";
 
 /// config.yaml after a plaintext login by Ada.
 const PLAINTEXT: &str = "\
 contexts:
-    \"localhost:PORT\":
-        domain: \"localhost:PORT\"
+    localhost:PORT:
+        domain: localhost:PORT
         expiresin: 2026-11-25T12:00:00Z
         refreshtoken: REFRESH
         token: Bearer TOKEN
         user_email: ada@example.com
         organization: clorg00000000000000000001
         organization_product: HOSTED
-context: \"localhost:PORT\"
+context: localhost:PORT
 ";
 
 #[tokio::test]
@@ -311,12 +311,12 @@ async fn a_keychain_login_empties_the_plain_text_says_so_and_ends_the_older_logi
         stage.plain(&stage.home.config().unwrap()),
         "\
 contexts:
-    \"localhost:PORT\":
-        domain: \"localhost:PORT\"
+    localhost:PORT:
+        domain: localhost:PORT
         user_email: ada@example.com
         organization: clorg00000000000000000001
         organization_product: HOSTED
-context: \"localhost:PORT\"
+context: localhost:PORT
 "
     );
     let notice = "The login that the Go CLI kept in config.yaml has been replaced, so the Go CLI is now signed out here; \
@@ -438,7 +438,7 @@ contexts:
         organization_short_name: engines
         user_email: ada@example.com
         workspace: clws000010000000000000002
-context: \"localhost:PORT\"
+context: localhost:PORT
 "
     );
     assert_eq!(revoked(&stage), ["v1.go"]);
