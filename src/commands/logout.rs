@@ -119,7 +119,7 @@ async fn revoke(session: &Session<'_>, credentials: Option<&Credentials>) -> boo
             true
         }
         Err(failure) => {
-            ui.warn(&format!("could not revoke the refresh token ({failure}); it stays valid until it expires"));
+            ui.warn(&format!("the refresh token stays valid until it expires: {failure}"));
             false
         }
     }

@@ -86,9 +86,10 @@ impl Error {
         Some(hint.to_owned())
     }
 
-    /// Returns the hint of an error whose hint depends on nothing.
+    /// Returns the hint of an error whose hint is a fixed text.
+    #[expect(clippy::match_same_arms, reason = "as in `exit_code`")]
     fn fixed_hint(&self) -> Option<&'static str> {
-        let hint = match self {
+        Some(match self {
             Self::LoginWouldFail { .. } => "see the failed checks above",
             Self::Domain(_) => {
                 "use astronomer.io, a preview of it, or localhost[:PORT]; for Astro Private Cloud, use the Go CLI"
@@ -127,30 +128,14 @@ impl Error {
             | Self::List(_)
             | Self::Token(TokenEndpointError::TokenType(_)) => SUPPORT,
             Self::Cancelled | Self::Ui(_) | Self::Random(_) | Self::Io(_) => return None,
-            // `hint_for` has the hints of these.
-            Self::Login { .. }
-            | Self::Selection { .. }
-            | Self::NotLoggedIn { .. }
-            | Self::LoginExpired { .. }
-            | Self::LoginRevoked { .. }
-            | Self::TokenRefused { .. }
-            | Self::IssuerMismatch { .. }
-            | Self::RefreshRefused { .. }
-            | Self::NoOrganization
-            | Self::FallbackForbidden { .. }
-            | Self::LogoutIncomplete { .. }
-            | Self::MissingArgument { .. }
-            | Self::NotFound(_)
-            | Self::Config(_)
-            | Self::Store { .. }
-            | Self::Listen(_)
-            | Self::Callback(_)
-            | Self::Issuer(_)
-            | Self::Token(_)
-            | Self::Jwt(_)
-            | Self::Http(_) => return None,
-        };
-        Some(hint)
+            // The message of `LogoutIncomplete` says it all; the hints of the others come from `hint_for`.
+            Self::LogoutIncomplete { .. } | Self::Store { .. } | Self::Jwt(_) | Self::Http(_) => return None,
+            Self::Login { .. } | Self::Selection { .. } | Self::NoOrganization | Self::NotFound(_) => return None,
+            Self::NotLoggedIn { .. } | Self::LoginExpired { .. } | Self::LoginRevoked { .. } => return None,
+            Self::TokenRefused { .. } | Self::IssuerMismatch { .. } | Self::RefreshRefused { .. } => return None,
+            Self::FallbackForbidden { .. } | Self::MissingArgument { .. } | Self::Config(_) => return None,
+            Self::Listen(_) | Self::Callback(_) | Self::Issuer(_) | Self::Token(_) => return None,
+        })
     }
 
     /// Returns the hint of an error that another login solves.
@@ -183,7 +168,7 @@ impl Error {
     }
 }
 
-/// Returns the command that logs in to this domain, whatever the current one is.
+/// Returns the command that logs in to this domain, even if it is not the current one.
 fn login(domain: &str) -> String {
     if domain == DEFAULT { "astro login".to_owned() } else { format!("astro login {domain}") }
 }
