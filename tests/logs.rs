@@ -184,7 +184,7 @@ fn tk_11_each_request_is_one_line_and_no_secret_is_in_any() {
             let mut watched = Watched::new(flag);
             watched.log_in(way);
             let domain = watched.service.domain();
-            let first = format!(" INFO signing in domain={domain} config={}", watched.home.config_path().display());
+            let first = format!(" INFO logging in domain={domain} config={}", watched.home.config_path().display());
             let begins = watched.said.lines().any(|line| line == first);
             assert_eq!(begins, flag.starts_with("-v"), "{}", watched.said);
             let written = watched.home.config().unwrap();
@@ -279,6 +279,6 @@ async fn tk_11_no_secret_is_in_any_field_of_tracing() {
     }
     let Recorded { targets, fields } = std::mem::take(&mut *recorder.0.lock().unwrap());
     assert!(targets.contains("astro_login"), "{targets:?}");
-    assert!(fields.contains("path=/oauth/token\n") && fields.contains("trying again"), "{fields}");
+    assert!(fields.contains("path=/oauth/token\n") && fields.contains("retrying"), "{fields}");
     assert_no_secret("the fields", &fields, &stage.service.secrets());
 }

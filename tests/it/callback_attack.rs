@@ -176,7 +176,7 @@ async fn lb_25_lb_26_a_callback_that_comes_later_counts_for_nothing_and_is_not_t
         browser
     })
     .await;
-    assert!(outcome.complaint().contains("no reply from the browser within"), "{}", outcome.complaint());
+    assert!(outcome.complaint().contains("waiting for the browser"), "{}", outcome.complaint());
     turns().await;
     browser.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut page = String::new();

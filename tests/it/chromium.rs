@@ -158,10 +158,10 @@ async fn a_person_cancels_on_the_login_page() {
     chromium.open(link.as_str()).await;
     chromium.click("#cancel").await;
 
-    assert_eq!(chromium.text(".failed h1").await, "You are not signed in");
+    assert_eq!(chromium.text(".failed h1").await, "Login failed");
     let why = "The issuer refused with `access_denied`: User cancelled the login.";
     assert_eq!(chromium.text(".failed .detail").await, why);
-    assert_eq!(chromium.title().await, "You are not signed in – astro login");
+    assert_eq!(chromium.title().await, "Login failed – astro login");
     assert_eq!(chromium.url().await, callback(&link), "without the error and the state");
     // The browser's own word on the status, and nothing on the page or its policy.
     let console = chromium.console().await;

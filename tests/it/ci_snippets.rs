@@ -214,8 +214,8 @@ fn rf_10_tk_11_each_snippet_signs_in_uses_the_token_and_leaves_no_secret() {
             let failed: Vec<_> = ran.codes.iter().copied().filter(|code| *code != 0).collect();
             assert_eq!(failed, if curl == 0 { vec![] } else { vec![curl] }, "{system}: {ran:#?}");
             assert_eq!(ran.sent, format!("Authorization: Bearer {}", secrets["ASTRO_JWT"]), "{system}: {ran:#?}");
-            assert!(ran.output.contains(&format!("Signed in to {}", service.domain())), "{system}: {ran:#?}");
-            assert!(ran.output.contains(&format!("Signed out of {}", service.domain())), "{system}: {ran:#?}");
+            assert!(ran.output.contains(&format!("Logged in to {}", service.domain())), "{system}: {ran:#?}");
+            assert!(ran.output.contains(&format!("Logged out of {}", service.domain())), "{system}: {ran:#?}");
             assert!(!ran.output.contains("warning:"), "{system}: {ran:#?}");
             // What is left is the file, so it was looked at in the right place.
             assert!(ran.left.contains("contexts:"), "{system}: {ran:#?}");

@@ -54,7 +54,7 @@ fn a_message_is_explained_on_80_columns() {
     for line in all.lines().filter(|line| line.starts_with(' ')) {
         assert!(line.chars().count() <= 80, "{line}");
     }
-    let hint = "error: no message has these words\nhint: `astro auth explain` shows what there is about all of them\n";
+    let hint = "error: no message has these words\nhint: run `astro auth explain` to see all messages\n";
     assert_eq!(run(&["auth", "explain", "astrolabe"]), output(1, "", hint));
 }
 
@@ -124,7 +124,7 @@ fn a_wrong_command_line_says_what_is_wrong() {
         ),
         (
             &["login", "--email", "ada"],
-            "error: invalid value 'ada' for '--email <EMAIL>': this is not an e-mail address (it should look like \
+            "error: invalid value 'ada' for '--email <EMAIL>': not an email address (expected \
              name@example.com)",
         ),
         (&["login", "--timeout", "0"], "error: invalid value '0' for '--timeout <SECONDS>': 0 is not in 1..=86400"),
@@ -145,8 +145,8 @@ fn a_wrong_command_line_says_what_is_wrong() {
         assert_eq!(wrong_usage(arguments).lines().next(), Some(expected), "{arguments:?}");
     }
     let said = Astro::at(&TestHome::new()).with("ASTRO_DOMAIN", "cluster.example.com").run(&["login"]);
-    let hint = "hint: Astro's domains are astronomer.io, previews of it, and localhost[:PORT]; \
-                for Astro Private Cloud use the Go CLI";
+    let hint = "hint: use astronomer.io, a preview of it, or localhost[:PORT]; \
+                for Astro Private Cloud, use the Go CLI";
     assert_eq!(said, output(2, "", &format!("error: `cluster.example.com` is not an Astro domain\n{hint}\n")));
 }
 
@@ -175,8 +175,8 @@ fn tk_11_a_token_in_a_wrong_place_is_never_shown() {
     }
     assert_eq!(
         wrong_usage(&["login", &token]),
-        "error: this looks like a token, not like a domain\nhint: to sign in with a token, use `astro login \
-         --token-login -` and enter it there\n"
+        "error: this looks like a token, not like a domain\nhint: to log in with a token, run `astro login \
+         --token-login -` and paste it there\n"
     );
 }
 
@@ -186,11 +186,9 @@ fn nobody_there_is_told_at_once() {
     let began = Instant::now();
     let ssh = Astro::at(&home).with("SSH_CONNECTION", "10.0.0.1 50000 10.0.0.2 22").run(&["login"]);
     let told = |reason: &str| {
-        let why = format!(
-            "error: could not sign in to astronomer.io\ncause: nobody can sign in here: {reason}, and there is no"
-        );
-        let hint = "hint: use `--login-link` for a link to open elsewhere, or `--token-login -` with a token on standard input";
-        output(2, "", &format!("{why} terminal\n{hint}\n"))
+        let why = "error: could not log in to astronomer.io\ncause: cannot log in interactively: no terminal";
+        let hint = "hint: use `--login-link` for a URL to open on any device, or `--token-login -` with a token on standard input";
+        output(2, "", &format!("{why} ({reason})\n{hint}\n"))
     };
     assert_eq!(ssh, told("this is an SSH session"));
     if cfg!(target_os = "linux") {
@@ -223,7 +221,7 @@ fn without_a_keychain_the_program_falls_back_aloud() {
     // The bus of these tests leads nowhere.
     let outcome = Astro::at(&home).stdin(&token).run(&["login", &service.domain(), "-t", "-"]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("warning: there is no keychain here ("), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("warning: no keychain available ("), "{}", outcome.stderr);
     assert!(home.config().unwrap().contains(&format!("token: Bearer {token}\n")));
     assert_eq!(std::fs::metadata(home.config_path()).unwrap().permissions().mode() & 0o777, 0o600);
 }
@@ -236,15 +234,15 @@ fn a_token_signs_in_and_is_shared_with_the_go_cli() {
     let Output { stdout, stderr, code } = Astro::at(&home).stdin(&format!("{token}\n")).run(&borrowed(&arguments));
     assert_eq!((stdout.as_str(), code), ("", Some(0)), "{stderr}");
     let (domain, path) = (service.domain(), config_path(&home));
-    let (words, until) = stderr.split_once("  valid until   ").unwrap();
+    let (words, until) = stderr.split_once("  expires       ").unwrap();
     assert_eq!(
         words,
         format!(
-            "Signed in to {domain} as Ada Lovelace <ada@example.com>\n  organization  Analytical Engines\n  \
-             workspace     Punched Cards\n  credentials   in {path}, as plain text\n"
+            "Logged in to {domain} as Ada Lovelace <ada@example.com>\n  organization  Analytical Engines\n  \
+             workspace     Punched Cards\n  credentials   {path} (unencrypted)\n"
         )
     );
-    assert!(until.ends_with(" UTC (in 24 hours); it will not be renewed: sign in again then\n"), "{until}");
+    assert!(until.ends_with(" UTC (in 24 hours); log in again after that\n"), "{until}");
     let config = home.config().unwrap();
     let expires = config.lines().find_map(|line| line.trim().strip_prefix("expiresin: ")).unwrap();
     assert!(leaked(&config, &token).is_some(), "what is looked for elsewhere is found here");
@@ -286,7 +284,7 @@ fn quiet_says_nothing_but_what_is_wrong() {
     let domain = service.domain();
     let Output { stdout, stderr, code } = Astro::at(&home).stdin("x").run(&["-q", "login", &domain, "-t", "-"]);
     assert_eq!((stdout.as_str(), code), ("", Some(4)));
-    let told = format!("error: could not sign in to {domain}\ncause: this is not a JSON Web Token\n");
+    let told = format!("error: could not log in to {domain}\ncause: this is not a JSON Web Token\n");
     assert!(stderr.starts_with(&told), "{stderr}");
 }
 
@@ -298,7 +296,7 @@ fn a_link_signs_in_with_stdin_closed() {
     let link = running.line();
     let browser = FakeBrowser::new(Mode::LogIn("ada@example.com".to_owned()));
     browser.visit(&Url::parse(&link).unwrap());
-    let warning = "warning: no workspace is chosen: there are 2 (Difference Engine, Punched Cards); name one with `--workspace`\n";
+    let warning = "warning: no workspace selected (2 available: Difference Engine, Punched Cards); use `--workspace`\n";
     assert_eq!(running.finish(), output(0, &format!("{link}\n"), warning));
     let answers = browser.answers();
     assert!(answers[0].as_ref().is_ok_and(|page| page.status == 200), "{answers:?}");
@@ -408,7 +406,7 @@ fn nobody_reading_is_no_panic() {
     let arguments = ["login", &service.domain(), "-l", "--timeout", "1", "--insecure-storage"];
     let Output { stderr, code, .. } = Astro::at(&home).stdout(closed()).run(&arguments);
     assert_eq!(code, Some(1), "{stderr}");
-    assert!(stderr.contains("cause: no reply from the browser within 1 second\n"), "{stderr}");
+    assert!(stderr.contains("cause: timed out after 1 second waiting for the browser\n"), "{stderr}");
     assert!(!stderr.contains("panicked"), "{stderr}");
 }
 
@@ -420,7 +418,7 @@ fn a_failure_of_the_service_is_told_with_its_cause_and_what_to_do() {
     let (token, arguments) = token_login(&service);
     let domain = service.domain();
     let told = format!(
-        "error: could not sign in to {domain}\ncause: could not fetch the login configuration: {domain}: it answered with \
+        "error: could not log in to {domain}\ncause: could not fetch the login configuration: {domain}: it answered with \
          status 503: down\nhint: try again in a minute\n"
     );
     assert_eq!(Astro::at(&home).stdin(&token).run(&borrowed(&arguments)), output(1, "", &told));
@@ -513,7 +511,7 @@ mod unix {
         lock.lock().unwrap();
         let arguments = [borrowed(&arguments), vec!["-v"]].concat();
         let mut running = Astro::at(&home).stdin(&token).start(&arguments);
-        running.wait_for("storing the login");
+        running.wait_for("saving the login");
         send("INT", &running);
         drop(lock);
         let Output { stderr, code, .. } = running.finish();

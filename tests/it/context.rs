@@ -88,13 +88,13 @@ async fn no_contexts_are_a_remark_and_an_empty_list() {
     for config in ["", "contexts: {}\n", "contexts:\n", "context: astronomer.io\n"] {
         let stage = stage(config);
         let table = list(&stage, false).await;
-        assert_eq!((table.exit_code(), table.stdout.as_str(), table.stderr.as_str()), (0, "", "There are none.\n"));
+        assert_eq!((table.exit_code(), table.stdout.as_str(), table.stderr.as_str()), (0, "", "No contexts.\n"));
         let json = list(&stage, true).await;
         let parsed: Value = serde_json::from_str(&json.stdout).unwrap();
         assert_eq!((parsed, json.stderr.as_str()), (json!({"version": 1, "contexts": []}), ""));
         let switched = switch(&stage, Some("astronomer.io")).await;
         assert_eq!(switched.exit_code(), 1);
-        assert_eq!(switched.complaint(), "you have no context `astronomer.io`; there is none");
+        assert_eq!(switched.complaint(), "no context named `astronomer.io` (you have no contexts yet)");
     }
 }
 
@@ -114,7 +114,7 @@ async fn cl_16_names_cannot_steer_the_terminal_and_wide_ones_line_up() {
     let json = list(&stage, true).await;
     assert!(!json.stdout.contains(|character: char| character.is_control() && character != '\n'), "{:?}", json.stdout);
     let unknown = switch(&stage, Some("x\u{1b}[31m")).await;
-    assert_eq!(unknown.complaint(), "you have no context `x[31m`; there is e[2J1mvil.example, 東京.example");
+    assert_eq!(unknown.complaint(), "no context named `x[31m`; choose one of: e[2J1mvil.example, 東京.example");
 }
 
 #[tokio::test]
@@ -127,7 +127,7 @@ async fn another_context_becomes_current_and_nothing_else_changes() {
         let stage = stage(FILE);
         let outcome = switch(&stage, Some(typed)).await;
         assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (0, ""), "{typed}");
-        assert_eq!(outcome.stderr, format!("The current context is {name}\n"));
+        assert_eq!(outcome.stderr, format!("Switched to context {name}\n"));
         let expected = FILE.replace("context: astronomer.io\n", &format!("context: {name}\n"));
         assert_eq!(stage.home.config().unwrap(), expected);
         assert_eq!(stage.service.requests(), []);
@@ -149,25 +149,25 @@ async fn a_switch_under_astro_domain_says_that_it_has_no_effect_yet() {
     assert_eq!(outcome.exit_code(), 0);
     assert_eq!(
         outcome.stderr,
-        "The current context is astronomer-stage.io\nwarning: ASTRO_DOMAIN is set, and wins over the current context\n"
+        "Switched to context astronomer-stage.io\nwarning: ASTRO_DOMAIN is set and overrides the current context\n"
     );
 }
 
 #[tokio::test]
 async fn an_unknown_context_is_told_with_what_there_is() {
     let stage = stage(FILE);
-    let there = "there is astronomer.io, gcp0001.example.com, astronomer-stage.io";
+    let there = "choose one of: astronomer.io, gcp0001.example.com, astronomer-stage.io";
     let outcome = switch(&stage, Some("astronomer-dev.io")).await;
     assert_eq!(
         (outcome.exit_code(), outcome.complaint()),
-        (1, format!("you have no context `astronomer-dev.io`; {there}"))
+        (1, format!("no context named `astronomer-dev.io`; {there}"))
     );
     let hint = outcome.result.unwrap_err().hint();
-    assert_eq!(hint.as_deref(), Some("`astro context list` shows those there are"));
+    assert_eq!(hint.as_deref(), Some("run `astro context list` to see all of them"));
     let outcome = delete(&stage, "astronomer-dev.io", true).await;
     assert_eq!(
         (outcome.exit_code(), outcome.complaint()),
-        (1, format!("you have no context `astronomer-dev.io`; {there}"))
+        (1, format!("no context named `astronomer-dev.io`; {there}"))
     );
     assert_eq!(stage.home.config().unwrap(), FILE);
 }
@@ -177,11 +177,11 @@ async fn without_a_terminal_the_name_and_the_force_are_needed() {
     let stage = stage(FILE);
     let outcome = switch(&stage, None).await;
     assert_eq!(outcome.exit_code(), 2);
-    assert_eq!(outcome.complaint(), "which context? There is no terminal to ask in");
+    assert_eq!(outcome.complaint(), "no context given, and no terminal to prompt on");
     let outcome = delete(&stage, "astronomer.io", false).await;
     assert_eq!(outcome.exit_code(), 2);
-    assert_eq!(outcome.complaint(), "this deletes a context, and there is no terminal to ask in");
-    assert_eq!(outcome.result.unwrap_err().hint().unwrap(), "use `--force` to delete it without being asked");
+    assert_eq!(outcome.complaint(), "could not confirm the deletion: no terminal to prompt on");
+    assert_eq!(outcome.result.unwrap_err().hint().unwrap(), "use `--force` to delete without confirmation");
     assert_eq!(stage.home.config().unwrap(), FILE);
 }
 
@@ -204,7 +204,7 @@ async fn rf_12_a_deletion_signs_out_and_takes_the_whole_entry() {
     assert_eq!(stage.service.live_refresh_tokens().len(), 1);
     let outcome = delete(&stage, &stage.service.domain(), true).await;
     assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (0, ""), "{}", outcome.stderr);
-    assert!(outcome.stderr.ends_with(&format!("The context {} is deleted\n", stage.service.domain())));
+    assert!(outcome.stderr.ends_with(&format!("Deleted context {}\n", stage.service.domain())));
     assert_eq!((stage.service.live_refresh_tokens(), stage.stored()), (vec![], None));
     assert_eq!(
         stage.home.config().unwrap(),
@@ -289,7 +289,7 @@ mod terminal {
         pty.type_keys("gcp");
         pty.wait_for("gcp0001");
         pty.type_keys(ENTER);
-        pty.wait_for("The current context is gcp0001.example.com");
+        pty.wait_for("Switched to context gcp0001.example.com");
         assert_eq!(pty.finish().0, 0);
         assert!(stage.home.config().unwrap().starts_with("context: gcp0001.example.com\n"));
 
@@ -298,7 +298,7 @@ mod terminal {
         pty.wait_for("Context:");
         pty.wait_for("> gcp0001.example.com");
         pty.type_keys(ENTER);
-        pty.wait_for("The current context is gcp0001.example.com");
+        pty.wait_for("Switched to context gcp0001.example.com");
         assert_eq!(pty.finish().0, 0);
     }
 
@@ -307,9 +307,9 @@ mod terminal {
         let stage = stage(FILE);
         for (args, question, keys) in [
             (&["context", "switch"][..], "Context:", CTRL_C),
-            (&["c", "de", "astronomer.io"], "Sign out of astronomer.io and delete its context?", "n\r"),
-            (&["c", "delete", "astronomer.io"], "Sign out of astronomer.io", ENTER),
-            (&["c", "delete", "astronomer.io"], "Sign out of astronomer.io", CTRL_C),
+            (&["c", "de", "astronomer.io"], "Log out of astronomer.io and delete its context?", "n\r"),
+            (&["c", "delete", "astronomer.io"], "Log out of astronomer.io", ENTER),
+            (&["c", "delete", "astronomer.io"], "Log out of astronomer.io", CTRL_C),
         ] {
             let mut pty = astro(&stage, args);
             pty.wait_for(question);
@@ -323,8 +323,8 @@ mod terminal {
     fn with_nothing_to_choose_from_nothing_is_asked() {
         let stage = Stage::new();
         let mut pty = astro(&stage, &["context", "switch"]);
-        pty.wait_for("there is no context yet");
-        pty.wait_for("`astro login` makes one");
+        pty.wait_for("no contexts yet");
+        pty.wait_for("run `astro login` to create one");
         assert_eq!(pty.finish().0, 1);
     }
 }

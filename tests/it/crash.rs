@@ -344,7 +344,7 @@ fn refresh_in(place: Place, keyring: Option<&Session>) {
             let service = &world.stage.service;
             let output = again();
             if output.code == Some(4) {
-                let told = format!("error: the login to {} has ended\n", service.domain());
+                let told = format!("error: your login to {} has expired or was revoked\n", service.domain());
                 assert!(output.stderr.starts_with(&told), "{output:?} {call}");
                 let hint = format!("hint: run `astro login {}`\n", service.domain());
                 assert!(output.stderr.ends_with(&hint) && output.stdout.is_empty(), "{output:?}");

@@ -60,7 +60,7 @@ fn the_demo_shows_a_whole_login_and_leaves_nothing() {
     let port = link.port().unwrap();
     let told = told.replace(&format!("localhost:{port}"), "localhost:PORT");
     assert!(told.contains("\ndemo │ $ astro login localhost:PORT --insecure-storage --login-link"), "{told}");
-    assert!(told.contains("\nSigned in to localhost:PORT as Someone <someone@example.net>\n"), "{told}");
+    assert!(told.contains("\nLogged in to localhost:PORT as Someone <someone@example.net>\n"), "{told}");
     let written = told.split_once("\ndemo │ This was written").unwrap().1;
     assert!(written.contains("\ndemo │           user_email: someone@example.net\n"), "{told}");
     assert!(written.contains("\ndemo │           token: Bearer eyJhbGciOiJSUzI1N…\n"), "{told}");

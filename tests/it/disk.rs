@@ -286,8 +286,7 @@ async fn a_login_that_could_not_be_stored_is_given_back_and_the_earlier_one_stay
             let small = Small::with(trouble, &stage);
             let outcome = stage.login(&Login { insecure_storage, ..stage.request() }).await;
             let complaint = outcome.complaint();
-            let told =
-                format!("could not sign in to {}\ncould not write {}", stage.service.domain(), small.0.display());
+            let told = format!("could not log in to {}\ncould not write {}", stage.service.domain(), small.0.display());
             assert!(outcome.exit_code() == 1 && complaint.starts_with(&told), "{complaint}");
             assert!(complaint.lines().last().unwrap().starts_with(cause), "{complaint}");
             assert_eq!(outcome.result.unwrap_err().hint().as_deref(), Some(WRITE_HINT));
@@ -388,7 +387,7 @@ fn what_may_not_be_read_or_written_is_told_and_nothing_is_spent_or_lost() {
 #[ignore = "needs a user that no list of users knows, so a user namespace of its own"]
 fn without_any_home_the_command_ends() {
     let home = TestHome::new();
-    let hint = "set HOME, or ASTRO_HOME to the folder that is to hold `.astro`";
+    let hint = "set HOME, or set ASTRO_HOME to the folder that contains `.astro`";
     let nobody = ["/usr/bin/unshare", "--user", "--map-user=54321"];
     let astro = Astro::at(&home).without("HOME").without("ASTRO_HOME").through(&nobody);
     check_told(&astro.run(&["auth", "status"]), "error: there is no home directory\n", hint);

@@ -92,7 +92,7 @@ fn assert_fails(stage: &Stage, outcome: &Outcome, name: &str, detail: &str, advi
     assert_eq!(plain(stage, found["detail"].as_str().unwrap()), detail);
     assert_eq!(plain(stage, found["advice"].as_str().unwrap()), advice);
     assert_eq!(outcome.exit_code(), 1);
-    assert_eq!(outcome.complaint(), format!("a login to {} would fail here", stage.service.domain()));
+    assert_eq!(outcome.complaint(), format!("a login to {} would fail on this machine", stage.service.domain()));
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn where_all_is_well_nothing_but_public_things_are_asked() {
         "version": 1,
         "would": "browser",
         "checks": [
-            ok("domain", "localhost:PORT, as you typed it"),
+            ok("domain", "localhost:PORT, from --domain"),
             ok("login", "opens the desktop's browser (X)"),
             ok("callback", "any free port will do"),
             check(&report(&outcome), "loopback"),
@@ -129,7 +129,7 @@ async fn where_all_is_well_nothing_but_public_things_are_asked() {
     {
       "name": "domain",
       "outcome": "ok",
-      "detail": "localhost:PORT, as you typed it",
+      "detail": "localhost:PORT, from --domain",
       "advice": null
     },
 "#;
@@ -168,7 +168,7 @@ async fn the_screen_of_a_desk_fits_into_80_columns_and_is_this() {
         "\
 A login to localhost:54321 would open a browser.
 
-ok     domain       localhost:54321, as you typed it
+ok     domain       localhost:54321, from --domain
 ok     login        opens the desktop's browser (Wayland)
 ok     callback     any free port will do
 {loopback}
@@ -207,15 +207,15 @@ async fn the_screen_of_a_machine_where_much_is_wrong_says_what_to_do() {
         "\
 A login to localhost:54321 would fail.
 
-ok     domain       localhost:54321, as you typed it
+ok     domain       localhost:54321, from --domain
 note   login        no browser is opened: this is a CI job, and there is no
                     terminal
                     hint: use `--token-login -` with a token on standard input
 ok     callback     any free port will do
 {loopback}
 fails  keychain     could not use the keychain: the keychain is locked
-                    hint: unlock the keychain and try again, or choose plain
-                    text with `astro login localhost:54321 --insecure-storage`
+                    hint: unlock the keychain and try again, or save unencrypted
+                    with `astro login localhost:54321 --insecure-storage`
 ok     config       a login will create CONFIG
 note   account      the token in ASTRO_API_TOKEN, which wins over any login
                     hint: unset it to use a login
@@ -245,14 +245,14 @@ async fn a_keychain_that_a_login_would_not_pass_fails() {
         (
             StoreError::Locked,
             "the keychain is locked",
-            format!("unlock the keychain and try again, or choose plain text with {plain_text}"),
+            format!("unlock the keychain and try again, or save unencrypted with {plain_text}"),
         ),
         (
             StoreError::Refused,
             "the keychain refused access",
-            format!("allow access when the keychain asks, or choose plain text with {plain_text}"),
+            format!("allow access in the keychain's prompt, or save unencrypted with {plain_text}"),
         ),
-        (StoreError::Other("odd".to_owned()), "odd", format!("{plain_text} does without the keychain")),
+        (StoreError::Other("odd".to_owned()), "odd", format!("to skip the keychain, use {plain_text}")),
     ];
     for (failure, words, advice) in table {
         let stage = desk();
@@ -271,10 +271,9 @@ async fn a_missing_keychain_is_a_note_and_a_failure_only_where_plain_text_is_for
     let found = report(&outcome);
     assert_eq!((outcome.exit_code(), named(&found, "note")), (0, vec!["keychain"]), "{found:#}");
 
-    let forbidden =
-        "there is no keychain here (no session bus), and storing the credentials as plain text is forbidden";
-    let advice = "start a keychain such as gnome-keyring, or unset `no_insecure_fallback` and \
-                  ASTRO_NO_INSECURE_FALLBACK, or choose plain text with `astro login localhost:PORT --insecure-storage`";
+    let forbidden = "no keychain available (no session bus), and saving credentials unencrypted is forbidden";
+    let advice = "start a keychain such as gnome-keyring, unset `no_insecure_fallback` and \
+                  ASTRO_NO_INSECURE_FALLBACK, or save unencrypted with `astro login localhost:PORT --insecure-storage`";
     stage.home.write_config("no_insecure_fallback: true\n");
     assert_fails(&stage, &ask(&stage, true).await, "keychain", forbidden, advice);
     fs::remove_file(stage.home.config_path()).unwrap();
@@ -298,9 +297,9 @@ type Breaks = fn(&Stage);
 async fn an_api_or_an_issuer_that_is_not_right_fails() {
     let step = "could not fetch the login configuration: localhost:PORT:";
     let keys = "could not fetch the issuer's keys: localhost:PORT:";
-    let support = "nothing was sent there; if it happens again, tell Astronomer's support";
-    let again = "try again; if it happens again, tell Astronomer's support";
-    let portal = "a proxy or captive portal may be in between; try again from another network";
+    let support = "contact Astronomer support if it happens again; nothing was sent to that issuer";
+    let again = "try again; if it happens again, contact Astronomer support";
+    let portal = "try another network; a proxy or captive portal may interfere with this one";
     let table: [(Breaks, &str, String, &str); 6] = [
         (
             |stage| stage.service.fail(AUTH_CONFIG, Fault::Page(200)),
@@ -312,7 +311,7 @@ async fn an_api_or_an_issuer_that_is_not_right_fails() {
             |stage| stage.service.fail(AUTH_CONFIG, Fault::Reset),
             "api",
             format!("{step} the connection ended in the middle of the answer"),
-            "see that the server on this machine is running",
+            "check that the local server is running",
         ),
         (
             |stage| stage.service.patch(Part::AuthConfig, json!({"domainUrl": "https://login.example/"})),
@@ -434,7 +433,7 @@ async fn the_settings_link_and_who_may_see_them_are_told() {
 #[tokio::test]
 async fn without_a_terminal_and_a_browser_it_takes_a_token_and_that_is_no_failure() {
     let elsewhere =
-        "use `--login-link` for a link to open elsewhere, or `--token-login -` with a token on standard input";
+        "use `--login-link` for a URL to open on any device, or `--token-login -` with a token on standard input";
     let machine = desk().machine;
     let table = [
         (machine, ("CI", "true"), "this is a CI job", "use `--token-login -` with a token on standard input"),
@@ -563,7 +562,7 @@ async fn the_domain_is_told_with_what_has_named_it() {
     stage.home.write_config("context: cluster.example.com\n");
     stage.environment = stage.environment.with("ASTRO_DOMAIN", &named);
     let outcome = stage.run(async |system| doctor(system, &unnamed).await).await;
-    assert_eq!(domain(&outcome), format!("{named}, by ASTRO_DOMAIN"));
+    assert_eq!(domain(&outcome), format!("{named}, from ASTRO_DOMAIN"));
     let unknown = Doctor { domain: Some("example.com".to_owned()), json: true };
     let outcome = stage.run(async |system| doctor(system, &unknown).await).await;
     assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (2, ""));
@@ -590,15 +589,15 @@ fn the_binary_tells_of_the_proxy_and_of_settings_that_name_the_domain() {
     );
     let detail = "could not fetch the login configuration: api.astronomer.io: no connection: Connection refused \
                   (os error 111) (through the proxy 127.0.0.1:1)";
-    let advice = "check the network and, behind a proxy, HTTPS_PROXY; then try again";
+    let advice = "check the network and, behind a proxy, HTTPS_PROXY";
     assert_eq!(check(&found, "api"), &json!({"name": "api", "outcome": "fail", "detail": detail, "advice": advice}));
     assert_eq!(check(&found, "certificates")["detail"], "those that this system trusts; not tried");
-    let error = "error: a login to astronomer.io would fail here\n\
-                 hint: what is marked as failing says why, and what to do about it\n";
+    let error = "error: a login to astronomer.io would fail on this machine\n\
+                 hint: see the failed checks above\n";
     assert_eq!(output.stderr, error);
     assert!(!output.stdout.contains("hunter2"), "{}", output.stdout);
     home.write_config("context: cluster.example.com\n");
     let output = offline(&home).run(&["auth", "doctor"]);
-    let told = "note   domain       astronomer.io, the default, since the current context is not\n                    one of Astro's\n";
+    let told = "note   domain       astronomer.io, the default, since the current context is not\n                    an Astro context\n";
     assert!(output.stdout.contains(told), "{}", output.stdout);
 }

@@ -200,7 +200,7 @@ impl World {
         let (stdout, stderr, config) = match call {
             Call::Login => (
                 "",
-                format!("error: could not sign in to DOMAIN\n{}", failed.replacen("error", "cause", 1)),
+                format!("error: could not log in to DOMAIN\n{}", failed.replacen("error", "cause", 1)),
                 self.config(),
             ),
             Call::Token | Call::Organizations => ("", failed, self.config()),
@@ -212,9 +212,8 @@ impl World {
             Call::Logout => {
                 let said = format!(
                     "warning: credentials may remain in the Secret Service: {why}\n\
-                     The context is cleared in HOME/.astro/config.yaml\n\
-                     error: not signed out of DOMAIN completely\n\
-                     hint: the warnings say what remains; where it is on this machine, run `astro logout DOMAIN` again once the cause is gone\n"
+                     Cleared the context in HOME/.astro/config.yaml\n\
+                     error: logout from DOMAIN was incomplete; see the warnings above\n"
                 );
                 ("", said, CLEARED.to_owned())
             }
@@ -240,11 +239,11 @@ fn expect_json(ended: &Ended, state: &str) {
 const CLEARED: &str = "contexts:\n    \"DOMAIN\":\n        domain: \"DOMAIN\"\ncontext: \"\"\n";
 
 const UNLOCK: &str =
-    "unlock the keychain and try again, or choose plain text with `astro login DOMAIN --insecure-storage`";
+    "unlock the keychain and try again, or save unencrypted with `astro login DOMAIN --insecure-storage`";
 const ALLOW: &str =
-    "allow access when the keychain asks, or choose plain text with `astro login DOMAIN --insecure-storage`";
+    "allow access in the keychain's prompt, or save unencrypted with `astro login DOMAIN --insecure-storage`";
 const ANSWER: &str =
-    "answer the keychain's dialog if there is one; `astro login DOMAIN --insecure-storage` does without the keychain";
+    "answer the keychain's prompt if there is one; to skip the keychain, use `astro login DOMAIN --insecure-storage`";
 
 /// Where there is no keychain, a login goes to config.yaml, and says so; every other command says what it could not see.
 #[test]
@@ -265,23 +264,23 @@ fn a_keychain_that_is_not_there_is_told_and_not_taken_for_an_empty_one() {
         for (call, ended) in world.run_all(&bus) {
             let at = format!("{fault}, {call:?}: {}", ended.stderr);
             let signed_out = format!(
-                "error: nobody is signed in to DOMAIN\ncause: there is no keychain here: {reason}\nhint: run `astro login DOMAIN`; \
-                 a login that was made in a desktop session is in its keychain, out of reach from here\n"
+                "error: not logged in to DOMAIN\ncause: no keychain available ({reason})\nhint: run `astro login DOMAIN` \
+                 (logins made in a desktop session are in its keychain, which this session can't reach)\n"
             );
             match call {
                 Call::Login => {
                     let warning = format!(
-                        "warning: there is no keychain here ({reason}): after the sign-in, the credentials will be stored \
-                         as plain text in HOME/.astro/config.yaml\n"
+                        "warning: no keychain available ({reason}); credentials will be saved \
+                         unencrypted in HOME/.astro/config.yaml\n"
                     );
                     assert!(ended.code == 0 && ended.stderr.starts_with(&warning), "{at}");
                     assert!(ended.config.contains(&world.other), "{at}");
                 }
                 Call::Logout => {
                     let said = format!(
-                        "The context is cleared in HOME/.astro/config.yaml\n\
-                         warning: there is no keychain here ({reason}); a login that a desktop session keeps in one stays there\n\
-                         No login to DOMAIN was found here\n"
+                        "Cleared the context in HOME/.astro/config.yaml\n\
+                         warning: no keychain available ({reason}); logins saved by a desktop session were not removed\n\
+                         Not logged in to DOMAIN\n"
                     );
                     assert_eq!((ended.code, ended.stderr, ended.config), (0, said, CLEARED.to_owned()), "{at}");
                 }
@@ -326,7 +325,7 @@ fn a_keychain_that_never_answers_is_given_up_after_a_word_of_what_is_waited_for(
         for (call, ended) in world.run_all(bus) {
             let waits = if call == Call::Logout { 2 } else { 1 };
             assert_eq!(ended.waits, waits, "{fault}, {call:?}");
-            world.expect_failure(call, &ended, "the keychain did not answer within 3 seconds", ANSWER);
+            world.expect_failure(call, &ended, "the keychain did not respond within 3 seconds", ANSWER);
         }
     };
 
@@ -421,7 +420,7 @@ fn rf_2_an_entry_that_is_half_written_or_not_ours_is_told_and_can_be_replaced_or
         ("the entry is no record", &[("DOMAIN", "hunter2")]),
         ("the entry is a record without its tokens", &[("DOMAIN", r#"{"v":1,"kind":"user"}"#)]),
     ];
-    let hint = "run `astro login DOMAIN` to write them anew";
+    let hint = "run `astro login DOMAIN` to replace them";
     for (fault, entries) in faults {
         for call in CALLS {
             world.keep(entries);
@@ -429,14 +428,14 @@ fn rf_2_an_entry_that_is_half_written_or_not_ours_is_told_and_can_be_replaced_or
             match call {
                 Call::Login => {
                     assert_eq!((ended.code, ended.config), (0, world.config()), "{fault}: {}", ended.stderr);
-                    assert!(ended.stderr.contains("\n  credentials   in the Secret Service\n"), "{fault}");
+                    assert!(ended.stderr.contains("\n  credentials   the Secret Service\n"), "{fault}");
                     assert!(world.kept().contains(&world.other), "{fault}");
                 }
                 Call::Logout => {
-                    let said = "The credentials are removed from the Secret Service\n\
-                        warning: they could not be read before (the stored credentials are damaged), so a refresh token among them is not revoked\n\
-                        The context is cleared in HOME/.astro/config.yaml\n\
-                        error: not signed out of DOMAIN completely\n";
+                    let said = "Removed credentials from the Secret Service\n\
+                        warning: could not read them before (the stored credentials are damaged), so a refresh token in them was not revoked\n\
+                        Cleared the context in HOME/.astro/config.yaml\n\
+                        error: logout from DOMAIN was incomplete; see the warnings above\n";
                     assert!(ended.code == 1 && ended.stderr.starts_with(said), "{fault}: {}", ended.stderr);
                     assert_eq!(world.kept(), "", "{fault}");
                 }
@@ -486,9 +485,9 @@ const BUS_IS_BACK: Change = |world| {
     KEYRING_IS_BACK(world);
 };
 
-const ABSENT: &str = "start a keychain, or choose plain text with `astro login DOMAIN --insecure-storage`";
-const AGAIN: &str = "try again; if it happens again, `astro login DOMAIN --insecure-storage` does without the keychain";
-const WENT_AWAY: &str = "the keychain went away before it answered";
+const ABSENT: &str = "start a keychain, or save unencrypted with `astro login DOMAIN --insecure-storage`";
+const AGAIN: &str = "try again; to skip the keychain, use `astro login DOMAIN --insecure-storage`";
+const WENT_AWAY: &str = "lost the connection to the keychain";
 
 /// The change happens while a login fetches the issuer's keys: it has found the keychain in order, and will write there.
 #[test]
@@ -497,15 +496,15 @@ fn a_keychain_that_fails_between_the_look_and_the_write_costs_the_new_login_alon
     let pause: Change = |world| world.session.pause_keyring(true);
     let resume: Change = |world| world.session.pause_keyring(false);
     let changes: [(&str, Change, &str, &str, Change); 6] = [
-        ("the keyring dies", KEYRING_DIES, "there is no keychain here: no Secret Service", ABSENT, KEYRING_IS_BACK),
+        ("the keyring dies", KEYRING_DIES, "no keychain available (no Secret Service)", ABSENT, KEYRING_IS_BACK),
         ("the keyring is restarted", KEYRING_IS_BACK, WENT_AWAY, AGAIN, |_| {}),
         ("the keyring is locked", KEYRING_IS_LOCKED, "the keychain is locked", UNLOCK, KEYRING_IS_BACK),
-        ("the keyring hangs", pause, "the keychain did not answer within 3 seconds", ANSWER, resume),
+        ("the keyring hangs", pause, "the keychain did not respond within 3 seconds", ANSWER, resume),
         ("the bus dies", BUS_DIES, WENT_AWAY, AGAIN, BUS_IS_BACK),
         (
             "the collection is deleted",
             |world| world.delete_collection(),
-            "there is no keychain here: no default collection",
+            "no keychain available (no default collection)",
             ABSENT,
             // Nothing of ours can bring back what somebody has deleted.
             |world| {
@@ -578,8 +577,8 @@ fn a_login_that_was_deleted_under_us_is_nobodys() {
             let at = format!("{call:?}: {}", ended.stderr);
             match call {
                 Call::Login if collection => {
-                    let warning = "warning: there is no keychain here (no default collection): after the sign-in, the \
-                                   credentials will be stored as plain text in HOME/.astro/config.yaml\n";
+                    let warning = "warning: no keychain available (no default collection); \
+                                   credentials will be saved unencrypted in HOME/.astro/config.yaml\n";
                     assert!(ended.code == 0 && ended.stderr.starts_with(warning), "{at}");
                     assert!(ended.config.contains(&world.other), "{at}");
                 }
@@ -588,11 +587,11 @@ fn a_login_that_was_deleted_under_us_is_nobodys() {
                     assert!(world.kept().contains(&world.other), "{at}");
                 }
                 Call::Logout => {
-                    let said = "The context is cleared in HOME/.astro/config.yaml\nNobody was signed in to DOMAIN\n";
+                    let said = "Cleared the context in HOME/.astro/config.yaml\nNot logged in to DOMAIN\n";
                     assert_eq!((ended.code, ended.stderr.as_str(), ended.config.as_str()), (0, said, CLEARED));
                 }
                 Call::Token | Call::Status | Call::StatusJson | Call::Organizations => {
-                    let said = "error: nobody is signed in to DOMAIN\nhint: run `astro login DOMAIN`\n";
+                    let said = "error: not logged in to DOMAIN\nhint: run `astro login DOMAIN`\n";
                     assert_eq!((ended.code, ended.stderr.as_str(), &ended.config), (4, said, &world.config()));
                     if call == Call::StatusJson {
                         expect_json(&ended, "signed_out");
@@ -615,7 +614,7 @@ fn the_doctor_tells_of_the_keychain_as_it_is() {
         (|_| {}, 0, "ok", open, |_| {}),
         (KEYRING_DIES, 0, "note", absent, KEYRING_IS_BACK),
         (KEYRING_IS_LOCKED, 1, "fail", "could not use the keychain: the keychain is locked", KEYRING_IS_BACK),
-        (pause, 1, "fail", "could not use the keychain: the keychain did not answer within 3 seconds", resume),
+        (pause, 1, "fail", "could not use the keychain: the keychain did not respond within 3 seconds", resume),
     ];
     for (happens, code, outcome, detail, is_undone) in changes {
         let mut world = World::new();

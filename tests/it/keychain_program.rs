@@ -35,7 +35,7 @@ fn rf_10_a_login_lives_in_the_keychain_and_nowhere_else() {
     let login =
         astro(&session, &token, &["login", &domain, "--token-login", "-", "--workspace", "Punched Cards", "-vvvv"]);
     assert_eq!(login.status.code(), Some(0), "{}", text(&login.stderr));
-    assert!(text(&login.stderr).contains("\n  credentials   in the Secret Service\n"), "{}", text(&login.stderr));
+    assert!(text(&login.stderr).contains("\n  credentials   the Secret Service\n"), "{}", text(&login.stderr));
     // The token went over D-Bus, and the library that speaks it has a log of its own.
     let log = text(&login.stderr).lines().map(str::trim_start);
     let foreign =

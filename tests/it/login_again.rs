@@ -52,7 +52,8 @@ async fn another_account_is_told_and_inherits_neither_organization_nor_workspace
     assert_eq!(setting(&stage, "organization").as_deref(), Some("clorg00000000000000000002"));
     let outcome = sign_in(&mut stage, GRACE, |login| login).await;
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
-    let told = "as Grace Hopper <grace@example.org>\n  account       was ada@example.com, is now grace@example.org\n";
+    let told =
+        "as Grace Hopper <grace@example.org>\n  account       changed from ada@example.com to grace@example.org\n";
     assert!(outcome.stderr.contains(told), "{}", outcome.stderr);
     // Nothing decides between the two organizations for Grace, so she has none until she chooses.
     let settings = ["organization", "organization_product", "workspace", "last_used_workspace"];
@@ -81,7 +82,7 @@ async fn cl_15_another_subject_with_the_same_address_is_another_account() {
     });
     let outcome = sign_in(&mut stage, ADA, |login| login).await;
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("was another one with this address\n"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("changed (same email, different user)\n"), "{}", outcome.stderr);
     assert_eq!(setting(&stage, "organization"), None);
 }
 
@@ -93,7 +94,7 @@ async fn an_api_token_over_a_persons_login_is_another_account() {
     let outcome = stage.login(&stage.token_request(&stage.service.api_token())).await;
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
     assert!(
-        outcome.stderr.contains("  account       was ada@example.com, is now an API token\n"),
+        outcome.stderr.contains("  account       changed from ada@example.com to an API token\n"),
         "{}",
         outcome.stderr
     );
@@ -103,7 +104,7 @@ async fn an_api_token_over_a_persons_login_is_another_account() {
 
     let outcome = sign_in(&mut stage, ADA, |login| login).await;
     assert!(
-        outcome.stderr.contains("  account       was an API token, is now ada@example.com\n"),
+        outcome.stderr.contains("  account       changed from an API token to ada@example.com\n"),
         "{}",
         outcome.stderr
     );
@@ -159,7 +160,7 @@ async fn a_login_of_the_go_cli_moves_into_the_keychain() {
     let old = setting(&stage, "refreshtoken").unwrap();
     let outcome = sign_in(&mut stage, ADA, |login| login).await;
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("so the Go CLI is now signed out here; `--insecure-storage` shares the login"));
+    assert!(outcome.stderr.contains("so the Go CLI is now logged out; `--insecure-storage` shares the login"));
     assert!(!outcome.stderr.contains("was "), "{}", outcome.stderr);
     assert_eq!(["token", "refreshtoken", "expiresin"].map(|name| setting(&stage, name)), [None, None, None]);
     assert_eq!(revoked(&stage), [old]);

@@ -58,8 +58,8 @@ async fn a_workspaces_token_brings_organization_and_workspace_along() {
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
     let domain = stage.service.domain();
     let said = format!(
-        "Signed in to {domain} with an API token, accepted by the server; its signature cannot be checked here\n  \
-         organization  Analytical Engines\n  workspace     Punched Cards\n  credentials   in the test's keychain\n"
+        "Logged in to {domain} with an API token (accepted by the API)\n  \
+         organization  Analytical Engines\n  workspace     Punched Cards\n  credentials   the test's keychain\n"
     );
     assert_eq!((outcome.stderr, outcome.stdout.as_str()), (said, ""));
     assert_eq!(asked(&stage, &token), [OF_ORGANIZATION, WORKSPACES]);
@@ -98,7 +98,7 @@ async fn a_deployments_token_that_names_no_organization_is_tried_on_the_list() {
     let stage = Stage::new();
     let outcome = sign_in(&stage, &stage.service.api_token_with(&permissions)).await;
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("warning: no organization is chosen: there are 2"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("warning: no organization selected (2 available"), "{}", outcome.stderr);
     assert_eq!((chosen(&stage), stage.stored().is_some()), ((None, None), true));
 }
 
@@ -112,7 +112,7 @@ async fn permissions_that_name_nothing_known_are_left_to_the_api_and_none_at_all
         let stage = Stage::new();
         let outcome = sign_in(&stage, &stage.service.api_token_with(&patch)).await;
         assert_eq!(outcome.exit_code(), 4);
-        assert!(outcome.complaint().ends_with("\nthis API token permits nothing"), "{}", outcome.complaint());
+        assert!(outcome.complaint().ends_with("\nthis API token has no permissions"), "{}", outcome.complaint());
         assert_eq!(stage.service.requests(), []);
         nothing_is_stored(&stage);
     }
@@ -131,7 +131,7 @@ async fn what_the_api_refuses_is_not_stored() {
             let outcome = sign_in(&stage, &token).await;
             assert_eq!(outcome.exit_code(), 4, "{}", outcome.complaint());
             let domain = stage.service.domain();
-            assert!(outcome.complaint().contains(&format!("the API of {domain} does not accept this API token\n")));
+            assert!(outcome.complaint().contains(&format!("the API of {domain} refused this API token\n")));
             assert!(outcome.complaint().ends_with(&format!("it answered with status {status}: {message}")));
             assert!(!outcome.complaint().contains(&token) && !outcome.stderr.contains(&token));
             nothing_is_stored(&stage);
@@ -154,13 +154,13 @@ async fn a_token_that_may_not_list_workspaces_or_names_another_one_signs_in_with
     stage.service.fail(WORKSPACES, Fault::Status(403, String::new()));
     let outcome = sign_in(&stage, &for_organization(&stage, &["deploymentId:d1"])).await;
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("warning: the API does not show this API token any workspace\n"));
+    assert!(outcome.stderr.contains("warning: this API token cannot list workspaces\n"));
     assert_eq!(chosen(&stage), (Some(ORGANIZATION.to_owned()), None));
 
     let stage = Stage::new();
     let outcome = sign_in(&stage, &for_organization(&stage, &["workspaceId:gone"])).await;
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("warning: the API does not show the workspace that this API token names\n"));
+    assert!(outcome.stderr.contains("warning: the API does not list the workspace that this API token names\n"));
     assert_eq!(chosen(&stage), (Some(ORGANIZATION.to_owned()), None));
 }
 
@@ -173,7 +173,7 @@ async fn an_organization_that_the_token_is_not_for_is_refused_before_anything_is
     };
     let outcome = stage.login(&wanted("Compilers")).await;
     assert_eq!(outcome.exit_code(), 1);
-    assert!(outcome.complaint().ends_with("you have no organization `Compilers`; there is Analytical Engines"));
+    assert!(outcome.complaint().ends_with("no organization named `Compilers`; choose one of: Analytical Engines"));
     nothing_is_stored(&stage);
     assert_eq!(stage.login(&wanted("analytical engines")).await.exit_code(), 0);
 }
@@ -203,8 +203,8 @@ async fn an_end_is_kept_and_told() {
     let outcome = sign_in(&stage, &stage.service.api_token_with(&json!({ "exp": end }))).await;
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
     assert_eq!(stage.stored().unwrap().expires_at, Some("2100-01-01T00:00:00Z".parse().unwrap()));
-    assert!(outcome.stderr.contains("  valid until   2100-01-01 00:00 UTC"), "{}", outcome.stderr);
-    assert!(outcome.stderr.ends_with("; it will not be renewed: sign in again then\n"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("  expires       2100-01-01 00:00 UTC"), "{}", outcome.stderr);
+    assert!(outcome.stderr.ends_with("; log in again after that\n"), "{}", outcome.stderr);
 }
 
 #[tokio::test]

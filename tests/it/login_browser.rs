@@ -120,19 +120,19 @@ async fn a_person_is_told_who_where_and_until_when() {
     assert_eq!(
         stage.plain(&outcome.stderr),
         "\
-Preparing to sign in to localhost:PORT…
+Preparing to log in to localhost:PORT…
 Looking up your organization…
-Opening the browser. If nothing opens, visit this link yourself:
+Opening your browser. If it doesn't open, go to:
 
   LINK
 
-Waiting for you to finish in the browser (Ctrl-C cancels)
-Checking who has signed in…
-Signed in to localhost:PORT as Ada Lovelace <ada@example.com>
+Waiting for browser login… (Ctrl-C to cancel)
+Verifying the login…
+Logged in to localhost:PORT as Ada Lovelace <ada@example.com>
   organization  Analytical Engines
   workspace     Punched Cards
-  credentials   in the test's keychain
-  valid until   2026-11-25 12:00 UTC (in 1 day); renewed when needed
+  credentials   the test's keychain
+  expires       2026-11-25 12:00 UTC (in 1 day), renews automatically
 "
     );
     let opened: Vec<String> = stage.browser.opened().iter().map(ToString::to_string).collect();
@@ -211,7 +211,7 @@ async fn ar_5_an_issuer_that_does_not_take_s256_is_not_asked_again() {
     let outcome = stage.login(&stage.request()).await;
     assert_eq!(
         (outcome.exit_code(), stage.plain(&outcome.complaint())),
-        (4, format!("could not sign in to localhost:PORT\nthe issuer refused with `invalid_request`: {description}"))
+        (4, format!("could not log in to localhost:PORT\nthe issuer refused with `invalid_request`: {description}"))
     );
     let requests = stage.service.requests_to("/authorize");
     let asked = requests.iter().filter(|request| request.method == "GET");
@@ -438,7 +438,7 @@ async fn tk_7_a_login_without_a_refresh_token_says_so() {
     let last = outcome.stderr.lines().last().unwrap();
     assert_eq!(
         last,
-        "  valid until   2026-11-25 12:00 UTC (in 1 day); the issuer gave no refresh token: sign in again then"
+        "  expires       2026-11-25 12:00 UTC (in 1 day); log in again after that (the issuer sent no refresh token)"
     );
 }
 
@@ -500,7 +500,7 @@ async fn assert_fail(failures: &[Failure]) {
 async fn assert_failed(stage: &Stage, outcome: &Outcome, expected: (&str, Ended, u8, &str)) {
     let (what, ended, exit, complaint) = expected;
     assert!(outcome.result.is_err(), "{what}: {}", outcome.stderr);
-    let complaint = format!("could not sign in to localhost:PORT\n{complaint}");
+    let complaint = format!("could not log in to localhost:PORT\n{complaint}");
     assert_eq!((outcome.exit_code(), stage.plain(&outcome.complaint())), (exit, complaint), "{what}");
     assert_eq!(outcome.stdout, "", "{what}");
     assert_no_secret(stage, &outcome.all_text());
@@ -521,7 +521,7 @@ async fn assert_failed(stage: &Stage, outcome: &Outcome, expected: (&str, Ended,
     }
     for page in pages {
         assert_eq!(page.status, 400, "{what}");
-        assert!(page.body.contains("You are not signed in"), "{what}: {}", page.body);
+        assert!(page.body.contains("Login failed"), "{what}: {}", page.body);
         assert_no_secret(stage, &page.body);
     }
     if let Some(callback) = callback_port(&outcome.stderr) {
@@ -673,7 +673,7 @@ async fn lb_5_lb_25_a_browser_that_never_comes_back_is_given_up() {
     let outcome = stage.login(&request).await;
     assert_eq!(
         (outcome.exit_code(), stage.plain(&outcome.complaint()).as_str()),
-        (1, "could not sign in to localhost:PORT\nno reply from the browser within 1 second")
+        (1, "could not log in to localhost:PORT\ntimed out after 1 second waiting for the browser")
     );
     assert_eq!(stage.pages().await, []);
     let callback = callback_port(&outcome.stderr).unwrap();
@@ -871,7 +871,7 @@ async fn cl_1_to_cl_15_with_a_wrong_access_token_the_login_is_given_back() {
             |stage| stage.service.patch(Part::AccessToken, json!({"sub": "auth0|mallory@example.com"})),
             Ended::AfterTheGrant,
             4,
-            "the issuer's answers do not agree on who has signed in",
+            "the issuer's responses are about different users",
         ),
         (
             "CL-14: the userinfo of somebody else",
@@ -881,7 +881,7 @@ async fn cl_1_to_cl_15_with_a_wrong_access_token_the_login_is_given_back() {
             },
             Ended::AfterTheGrant,
             4,
-            "the issuer's answers do not agree on who has signed in",
+            "the issuer's responses are about different users",
         ),
     ])
     .await;
@@ -916,11 +916,8 @@ async fn cl_19_the_organization_that_was_asked_for_is_the_one_that_comes_back() 
 #[tokio::test]
 async fn another_account_than_the_one_asked_for_is_refused() {
     let table = [
-        (json!({}), "you asked for ada@example.com, but the browser signed in grace@example.org"),
-        (
-            json!({"email": null}),
-            "you asked for ada@example.com, but the browser signed in an account without an e-mail address",
-        ),
+        (json!({}), "expected ada@example.com, but logged in as grace@example.org"),
+        (json!({"email": null}), "expected ada@example.com, but logged in as an account without an email"),
     ];
     for (userinfo, complaint) in table {
         let stage = Stage::with(Options::default(), log_in("grace@example.org")).at_noon();
@@ -941,7 +938,7 @@ async fn a_user_whom_the_api_does_not_know_leaves_nothing_behind() {
         (outcome.exit_code(), stage.plain(&outcome.complaint()).as_str()),
         (
             1,
-            "could not sign in to localhost:PORT\n\
+            "could not log in to localhost:PORT\n\
              could not read your Astro user: localhost:PORT: it answered with status 403: suspended"
         )
     );
@@ -957,7 +954,7 @@ async fn a_login_that_cannot_revoke_fails_all_the_same() {
     let outcome = stage.login(&stage.request()).await;
     assert_eq!(
         (outcome.exit_code(), stage.plain(&outcome.complaint()).as_str()),
-        (4, "could not sign in to localhost:PORT\nthe ID token belongs to another login")
+        (4, "could not log in to localhost:PORT\nthe ID token belongs to another login")
     );
 }
 
@@ -985,15 +982,15 @@ async fn the_domain_is_the_argument_the_variable_the_context_or_astros_own() {
         (&[], "", None, "astronomer.io"),
     ];
     for (environment, config, typed, domain) in table {
-        let expected = (4, format!("could not sign in to {domain}"), String::new());
+        let expected = (4, format!("could not log in to {domain}"), String::new());
         assert_eq!(destination(environment, config, typed).await, expected);
     }
 }
 
 #[tokio::test]
 async fn a_current_context_that_is_not_astros_is_passed_over_aloud() {
-    let said = "the current context, gcp0001.example.com, is not one of Astro's; this is about astronomer.io\n";
-    let expected = (4, "could not sign in to astronomer.io".to_owned(), said.to_owned());
+    let said = "note: current context gcp0001.example.com is not an Astro context; using astronomer.io\n";
+    let expected = (4, "could not log in to astronomer.io".to_owned(), said.to_owned());
     assert_eq!(destination(&[], "context: gcp0001.example.com\n", None).await, expected);
 }
 
@@ -1015,6 +1012,6 @@ async fn a_token_in_the_environment_is_pointed_out() {
     let outcome = stage.login(&stage.request()).await;
     assert_eq!(outcome.exit_code(), 0);
     let first = outcome.stderr.lines().next().unwrap();
-    assert_eq!(first, "warning: ASTRO_API_TOKEN is set, and wins over any login; unset it to use this one");
+    assert_eq!(first, "warning: ASTRO_API_TOKEN is set and overrides this login");
     assert_no_secret(&stage, &outcome.all_text());
 }

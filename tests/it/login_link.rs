@@ -34,17 +34,17 @@ async fn stdout_is_the_link_and_nothing_else() {
     assert_eq!(
         stage.plain(&outcome.stderr),
         "\
-Preparing to sign in to localhost:PORT…
-Open this link in a browser, on any device:
+Preparing to log in to localhost:PORT…
+Open this URL in a browser on any device:
 
 
-Waiting for you to finish in the browser (Ctrl-C cancels)
-Checking who has signed in…
-warning: no workspace is chosen: there are 2 (Difference Engine, Punched Cards); name one with `--workspace`
-Signed in to localhost:PORT as Ada Lovelace <ada@example.com>
+Waiting for browser login… (Ctrl-C to cancel)
+Verifying the login…
+warning: no workspace selected (2 available: Difference Engine, Punched Cards); use `--workspace`
+Logged in to localhost:PORT as Ada Lovelace <ada@example.com>
   organization  Analytical Engines
-  credentials   in the test's keychain
-  valid until   2026-11-25 12:00 UTC (in 1 day); renewed when needed
+  credentials   the test's keychain
+  expires       2026-11-25 12:00 UTC (in 1 day), renews automatically
 "
     );
     assert_eq!(stage.stored().unwrap().email.as_deref(), Some("ada@example.com"));
@@ -82,7 +82,9 @@ async fn over_ssh_the_command_that_forwards_the_port_is_printed() {
         assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
         let port = callback_port(&outcome.stdout).unwrap().to_string();
         let said = outcome.stderr.replace(&port, "CALLBACK");
-        let advice = command.map(|it| format!("For a browser on another machine, run this there first:\n\n  {it}\n"));
+        let advice = command.map(|it| {
+            format!("If the browser is on another machine, forward the port first, from that machine:\n\n  {it}\n")
+        });
         match advice {
             Some(advice) => assert!(said.contains(&advice), "{said}"),
             None => assert!(!said.contains("ssh "), "{said}"),
@@ -108,7 +110,7 @@ async fn who_cancels_elsewhere_is_not_signed_in() {
         (outcome.exit_code(), stage.plain(&outcome.complaint()).as_str()),
         (
             4,
-            "could not sign in to localhost:PORT\n\
+            "could not log in to localhost:PORT\n\
              the issuer refused with `access_denied`: User cancelled the login"
         )
     );
@@ -119,13 +121,12 @@ async fn who_cancels_elsewhere_is_not_signed_in() {
 async fn assert_nobody_there(environment: Variables<'_>, reason: &str) {
     let stage = stage(environment);
     let outcome = stage.login(&stage.request()).await;
-    let complaint =
-        format!("could not sign in to localhost:PORT\nnobody can sign in here: {reason}, and there is no terminal");
+    let complaint = format!("could not log in to localhost:PORT\ncannot log in interactively: no terminal ({reason})");
     assert_eq!((outcome.exit_code(), stage.plain(&outcome.complaint())), (2, complaint));
     assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), ("", ""));
     assert_eq!(
         outcome.result.unwrap_err().hint().unwrap(),
-        "use `--login-link` for a link to open elsewhere, or `--token-login -` with a token on standard input"
+        "use `--login-link` for a URL to open on any device, or `--token-login -` with a token on standard input"
     );
     assert_eq!((stage.traffic(), stage.stored(), stage.home.config()), (vec![], None, None));
 }

@@ -53,10 +53,11 @@ fn warnings(outcome: &Outcome) -> Vec<&str> {
 
 /// A login that stands, although it could not settle.
 fn assert_stands(stage: &Stage, outcome: &Outcome, complaint: &str) {
-    let complaint = format!("signed in to localhost:PORT, but could not settle where you work there\n{complaint}");
+    let complaint =
+        format!("logged in to localhost:PORT, but could not select an organization and workspace\n{complaint}");
     assert!(outcome.result.is_err(), "{}", outcome.stderr);
     assert_eq!((outcome.exit_code(), stage.plain(&outcome.complaint())), (1, complaint));
-    assert!(outcome.stderr.contains("Signed in to localhost:"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("Logged in to localhost:"), "{}", outcome.stderr);
     let kept = stage.stored().unwrap().refresh.unwrap();
     assert_eq!(stage.service.live_refresh_tokens(), [kept.expose()]);
 }
@@ -82,12 +83,12 @@ async fn the_flags_win_by_identifier_or_by_name() {
 async fn a_flag_that_names_nothing_says_what_there_is() {
     let stage = grace();
     let outcome = stage.login(&naming(&stage, Some("Nowhere\u{1b}[2J"), None)).await;
-    assert_stands(&stage, &outcome, "you have no organization `Nowhere[2J`; there is Analytical Engines, Compilers");
+    assert_stands(&stage, &outcome, "no organization named `Nowhere[2J`; choose one of: Analytical Engines, Compilers");
     assert_eq!(place(&stage), NOWHERE);
 
     let stage = grace();
     let outcome = stage.login(&naming(&stage, Some(ENGINES), Some("Nowhere"))).await;
-    assert_stands(&stage, &outcome, "you have no workspace `Nowhere`; there is Difference Engine, Punched Cards");
+    assert_stands(&stage, &outcome, "no workspace named `Nowhere`; choose one of: Difference Engine, Punched Cards");
     assert_eq!(place(&stage), at(ENGINES, None));
 }
 
@@ -97,21 +98,13 @@ async fn a_flag_that_names_several_says_which() {
     stage.service.set(|options| options.organizations[0].name = "COMPILERS".to_owned());
     let outcome = stage.login(&naming(&stage, Some("compilers"), None)).await;
     let ids = format!("{ENGINES}, {COMPILERS}");
-    assert_stands(
-        &stage,
-        &outcome,
-        &format!("several organizations are called `compilers`; name one by its ID: {ids}"),
-    );
+    assert_stands(&stage, &outcome, &format!("several organizations are named `compilers`; use an ID: {ids}"));
 
     let stage = grace();
     stage.service.set(|options| options.organizations[0].workspaces[0].name = "Punched Cards".to_owned());
     let outcome = stage.login(&naming(&stage, Some(ENGINES), Some("Punched Cards"))).await;
     let ids = format!("{DIFFERENCE}, {CARDS}");
-    assert_stands(
-        &stage,
-        &outcome,
-        &format!("several workspaces are called `Punched Cards`; name one by its ID: {ids}"),
-    );
+    assert_stands(&stage, &outcome, &format!("several workspaces are named `Punched Cards`; use an ID: {ids}"));
 }
 
 #[tokio::test]
@@ -119,12 +112,12 @@ async fn a_misspelt_workspace_does_not_cost_the_one_in_use() {
     let stage = grace();
     remembering(&stage, &[("organization", ENGINES), ("organization_product", "HOSTED"), ("workspace", CARDS)]);
     let outcome = stage.login(&naming(&stage, None, Some("Nowhere"))).await;
-    assert_stands(&stage, &outcome, "you have no workspace `Nowhere`; there is Difference Engine, Punched Cards");
+    assert_stands(&stage, &outcome, "no workspace named `Nowhere`; choose one of: Difference Engine, Punched Cards");
     assert_eq!(place(&stage)[2].as_deref(), Some(CARDS));
 
     // In another organization it has no meaning.
     let outcome = stage.login(&naming(&stage, Some(COMPILERS), Some("Nowhere"))).await;
-    assert_stands(&stage, &outcome, "you have no workspace `Nowhere`; there is Flow-Matic");
+    assert_stands(&stage, &outcome, "no workspace named `Nowhere`; choose one of: Flow-Matic");
     assert_eq!(place(&stage), at(COMPILERS, None));
 }
 
@@ -183,16 +176,14 @@ async fn the_one_that_owns_the_persons_e_mail_domain_is_taken() {
     assert_eq!((outcome.exit_code(), place(&stage)), (0, at(ENGINES, None)));
     assert_eq!(
         warnings(&outcome),
-        [
-            "warning: no workspace is chosen: there are 2 (Difference Engine, Punched Cards); name one with `--workspace`"
-        ]
+        ["warning: no workspace selected (2 available: Difference Engine, Punched Cards); use `--workspace`"]
     );
 }
 
 #[tokio::test]
 async fn of_several_none_is_taken_and_the_flag_is_named() {
-    let several = "warning: no organization is chosen: there are 2 (Analytical Engines, Compilers); \
-                   name one with `--organization`";
+    let several = "warning: no organization selected (2 available: Analytical Engines, Compilers); \
+                   use `--organization`";
     let stage = grace();
     let outcome = stage.login(&stage.request()).await;
     assert_eq!((outcome.exit_code(), place(&stage), warnings(&outcome)), (0, NOWHERE, vec![several]));
@@ -206,8 +197,8 @@ async fn of_several_none_is_taken_and_the_flag_is_named() {
     namesakes.service.set(|options| options.organizations[1].name = "Analytical Engines".to_owned());
     let outcome = namesakes.login(&namesakes.request()).await;
     let told = format!(
-        "warning: no organization is chosen: there are 2 (Analytical Engines ({ENGINES}), \
-         Analytical Engines ({COMPILERS})); name one with `--organization`"
+        "warning: no organization selected (2 available: Analytical Engines ({ENGINES}), \
+         Analytical Engines ({COMPILERS})); use `--organization`"
     );
     assert_eq!((outcome.exit_code(), warnings(&outcome)), (0, vec![told.as_str()]));
 }
@@ -217,7 +208,7 @@ async fn who_belongs_nowhere_is_told_whom_to_ask() {
     let stage = grace();
     stage.service.set(|options| options.organizations.clear());
     let outcome = stage.login(&stage.request()).await;
-    assert_stands(&stage, &outcome, "you are signed in, but belong to no organization");
+    assert_stands(&stage, &outcome, "you are logged in, but belong to no organization");
     assert_eq!(
         stage.plain(&outcome.result.unwrap_err().hint().unwrap()),
         "ask the owner of your organization to invite you, then run `astro login localhost:PORT` again"
@@ -289,9 +280,7 @@ async fn lists_are_read_to_their_end() {
     stage.service.set(|options| *options = options.clone().organizations(250, 1));
     let outcome = stage.login(&stage.request()).await;
     let shown = "Organization 00001, Organization 00002, Organization 00003, Organization 00004, Organization 00005";
-    let told = format!(
-        "warning: no organization is chosen: there are 250 ({shown} and 245 more); name one with `--organization`"
-    );
+    let told = format!("warning: no organization selected (250 available: {shown} and 245 more); use `--organization`");
     assert_eq!((outcome.exit_code(), warnings(&outcome)), (0, vec![told.as_str()]));
 }
 

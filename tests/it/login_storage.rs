@@ -111,10 +111,10 @@ async fn rf_10_without_a_keychain_the_go_clis_fields_are_used_aloud() {
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
     assert_eq!(config(&stage), PLAINTEXT);
     let said = stage.plain(&outcome.stderr);
-    let warning = "warning: there is no keychain here (no D-Bus session bus): \
-                   after the sign-in, the credentials will be stored as plain text in CONFIG\n";
+    let warning = "warning: no keychain available (no D-Bus session bus); \
+                   credentials will be saved unencrypted in CONFIG\n";
     assert!(said.find(warning) < said.find("LINK") && said.contains(warning), "{said}");
-    assert!(said.contains("\n  credentials   in CONFIG, as plain text\n"), "{said}");
+    assert!(said.contains("\n  credentials   CONFIG (unencrypted)\n"), "{said}");
     assert!(!outcome.all_text().contains("eyJ"), "{}", outcome.all_text());
 }
 
@@ -176,8 +176,8 @@ async fn a_fallback_that_is_forbidden_ends_the_login_before_a_browser_opens() {
             stage.environment = stage.environment.with("ASTRO_NO_INSECURE_FALLBACK", value);
         }
         let outcome = stage.login(&stage.request()).await;
-        let complaint = "could not sign in to localhost:PORT\nthere is no keychain here (no D-Bus session bus), \
-                         and storing the credentials as plain text is forbidden";
+        let complaint = "could not log in to localhost:PORT\nno keychain available (no D-Bus session bus), \
+                         and saving credentials unencrypted is forbidden";
         assert!(outcome.result.is_err(), "{variable:?} {settings}");
         assert_eq!((outcome.exit_code(), stage.plain(&outcome.complaint()).as_str()), (1, complaint));
         assert_eq!((stage.browser.opened(), stage.home.config().as_deref()), (vec![], Some(settings)));
@@ -206,7 +206,7 @@ async fn a_keychain_that_is_there_and_cannot_be_used_ends_the_login_before_a_bro
     let table = [
         (StoreError::Locked, "the keychain is locked"),
         (StoreError::Refused, "the keychain refused access"),
-        (StoreError::TimedOut(Duration::from_secs(3)), "the keychain did not answer within 3 seconds"),
+        (StoreError::TimedOut(Duration::from_secs(3)), "the keychain did not respond within 3 seconds"),
         (StoreError::NewerFormat, "the stored credentials were written by a newer version of this program"),
         (StoreError::Other("no such collection".to_owned()), "no such collection"),
     ];
@@ -215,7 +215,7 @@ async fn a_keychain_that_is_there_and_cannot_be_used_ends_the_login_before_a_bro
         let stage = Stage::new();
         stage.keychain.fail(failure);
         let outcome = stage.login(&stage.request()).await;
-        let complaint = format!("could not sign in to localhost:PORT\ncould not use the keychain\n{told}");
+        let complaint = format!("could not log in to localhost:PORT\ncould not use the keychain\n{told}");
         assert_eq!((outcome.exit_code(), stage.plain(&outcome.complaint())), (1, complaint));
         assert_eq!((stage.browser.opened(), stage.home.config()), (vec![], None));
         hints.push(outcome.result.unwrap_err().hint().unwrap());
@@ -247,7 +247,7 @@ async fn what_cannot_be_saved_after_the_sign_in_is_given_back() {
         stage.keychain.fail_saving(StoreError::Other("the keychain is full".to_owned()));
         let outcome = stage.login(&stage.request()).await;
         let complaint =
-            "could not sign in to localhost:PORT\ncould not use the keychain\nthe keychain is full".to_owned();
+            "could not log in to localhost:PORT\ncould not use the keychain\nthe keychain is full".to_owned();
         assert_eq!((outcome.exit_code(), stage.plain(&outcome.complaint())), (1, complaint));
         assert_eq!((stage.stored(), stage.home.config().as_deref()), (before, Some(GO)));
         assert_eq!((revoked(&stage).len(), stage.service.live_refresh_tokens()), (1, vec![]));
@@ -267,7 +267,7 @@ async fn a_config_that_cannot_be_written_after_the_sign_in_costs_nothing_but_the
         let path = stage.home.config_path();
         stage.meanwhile = Arc::new(move || fs::create_dir(&path).unwrap());
         let outcome = stage.login(&stage.request()).await;
-        let complaint = "could not sign in to localhost:PORT\nCONFIG is not a file".to_owned();
+        let complaint = "could not log in to localhost:PORT\nCONFIG is not a file".to_owned();
         assert_eq!((outcome.exit_code(), stage.plain(&outcome.complaint())), (1, complaint));
         assert_eq!(stage.stored(), before);
         assert_eq!((revoked(&stage).len(), stage.service.live_refresh_tokens()), (1, vec![]));
@@ -319,7 +319,7 @@ contexts:
 context: \"localhost:PORT\"
 "
     );
-    let notice = "The login that the Go CLI kept in config.yaml has been replaced, so the Go CLI is now signed out here; \
+    let notice = "Replaced the login that the Go CLI kept in config.yaml, so the Go CLI is now logged out; \
                   `--insecure-storage` shares the login with it.\n";
     assert!(outcome.stderr.contains(notice), "{}", outcome.stderr);
     assert_eq!(revoked(&stage), older);

@@ -66,7 +66,7 @@ struct Refused {
 impl Refused {
     fn from(stage: &Stage, outcome: &Outcome) -> Self {
         let complaint = outcome.complaint();
-        let about = format!("could not sign in to {}\n", stage.service.domain());
+        let about = format!("could not log in to {}\n", stage.service.domain());
         let cause = complaint.strip_prefix(&about).unwrap_or(&complaint).to_owned();
         Self { cause, code: outcome.exit_code() }
     }
@@ -137,9 +137,9 @@ async fn a_good_token_signs_in_and_says_that_it_will_not_be_renewed() {
     assert_eq!(
         outcome.stderr,
         format!(
-            "Signed in to {} as Ada Lovelace <ada@example.com>\n  organization  Analytical Engines\n  \
-             workspace     Punched Cards\n  credentials   in the test's keychain\n  valid until   {until} UTC (in 24 hours); \
-             it will not be renewed: sign in again then\n",
+            "Logged in to {} as Ada Lovelace <ada@example.com>\n  organization  Analytical Engines\n  \
+             workspace     Punched Cards\n  credentials   the test's keychain\n  expires       {until} UTC (in 24 hours); \
+             log in again after that\n",
             stage.service.domain()
         )
     );
@@ -203,7 +203,7 @@ async fn a_token_given_as_nothing_is_a_wrong_command_line() {
         let outcome = stage.login(&stage.token_request(token)).await;
         let Refused { cause, code } = Refused::from(&stage, &outcome);
         assert_eq!((cause.as_str(), code, paths(&stage)), ("the token is empty", 2, Vec::new()), "{token:?}");
-        assert_eq!(hint(&outcome), "make one at https://cloud.astronomer.io/token");
+        assert_eq!(hint(&outcome), "create one at https://cloud.astronomer.io/token");
     }
 }
 
@@ -267,7 +267,7 @@ async fn the_documented_token_has_expired() {
     assert!(years.is_some_and(|years| years.parse::<u32>().is_ok_and(|years| years >= 3)), "{cause}");
     assert_eq!((code, requested), (4, Vec::new()));
     let outcome = stage.login(&request).await;
-    assert_eq!(hint(&outcome), "sign in again, or get a fresh token at https://cloud.astronomer.io/token");
+    assert_eq!(hint(&outcome), "log in again, or get a new token at https://cloud.astronomer.io/token");
 }
 
 #[tokio::test]
@@ -290,7 +290,7 @@ async fn cl_1_another_issuer_is_named_before_any_key_is_fetched() {
     let cause = format!("issued for astronomer-stage.io, you asked for {domain}");
     assert_eq!(refused(&stage, &request, &token).await, refusal(&cause, 4, &[AUTH_CONFIG]));
     let outcome = stage.login(&request).await;
-    assert_eq!(hint(&outcome), "name the domain that the token is for: `astro login DOMAIN --token-login -`");
+    assert_eq!(hint(&outcome), "name the domain of the token: `astro login DOMAIN --token-login -`");
 
     for other in [issuer.trim_end_matches('/'), "https://evil.example/\u{1b}[2J", &issuer.to_uppercase()] {
         let token = stage.service.access_token(&json!({ "iss": other }));
@@ -460,7 +460,7 @@ async fn nobody_there_is_told_with_host_and_reason() {
     let request = Login { domain: Some("localhost:1".to_owned()), ..stage.token_request(&token) };
     let Refusal { cause, code, requested } = refused(&stage, &request, &token).await;
     let lines: Vec<&str> = cause.lines().collect();
-    assert_eq!(lines[0], "could not sign in to localhost:1");
+    assert_eq!(lines[0], "could not log in to localhost:1");
     let words = "could not fetch the login configuration: localhost:1: no connection: ";
     assert!(lines.len() == 2 && lines[1].starts_with(words), "{cause}");
     assert_eq!((code, requested), (1, Vec::new()));
@@ -502,14 +502,14 @@ async fn the_owner_of_the_token_has_to_be_whom_the_flag_names() {
     let request = |email: &str| Login { email: Some(email.parse().unwrap()), ..stage.token_request(&token) };
     let outcome = stage.login(&request("grace@example.org")).await;
     let Refused { cause, code } = Refused::from(&stage, &outcome);
-    assert_eq!(cause, "you asked for grace@example.org, but the token belongs to ada@example.com");
+    assert_eq!(cause, "expected grace@example.org, but the token belongs to ada@example.com");
     assert_eq!(code, 4);
-    assert_eq!(hint(&outcome), "use a token of that account, or leave out `--email`");
+    assert_eq!(hint(&outcome), "use a token of the expected account, or drop `--email`");
     assert_eq!((stage.stored(), stage.home.config()), (None, None));
 
     stage.service.patch(Part::User, json!({"username": ""}));
     let Refused { cause, .. } = Refused::from(&stage, &stage.login(&request("ada@example.com")).await);
-    assert_eq!(cause, "you asked for ada@example.com, but the token belongs to an account without an e-mail address");
+    assert_eq!(cause, "expected ada@example.com, but the token belongs to an account without an email");
     assert_eq!((stage.stored(), stage.home.config()), (None, None));
 
     stage.service.patch(Part::User, json!({}));
@@ -550,7 +550,7 @@ async fn a_variable_that_wins_over_the_login_is_named() {
     let token = stage.service.access_token(&json!({}));
     let outcome = stage.login(&stage.token_request(&token)).await;
     assert_eq!(outcome.exit_code(), 0);
-    let warning = "warning: ASTRO_API_TOKEN is set, and wins over any login; unset it to use this one\n";
+    let warning = "warning: ASTRO_API_TOKEN is set and overrides this login\n";
     assert!(outcome.stderr.starts_with(warning), "{}", outcome.stderr);
     assert!(!outcome.stderr.contains("a-secret"), "{}", outcome.stderr);
 }

@@ -78,11 +78,11 @@ async fn rf_12_a_logout_revokes_removes_and_gives_a_receipt_for_each() {
     let mut lines: Vec<String> = plain(&stage, &outcome.stderr).lines().map(str::to_owned).collect();
     lines.sort();
     let expected = [
-        "A copy of the access token, if there is one, works until 2026-11-25 10:00 UTC (in 1 day)",
-        "Signed out of localhost:PORT",
-        "The context is cleared in HOME/.astro/config.yaml",
-        "The credentials are removed from the test's keychain",
-        "The refresh token is revoked at http://localhost:PORT/",
+        "Access tokens already copied elsewhere stay valid until 2026-11-25 10:00 UTC (in 1 day)",
+        "Cleared the context in HOME/.astro/config.yaml",
+        "Logged out of localhost:PORT",
+        "Removed credentials from the test's keychain",
+        "Revoked the refresh token",
     ];
     assert_eq!(lines, expected);
     assert_eq!(outcome.stdout, "");
@@ -100,7 +100,7 @@ async fn a_plaintext_login_leaves_the_file_with_its_refresh_token_revoked() {
     let stage = signed_in(true).await;
     let outcome = sign_out(&stage).await;
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
-    assert!(plain(&stage, &outcome.stderr).contains("The credentials are removed from HOME/.astro/config.yaml\n"));
+    assert!(plain(&stage, &outcome.stderr).contains("Removed credentials from HOME/.astro/config.yaml\n"));
     assert_eq!(stage.service.live_refresh_tokens(), Vec::<String>::new());
     same_settings(&stage);
 }
@@ -125,7 +125,7 @@ async fn signing_out_again_is_fine_and_says_that_nobody_was_there() {
     let (before, requests) = (stage.home.config(), stage.service.requests().len());
     let outcome = sign_out(&stage).await;
     assert_eq!(outcome.exit_code(), 0);
-    assert_eq!(plain(&stage, &outcome.stderr), "Nobody was signed in to localhost:PORT\n");
+    assert_eq!(plain(&stage, &outcome.stderr), "Not logged in to localhost:PORT\n");
     assert_eq!((stage.home.config(), stage.service.requests().len()), (before, requests));
 }
 
@@ -150,9 +150,12 @@ async fn rf_12_what_is_here_goes_whatever_the_issuer_says() {
         stage.service.fail("/oauth/revoke", fault);
         let outcome = sign_out(&stage).await;
         assert_eq!(outcome.exit_code(), 1);
-        let warning = "warning: the refresh token stays good until it ends by itself: ";
+        let warning = "warning: the refresh token stays valid until it expires: ";
         assert!(outcome.stderr.contains(warning) && outcome.stderr.contains(said), "{}", outcome.stderr);
-        assert_eq!(plain(&stage, &outcome.complaint()), "not signed out of localhost:PORT completely");
+        assert_eq!(
+            plain(&stage, &outcome.complaint()),
+            "logout from localhost:PORT was incomplete; see the warnings above"
+        );
         assert_eq!(stage.stored(), None);
         same_settings(&stage);
     }
@@ -212,8 +215,8 @@ async fn a_damaged_entry_is_removed_and_its_refresh_token_told_as_not_revoked() 
     stage.keychain.damage(&stage.service.domain());
     let outcome = sign_out(&stage).await;
     assert_eq!(outcome.exit_code(), 1);
-    let told = "The credentials are removed from the test's keychain\nwarning: they could not be read before (the stored \
-                credentials are damaged), so a refresh token among them is not revoked\n";
+    let told = "Removed credentials from the test's keychain\nwarning: could not read them before (the stored \
+                credentials are damaged), so a refresh token in them was not revoked\n";
     assert!(outcome.stderr.contains(told), "{}", outcome.stderr);
     assert_eq!(stage.stored(), None);
     same_settings(&stage);
@@ -224,8 +227,7 @@ async fn a_damaged_entry_is_removed_and_its_refresh_token_told_as_not_revoked() 
 async fn where_there_is_no_keychain_there_is_nothing_to_remove_from_it_and_that_is_told() {
     let stage = signed_in(true).await;
     stage.keychain.fail(StoreError::Absent { reason: "no session bus" });
-    let unseen =
-        "there is no keychain here (no session bus); a login that a desktop session keeps in one stays there\n";
+    let unseen = "no keychain available (no session bus); logins saved by a desktop session were not removed\n";
     let outcome = sign_out(&stage).await;
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
     assert!(outcome.stderr.contains(unseen) && !outcome.stderr.contains("warning: "), "{}", outcome.stderr);
@@ -233,7 +235,7 @@ async fn where_there_is_no_keychain_there_is_nothing_to_remove_from_it_and_that_
 
     let outcome = sign_out(&stage).await;
     assert_eq!(outcome.exit_code(), 0, "{}", outcome.stderr);
-    let told = format!("warning: {unseen}No login to localhost:PORT was found here\n");
+    let told = format!("warning: {unseen}Not logged in to localhost:PORT\n");
     assert_eq!(plain(&stage, &outcome.stderr), told);
 }
 
@@ -263,7 +265,7 @@ async fn a_file_that_cannot_be_parsed_is_left_alone_and_the_keychain_emptied() {
         let request = Logout { domain: (!all).then(|| domain.clone()), all };
         let outcome = stage.run(async |system| logout(system, &request).await).await;
         assert_eq!(outcome.exit_code(), 1);
-        assert!(outcome.stderr.contains("could not be removed: "), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("could not clear the context of "), "{}", outcome.stderr);
         assert!(outcome.stderr.contains("config.yaml: line "), "{}", outcome.stderr);
         assert_eq!(stage.keychain.get(&domain), None);
         assert_eq!(stage.home.config().unwrap(), "contexts: [\n");
@@ -273,7 +275,7 @@ async fn a_file_that_cannot_be_parsed_is_left_alone_and_the_keychain_emptied() {
     let request = Logout { domain: None, all: false };
     let outcome = stage.run(async |system| logout(system, &request).await).await;
     assert_eq!(outcome.exit_code(), 1);
-    assert!(outcome.stderr.contains("hint: `astro logout DOMAIN`"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("hint: run `astro logout DOMAIN`"), "{}", outcome.stderr);
     assert!(stage.stored().is_some(), "nobody knows which domain is meant");
 }
 
@@ -328,7 +330,7 @@ async fn a_token_in_the_environment_stays_and_that_is_told() {
     stage.environment = stage.environment.clone().with("ASTRO_API_TOKEN", "token");
     let outcome = sign_out(&stage).await;
     assert_eq!(outcome.exit_code(), 0);
-    assert!(outcome.stderr.contains("warning: ASTRO_API_TOKEN is set, and stays in use"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("warning: ASTRO_API_TOKEN is still set"), "{}", outcome.stderr);
 }
 
 #[test]

@@ -277,12 +277,12 @@ impl Column {
             (
                 Self::Refused | Self::Reset | Self::ResetMidBody | Self::EndMidBody | Self::Stall | Self::StallMidBody,
                 _,
-            ) => "see that the server on this machine is running",
-            (_, Some(401)) if person => "sign in again, or get a fresh token at https://cloud.astronomer.io/token",
+            ) => "check that the local server is running",
+            (_, Some(401)) if person => "log in again, or get a new token at https://cloud.astronomer.io/token",
             (_, Some(403)) if person => "ask the owner of your organization for access",
             (_, Some(429)) => "try again in 60 minutes",
             (_, Some(500..)) => "try again in a minute",
-            _ => "a proxy or captive portal may be in between; try again from another network",
+            _ => "try another network; a proxy or captive portal may interfere with this one",
         }
     }
 }
@@ -404,8 +404,8 @@ fn expected(row: &Row, column: Column) -> Told {
     };
     let (exit, why, hint) = match (row.flow, row.path, column.status()) {
         (Flow::ApiToken, ORGANIZATION, Some(401 | 403 | 404)) => {
-            let why = "the API of localhost:PORT does not accept this API token\n";
-            (4, why, "make another API token in the Astro UI")
+            let why = "the API of localhost:PORT refused this API token\n";
+            (4, why, "create a new API token in the Astro UI")
         }
         (Flow::Check, ..) if matches!(column.status(), Some(401 | 403 | 404)) => {
             (4, NOT_ANY_MORE, "run `astro login localhost:PORT`")
@@ -416,22 +416,20 @@ fn expected(row: &Row, column: Column) -> Told {
     };
     let headline = match (row.weight, row.flow) {
         (Weight::AtLogout, _) => {
-            let hint = "the warnings say what remains; where it is on this machine, run `astro logout localhost:PORT` \
-                        again once the cause is gone";
-            let complaint = "not signed out of localhost:PORT completely".to_owned();
-            return Told { exit: 1, complaint, hint: Some(hint.to_owned()) };
+            let complaint = "logout from localhost:PORT was incomplete; see the warnings above".to_owned();
+            return Told { exit: 1, complaint, hint: None };
         }
         (Weight::Essential, Flow::Refresh) if column == Column::TooMany && row.path == TOKEN => {
             "could not renew the login to localhost:PORT\n"
         }
         (Weight::Essential, Flow::Refresh) | (Weight::WithLogin, _) => "",
-        (Weight::AfterLogin, _) => "signed in to localhost:PORT, but could not settle where you work there\n",
-        _ => "could not sign in to localhost:PORT\n",
+        (Weight::AfterLogin, _) => "logged in to localhost:PORT, but could not select an organization and workspace\n",
+        _ => "could not log in to localhost:PORT\n",
     };
     Told { exit, complaint: format!("{headline}{why}{cause}"), hint: Some(hint.to_owned()) }
 }
 
-const NOT_ANY_MORE: &str = "the API of localhost:PORT does not accept the login any more\n";
+const NOT_ANY_MORE: &str = "the API of localhost:PORT refused the login\n";
 
 /// How often the request is made.
 fn attempts(row: &Row, column: Column) -> usize {
@@ -530,7 +528,7 @@ async fn cell(row: &Row, column: Column) {
         left(row, column, &stage, &before, &stderr, &what);
         for page in pages {
             let page = page.unwrap();
-            let failed = page.body.contains("You are not signed in");
+            let failed = page.body.contains("Login failed");
             assert_eq!(failed, row.path == TOKEN, "{what}: {}", page.body);
         }
     }
@@ -571,17 +569,17 @@ fn left(
     match row.weight {
         Weight::AfterLogin => {
             assert!(stored.is_some(), "{what}");
-            assert!(stderr.contains("Signed in to localhost:PORT as Ada Lovelace"), "{what}: {stderr}");
+            assert!(stderr.contains("Logged in to localhost:PORT as Ada Lovelace"), "{what}: {stderr}");
             let organization = |config: &str| config.contains("organization: clorg00000000000000000001");
             let config = stage.home.config().unwrap();
             assert_eq!(organization(&config), before.0.as_deref().is_some_and(organization), "{what}: {config}");
         }
         Weight::AtLogout => {
             assert_eq!(stored, None, "{what}");
-            let warning = "warning: the refresh token stays good until it ends by itself: could \
-                           not revoke the refresh token: localhost:PORT: ";
+            let warning = "warning: the refresh token stays valid until it expires: \
+                           could not revoke the refresh token: localhost:PORT: ";
             assert!(stderr.contains(&format!("{warning}{}\n", column.words(row))), "{what}: {stderr}");
-            assert!(stderr.contains("The credentials are removed from the test's keychain\n"), "{what}: {stderr}");
+            assert!(stderr.contains("Removed credentials from the test's keychain\n"), "{what}: {stderr}");
         }
         // The token was renewed before it was refused for good.
         Weight::WithLogin if column == Column::Unauthorized => {
@@ -716,7 +714,7 @@ async fn an_issuer_that_refuses_the_connection_is_told() {
             _ => row.flow.run(&stage, &domain).await,
         };
         let Told { exit, complaint, hint } = Told::of(&stage, &outcome);
-        let words = "could not sign in to localhost:PORT\ncould not fetch the issuer's keys: localhost:1: no \
+        let words = "could not log in to localhost:PORT\ncould not fetch the issuer's keys: localhost:1: no \
                      connection: ";
         assert!(complaint.starts_with(words), "{complaint}");
         assert_eq!((exit, hint.as_deref()), (1, Some(Column::Refused.hint(false))));

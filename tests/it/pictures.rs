@@ -42,7 +42,7 @@ async fn the_readme_shows_what_the_program_shows() {
     let ours = [("SSL_CERT_FILE", trusted.to_str().unwrap()), ("HTTPS_PROXY", &proxy_url), ("BROWSER", "true")];
     let environment = given.chain(ours).chain([("TZ", "UTC")]);
     let mut pty = Pty::spawn(env!("CARGO_BIN_EXE_astro"), &["login"], environment);
-    pty.wait_for("E-mail address:");
+    pty.wait_for("Email:");
     pty.type_keys("ada@example.com");
     pty.type_keys(ENTER);
     let start = "authorize?";
@@ -89,9 +89,9 @@ fn svg(transcript: &str) -> String {
     let mut text = String::new();
     for (row, line) in (0..count).zip(&lines) {
         // The time is the only thing that differs from run to run.
-        let line = line.split_once("valid until   ").map_or_else(
+        let line = line.split_once("expires       ").map_or_else(
             || line.clone(),
-            |(before, until)| format!("{before}valid until   2026-11-25 10:11{}", &until["2026-11-25 10:11".len()..]),
+            |(before, until)| format!("{before}expires       2026-11-25 10:11{}", &until["2026-11-25 10:11".len()..]),
         );
         let cells = line.chars().enumerate().map(|(column, character)| {
             let cell = screen.cell(row, column.try_into().unwrap()).unwrap();

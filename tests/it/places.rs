@@ -122,26 +122,26 @@ async fn the_schema_of_the_lists_is_frozen() {
 async fn empty_lists_are_a_remark_or_an_empty_array() {
     let stage = stage(Options::default().organizations(0, 0), "");
     let table = organizations(&stage, false).await;
-    assert_eq!((table.exit_code(), table.stdout.as_str(), table.stderr.as_str()), (0, "", "There are none.\n"));
+    assert_eq!((table.exit_code(), table.stdout.as_str(), table.stderr.as_str()), (0, "", "No organizations.\n"));
     let json = organizations(&stage, true).await;
     assert_eq!(serde_json::from_str::<Value>(&json.stdout).unwrap(), json!({"version": 1, "organizations": []}));
     let switched = switch_organization(&stage, Some("any")).await;
     assert_eq!(
         (switched.exit_code(), switched.complaint().as_str()),
-        (1, "you are signed in, but belong to no organization")
+        (1, "you are logged in, but belong to no organization")
     );
 
     let stage = self::stage(Options::default().organizations(1, 0), &context(ENGINES, None, "gone"));
     let table = workspaces(&stage, false).await;
-    assert_eq!((table.exit_code(), table.stdout.as_str(), table.stderr.as_str()), (0, "", "There are none.\n"));
+    assert_eq!((table.exit_code(), table.stdout.as_str(), table.stderr.as_str()), (0, "", "No workspaces.\n"));
     let switched = switch_workspace(&stage, Some("any")).await;
     assert_eq!(
         (switched.exit_code(), switched.complaint().as_str()),
-        (1, "the organization has no workspace that you may see")
+        (1, "you have access to no workspace in this organization")
     );
     let switched = switch_organization(&stage, Some(ENGINES)).await;
     assert_eq!((switched.exit_code(), switched.stdout.as_str()), (0, ""));
-    assert_eq!(switched.stderr, "The organization is Organization 00001\nIt has no workspace that you may see\n");
+    assert_eq!(switched.stderr, "Switched to organization Organization 00001\nYou have access to no workspace there\n");
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ async fn cl_16_names_cannot_steer_the_terminal_and_wide_ones_line_up() {
     let json = organizations(&stage, true).await;
     assert!(!json.stdout.contains(['\u{1b}', '\u{9b}', '\u{202e}', '\u{7}']));
     let switched = switch_organization(&stage, Some("x\u{1b}[31m")).await;
-    assert_eq!(switched.complaint(), "you have no organization `x[31m`; there is [2J1m日本語, two lines");
+    assert_eq!(switched.complaint(), "no organization named `x[31m`; choose one of: [2J1m日本語, two lines");
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn the_only_workspace_comes_with_the_organization() {
     let stage = at_work();
     let outcome = switch_organization(&stage, Some("compilers")).await;
     assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (0, ""));
-    assert_eq!(outcome.stderr, "The organization is Compilers\nThe workspace is Flow-Matic\n");
+    assert_eq!(outcome.stderr, "Switched to organization Compilers, workspace Flow-Matic\n");
     let flow_matic = "clws000020000000000000001";
     assert_eq!(fields(&stage), lines(&context(COMPILERS, Some(flow_matic), flow_matic)));
 }
@@ -180,9 +180,9 @@ async fn of_several_workspaces_none_is_taken_without_asking() {
     assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (0, ""));
     assert_eq!(
         outcome.stderr,
-        "warning: no workspace is chosen: there are 7 (Workspace 00001, Workspace 00002, Workspace 00003, Workspace \
-         00004, Workspace 00005 and 2 more); name one with `astro workspace switch`\n\
-         The organization is Organization 00002\n"
+        "warning: no workspace selected (7 available: Workspace 00001, Workspace 00002, Workspace 00003, Workspace \
+         00004, Workspace 00005 and 2 more); use `astro workspace switch`\n\
+         Switched to organization Organization 00002\n"
     );
     assert_eq!(fields(&stage), lines(&context(COMPILERS, None, "w")), "the last used one is not forgotten");
 }
@@ -196,7 +196,7 @@ async fn the_last_used_workspace_is_kept_and_taken_up_again() {
     assert_eq!(switch_organization(&stage, Some(COMPILERS)).await.exit_code(), 0);
     assert_eq!(fields(&stage), lines(&context(COMPILERS, None, last)));
     let back = switch_organization(&stage, Some(ENGINES)).await;
-    assert_eq!(back.stderr, "The organization is Organization 00001\nThe workspace is Workspace 00003\n");
+    assert_eq!(back.stderr, "Switched to organization Organization 00001, workspace Workspace 00003\n");
     assert_eq!(fields(&stage), lines(&context(ENGINES, Some(last), last)));
 }
 
@@ -206,7 +206,7 @@ async fn a_workspace_is_named_by_its_id_or_its_name_and_both_keys_are_written() 
         let stage = at_work();
         let outcome = switch_workspace(&stage, Some(wanted)).await;
         assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (0, ""), "{wanted}");
-        assert_eq!(outcome.stderr, "The workspace is Punched Cards\n");
+        assert_eq!(outcome.stderr, "Switched to workspace Punched Cards\n");
         let cards = "clws000010000000000000002";
         assert_eq!(fields(&stage), lines(&context(ENGINES, Some(cards), cards)));
     }
@@ -224,23 +224,21 @@ async fn what_names_nothing_or_several_says_what_there_is_and_changes_nothing() 
     assert_eq!(none.exit_code(), 1);
     assert_eq!(
         none.complaint(),
-        "you have no organization `Nobody`; there is Analytical Engines, Compilers, COMPILERS"
+        "no organization named `Nobody`; choose one of: Analytical Engines, Compilers, COMPILERS"
     );
-    assert_eq!(none.result.unwrap_err().hint().unwrap(), "`astro organization list` shows those there are");
+    assert_eq!(none.result.unwrap_err().hint().unwrap(), "run `astro organization list` to see all of them");
     let several = switch_organization(&stage, Some("compilers")).await;
     assert_eq!(several.exit_code(), 1);
     assert_eq!(
         several.complaint(),
-        format!(
-            "several organizations are called `compilers`; name one by its ID: {COMPILERS}, clorg00000000000000000003"
-        )
+        format!("several organizations are named `compilers`; use an ID: {COMPILERS}, clorg00000000000000000003")
     );
     let several = switch_workspace(&stage, Some("Cards")).await;
     assert_eq!(
         several.complaint(),
-        "several workspaces are called `Cards`; name one by its ID: clws000010000000000000001, clws000010000000000000002"
+        "several workspaces are named `Cards`; use an ID: clws000010000000000000001, clws000010000000000000002"
     );
-    assert_eq!(several.result.unwrap_err().hint().unwrap(), "`astro workspace list` shows those there are");
+    assert_eq!(several.result.unwrap_err().hint().unwrap(), "run `astro workspace list` to see all of them");
     assert_eq!(stage.home.config(), before);
     assert_eq!(switch_organization(&stage, Some("Compilers")).await.exit_code(), 0, "the very name wins");
 }
@@ -251,12 +249,12 @@ async fn without_a_terminal_the_name_is_needed_and_nobody_is_called() {
     let outcome = switch_organization(&stage, None).await;
     assert_eq!(
         (outcome.exit_code(), outcome.complaint().as_str()),
-        (2, "which organization? There is no terminal to ask in")
+        (2, "no organization given, and no terminal to prompt on")
     );
     let outcome = switch_workspace(&stage, None).await;
     assert_eq!(
         (outcome.exit_code(), outcome.complaint().as_str()),
-        (2, "which workspace? There is no terminal to ask in")
+        (2, "no workspace given, and no terminal to prompt on")
     );
     assert_eq!(stage.service.requests(), []);
 }
@@ -265,8 +263,8 @@ async fn without_a_terminal_the_name_is_needed_and_nobody_is_called() {
 async fn workspaces_need_an_organization() {
     let stage = stage(Options::default(), "");
     for outcome in [workspaces(&stage, false).await, switch_workspace(&stage, Some("Flow-Matic")).await] {
-        assert_eq!((outcome.exit_code(), outcome.complaint().as_str()), (1, "no organization is chosen"));
-        assert_eq!(outcome.result.unwrap_err().hint().unwrap(), "choose one with `astro organization switch`");
+        assert_eq!((outcome.exit_code(), outcome.complaint().as_str()), (1, "no organization selected"));
+        assert_eq!(outcome.result.unwrap_err().hint().unwrap(), "run `astro organization switch`");
     }
     assert_eq!(stage.service.requests(), []);
 }
@@ -380,10 +378,10 @@ async fn each_command_works_on_the_domain_that_astro_domain_or_the_current_conte
     let config = stage.home.config().unwrap().replace(&format!("context: {domain}"), "context: astronomer.io");
     stage.home.write_config(&config);
     for outcome in [organizations(&stage, false).await, switch_organization(&stage, Some("Compilers")).await] {
-        assert_eq!((outcome.exit_code(), outcome.complaint().as_str()), (4, "nobody is signed in to astronomer.io"));
+        assert_eq!((outcome.exit_code(), outcome.complaint().as_str()), (4, "not logged in to astronomer.io"));
     }
     let outcome = workspaces(&stage, false).await;
-    assert_eq!((outcome.exit_code(), outcome.complaint().as_str()), (1, "no organization is chosen"));
+    assert_eq!((outcome.exit_code(), outcome.complaint().as_str()), (1, "no organization selected"));
 
     stage.environment = stage.environment.clone().with("ASTRO_DOMAIN", &domain);
     assert_eq!(organizations(&stage, false).await.stdout.lines().count(), 3);
@@ -447,8 +445,7 @@ mod terminal {
         pty.type_keys("033");
         pty.wait_for("> Workspace 00033");
         pty.type_keys(ENTER);
-        pty.wait_for("The organization is Organization 00217");
-        pty.wait_for("The workspace is Workspace 00033");
+        pty.wait_for("Switched to organization Organization 00217, workspace Workspace 00033");
         assert_eq!(pty.finish().0, 0);
         let config = stage.home.config().unwrap();
         assert!(config.contains("organization: clorg00000000000000000217\n"), "{config}");
@@ -459,7 +456,7 @@ mod terminal {
         pty.type_keys("007");
         pty.wait_for("> Workspace 00007");
         pty.type_keys(ENTER);
-        pty.wait_for("The workspace is Workspace 00007");
+        pty.wait_for("Switched to workspace Workspace 00007");
         assert_eq!(pty.finish().0, 0);
     }
 

@@ -15,7 +15,7 @@ use url::Url;
 const ASTRO: &str = env!("CARGO_BIN_EXE_astro");
 const LOGIN: [&str; 7] = ["login", "localhost", "--insecure-storage", "--timeout", "20", "--email", "ada@example.com"];
 const REDIRECT_URI: &str = "http://localhost:12345/callback";
-const WAITING: &str = "Waiting for you to finish in the browser";
+const WAITING: &str = "Waiting for browser login";
 /// Everywhere that a stranger can be met by a browser that goes to `localhost`.
 const STRANGERS: [&str; 4] = ["127.0.0.1:12345", "[::1]:12345", "0.0.0.0:12345", "[::]:12345"];
 
@@ -140,7 +140,7 @@ fn lb_3_with_a_stranger_on_the_port_a_person_can_still_paste() {
         pty.wait_for("`lsof -i :12345`");
         let link = pty.link();
         assert_redirect_uri(&link);
-        pty.wait_for("Waiting for the address that the browser ends on: paste it here");
+        pty.wait_for("Paste the URL of the browser's last page here (Ctrl-C to cancel):");
         let callback = visit(Mode::StopAtRedirect, &link).redirect().unwrap();
         pty.paste(&format!("{callback}\n"));
         let (code, shown) = pty.finish();

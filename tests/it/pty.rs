@@ -13,8 +13,8 @@ use serde_json::json;
 use url::Url;
 
 const ASTRO: &str = env!("CARGO_BIN_EXE_astro");
-const PRESS_ENTER: &str = "Press Enter to open the browser";
-const WAITING: &str = "Waiting for you to finish in the browser";
+const PRESS_ENTER: &str = "Press Enter to open it";
+const WAITING: &str = "Waiting for browser login";
 
 /// A service, a home, and `$BROWSER`: a script that tells what it was asked to open.
 struct World {
@@ -126,9 +126,9 @@ impl World {
         for line in screen(shown).lines() {
             let shortened = line.split_once("/authorize?").map(|(before, _)| format!("{before}/authorize?…"));
             let line = shortened.as_deref().unwrap_or(line);
-            let line = match line.split_once("valid until   ") {
+            let line = match line.split_once("expires       ") {
                 Some((before, until)) => {
-                    format!("{before}valid until   …{}", until.find(';').map_or("", |at| &until[at..]))
+                    format!("{before}expires       …{}", until.find(')').map_or("", |at| &until[at + 1..]))
                 }
                 None => line.to_owned(),
             };
@@ -158,7 +158,7 @@ fn parameter(url: &Url, name: &str) -> Option<String> {
 
 /// Answers the question for the e-mail address.
 fn say_who(pty: &mut Pty, email: &str) {
-    pty.wait_for("E-mail address:");
+    pty.wait_for("Email:");
     pty.type_keys(&format!("{email}\r"));
 }
 
@@ -166,7 +166,7 @@ fn say_who(pty: &mut Pty, email: &str) {
 fn an_empty_answer_leaves_it_to_the_browser() {
     let world = World::simple();
     let mut pty = world.login(&[]);
-    pty.wait_for("leave it empty to say who you are in the browser");
+    pty.wait_for("press Enter to choose an account in the browser");
     pty.type_keys(ENTER);
     let link = pty.link();
     assert_eq!(parameter(&link, "login_hint"), None);
@@ -182,7 +182,7 @@ fn what_is_no_address_is_asked_again() {
     let world = World::simple();
     let mut pty = world.login(&[]);
     say_who(&mut pty, "nobody");
-    pty.wait_for("this is not an e-mail address");
+    pty.wait_for("not an email address");
     pty.type_keys("@example.com\r");
     assert_eq!(parameter(&pty.link(), "login_hint").as_deref(), Some("nobody@example.com"));
     pty.type_keys(CTRL_C);
@@ -193,14 +193,14 @@ fn what_is_no_address_is_asked_again() {
 fn a_remembered_address_taken_with_enter_counts_as_typed() {
     let world = World::simple().remembering("grace@example.org");
     let mut pty = world.login(&[]);
-    pty.wait_for("E-mail address: ");
+    pty.wait_for("Email: ");
     pty.wait_for("grace@example.org");
     pty.type_keys(ENTER);
     let link = pty.link();
     assert_eq!(parameter(&link, "login_hint").as_deref(), Some("grace@example.org"));
     visit(&link, "ada@example.com");
-    pty.wait_for("you asked for grace@example.org, but the browser signed in ada@example.com");
-    pty.wait_for("Go on with ada@example.com?");
+    pty.wait_for("expected grace@example.org, but logged in as ada@example.com");
+    pty.wait_for("Continue as ada@example.com?");
     pty.type_keys(CTRL_C);
     assert_eq!(pty.finish().0, 130);
     world.assert_nothing_is_stored();
@@ -329,7 +329,7 @@ fn lb_18_a_refusal_that_is_pasted_ends_the_login() {
 fn without_a_display_there_is_a_link_and_the_reason() {
     let world = World::simple().bare();
     let mut pty = world.login(&["--email", "ada@example.com"]);
-    pty.wait_for(&format!("No browser is opened: {}.", no_screen()));
+    pty.wait_for(&format!("Not opening a browser ({}).", no_screen()));
     let link = pty.link();
     pty.wait_for(WAITING);
     visit(&link, "ada@example.com");
@@ -352,11 +352,11 @@ fn at_a_terminal_the_doctor_names_the_link_and_who_is_there() {
 fn over_ssh_there_is_a_link_and_the_command_that_forwards_the_port() {
     let world = World::simple().bare().set("SSH_CONNECTION", "203.0.113.7 50022 192.0.2.9 2222").set("USER", "ada.l");
     let mut pty = world.login(&["--email", "ada@example.com"]);
-    pty.wait_for("No browser is opened: this is an SSH session.");
+    pty.wait_for("Not opening a browser (this is an SSH session).");
     let link = pty.link();
     let redirect: Url = parameter(&link, "redirect_uri").unwrap().parse().unwrap();
     let port = redirect.port().unwrap();
-    pty.wait_for("paste its address here");
+    pty.wait_for("paste it here");
     pty.wait_for(&format!("\r\n  ssh -p 2222 -L {port}:localhost:{port} ada.l@192.0.2.9\r\n"));
     pty.wait_for(WAITING);
     pty.type_keys(CTRL_C);
@@ -371,7 +371,7 @@ fn an_opener_that_fails_is_named_and_the_link_is_there() {
         let link = pty.link();
         pty.wait_for(PRESS_ENTER);
         pty.type_keys(ENTER);
-        pty.wait_for("no browser could be opened (/nonexistent/browser: ");
+        pty.wait_for("could not open a browser (/nonexistent/browser: ");
         pty.wait_for(WAITING);
         visit(&link, "ada@example.com");
         assert_eq!(pty.finish().0, 0);
@@ -384,7 +384,7 @@ fn another_account_than_the_one_typed_is_a_question_and_no_means_no() {
     let mut pty = world.login(&[]);
     say_who(&mut pty, "ada@example.com");
     let browser = visit(&world.opened(), "grace@example.org");
-    pty.wait_for("Go on with grace@example.org?");
+    pty.wait_for("Continue as grace@example.org?");
     assert!(browser.answers().remove(0).unwrap().body.contains("It has a question for you"));
     // The careful answer is the one that Enter gives.
     pty.type_keys(ENTER);
@@ -400,7 +400,7 @@ fn another_account_is_kept_if_the_person_says_so() {
     let mut pty = world.login(&[]);
     say_who(&mut pty, "ada@example.com");
     visit(&world.opened(), "grace@example.org");
-    pty.wait_for("Go on with grace@example.org?");
+    pty.wait_for("Continue as grace@example.org?");
     pty.type_keys("y\r");
     let (code, shown) = pty.finish();
     assert_eq!(code, 0, "{shown}");
@@ -464,7 +464,7 @@ fn lb_25_control_c_before_anything_is_stored_leaves_nothing() {
         }),
         ("at the e-mail question", |world| {
             let mut pty = world.login(&[]);
-            pty.wait_for("E-mail address:");
+            pty.wait_for("Email:");
             pty
         }),
         ("before the browser opens", |world| {
@@ -488,7 +488,7 @@ fn lb_25_control_c_before_anything_is_stored_leaves_nothing() {
         }),
         ("at the hidden token prompt", |world| {
             let mut pty = world.login(&["--token-login", "-"]);
-            pty.wait_for("it stays hidden");
+            pty.wait_for("input hidden");
             pty
         }),
     ];
@@ -509,11 +509,11 @@ fn escape_and_control_d_cancel_a_question_too() {
     for key in ["\x1b", "\x04"] {
         let world = World::new();
         let mut pty = world.login(&[]);
-        pty.wait_for("E-mail address:");
+        pty.wait_for("Email:");
         pty.type_keys(key);
         let (code, shown) = pty.finish();
         assert_eq!(code, 130, "{shown}");
-        assert_eq!(screen(&shown), "? E-mail address:\nwarning: cancelled");
+        assert_eq!(screen(&shown), "? Email:\nwarning: cancelled");
     }
 }
 
@@ -523,7 +523,7 @@ fn lb_25_control_c_at_the_account_question_revokes_what_was_granted() {
     let mut pty = world.login(&[]);
     say_who(&mut pty, "ada@example.com");
     visit(&world.opened(), "grace@example.org");
-    pty.wait_for("Go on with grace@example.org?");
+    pty.wait_for("Continue as grace@example.org?");
     assert!(pty.is_raw());
     pty.type_keys(CTRL_C);
     assert_eq!(pty.finish().0, 130);
@@ -546,9 +546,9 @@ fn lb_25_control_c_at_the_organization_menu_keeps_the_login_and_says_so() {
     let end = world.filtered(&shown);
     let end = &end[end.find('✓').unwrap()..];
     insta::assert_snapshot!(end, @r"
-    ✓ Signed in to localhost:PORT as Ada Lovelace <ada@example.com>
-      credentials   in HOME/.astro/config.yaml, as plain text
-      valid until   …; renewed when needed
+    ✓ Logged in to localhost:PORT as Ada Lovelace <ada@example.com>
+      credentials   HOME/.astro/config.yaml (unencrypted)
+      expires       …, renews automatically
     warning: cancelled
     ");
 }
@@ -568,10 +568,10 @@ fn lb_25_control_c_at_the_workspace_menu_keeps_the_organization_and_says_so() {
     let end = world.filtered(&shown);
     let end = &end[end.find('✓').unwrap()..];
     insta::assert_snapshot!(end, @r"
-    ✓ Signed in to localhost:PORT as Ada Lovelace <ada@example.com>
+    ✓ Logged in to localhost:PORT as Ada Lovelace <ada@example.com>
       organization  Analytical Engines
-      credentials   in HOME/.astro/config.yaml, as plain text
-      valid until   …; renewed when needed
+      credentials   HOME/.astro/config.yaml (unencrypted)
+      expires       …, renews automatically
     warning: cancelled
     ");
 }
@@ -581,14 +581,14 @@ fn tk_11_a_token_is_asked_for_unseen() {
     let world = World::simple();
     let token = world.service.access_token(&json!({}));
     let mut pty = world.login(&["--token-login", "-"]);
-    pty.wait_for("it stays hidden");
+    pty.wait_for("input hidden");
     pty.paste(&format!("Bearer {token}"));
     pty.wait_for("characters, Enter sends them");
     pty.type_keys(ENTER);
     let (code, shown) = pty.finish();
     assert_eq!(code, 0, "{shown}");
     assert!(!shown.contains(&token[..20]), "{shown}");
-    assert!(screen(&shown).contains("it will not be renewed"), "{shown}");
+    assert!(screen(&shown).contains("log in again after that"), "{shown}");
     assert!(world.kept(&["token"])[0].as_ref().unwrap().contains(&token));
 }
 
@@ -598,7 +598,7 @@ fn a_token_as_an_argument_earns_a_line_about_the_shells_history() {
     let token = world.service.access_token(&json!({}));
     let (code, shown) = world.login(&["--token-login", &token]).finish();
     assert_eq!(code, 0, "{shown}");
-    assert_eq!(shown.matches("stays in the shell's history").count(), 1, "{shown}");
+    assert_eq!(shown.matches("your shell history keeps them").count(), 1, "{shown}");
     assert!(!shown.contains(&token), "{shown}");
 }
 
@@ -611,7 +611,9 @@ fn lb_25_a_browser_that_never_comes_back_is_waited_for_so_long() {
     assert_eq!(code, 1, "{shown}");
     let end = screen(&shown);
     assert!(
-        end.contains("cause: no reply from the browser within 1 second\nhint: if the browser shows an error"),
+        end.contains(
+            "cause: timed out after 1 second waiting for the browser\nhint: if the last page didn't load, run"
+        ),
         "{end}"
     );
     world.assert_nothing_is_stored();
@@ -621,7 +623,7 @@ fn lb_25_a_browser_that_never_comes_back_is_waited_for_so_long() {
 fn a_signal_while_a_question_stands_gives_the_terminal_back() {
     let world = World::new();
     let mut pty = world.login(&[]);
-    pty.wait_for("E-mail address:");
+    pty.wait_for("Email:");
     assert!(pty.is_raw());
     pty.terminate();
     let (code, shown) = pty.finish();
@@ -653,7 +655,7 @@ fn quiet_leaves_the_link_the_question_and_nothing_after() {
     let (code, shown) = pty.finish();
     assert_eq!(code, 0, "{shown}");
     insta::assert_snapshot!(world.filtered(&shown), @r"
-    > E-mail address: ada@example.com
+    > Email: ada@example.com
       http://localhost:PORT/authorize?…
     ");
 }
@@ -718,16 +720,16 @@ fn the_screen_after_a_login_reads_well() {
     let (code, shown) = pty.finish();
     assert_eq!(code, 0, "{shown}");
     insta::assert_snapshot!(world.filtered(&shown), @r"
-    > E-mail address: ada@example.com
-    Opening the browser. If nothing opens, visit this link yourself:
+    > Email: ada@example.com
+    Opening your browser. If it doesn't open, go to:
     
       http://localhost:PORT/authorize?…
     
     > Workspace: Punched Cards
-    ✓ Signed in to localhost:PORT as Ada Lovelace <ada@example.com>
+    ✓ Logged in to localhost:PORT as Ada Lovelace <ada@example.com>
       organization  Analytical Engines
       workspace     Punched Cards
-      credentials   in HOME/.astro/config.yaml, as plain text
-      valid until   …; renewed when needed
+      credentials   HOME/.astro/config.yaml (unencrypted)
+      expires       …, renews automatically
     ");
 }

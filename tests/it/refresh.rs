@@ -119,7 +119,7 @@ async fn rf_2_a_token_that_could_not_be_stored_is_not_handed_out() {
     stage.keychain.fail_saving(StoreError::TimedOut(Duration::from_secs(3)));
     let outcome = print(&stage).await;
     assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (1, ""));
-    assert_eq!(outcome.complaint(), "could not use the keychain\nthe keychain did not answer within 3 seconds");
+    assert_eq!(outcome.complaint(), "could not use the keychain\nthe keychain did not respond within 3 seconds");
 }
 
 #[tokio::test]
@@ -249,7 +249,7 @@ async fn rf_6_invalid_grant_ends_the_login_and_is_not_tried_again() {
     let first = print(&stage).await;
     assert_eq!((first.exit_code(), first.stdout.as_str()), (4, ""));
     let complaint = format!(
-        "the login to {} has ended\nthe issuer refused with `invalid_grant`: unknown or invalid refresh token",
+        "your login to {} has expired or was revoked\nthe issuer refused with `invalid_grant`: unknown or invalid refresh token",
         stage.service.domain()
     );
     assert_eq!(first.complaint(), complaint);
@@ -460,7 +460,7 @@ async fn refused_as_foreign(stage: &Stage) {
     let outcome = print(stage).await;
     assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (4, ""));
     let complaint = format!(
-        "the login stored for {} comes from https://auth.astronomer.io/, which does not belong there",
+        "the login stored for {} was issued by https://auth.astronomer.io/, which does not belong to that domain",
         stage.service.domain()
     );
     assert_eq!(outcome.complaint(), complaint);
@@ -498,11 +498,11 @@ async fn rf_9_client_and_audience_are_those_of_the_record() {
 #[tokio::test]
 async fn a_store_that_does_not_answer_is_not_being_signed_out() {
     let stage = Stage::new();
-    assert_eq!(print(&stage).await.complaint(), format!("nobody is signed in to {}", stage.service.domain()));
+    assert_eq!(print(&stage).await.complaint(), format!("not logged in to {}", stage.service.domain()));
     assert_eq!(print(&stage).await.exit_code(), 4);
     stage.keychain.fail(StoreError::Absent { reason: "no bus" });
     let outcome = print(&stage).await;
-    let told = format!("nobody is signed in to {}\nthere is no keychain here: no bus", stage.service.domain());
+    let told = format!("not logged in to {}\nno keychain available (no bus)", stage.service.domain());
     assert_eq!((outcome.exit_code(), outcome.complaint()), (4, told));
 
     for error in
@@ -571,7 +571,7 @@ async fn a_second_401_is_the_end_and_says_why() {
     assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (4, ""));
     let domain = stage.service.domain();
     let complaint = format!(
-        "the API of {domain} does not accept the login any more\n\
+        "the API of {domain} refused the login\n\
          could not list your organizations: {domain}: it answered with status 401: Invalid token"
     );
     assert_eq!(outcome.complaint(), complaint);
@@ -594,7 +594,7 @@ async fn a_401_that_nothing_can_be_done_about_is_the_end_at_once() {
     let (mut stage, old) = with_keychain(FRESH, Options::default());
     stage.environment = stage.environment.clone().with("ASTRO_API_TOKEN", "Bearer one.two.three");
     let outcome = call(&stage).await;
-    assert_eq!(outcome.complaint(), "the API does not accept the token in ASTRO_API_TOKEN");
+    assert_eq!(outcome.complaint(), "the API refused the token in ASTRO_API_TOKEN");
     assert_eq!((outcome.exit_code(), bearers(&stage)), (4, vec!["one.two.three".to_owned()]));
     assert_eq!((stage.stored(), stage.service.token_requests()), (Some(old), vec![]));
 }

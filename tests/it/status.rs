@@ -139,10 +139,7 @@ async fn the_json_of_a_person_is_frozen() {
 async fn the_json_of_nobody_is_frozen() {
     let stage = stage();
     let outcome = ask(&stage, &["--json"]).await;
-    assert_eq!(
-        (outcome.exit_code(), outcome.complaint()),
-        (4, format!("nobody is signed in to {}", stage.service.domain()))
-    );
+    assert_eq!((outcome.exit_code(), outcome.complaint()), (4, format!("not logged in to {}", stage.service.domain())));
     let expected = r#"{
   "version": 1,
   "domain": "localhost:PORT",
@@ -277,7 +274,7 @@ async fn an_expired_login_is_good_if_it_can_be_renewed_and_else_it_is_not() {
     assert_eq!((outcome.exit_code(), &parsed(&outcome)["state"]), (4, &json!("expired")));
     assert_eq!(
         outcome.complaint(),
-        format!("the login to {} expired on 2026-11-25 (1 day ago)", stage.service.domain())
+        format!("your login to {} expired on 2026-11-25 (1 day ago)", stage.service.domain())
     );
 }
 
@@ -331,7 +328,7 @@ async fn plaintext_tokens_and_loose_permissions_are_warned_of() {
     let plaintext = "warning: the tokens are stored as plain text in HOME/.astro/config.yaml\n";
     let outcome = ask(&stage, &[]).await;
     assert_eq!((outcome.exit_code(), plain(&stage, &outcome.stderr)), (0, plaintext.to_owned()));
-    let line = "credentials   in HOME/.astro/config.yaml, as plain text\n";
+    let line = "credentials   in HOME/.astro/config.yaml (unencrypted)\n";
     assert!(plain(&stage, &outcome.stdout).contains(line), "{}", outcome.stdout);
 
     set_permissions(stage.home.config_path(), Permissions::from_mode(0o644)).unwrap();
@@ -434,7 +431,7 @@ async fn check_of_an_api_token_asks_for_its_own_organization() {
     stage.service.set(|options| options.organizations.clear());
     let outcome = ask(&stage, &["--json", "--check"]).await;
     assert_eq!((outcome.exit_code(), &parsed(&outcome)["state"]), (4, &json!("refused")));
-    assert_eq!(outcome.complaint(), "the API does not accept the token in ASTRO_API_TOKEN");
+    assert_eq!(outcome.complaint(), "the API refused the token in ASTRO_API_TOKEN");
 }
 
 #[test]

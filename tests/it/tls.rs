@@ -54,7 +54,7 @@ impl Astronomer {
         let token = self.service.access_token(&json!({}));
         let Output { stdout, stderr, code: ended } = astro.stdin(&token).run(&LOGIN);
         assert_eq!((stdout.as_str(), ended), ("", Some(code)), "{stderr}");
-        let told = format!("error: could not sign in to astronomer.io\ncause: {cause}\n");
+        let told = format!("error: could not log in to astronomer.io\ncause: {cause}\n");
         assert!(stderr.starts_with(&told), "{stderr}\nis not\n{told}");
         assert_eq!(leaked(&stderr, &token), None, "{stderr}");
         assert_eq!(self.home.config(), None);
@@ -77,7 +77,7 @@ fn a_token_signs_in_to_astronomer_io() {
     let token = world.service.access_token(&json!({}));
     let Output { stdout, stderr, code } = world.astro().stdin(&token).run(&LOGIN);
     assert_eq!((stdout.as_str(), code), ("", Some(0)), "{stderr}");
-    assert!(stderr.contains("Signed in to astronomer.io as Ada Lovelace <ada@example.com>\n"), "{stderr}");
+    assert!(stderr.contains("Logged in to astronomer.io as Ada Lovelace <ada@example.com>\n"), "{stderr}");
     let config = world.home.config().unwrap();
     assert!(config.contains("    astronomer_io:\n        domain: astronomer.io\n"), "{config}");
     assert!(config.contains(&format!("token: Bearer {token}\n")), "{config}");
@@ -94,7 +94,7 @@ fn a_token_signs_in_to_a_preview() {
     let arguments = ["login", "https://PR1234.cloud.astronomer-dev.io/", "-t", "-", "--insecure-storage"];
     let Output { stderr, code, .. } = world.astro().stdin(&token).run(&arguments);
     assert_eq!(code, Some(0), "{stderr}");
-    assert!(stderr.contains("Signed in to pr1234.astronomer-dev.io as Ada Lovelace"), "{stderr}");
+    assert!(stderr.contains("Logged in to pr1234.astronomer-dev.io as Ada Lovelace"), "{stderr}");
     assert!(world.home.config().unwrap().contains("    pr1234_astronomer-dev_io:\n"));
     assert_eq!(world.proxy.targets(), [format!("{auth}:443"), format!("{api}:443")]);
 }
@@ -104,8 +104,8 @@ fn cl_1_a_token_of_another_domain_is_refused() {
     let world = Astronomer::new();
     let token = world.service.access_token(&json!({"iss": "https://auth.astronomer-stage.io/"}));
     let Output { stderr, code, .. } = world.astro().stdin(&token).run(&LOGIN);
-    let told = "error: could not sign in to astronomer.io\ncause: issued for astronomer-stage.io, you asked for \
-                astronomer.io\nhint: name the domain that the token is for: `astro login DOMAIN --token-login -`\n";
+    let told = "error: could not log in to astronomer.io\ncause: issued for astronomer-stage.io, you asked for \
+                astronomer.io\nhint: name the domain of the token: `astro login DOMAIN --token-login -`\n";
     assert_eq!((stderr.as_str(), code), (told, Some(4)));
     assert_eq!(world.paths(), [AUTH_CONFIG]);
     assert_eq!(world.home.config(), None);
@@ -116,7 +116,7 @@ fn cl_7_an_expired_token_reaches_for_nothing() {
     let world = Astronomer::new();
     let token = world.service.access_token(&json!({"exp": 1_679_474_140}));
     let Output { stderr, code, .. } = world.astro().stdin(&token).run(&["login", "-t", "-"]);
-    let told = "error: could not sign in to astronomer.io\ncause: expired on 2023-03-22 (";
+    let told = "error: could not log in to astronomer.io\ncause: expired on 2023-03-22 (";
     assert!(stderr.starts_with(told), "{stderr}");
     assert_eq!((code, world.proxy.connects()), (Some(4), Vec::new()));
 }
@@ -135,9 +135,7 @@ fn ar_15_a_certificate_that_is_not_good_ends_the_login() {
             1,
             &format!("could not fetch the login configuration: {API}: its certificate was not accepted: {reason}"),
         );
-        assert!(
-            said.contains("\nhint: if a proxy of your company inspects TLS, name its certificate in SSL_CERT_FILE\n")
-        );
+        assert!(said.contains("\nhint: if a corporate proxy inspects TLS, set SSL_CERT_FILE to its certificate\n"));
         assert_eq!(api.paths(), Vec::<String>::new());
         let auth = Astronomer::with(&[(API, Flaw::None), (AUTH, flaw)]);
         let cause = format!("could not fetch the issuer's keys: {AUTH}: its certificate was not accepted: {reason}");
@@ -179,7 +177,7 @@ fn a_machine_without_certificates_is_told_so() {
         ),
     );
     assert!(
-        said.contains("\nhint: install the system's CA certificates, or name a file of them in SSL_CERT_FILE\n"),
+        said.contains("\nhint: install the system's CA certificates, or set SSL_CERT_FILE to a file of them\n"),
         "{said}"
     );
     assert_eq!(world.proxy.connects(), []);
@@ -201,7 +199,7 @@ fn a_proxy_that_refuses_is_told() {
             &format!("could not fetch the login configuration: {API}: no connection: {reason}"),
         );
         assert!(
-            said.contains("\nhint: check the network and, behind a proxy, HTTPS_PROXY; then try again; `astro auth doctor` tells more\n"),
+            said.contains("\nhint: check the network and, behind a proxy, HTTPS_PROXY, or run `astro auth doctor`\n"),
             "{said}"
         );
         assert_eq!(proxy.targets(), [format!("{API}:443")]);
@@ -302,20 +300,22 @@ fn fails(command: (&[&str], &str, &str), world: &Astronomer, astro: Astro, words
     assert_eq!(world.paths(), [""; 0], "{what}");
     assert_eq!(world.service.live_refresh_tokens(), [refresh], "{what}");
     if arguments == ["logout"] {
-        let warning = "warning: the refresh token stays good until it ends by itself: ";
+        let warning = "warning: the refresh token stays valid until it expires: ";
         assert!(stderr.contains(&format!("{warning}{told}")), "{what}: {stderr}");
-        assert!(stderr.contains("error: not signed out of astronomer.io completely\n"), "{what}: {stderr}");
+        assert!(
+            stderr.contains("error: logout from astronomer.io was incomplete; see the warnings above\n"),
+            "{what}: {stderr}"
+        );
         assert!(!world.home.config().unwrap().contains("token"), "{what}");
     } else {
-        let before = if arguments == LOGIN { "error: could not sign in to astronomer.io\ncause: " } else { "error: " };
+        let before = if arguments == LOGIN { "error: could not log in to astronomer.io\ncause: " } else { "error: " };
         assert!(stderr.contains(&format!("{before}{told}hint: {hint}\n")), "{what}: {stderr}");
         assert_eq!(world.home.config().as_deref(), Some(config.as_str()), "{what}");
     }
 }
 
-const CHECK_THE_NETWORK: &str =
-    "check the network and, behind a proxy, HTTPS_PROXY; then try again; `astro auth doctor` tells more";
-const CHECK_THE_AUTHORITY: &str = "if a proxy of your company inspects TLS, name its certificate in SSL_CERT_FILE";
+const CHECK_THE_NETWORK: &str = "check the network and, behind a proxy, HTTPS_PROXY, or run `astro auth doctor`";
+const CHECK_THE_AUTHORITY: &str = "if a corporate proxy inspects TLS, set SSL_CERT_FILE to its certificate";
 
 #[test]
 fn ar_15_tk_10_every_command_tells_of_a_host_that_is_not_right_or_not_reached() {
@@ -381,7 +381,10 @@ fn a_proxy_that_is_not_there_is_told() {
         1,
         &format!("could not fetch the login configuration: {API}: no connection: Connection refused (os error 111)"),
     );
-    assert!(said.contains("\nhint: check the network and, behind a proxy, HTTPS_PROXY; then try again; `astro auth doctor` tells more\n"), "{said}");
+    assert!(
+        said.contains("\nhint: check the network and, behind a proxy, HTTPS_PROXY, or run `astro auth doctor`\n"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -196,7 +196,7 @@ fn rf_6_a_login_that_has_ended_sends_to_login_and_to_no_browser() {
     let (code, stdout, stderr) = run(&mut auth_token(&stage));
     let domain = stage.service.domain();
     let complaint = format!(
-        "error: the login to {domain} has ended\ncause: the issuer refused with `invalid_grant`: unknown or invalid refresh \
+        "error: your login to {domain} has expired or was revoked\ncause: the issuer refused with `invalid_grant`: unknown or invalid refresh \
          token\nhint: run `astro login {domain}`\n"
     );
     assert_eq!((code, stdout.as_str(), stderr), (4, "", complaint));
@@ -221,7 +221,7 @@ fn on_a_terminal_it_prints_and_fails_just_the_same_and_asks_nothing() {
         } else {
             let domain = stage.service.domain();
             assert_eq!(code, 4);
-            assert!(screen.starts_with(&format!("error: the login to {domain} expired on ")), "{screen}");
+            assert!(screen.starts_with(&format!("error: your login to {domain} expired on ")), "{screen}");
             assert!(screen.ends_with(&format!("hint: run `astro login {domain}`\r\n")), "{screen}");
         }
         assert!(!stage.home.path().join("opened").exists());
