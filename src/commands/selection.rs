@@ -109,7 +109,7 @@ async fn ask<T: Selectable>(ui: &Ui, all: &[T], option: &str) -> Result<Option<u
         return Ok(Some(ui.choose(T::QUESTION, labels, 0).await?));
     }
     let (kind, count) = (T::KIND, all.len());
-    ui.warn(&format!("no {kind} selected: there are {count} ({}); use `{option}`", first_few(&labels)));
+    ui.warn(&format!("no {kind} selected ({count} available: {}); use `{option}`", first_few(&labels)));
     Ok(None)
 }
 
@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(chosen(Some("o2"), Some("o1"), Some("x@acme.com")), some("o2"), "the flag wins");
         assert_eq!(chosen(Some(" ACME "), None, None), some("o1"), "names in any case");
         assert_eq!(chosen(None, Some("o3"), Some("x@acme.com")), some("o3"), "then what was used before");
-        assert_eq!(chosen(None, Some("gone"), Some("x@ACME.com")), some("o1"), "then the e-mail's owner");
+        assert_eq!(chosen(None, Some("gone"), Some("x@ACME.com")), some("o1"), "then the owner of the email's domain");
         assert_eq!(chosen(None, None, Some("x@shared.org")), None, "two owners decide nothing");
         assert_eq!(chosen(None, None, Some("x@notacme.com")), None);
         assert_eq!(chosen(None, None, None), None, "never the first of several");

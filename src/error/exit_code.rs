@@ -10,30 +10,19 @@ impl Error {
         match self {
             Self::Canceled => 130,
             Self::Login { source, .. } | Self::Selection { source, .. } => source.exit_code(),
-            Self::Domain(_)
-            | Self::TokenAsDomain
-            | Self::NoToken
-            | Self::NoBrowserNoTerminal { .. }
-            | Self::MissingArgument { .. }
-            | Self::ConfirmationRequired => 2,
-            Self::AccountMismatch { .. }
-            | Self::TokenAccountMismatch { .. }
-            | Self::SubjectMismatch
-            | Self::NoIdToken
-            | Self::Callback(_)
-            | Self::Jwt(_)
-            | Self::NotLoggedIn { .. }
-            | Self::LoginExpired { .. }
-            | Self::LoginRevoked { .. }
-            | Self::TokenRefused { .. }
-            | Self::IssuerMismatch { .. }
-            | Self::ApiTokenRefused
-            | Self::ApiTokenExpired { .. }
-            | Self::NoPermissions
-            | Self::ApiTokenNotAccepted { .. } => 4,
+            // The command line.
+            Self::Domain(_) | Self::TokenAsDomain | Self::NoToken | Self::MissingArgument { .. } => 2,
+            Self::NoBrowserNoTerminal { .. } | Self::ConfirmationRequired => 2,
+            // The account and its tokens.
+            Self::AccountMismatch { .. } | Self::TokenAccountMismatch { .. } | Self::SubjectMismatch => 4,
+            Self::NotLoggedIn { .. } | Self::LoginExpired { .. } | Self::LoginRevoked { .. } => 4,
+            Self::TokenRefused { .. } | Self::IssuerMismatch { .. } => 4,
+            Self::ApiTokenRefused | Self::ApiTokenExpired { .. } | Self::ApiTokenNotAccepted { .. } => 4,
+            Self::NoIdToken | Self::NoPermissions | Self::Callback(_) | Self::Jwt(_) => 4,
             Self::Token(TokenEndpointError::Refused(refused)) | Self::RefreshRefused { refused, .. } => {
                 if refused.may_pass() { 1 } else { 4 }
             }
+            // The network and the services.
             Self::Http(error) | Self::List(ListError::Http(error)) => {
                 if error.status() == Some(401) {
                     4
@@ -41,27 +30,15 @@ impl Error {
                     1
                 }
             }
-            Self::NoHome
-            | Self::LoginWouldFail { .. }
-            | Self::CallbackTimeout { .. }
-            | Self::FallbackForbidden { .. }
-            | Self::NoOrganization
-            | Self::NoOrganizationSelected
-            | Self::NoWorkspace
-            | Self::NoContexts
-            | Self::NotExplained
-            | Self::LogoutIncomplete { .. }
-            | Self::NotFound(_)
-            | Self::Config(_)
-            | Self::Store { .. }
-            | Self::Listen(_)
-            | Self::Issuer(_)
-            | Self::Token(_)
-            | Self::Keys(_)
-            | Self::List(_)
-            | Self::Ui(_)
-            | Self::Random(_)
-            | Self::Io(_) => 1,
+            Self::Issuer(_) | Self::Keys(_) | Self::Token(_) | Self::List(_) | Self::CallbackTimeout { .. } => 1,
+            // The organization and the workspace.
+            Self::NoOrganization | Self::NoOrganizationSelected | Self::NoWorkspace | Self::NotFound(_) => 1,
+            // This machine.
+            Self::NoHome | Self::NoContexts | Self::Config(_) | Self::Store { .. } | Self::FallbackForbidden { .. } => {
+                1
+            }
+            Self::Listen(_) | Self::Ui(_) | Self::Random(_) | Self::Io(_) => 1,
+            Self::LoginWouldFail { .. } | Self::LogoutIncomplete { .. } | Self::NotExplained => 1,
         }
     }
 }

@@ -86,9 +86,10 @@ impl Error {
         Some(hint.to_owned())
     }
 
-    /// Returns the hint of an error whose hint depends on nothing.
+    /// Returns the hint of an error whose hint is a fixed text.
+    #[expect(clippy::match_same_arms, reason = "as in `exit_code`")]
     fn fixed_hint(&self) -> Option<&'static str> {
-        let hint = match self {
+        Some(match self {
             Self::LoginWouldFail { .. } => "see the failed checks above",
             Self::Domain(_) => {
                 "use astronomer.io, a preview of it, or localhost[:PORT]; for Astro Private Cloud, use the Go CLI"
@@ -183,7 +184,7 @@ impl Error {
     }
 }
 
-/// Returns the command that logs in to this domain, whatever the current one is.
+/// Returns the command that logs in to this domain, even if it is not the current one.
 fn login(domain: &str) -> String {
     if domain == DEFAULT { "astro login".to_owned() } else { format!("astro login {domain}") }
 }

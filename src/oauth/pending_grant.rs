@@ -1,6 +1,6 @@
 //! A refresh token that was granted but not stored yet.
 //!
-//! Nobody would ever use such a token if the program ended now, and an account may hold only so many. So it is either
+//! Such a token would stay valid without a user, and an issuer limits the number of tokens per account. So it is either
 //! stored or revoked, also after Ctrl-C.
 
 use tokio::sync::{Mutex, MutexGuard};

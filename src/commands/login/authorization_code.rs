@@ -74,13 +74,13 @@ impl LoginFlow<'_> {
         let CallbackOutcome { code, reply } = self.wait(sources, delivery, &link, expected.answered).await?;
 
         let sent = SentValues { verifier, nonce, organization };
-        let verified = self.exchange(&mut prepared, &redirect_uri, code, sent, &expected).await;
-        answer(reply, &verified).await;
-        let verified = verified?;
-        if verified.needs_confirmation {
-            self.confirm_account(verified.email.as_deref(), &expected).await?;
+        let outcome = self.exchange(&mut prepared, &redirect_uri, code, sent, &expected).await;
+        respond(reply, &outcome).await;
+        let login = outcome?;
+        if login.needs_confirmation {
+            self.confirm_account(login.email.as_deref(), &expected).await?;
         }
-        Ok(new_login(&prepared.auth, verified, destination))
+        Ok(new_login(&prepared.auth, login, destination))
     }
 
     /// Fetches the login configuration, then the metadata and the keys at the same time.
@@ -158,13 +158,13 @@ impl LoginFlow<'_> {
     }
 }
 
-/// Answers the waiting browser with the outcome that is certain by now.
-async fn answer(reply: Option<Reply>, verified: &Result<VerifiedLogin, Error>) {
+/// Sends the waiting browser its page: the outcome that is certain by now.
+async fn respond(reply: Option<Reply>, outcome: &Result<VerifiedLogin, Error>) {
     let Some(reply) = reply else { return };
-    match verified {
-        Ok(verified) => {
-            let account = verified.email.as_deref().unwrap_or(&verified.identity.subject);
-            reply.send(&Outcome::Confirmed { account, question: verified.needs_confirmation }).await;
+    match outcome {
+        Ok(login) => {
+            let account = login.email.as_deref().unwrap_or(&login.identity.subject);
+            reply.send(&Outcome::Confirmed { account, question: login.needs_confirmation }).await;
         }
         Err(failure) => {
             let detail = sentence(&failure.to_string());

@@ -119,7 +119,7 @@ pub async fn login(system: &System, login: &Login) -> Result<(), Error> {
     let SavedAccount { user, accessible, previous } = account;
     let select = async {
         let selected = flow.select(&new, &user, accessible).await;
-        // The login is saved, whatever became of the selection.
+        // Printed even if the selection failed: the login is saved.
         flow.print_summary(&new, &user, &previous, selected.selection.as_ref());
         selected.outcome
     };
