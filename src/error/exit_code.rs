@@ -38,7 +38,7 @@ impl Error {
                 1
             }
             Self::Listen(_) | Self::Ui(_) | Self::Random(_) | Self::Io(_) => 1,
-            Self::LoginWouldFail { .. } | Self::LogoutIncomplete { .. } | Self::NotExplained => 1,
+            Self::LoginWouldFail { .. } | Self::LogoutIncomplete { .. } => 1,
         }
     }
 }

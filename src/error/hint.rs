@@ -104,7 +104,7 @@ impl Error {
             Self::NoBrowserNoTerminal { .. } => {
                 "use `--login-link` for a URL to open on any device, or `--token-login -` with a token on standard input"
             }
-            Self::CallbackTimeout { .. } => "if the last page didn't load, run this again and paste its URL here",
+            Self::CallbackTimeout { .. } => "if the last page did not load, run this again and paste its URL here",
             Self::AccountMismatch { .. } => {
                 "log in with the expected account in the browser (try a private window), or drop `--email`"
             }
@@ -114,7 +114,6 @@ impl Error {
             }
             Self::NoPermissions | Self::ApiTokenNotAccepted { .. } => "create a new API token in the Astro UI",
             Self::NoContexts => "run `astro login` to create one",
-            Self::NotExplained => "run `astro auth explain` to see all messages",
             Self::ConfirmationRequired => "use `--force` to delete without confirmation",
             Self::NoOrganizationSelected => "run `astro organization switch`",
             Self::NoWorkspace => "ask the owner of your organization for access to one",
@@ -128,30 +127,14 @@ impl Error {
             | Self::List(_)
             | Self::Token(TokenEndpointError::TokenType(_)) => SUPPORT,
             Self::Canceled | Self::Ui(_) | Self::Random(_) | Self::Io(_) => return None,
-            // `hint_for` has the hints of these.
-            Self::Login { .. }
-            | Self::Selection { .. }
-            | Self::NotLoggedIn { .. }
-            | Self::LoginExpired { .. }
-            | Self::LoginRevoked { .. }
-            | Self::TokenRefused { .. }
-            | Self::IssuerMismatch { .. }
-            | Self::RefreshRefused { .. }
-            | Self::NoOrganization
-            | Self::FallbackForbidden { .. }
-            | Self::LogoutIncomplete { .. }
-            | Self::MissingArgument { .. }
-            | Self::NotFound(_)
-            | Self::Config(_)
-            | Self::Store { .. }
-            | Self::Listen(_)
-            | Self::Callback(_)
-            | Self::Issuer(_)
-            | Self::Token(_)
-            | Self::Jwt(_)
-            | Self::Http(_) => return None,
-        };
-        Some(hint)
+            // The message of `LogoutIncomplete` says it all; the hints of the others come from `hint_for`.
+            Self::LogoutIncomplete { .. } | Self::Store { .. } | Self::Jwt(_) | Self::Http(_) => return None,
+            Self::Login { .. } | Self::Selection { .. } | Self::NoOrganization | Self::NotFound(_) => return None,
+            Self::NotLoggedIn { .. } | Self::LoginExpired { .. } | Self::LoginRevoked { .. } => return None,
+            Self::TokenRefused { .. } | Self::IssuerMismatch { .. } | Self::RefreshRefused { .. } => return None,
+            Self::FallbackForbidden { .. } | Self::MissingArgument { .. } | Self::Config(_) => return None,
+            Self::Listen(_) | Self::Callback(_) | Self::Issuer(_) | Self::Token(_) => return None,
+        })
     }
 
     /// Returns the hint of an error that another login solves.
@@ -159,7 +142,7 @@ impl Error {
         let again = login(domain);
         match self {
             Self::NotLoggedIn { domain, no_keychain: Some(_) } => format!(
-                "run `{}` (logins made in a desktop session are in its keychain, which this session can't reach)",
+                "run `{}` (logins made in a desktop session are in its keychain, which this session cannot reach)",
                 login(domain)
             ),
             Self::Token(TokenEndpointError::Refused(refused)) | Self::RefreshRefused { refused, .. }

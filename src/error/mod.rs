@@ -117,9 +117,6 @@ pub enum Error {
     /// `auth doctor` found a problem, and has printed it.
     #[error("a login to {domain} would fail on this machine")]
     LoginWouldFail { domain: String },
-    /// `auth explain` found nothing.
-    #[error("no message has these words")]
-    NotExplained,
     #[error("logout from {domains} was incomplete; see the warnings above")]
     LogoutIncomplete { domains: String },
     #[error("no contexts yet")]

@@ -264,7 +264,7 @@ fn rf_10_missing_keychain_is_not_an_empty_one() {
             let at = format!("{fault}, {call:?}: {}", ended.stderr);
             let signed_out = format!(
                 "error: not logged in to DOMAIN\ncause: no keychain available ({reason})\nhint: run `astro login DOMAIN` \
-                 (logins made in a desktop session are in its keychain, which this session can't reach)\n"
+                 (logins made in a desktop session are in its keychain, which this session cannot reach)\n"
             );
             match call {
                 Call::Login => {

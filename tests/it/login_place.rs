@@ -172,7 +172,7 @@ async fn organization_with_email_domain_is_selected() {
     assert_eq!((outcome.exit_code(), place(&stage)), (0, at(ENGINES, None)));
     assert_eq!(
         warnings(&outcome),
-        ["warning: no workspace selected: there are 2 (Difference Engine, Punched Cards); use `--workspace`"]
+        ["warning: no workspace selected (2 available: Difference Engine, Punched Cards); use `--workspace`"]
     );
 }
 
@@ -274,7 +274,7 @@ async fn organization_list_is_read_to_its_end() {
     stage.service.set(|options| *options = options.clone().organizations(250, 1));
     let outcome = stage.login(&stage.request()).await;
     let shown = "Organization 00001, Organization 00002, Organization 00003, Organization 00004, Organization 00005";
-    let told = format!("warning: no organization selected: there are 250 ({shown} and 245 more); use `--organization`");
+    let told = format!("warning: no organization selected (250 available: {shown} and 245 more); use `--organization`");
     assert_eq!((outcome.exit_code(), warnings(&outcome)), (0, vec![told.as_str()]));
 }
 

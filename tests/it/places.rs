@@ -180,7 +180,7 @@ async fn organization_switch_selects_none_of_several_workspaces() {
     assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (0, ""));
     assert_eq!(
         outcome.stderr,
-        "warning: no workspace selected: there are 7 (Workspace 00001, Workspace 00002, Workspace 00003, Workspace \
+        "warning: no workspace selected (7 available: Workspace 00001, Workspace 00002, Workspace 00003, Workspace \
          00004, Workspace 00005 and 2 more); use `astro workspace switch`\n\
          Switched to organization Organization 00002\n"
     );
@@ -238,7 +238,7 @@ async fn unknown_or_ambiguous_name_changes_nothing() {
         several.error_chain(),
         "several workspaces are named `Cards`; use an ID: clws000010000000000000001, clws000010000000000000002"
     );
-    assert_eq!(several.result.unwrap_err().hint().unwrap(), "run `astro workspace list` to see all of them");
+    assert_eq!(several.result.unwrap_err().hint().unwrap(), "`astro workspace list` shows those there are");
     assert_eq!(stage.home.config(), before);
     assert_eq!(switch_organization(&stage, Some("Compilers")).await.exit_code(), 0, "the very name wins");
 }

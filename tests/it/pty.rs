@@ -598,7 +598,7 @@ fn lb_25_login_times_out_at_terminal() {
     let end = screen(&shown);
     assert!(
         end.contains(
-            "cause: timed out after 1 second waiting for the browser\nhint: if the last page didn't load, run"
+            "cause: timed out after 1 second waiting for the browser\nhint: if the last page did not load, run"
         ),
         "{end}"
     );
