@@ -390,5 +390,5 @@ fn no_home_at_all_fails() {
     let hint = "set HOME, or set ASTRO_HOME to the folder that contains `.astro`";
     let nobody = ["/usr/bin/unshare", "--user", "--map-user=54321"];
     let astro = Astro::at(&home).without("HOME").without("ASTRO_HOME").through(&nobody);
-    check_told(&astro.run(&["auth", "status"]), "error: there is no home directory\n", hint);
+    check_told(&astro.run(&["auth", "status"]), "error: could not find the home directory\n", hint);
 }

@@ -235,7 +235,7 @@ fn expect_json(ended: &Ended, state: &str) {
 }
 
 /// The context after a logout.
-const CLEARED: &str = "contexts:\n    \"DOMAIN\":\n        domain: \"DOMAIN\"\ncontext: \"\"\n";
+const CLEARED: &str = "contexts:\n    DOMAIN:\n        domain: DOMAIN\ncontext: \"\"\n";
 
 const UNLOCK: &str =
     "unlock the keychain and try again, or save unencrypted with `astro login DOMAIN --insecure-storage`";
@@ -577,7 +577,7 @@ fn deleted_entry_is_not_logged_in() {
             match call {
                 Call::Login if collection => {
                     let warning = "warning: no keychain available (no default collection); \
-                                   credentials will be stored unencrypted in HOME/.astro/config.yaml\n";
+                                   credentials will be saved unencrypted in HOME/.astro/config.yaml\n";
                     assert!(ended.code == 0 && ended.stderr.starts_with(warning), "{at}");
                     assert!(ended.config.contains(&world.other), "{at}");
                 }

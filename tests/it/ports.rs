@@ -134,7 +134,7 @@ fn lb_3_port_taken_with_terminal_accepts_paste() {
         let world = World::new();
         let stranger = TcpListener::bind(address).unwrap();
         let mut pty = world.login();
-        pty.wait_for("another program has port 12345");
+        pty.wait_for("another program uses port 12345");
         pty.wait_for("`lsof -i :12345`");
         let link = pty.link();
         assert_redirect_uri(&link);
@@ -184,7 +184,7 @@ fn doctor_reports_taken_port() {
         let _stranger = TcpListener::bind(address).unwrap();
         let (code, said) = run();
         assert!(code == Some(1) && said.contains(&format!("fails  {taken}")), "{address}: {said}");
-        assert!(said.contains("`lsof -i :12345`") && said.starts_with("A login to localhost would fail."), "{said}");
+        assert!(said.contains("`lsof -i :12345`") && said.starts_with("`astro login localhost` would fail."), "{said}");
         // A person could paste.
         let (code, shown) = Pty::spawn(ASTRO, &doctor, environment()).finish();
         let screen = crate::support::pty::screen(&shown);
@@ -205,9 +205,8 @@ fn doctor_over_ssh_shows_port_forwarding() {
     let callback = report["checks"].as_array().unwrap().iter().find(|check| check["name"] == "callback").unwrap();
     let expected = serde_json::json!({
         "name": "callback", "outcome": "note",
-        "detail": "port 12345 is free; a browser outside of this machine gets back only where the port is \
-                   forwarded; else paste its address",
-        "advice": "`ssh -L 12345:localhost:12345 ada@198.51.100.7`, run at your end first, forwards it",
+        "detail": "port 12345 is free; if the browser runs outside this machine, forward the port or paste the final URL",
+        "advice": "run `ssh -L 12345:localhost:12345 ada@198.51.100.7` on your machine first",
     });
     assert_eq!(callback, &expected);
 }
@@ -246,11 +245,11 @@ fn https_callback_attempt_is_reported() {
         // It ends: that is how the browser knows.
         let _ = connection.read_to_end(&mut Vec::new());
     }
-    pty.wait_for("the browser has tried https");
+    pty.wait_for("the browser tried https");
     pty.wait_for("paste it here");
     visit(Mode::LogIn, &link);
     let shown = pty.finish_with(0);
-    assert_eq!(shown.matches("the browser has tried https").count(), 1, "{shown}");
+    assert_eq!(shown.matches("the browser tried https").count(), 1, "{shown}");
     world.assert_signed_in();
 }
 

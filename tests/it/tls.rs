@@ -233,7 +233,7 @@ fn doctor_shows_proxy_certificates_and_latency() {
     }
     assert_eq!(check(&report, "issuer"), ("ok", "https://auth.astronomer.io/ belongs to astronomer.io"));
     let roots = format!("roots in SSL_CERT_FILE, {}", world.home.path().join("authority.pem").display());
-    assert_eq!(check(&report, "certificates"), ("ok", format!("{roots}").as_str()));
+    assert_eq!(check(&report, "certificates"), ("ok", roots.as_str()));
     let (_, variables) = check(&report, "variables");
     assert!(variables.ends_with(&format!(", HTTPS_PROXY (127.0.0.1:{port})")), "{variables}");
     assert!(!report.to_string().contains("hunter2"), "{report:#}");
