@@ -22,7 +22,7 @@ pub enum UiError {
     #[error("canceled")]
     Canceled,
     /// There is no terminal; see [`Ui::can_ask`].
-    #[error("there is no terminal to ask in")]
+    #[error("no terminal to prompt on")]
     NoTerminal,
     /// The input exceeds [`MAX_INPUT`].
     #[error("the input is longer than {} KiB", MAX_INPUT / 1024)]

@@ -159,7 +159,7 @@ pub(super) fn config(session: &Session<'_>) -> Check {
     let (config, domain) = (&session.config, &session.domain);
     // The same edit as a login's.
     let foreseen = config.check_editable(domain, |document| {
-        document.update_context(domain, |context| context.user_email = Some("somebody@example.com".to_owned()))?;
+        document.update_context(domain, |context| context.user_email = Some("user@example.com".to_owned()))?;
         document.set_current_context(Some(domain.as_str()))
     });
     let path = config.path().display();

@@ -155,7 +155,10 @@ impl LoginFlow<'_> {
             Ok(code) => return Some(CallbackOutcome { code: Ok(code), reply: None }),
             Err(Rejection::Final(error)) => return Some(CallbackOutcome { code: Err(error), reply: None }),
             Err(Rejection::Unrelated(unrelated @ Unrelated::NotTheRedirectUri)) => {
-                self.ui().warn(&format!("{unrelated}: http://localhost:{}…", sources.redirect_uri.port()));
+                self.ui().warn(&format!(
+                    "{unrelated}; it starts with http://localhost:{}/callback?",
+                    sources.redirect_uri.port()
+                ));
             }
             Err(Rejection::Unrelated(unrelated)) => self.ui().warn(&unrelated.to_string()),
         }
