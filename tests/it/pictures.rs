@@ -88,9 +88,9 @@ fn svg(transcript: &str) -> String {
     let mut text = String::new();
     for (row, line) in (0..count).zip(&lines) {
         // The time is the only thing that differs from run to run.
-        let line = line.split_once("expires   ").map_or_else(
+        let line = line.split_once("expires       ").map_or_else(
             || line.clone(),
-            |(before, until)| format!("{before}expires   2026-11-25 10:11{}", &until["2026-11-25 10:11".len()..]),
+            |(before, until)| format!("{before}expires       2026-11-25 10:11{}", &until["2026-11-25 10:11".len()..]),
         );
         let cells = line.chars().enumerate().map(|(column, character)| {
             let cell = screen.cell(row, column.try_into().unwrap()).unwrap();
@@ -116,8 +116,8 @@ fn svg(transcript: &str) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
          role=\"img\" aria-labelledby=\"title words\">\n\
          <title id=\"title\">astro login in a terminal</title>\n\
-         <desc id=\"words\">The e-mail address is asked for, the browser opens, a workspace is chosen; then it says who is \
-         signed in and where.</desc>\n{STYLE}\
+         <desc id=\"words\">`astro login` asks for the email, opens the browser, offers a menu of workspaces, and prints the account, \
+         the location of the credentials and their expiry.</desc>\n{STYLE}\
          <rect class=\"frame\" x=\".5\" y=\".5\" width=\"{}\" height=\"{}\" rx=\"10\"/>\n\
          <circle cx=\"22\" cy=\"19\" r=\"6\"/><circle cx=\"42\" cy=\"19\" r=\"6\"/><circle cx=\"62\" cy=\"19\" r=\"6\"/>\n{text}</svg>\n",
         width - 1.0,
@@ -135,14 +135,14 @@ const STYLE: &str = "<style>\n\
     </style>\n";
 
 fn class(cell: &vt100::Cell) -> String {
-    let colour = match cell.fgcolor() {
+    let color = match cell.fgcolor() {
         Color::Default => "",
         Color::Idx(1 | 9) => "red",
         Color::Idx(2 | 10) => "green",
         Color::Idx(3 | 11) => "yellow",
         Color::Idx(5 | 13) => "violet",
         Color::Idx(6 | 14) => "cyan",
-        other => panic!("the picture knows no colour for {other:?}"),
+        other => panic!("the picture knows no color for {other:?}"),
     };
-    format!("{colour}{}", if cell.bold() { " bold" } else { "" }).trim().to_owned()
+    format!("{color}{}", if cell.bold() { " bold" } else { "" }).trim().to_owned()
 }

@@ -126,9 +126,9 @@ impl World {
         for line in screen(shown).lines() {
             let shortened = line.split_once("/authorize?").map(|(before, _)| format!("{before}/authorize?…"));
             let line = shortened.as_deref().unwrap_or(line);
-            let line = match line.split_once("expires   ") {
+            let line = match line.split_once("expires       ") {
                 Some((before, until)) => {
-                    format!("{before}expires   …{}", until.find([';', ',']).map_or("", |at| &until[at..]))
+                    format!("{before}expires       …{}", until.find([';', ',']).map_or("", |at| &until[at..]))
                 }
                 None => line.to_owned(),
             };
@@ -538,7 +538,7 @@ fn lb_25_ctrl_c_at_organization_menu_keeps_login() {
     insta::assert_snapshot!(end, @r"
     ✓ Logged in to localhost:PORT as Ada Lovelace <ada@example.com>
       credentials   HOME/.astro/config.yaml (unencrypted)
-      expires   …, renews automatically
+      expires       …, renews automatically
     warning: canceled
     ");
 }
@@ -560,7 +560,7 @@ fn lb_25_ctrl_c_at_workspace_menu_keeps_organization() {
     ✓ Logged in to localhost:PORT as Ada Lovelace <ada@example.com>
       organization  Analytical Engines
       credentials   HOME/.astro/config.yaml (unencrypted)
-      expires   …, renews automatically
+      expires       …, renews automatically
     warning: canceled
     ");
 }
@@ -709,6 +709,6 @@ fn screen_after_login() {
       organization  Analytical Engines
       workspace     Punched Cards
       credentials   HOME/.astro/config.yaml (unencrypted)
-      expires   …, renews automatically
+      expires       …, renews automatically
     ");
 }
