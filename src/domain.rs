@@ -35,7 +35,6 @@ enum Kind {
     Local { port: Option<u16> },
 }
 
-/// A text that is not an Astro domain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{understood}` is not an Astro domain")]
 pub struct DomainError {
@@ -44,12 +43,10 @@ pub struct DomainError {
 }
 
 impl Domain {
-    /// Returns the normalized name, as in config.yaml and the keychain.
     pub fn as_str(&self) -> &str {
         &self.name
     }
 
-    /// Returns the base URL of the API; its path is `/`.
     pub fn api_base(&self) -> &Url {
         &self.api
     }

@@ -17,17 +17,14 @@ impl Environment {
         Self(variables.into_iter().filter_map(text).filter(|(_, value)| !value.is_empty()).collect())
     }
 
-    /// Creates an environment of these variables alone.
     pub fn from_pairs(pairs: &[(&str, &str)]) -> Self {
         Self::new(pairs.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))))
     }
 
-    /// Returns the value of a variable that is set and not empty.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    /// Sets one variable.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.0.insert(name.to_owned(), value.to_owned());

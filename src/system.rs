@@ -29,7 +29,6 @@ pub struct System {
     pub http: Http,
     /// The browser of this machine.
     pub browser: Arc<dyn Browser>,
-    /// The operating system's credential store.
     pub keychain: Arc<dyn CredentialStore>,
     /// The terminal, or its replacement in a test.
     pub ui: Ui,
@@ -61,7 +60,6 @@ impl System {
     }
 }
 
-/// The operating system's randomness.
 pub struct OsRandom(pub SystemRandom);
 
 impl Random for OsRandom {

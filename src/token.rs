@@ -44,7 +44,6 @@ secret! {
     AccessToken;
     /// The token for the next access token (RFC 6749 section 1.5).
     RefreshToken;
-    /// The issuer's statement of who logged in (OpenID Connect Core section 2).
     IdToken;
 }
 

@@ -16,40 +16,16 @@ const MAX_PAGES: usize = 1000;
 /// The number of pages of one list that are fetched in parallel.
 const PARALLEL_PAGES: usize = 8;
 
-/// A list that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ListError {
-    /// A request failed.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// The API announced a different number of entries than it listed.
     #[error("could not {step}: the API announced {announced} entries and listed {listed}")]
-    Total {
-        /// The step, which completes "could not …".
-        step: &'static str,
-        /// The announced number.
-        announced: usize,
-        /// The number of entries in the pages.
-        listed: usize,
-    },
-    /// The list as a whole took too long, although each page arrived in time.
+    Total { step: &'static str, announced: usize, listed: usize },
     #[error("could not {step}: {host}: the list was not complete after {} seconds", .bound.as_secs_f32())]
-    Late {
-        /// The step, which completes "could not …".
-        step: &'static str,
-        /// The host, with the port unless it is the default one.
-        host: String,
-        /// The time limit.
-        bound: Duration,
-    },
-    /// Every page up to the limit is full.
+    Late { step: &'static str, host: String, bound: Duration },
     #[error("could not {step}: the list does not end within {pages} pages")]
-    Endless {
-        /// The step, which completes "could not …".
-        step: &'static str,
-        /// The limit.
-        pages: usize,
-    },
+    Endless { step: &'static str, pages: usize },
 }
 
 #[derive(Deserialize)]

@@ -23,19 +23,14 @@ const PAGE_BYTES: usize = 10 * 1024 * 1024;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "UserWire")]
 pub struct User {
-    /// The email address; may be empty.
     pub email: String,
-    /// The display name; may be empty.
     pub name: String,
 }
 
-/// An organization of the user.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "OrganizationWire")]
 pub struct Organization {
-    /// The API's identifier, which differs from the issuer's.
     pub id: String,
-    /// The display name.
     pub name: String,
     /// `HOSTED` or `HYBRID`.
     pub product: String,
@@ -43,13 +38,10 @@ pub struct Organization {
     pub email_domains: Vec<String>,
 }
 
-/// A workspace of an organization.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "WorkspaceWire")]
 pub struct Workspace {
-    /// The API's identifier.
     pub id: String,
-    /// The display name.
     pub name: String,
 }
 
@@ -61,7 +53,6 @@ pub struct ApiClient<'a> {
 }
 
 impl<'a> ApiClient<'a> {
-    /// Creates a client that sends `token` to the API at `base`.
     pub fn new(http: &'a Http, base: &'a Url, token: &'a AccessToken) -> Self {
         Self { http, base, token }
     }
@@ -95,7 +86,6 @@ impl<'a> ApiClient<'a> {
         self.get("read the organization", &self.url(&["organizations", id]))?.send().await?.success_json()
     }
 
-    /// Lists the user's organizations.
     pub async fn organizations(&self) -> Result<Vec<Organization>, ListError> {
         self.list("list your organizations", self.url(&["organizations"]), 100).await
     }

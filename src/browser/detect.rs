@@ -36,15 +36,10 @@ pub enum BrowserLaunch {
 /// The desktop whose default browser is opened. `Display` completes "opens …".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Desktop {
-    /// macOS.
     MacOs,
-    /// Windows.
     Windows,
-    /// Linux within Windows.
     Wsl,
-    /// A Wayland session.
     Wayland,
-    /// An X session.
     X,
 }
 
@@ -60,10 +55,8 @@ impl fmt::Display for Desktop {
     }
 }
 
-/// The reason why no browser can be launched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoBrowser {
-    /// A CI job.
     #[error("running in CI")]
     Ci,
     /// A GitHub codespace: the browser is on another machine.
@@ -75,16 +68,12 @@ pub enum NoBrowser {
     /// An SSH session: the browser is on another machine.
     #[error("running over SSH")]
     Ssh,
-    /// `$BROWSER` names only text browsers.
     #[error("$BROWSER is {0}, a text browser, which cannot share this terminal")]
     TextBrowser(&'static str),
-    /// A container without a display.
     #[error("running in a container")]
     Container,
-    /// Neither an X nor a Wayland display.
     #[error("no display")]
     NoDisplay,
-    /// A desktop without xdg-open or a similar program.
     #[error("no browser opener found (install xdg-utils or set BROWSER)")]
     NoLauncher,
 }

@@ -27,13 +27,11 @@ const OPEN_BOUND: Duration = Duration::from_secs(5);
 const LAUNCHER_BOUND: Duration = Duration::from_millis(250);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Opens URLs.
 pub trait Browser: Send + Sync {
     /// Opens `url`. Success means that a program was started, not that it shows the page.
     fn open(&self, url: &Url, launch: &BrowserLaunch) -> io::Result<()>;
 }
 
-/// The files that mark the containers of Docker and podman.
 const CONTAINER_FILES: [&str; 2] = ["/.dockerenv", "/run/.containerenv"];
 /// The search path if `PATH` is not set.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -64,7 +62,6 @@ impl Machine {
     }
 }
 
-/// The real [`Browser`].
 pub struct SystemBrowser;
 
 impl Browser for SystemBrowser {

@@ -14,7 +14,6 @@ use crate::session::{Session, edit_config};
 use crate::system::System;
 use crate::text::clean;
 
-/// A request of `astro context`.
 #[derive(Debug, Subcommand)]
 pub enum ContextCommand {
     /// List contexts
@@ -59,7 +58,6 @@ struct Listed {
     workspace: Option<String>,
 }
 
-/// Runs `astro context`.
 pub async fn context(system: &System, command: ContextCommand) -> Result<(), Error> {
     let config = Config::new(&system.home);
     match command {

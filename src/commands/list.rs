@@ -6,7 +6,6 @@ use unicode_width::UnicodeWidthStr;
 use crate::error::Error;
 use crate::system::System;
 
-/// One line of a list.
 pub(super) struct Row {
     /// Whether this item is in use. Marked by `*`, since not everyone sees colors.
     pub(super) current: bool,
@@ -41,7 +40,6 @@ pub(super) fn print_table(system: &System, kind: &str, header: &[&str], rows: &[
     Ok(())
 }
 
-/// Prints one JSON document.
 pub(super) fn print_json(system: &System, value: &impl Serialize) -> Result<(), Error> {
     system.ui.write_data_ignoring_closed_pipe(&serde_json::to_string_pretty(value).map_err(std::io::Error::from)?)?;
     Ok(())

@@ -15,7 +15,6 @@ use crate::session::{self, Location, Session, edit_config};
 use crate::system::System;
 use crate::time_format::format_timestamp;
 
-/// A request of `astro logout`.
 #[derive(Debug, Args)]
 pub struct Logout {
     /// Domain to log out of [default: current context]

@@ -9,7 +9,6 @@ use crate::error::Error;
 use crate::session::Session;
 use crate::system::System;
 
-/// A request of `astro organization`.
 #[derive(Debug, Subcommand)]
 pub enum OrganizationCommand {
     /// List your organizations
@@ -42,7 +41,6 @@ struct Listed {
     current: bool,
 }
 
-/// Does what was asked.
 pub async fn organization(system: &System, command: OrganizationCommand) -> Result<(), Error> {
     let session = Session::open(system, None)?;
     match command {

@@ -10,7 +10,6 @@ use crate::session::{self, Session, edit_config};
 use crate::text::clean;
 use crate::ui::Ui;
 
-/// The outcome of a selection without a menu.
 #[derive(Debug, PartialEq, Eq)]
 enum Choice<'a, T> {
     One(&'a T),
@@ -22,7 +21,6 @@ enum Choice<'a, T> {
 
 /// An item that a flag can name.
 pub(super) trait Selectable {
-    /// The kind of item, as in `astro KIND list`.
     const KIND: &'static str;
     const QUESTION: &'static str;
     fn id(&self) -> &str;

@@ -9,7 +9,6 @@ use crate::error::Error;
 use crate::session::{Session, edit_config};
 use crate::system::System;
 
-/// A request of `astro workspace`.
 #[derive(Debug, Subcommand)]
 pub enum WorkspaceCommand {
     /// List the organization's workspaces
@@ -41,7 +40,6 @@ struct Listed {
     current: bool,
 }
 
-/// Does what was asked.
 pub async fn workspace(system: &System, command: WorkspaceCommand) -> Result<(), Error> {
     let session = Session::open(system, None)?;
     let context = session.context()?;

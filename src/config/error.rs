@@ -6,60 +6,29 @@ use std::time::Duration;
 
 use super::{DocumentError, LARGEST};
 
-/// An error of reading or writing the settings. The file is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The path is a folder, a pipe or another special file.
     #[error("{} is not a file", .0.display())]
     NotAFile(PathBuf),
-    /// The settings folder, or a folder above it, is a file.
     #[error("{} is not a folder", .0.display())]
     NotAFolder(PathBuf),
-    /// The file is larger than any settings.
     #[error("{} is larger than {} MiB", .0.display(), LARGEST / 1024 / 1024)]
     TooLarge(PathBuf),
-    /// The path is a symbolic link without a target.
     #[error("{} is a link to a file that does not exist", .0.display())]
     DanglingLink(PathBuf),
-    /// Replacing the file would change its owner.
     #[error("{} belongs to another user", .0.display())]
     ForeignOwner(PathBuf),
-    /// Reading failed.
     #[error("could not read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// Writing failed, in the file's folder or in a new file beside it.
+    Read { path: PathBuf, source: io::Error },
     #[error("could not write {}", path.display())]
-    Write {
-        /// The file or folder.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// Another program holds the lock.
+    Write { path: PathBuf, source: io::Error },
     #[error("{} has been locked by another program for {} seconds", path.display(), waited.as_secs())]
-    Locked {
-        /// The lock file.
-        path: PathBuf,
-        /// The time waited.
-        waited: Duration,
-    },
-    /// The settings cannot be parsed or edited.
+    Locked { path: PathBuf, waited: Duration },
     #[error("could not use {}", path.display())]
-    Document {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: DocumentError,
-    },
+    Document { path: PathBuf, source: DocumentError },
 }
 
 impl ConfigError {
-    /// One sentence that says what to do.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::NotAFile(_) | Self::TooLarge(_) => "move it away and try again",

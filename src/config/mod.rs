@@ -37,14 +37,12 @@ const LARGEST: u64 = 16 * 1024 * 1024;
 /// Prefix and suffix of temporary files. One that is left over may hold tokens.
 const TEMPORARY: (&str, &str) = (".config.yaml.", ".tmp");
 
-/// The settings file and its locks.
 #[derive(Clone)]
 pub struct Config {
     folder: PathBuf,
     path: PathBuf,
 }
 
-/// A lock between processes, held until it is dropped.
 #[derive(Debug)]
 #[must_use = "dropping it releases the lock"]
 pub struct Lock(#[expect(dead_code, reason = "closing the file releases the lock")] File);
@@ -57,7 +55,6 @@ impl Config {
         Self { folder, path }
     }
 
-    /// The path of the settings file, which need not exist.
     pub fn path(&self) -> &Path {
         &self.path
     }

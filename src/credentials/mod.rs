@@ -17,29 +17,23 @@ mod record;
 
 pub use keychain::Keychain;
 
-/// The time limit of a call if the user can answer the keychain's prompt.
 pub const WITH_PERSON: Duration = Duration::from_secs(60);
 
-/// The time limit of a call without a terminal.
 pub const WITHOUT_PERSON: Duration = Duration::from_secs(3);
 
 /// The outcome of a login, bound to the issuer, client and audience that it was made for (RFC 9700 section 4.14).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
     pub kind: Kind,
-    /// The token for the API.
     pub access: AccessToken,
     /// The token for the next access token. `None` for a login with `--token-login`.
     pub refresh: Option<RefreshToken>,
     /// The issuer identifier, with its trailing slash. A refresh token goes to this issuer only.
     pub issuer: String,
-    /// The client that the tokens were issued to.
     pub client_id: String,
     /// The API that the tokens were issued for.
     pub audience: String,
-    /// The subject: the issuer's identifier of the user.
     pub sub: String,
-    /// The user's email, for display.
     pub email: Option<String>,
     /// The `iat` of the access token.
     pub issued_at: Option<jiff::Timestamp>,
@@ -47,7 +41,6 @@ pub struct Credentials {
     pub expires_at: Option<jiff::Timestamp>,
 }
 
-/// The kind of an access token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -78,7 +71,6 @@ pub trait CredentialStore: Send + Sync {
     /// Checks that the store is available and unlocked, without writing to it. May show the store's own prompt.
     fn ready(&self) -> Result<(), StoreError>;
 
-    /// Names this store for messages.
     fn describe(&self) -> String;
 }
 

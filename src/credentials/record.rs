@@ -48,7 +48,6 @@ struct Stored {
     expires_at: Option<String>,
 }
 
-/// Encodes the credentials as UTF-8 JSON.
 pub(super) fn encode(credentials: &Credentials) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     let written = Written {
         v: VERSION,

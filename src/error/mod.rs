@@ -29,10 +29,8 @@ pub use not_found::{NotFound, first_few};
 /// Stands for the email of an account that has none.
 pub const NO_EMAIL: &str = "an account without an email";
 
-/// The failure of a command.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The user stopped the command.
     #[error("canceled")]
     Canceled,
     /// A login that stored nothing.
@@ -53,21 +51,18 @@ pub enum Error {
     NoBrowserNoTerminal { reason: NoBrowser },
     #[error("timed out after {} waiting for the browser", minutes(*.waited))]
     CallbackTimeout { waited: Duration },
-    /// The browser logged in another account than the expected one.
     #[error("expected {expected}, but logged in as {}", .found.as_deref().unwrap_or(NO_EMAIL))]
     AccountMismatch {
         expected: String,
         /// Safe to print.
         found: Option<String>,
     },
-    /// The token belongs to another account than the expected one.
     #[error("expected {expected}, but the token belongs to {}", .found.as_deref().unwrap_or(NO_EMAIL))]
     TokenAccountMismatch {
         expected: String,
         /// Safe to print.
         found: Option<String>,
     },
-    /// Two responses of the issuer name different subjects.
     #[error("the issuer's responses are about different users")]
     SubjectMismatch,
     #[error("the issuer sent no ID token")]
@@ -75,28 +70,23 @@ pub enum Error {
     #[error("not logged in to {domain}")]
     NotLoggedIn {
         domain: String,
-        /// The reason if there was no keychain to read.
         #[source]
         no_keychain: Option<StoreError>,
     },
-    /// The token has expired, and there is no refresh token.
     #[error("your login to {domain} expired on {} ({})", TimeZone::UTC.to_datetime(*.at).date(), format_relative(*.at, *.now))]
     LoginExpired { domain: String, at: Timestamp, now: Timestamp },
-    /// The issuer rejected the refresh token as invalid.
     #[error("your login to {domain} has expired or was revoked")]
     LoginRevoked {
         domain: String,
         #[source]
         refused: TokenError,
     },
-    /// The issuer refused a refresh for another reason than the refresh token.
     #[error("could not renew the login to {domain}")]
     RefreshRefused {
         domain: String,
         #[source]
         refused: TokenError,
     },
-    /// The API refused a token that has not expired.
     #[error("the API of {domain} refused the login")]
     TokenRefused {
         domain: String,
@@ -114,7 +104,6 @@ pub enum Error {
     ApiTokenRefused,
     #[error("the token in ASTRO_API_TOKEN expired on {} ({})", TimeZone::UTC.to_datetime(*.at).date(), format_relative(*.at, *.now))]
     ApiTokenExpired { at: Timestamp, now: Timestamp },
-    /// `auth doctor` found a problem, and has printed it.
     #[error("a login to {domain} would fail on this machine")]
     LoginWouldFail { domain: String },
     #[error("logout from {domains} was incomplete; see the warnings above")]
@@ -136,7 +125,6 @@ pub enum Error {
     NoPermissions,
     #[error("the API of {domain} refused this API token")]
     ApiTokenNotAccepted { domain: String, source: HttpError },
-    /// There is no keychain, and saving unencrypted is forbidden.
     #[error("no keychain available ({reason}), and saving credentials unencrypted is forbidden")]
     FallbackForbidden { reason: &'static str },
     #[error("you are logged in, but belong to no organization")]
@@ -167,7 +155,6 @@ pub enum Error {
     Ui(UiError),
     #[error(transparent)]
     Random(#[from] RandomError),
-    /// The operating system refused a basic resource, such as a thread.
     #[error("the operating system refused a resource")]
     Io(#[from] io::Error),
 }
@@ -182,7 +169,6 @@ impl From<UiError> for Error {
 }
 
 impl Error {
-    /// Wraps this error as the cause of a failed login.
     pub fn during_login(self, domain: &Domain) -> Self {
         match self {
             Self::Canceled => self,
@@ -190,7 +176,6 @@ impl Error {
         }
     }
 
-    /// Wraps this error as the cause of a failed selection after a login.
     pub fn during_selection(self, domain: &Domain) -> Self {
         match self {
             Self::Canceled => self,

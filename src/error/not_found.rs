@@ -1,9 +1,7 @@
 //! A name that matches no context, organization or workspace, or several.
 
-/// A name that selects nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotFound {
-    /// Nothing has this name or ID.
     #[error("no {kind} named `{wanted}`{}", alternatives(kind, .known))]
     Nothing {
         /// `context`, `organization` or `workspace`.
@@ -13,7 +11,6 @@ pub enum NotFound {
         /// The existing names.
         known: Vec<String>,
     },
-    /// Several items have this name.
     #[error("several {kind}s are named `{wanted}`; use an ID: {}", first_few(.ids))]
     Ambiguous {
         /// `organization` or `workspace`.

@@ -6,54 +6,33 @@ use std::time::Duration;
 
 use crate::text::clean;
 
-/// A failed request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpError {
-    /// The step, which completes "could not …".
     pub step: &'static str,
-    /// The host, with the port unless it is the default one.
     pub host: String,
-    /// The cause.
     pub fault: Fault,
 }
 
-/// The cause of a failed request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// The URL is neither https nor on this machine.
     #[error("the URL is not https")]
     NotHttps,
-    /// No client could be built, most often for lack of CA certificates.
     #[error("could not set up TLS: {0}")]
     Setup(String),
-    /// The host name could not be resolved.
     #[error("could not resolve the host name")]
     Dns,
-    /// No connection was made.
     #[error("could not connect: {0}")]
     Connect(String),
-    /// The server's certificate was rejected.
     #[error("certificate rejected: {0}")]
     Certificate(String),
-    /// The response did not arrive in time.
     #[error("no response within {} seconds", .0.as_secs_f32())]
     Timeout(Duration),
-    /// The connection was closed before the end of the response.
     #[error("the connection was closed during the response")]
     Interrupted,
-    /// The response is larger than the request's limit.
     #[error("the response is larger than {limit} bytes")]
-    TooLarge {
-        /// The limit, in bytes.
-        limit: usize,
-    },
-    /// A redirect, which is never followed.
+    TooLarge { limit: usize },
     #[error("unexpected redirect{}", .to.as_ref().map(|host| format!(" to {host}")).unwrap_or_default())]
-    Redirect {
-        /// The host in the `Location` header.
-        to: Option<String>,
-    },
-    /// A response that is not a success.
+    Redirect { to: Option<String> },
     #[error("HTTP status {status}{}", .message.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
     Status {
         /// The HTTP status code.
@@ -63,7 +42,6 @@ pub enum Fault {
         /// The delay that the server asks for.
         retry_after: Option<Duration>,
     },
-    /// A success whose body is not what the protocol requires.
     #[error("invalid response")]
     InvalidBody,
 }
@@ -86,7 +64,6 @@ impl fmt::Display for HttpError {
 
 impl StdError for HttpError {}
 
-/// The step and host of a request, for its errors.
 #[derive(Clone)]
 pub(super) struct Origin {
     pub(super) step: &'static str,

@@ -28,7 +28,6 @@ use error::{Origin, classify, innermost_cause};
 /// The largest response body, in bytes, unless the request sets another limit.
 const BODY_LIMIT: usize = 1024 * 1024;
 
-/// The time limits of requests. Tests shorten them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeLimits {
     /// To connect to a host.
@@ -215,7 +214,6 @@ async fn exchange(
     Ok(Response { status: status.as_u16(), headers, body, origin: origin.clone() })
 }
 
-/// A response with its whole body.
 pub struct Response {
     status: u16,
     headers: HeaderMap,

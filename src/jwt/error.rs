@@ -11,40 +11,29 @@ use crate::time_format::format_relative;
 /// A rejected token. Values of the token are cleaned when they are printed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JwtError {
-    /// Not three base64url segments of which the first two hold JSON objects.
     #[error("not a JSON Web Token (JWT)")]
     NotAJwt,
     /// Five segments: an encrypted token (RFC 7516).
     #[error("encrypted tokens are not supported")]
     Encrypted,
-    /// Over 16 KiB.
     #[error("the token is longer than 16 KiB")]
     TooLong,
-    /// A member of the header or a claim occurs twice, so two programs could read two different tokens.
     #[error("duplicate claim in the token")]
     DuplicateMember,
-    /// A member of the header or a claim has the wrong type or is out of range.
     #[error("the token's `{0}` is malformed")]
     Malformed(&'static str),
-    /// A required claim is missing.
     #[error("the token has no `{0}`")]
     Missing(&'static str),
-    /// Not signed with RS256.
     #[error("unsupported token algorithm `{}`; only `RS256` is accepted", clean(.0, 20))]
     Algorithm(String),
-    /// The header requires an extension (`crit`, `b64`, `zip`).
     #[error("unsupported `{0}` header in the token")]
     Unsupported(&'static str),
-    /// A JWT for another purpose, by the `typ` of its header.
     #[error("unexpected token type `{}`", clean(.0, 40))]
     TypeNotAccepted(String),
-    /// An ID token instead of an access token.
     #[error("this is an ID token")]
     IdTokenGiven,
-    /// An Astro API token instead of a user's access token.
     #[error("this is an Astro API token")]
     ApiTokenGiven,
-    /// The token has expired.
     #[error("expired on {} ({})", TimeZone::UTC.to_datetime(*.at).date(), format_relative(*.at, *.now))]
     Expired {
         /// The time of expiry.
@@ -52,7 +41,6 @@ pub enum JwtError {
         /// The time of the check.
         now: Timestamp,
     },
-    /// The token is not valid yet.
     #[error("not valid before {from}, and this machine's clock says {now}")]
     NotYetValid {
         /// The start of its validity.
@@ -60,7 +48,6 @@ pub enum JwtError {
         /// The time of the check.
         now: Timestamp,
     },
-    /// The token was issued in the future of this machine's clock.
     #[error("issued at {at}, but this machine's clock says {now}")]
     IssuedInFuture {
         /// The time of issue.
@@ -68,7 +55,6 @@ pub enum JwtError {
         /// The time of the check.
         now: Timestamp,
     },
-    /// The issuer is not that of the requested domain.
     #[error("{}", wrong_issuer(.found, .expected))]
     WrongIssuer {
         /// The token's `iss`.
@@ -76,7 +62,6 @@ pub enum JwtError {
         /// The requested issuer.
         expected: String,
     },
-    /// The expected audience is missing.
     #[error("made for `{}`, not for `{}`", clean(&.found.join("`, `"), 200), clean(.expected, 100))]
     WrongAudience {
         /// The token's `aud`.
@@ -84,19 +69,14 @@ pub enum JwtError {
         /// The expected audience.
         expected: String,
     },
-    /// An ID token with a second audience (OpenID Connect Core section 3.1.3.7, step 3).
     #[error("the ID token is also made for `{}`", clean(.0, 100))]
     UntrustedAudience(String),
-    /// An ID token of another client (OpenID Connect Core section 3.1.3.7, step 5).
     #[error("the ID token was given to another client, `{}`", clean(.0, 100))]
     WrongParty(String),
-    /// The ID token does not carry the `nonce` of this login.
     #[error("the ID token belongs to another login")]
     Nonce,
-    /// The ID token was issued with another access token.
     #[error("the ID token belongs to another access token")]
     AtHash,
-    /// The organization is not the requested one.
     #[error(
         "logged in to {} instead of the organization `{}`",
         .found.as_ref().map_or_else(|| "no organization".to_owned(), |found| format!("the organization `{}`", clean(found, 100))),
@@ -108,13 +88,10 @@ pub enum JwtError {
         /// The organization of the authorization request.
         expected: String,
     },
-    /// No key of the issuer has the token's `kid`. A newer key may: the caller fetches the keys again, once.
     #[error("signed with a key that the issuer does not publish")]
     UnknownKey,
-    /// The token has no `kid`, and the issuer has several keys.
     #[error("the token does not name its key, and the issuer has several")]
     KeyNotNamed,
-    /// The named key did not sign this token.
     #[error("invalid token signature")]
     SignatureInvalid,
 }

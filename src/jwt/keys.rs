@@ -21,10 +21,8 @@ pub enum JwksError {
     /// Not a key set by RFC 7517 section 5.
     #[error("the issuer's key set is invalid")]
     NotAKeySet,
-    /// More keys than any issuer publishes.
     #[error("the issuer publishes more than {MAX_KEYS} keys")]
     TooManyKeys,
-    /// Every key is for another purpose or algorithm, too short, or malformed.
     #[error("the issuer publishes no RSA signature key of at least 2048 bits")]
     NoUsableKey,
 }

@@ -27,7 +27,6 @@ pub struct Unverified<'a> {
     claims: ClaimSet,
 }
 
-/// The kind of a token, by its claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenKind {
     /// Authorizes a user's calls to the API.

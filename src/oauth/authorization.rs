@@ -50,7 +50,6 @@ impl fmt::Display for RedirectUri {
 /// One authorization request (RFC 6749 section 4.1.1, RFC 7636 section 4.3).
 #[derive(Debug, Clone, Copy)]
 pub struct AuthorizationRequest<'a> {
-    /// The issuer and the client.
     pub config: &'a AuthConfig,
     /// The redirect URI.
     pub redirect_uri: &'a RedirectUri,
@@ -60,7 +59,6 @@ pub struct AuthorizationRequest<'a> {
     pub state: &'a State,
     /// The nonce of this attempt.
     pub nonce: &'a Nonce,
-    /// The email address to fill in on the login page (OpenID Connect Core section 3.1.2.1).
     pub login_hint: Option<&'a str>,
     /// The Auth0 organization, which the ID token must then name.
     pub organization: Option<&'a str>,

@@ -24,9 +24,7 @@ const DETAIL_LIMIT: usize = 500;
 /// The outcome that the page shows.
 #[derive(Debug, Clone, Copy)]
 pub enum Outcome<'a> {
-    /// The issuer authenticated the user.
     Confirmed {
-        /// The email address or subject.
         account: &'a str,
         /// Whether the terminal asks a question next.
         question: bool,
@@ -35,14 +33,10 @@ pub enum Outcome<'a> {
     Failed {
         /// A short title.
         title: &'a str,
-        /// The cause, as a sentence.
         detail: &'a str,
     },
     /// A request that does not belong to this login.
-    Refused {
-        /// The cause, as a sentence.
-        detail: &'a str,
-    },
+    Refused { detail: &'a str },
 }
 
 /// Renders the HTML document.

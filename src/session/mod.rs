@@ -47,7 +47,6 @@ pub struct Session<'a> {
 /// The store that holds a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Location {
-    /// The operating system's credential store.
     Keychain,
     /// The plaintext fields of config.yaml, which are the Go CLI's.
     Config,
@@ -238,7 +237,6 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Returns the current time.
     pub fn now(&self) -> Timestamp {
         (self.system.now)()
     }

@@ -41,7 +41,6 @@ impl Access {
     }
 }
 
-/// The reason for a refresh.
 #[derive(Debug)]
 enum Reason {
     /// The token has expired, or expires within [`REFRESH_WITHIN`].

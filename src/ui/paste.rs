@@ -175,11 +175,9 @@ fn read_lines(ui: &Ui, progress: &Progress, stop: &AtomicBool, lines: &mpsc::Unb
     }
 }
 
-/// The line being entered: a state machine over the terminal's events.
 struct Editor {
     text: Zeroizing<String>,
     characters: usize,
-    /// The line is too long; the rest of it is discarded.
     overlong: bool,
     /// The last key was Enter, so a line feed after it is part of CRLF.
     after_enter: bool,

@@ -18,16 +18,12 @@ const ROWS: usize = 10;
 /// A failed prompt, or a failed stream.
 #[derive(Debug, thiserror::Error)]
 pub enum UiError {
-    /// Ctrl-C, Escape or the end of input at a prompt.
     #[error("canceled")]
     Canceled,
-    /// There is no terminal; see [`Ui::can_ask`].
     #[error("no terminal to prompt on")]
     NoTerminal,
-    /// The input exceeds [`MAX_INPUT`].
     #[error("the input is longer than {} KiB", MAX_INPUT / 1024)]
     TooLong,
-    /// A stream failed.
     #[error("could not use the terminal or its streams")]
     Io(#[source] io::Error),
 }

@@ -18,7 +18,6 @@ use crate::session::{self, DomainSource, Session, environment_token};
 use crate::text::clean;
 use crate::time_format;
 
-/// The variables that affect a login.
 const VARIABLES: [&str; 22] = [
     "ASTRO_HOME",
     "ASTRO_DOMAIN",
@@ -61,7 +60,6 @@ pub(super) fn domain(session: &Session<'_>, source: Option<DomainSource>) -> Che
     }
 }
 
-/// Returns the first program in `$BROWSER` that exists.
 pub(super) fn browser_from_env<'a>(environment: &Environment, launch: &'a BrowserLaunch) -> Option<&'a str> {
     let BrowserLaunch::FromEnv(alternatives) = launch else { return None };
     let mut programs = alternatives.iter().filter_map(|words| words.first());

@@ -23,7 +23,6 @@ use crate::ui;
 const WIDTH: usize = 80;
 const INDENT: usize = 20;
 
-/// A request of `astro auth doctor`.
 #[derive(Debug, Args)]
 pub struct Doctor {
     /// Print JSON
@@ -45,9 +44,7 @@ struct Report {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Would {
-    /// It would open a browser.
     Browser,
-    /// It would print a link.
     Link,
     /// It would need a token: there is neither a browser nor a terminal.
     Token,

@@ -21,9 +21,7 @@ pub(super) struct ExpectedAccount {
 enum OnMismatch {
     /// Accept it: the expected email was a guess.
     Accept,
-    /// Ask the user.
     Ask,
-    /// Reject the login.
     Reject,
 }
 

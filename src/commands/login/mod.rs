@@ -34,7 +34,6 @@ pub(super) use wait::callback_port;
 use save::{Destination, PreviousLogin};
 use select::Accessible;
 
-/// A request of `astro login`.
 #[derive(Debug, Args)]
 pub struct Login {
     /// Domain to log in to: astronomer.io, a preview, or localhost[:PORT]

@@ -11,7 +11,6 @@ use crate::session::{self, Location, edit_config};
 /// The store that takes the credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Destination {
-    /// The operating system's credential store.
     Keychain,
     /// The plaintext fields of config.yaml, by `--insecure-storage`.
     ConfigByFlag,

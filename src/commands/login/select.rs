@@ -16,7 +16,6 @@ pub(super) enum Accessible {
     Current(Organization, Vec<Workspace>),
     /// The organization of an API token.
     OfApiToken(Organization, Vec<Workspace>),
-    /// All organizations.
     All(Vec<Organization>),
 }
 
@@ -26,7 +25,6 @@ pub(super) struct Selection {
     workspace: Option<Workspace>,
 }
 
-/// The outcome of the selection. A failure to select a workspace leaves the organization selected.
 pub(super) struct Selected {
     pub(super) selection: Option<Selection>,
     pub(super) outcome: Result<(), Error>,

@@ -18,7 +18,6 @@ use crate::oauth::{
 };
 use crate::ui::{Line, Lines, UiError};
 
-/// The port of Astro's registered redirect URI.
 const CALLBACK_PORT: u16 = 12345;
 
 /// Returns the callback port of a domain; 0 stands for any free port.
@@ -36,7 +35,6 @@ pub(super) enum LinkDelivery {
     Print,
 }
 
-/// The issuer's response, and the browser request that carried it. A pasted URL has no request.
 pub(super) struct CallbackOutcome {
     pub(super) code: Result<AuthorizationCode, CallbackError>,
     pub(super) reply: Option<Reply>,

@@ -11,20 +11,16 @@ pub(super) struct Report {
     pub(super) version: u32,
     pub(super) domain: String,
     pub(super) state: State,
-    /// The place of the token.
     pub(super) source: Option<Source>,
-    /// The name of that place.
     pub(super) location: Option<String>,
     #[serde(serialize_with = "in_snake_case")]
     pub(super) kind: Option<Kind>,
-    /// The email.
     pub(super) account: Option<String>,
     pub(super) organization: Option<String>,
     pub(super) workspace: Option<String>,
     pub(super) issued_at: Option<Timestamp>,
     pub(super) expires_at: Option<Timestamp>,
     pub(super) refreshable: bool,
-    /// The result of `--check`.
     pub(super) check: Option<Check>,
     pub(super) warnings: Vec<Warning>,
 }
@@ -63,7 +59,6 @@ pub(super) struct Check {
 pub(super) enum CheckOutcome {
     Accepted,
     Refused,
-    /// The request failed.
     Failed,
 }
 

@@ -26,7 +26,6 @@ use crate::token::AccessToken;
 /// A larger difference makes a verifier refuse valid tokens.
 const CLOCK_OFF: SignedDuration = SignedDuration::from_mins(1);
 
-/// A request of `astro auth status`.
 #[derive(Debug, Args)]
 pub struct Status {
     /// Print JSON

@@ -14,21 +14,16 @@ pub(super) const EXPIRES_AT: &str = "expiresin";
 pub struct Context {
     /// The domain. If the file does not name it, the context's key with dots for underscores.
     pub domain: String,
-    /// The organization's ID.
     pub organization: Option<String>,
     /// `HOSTED` or `HYBRID`.
     pub organization_product: Option<String>,
     /// The workspace's ID. Setting it sets `last_used_workspace` with it.
     pub workspace: Option<String>,
-    /// The workspace that was chosen last.
     pub last_used_workspace: Option<String>,
-    /// The email address of the logged-in user.
     pub user_email: Option<String>,
     /// The plaintext access token. The Go CLI is logged in if there is one.
     pub token: Option<AccessToken>,
-    /// The plaintext refresh token.
     pub refresh_token: Option<RefreshToken>,
-    /// The time at which `token` expires.
     pub expires_at: Option<Timestamp>,
 }
 

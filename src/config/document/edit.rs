@@ -9,9 +9,7 @@ use super::node::{Entry, Node};
 use super::{Document, DocumentError};
 use crate::text::clean;
 
-/// The spaces by which the Go CLI indents.
 const INDENTATION: usize = 4;
-/// The spaces by which the library indents.
 const LIBRARY_INDENTATION: usize = 2;
 
 /// The comment lines behind the first entry of a mapping with which it may be removed. The library's time grows with the
@@ -26,7 +24,6 @@ pub(super) struct Edit<'a> {
 }
 
 impl<'a> Edit<'a> {
-    /// The key at the top level.
     fn first_name(&self) -> &'a str {
         self.path.first().or(self.fields.first().map(|(name, _)| name)).copied().unwrap_or_default()
     }

@@ -16,20 +16,11 @@ use context::domain_of;
 use edit::Edit;
 use node::{Entry, Node, error_at};
 
-/// An error of reading or editing settings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
     /// The text is not YAML, or not one mapping with unique keys. Lines and columns count from 1.
     #[error("line {line}, column {column}: {reason}")]
-    Syntax {
-        /// The line.
-        line: usize,
-        /// The column, in characters.
-        column: usize,
-        /// The reason.
-        reason: String,
-    },
-    /// The edit would change a foreign setting, or the setting is written in a way that cannot be edited in place.
+    Syntax { line: usize, column: usize, reason: String },
     #[error("`{key}` cannot be kept as it is written")]
     WouldChange {
         /// The path of the setting, joined by dots.
@@ -72,7 +63,6 @@ impl Document {
         Self::parse(text)
     }
 
-    /// The text to write.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -92,7 +82,6 @@ impl Document {
         self.apply(&Edit { path: &[], fields: vec![("context", Some(name.to_owned()))] })
     }
 
-    /// Returns the context of `domain`.
     pub fn context(&self, domain: &Domain) -> Option<Context> {
         let key = domain.context_key();
         let node = self.value(&["contexts", &key])?;
@@ -104,7 +93,6 @@ impl Document {
         self.each_context(Context::read)
     }
 
-    /// The domains of all contexts, in the same order.
     pub fn domains(&self) -> Vec<String> {
         self.each_context(domain_of)
     }

@@ -29,7 +29,6 @@ pub(super) enum Content {
     Mapping(Vec<Entry>),
 }
 
-/// A key and its value.
 pub(super) type Entry = (Node, Node);
 
 impl PartialEq for Node {
@@ -60,7 +59,6 @@ impl Node {
         Ok(root)
     }
 
-    /// The text of a scalar, without its quotes.
     pub(super) fn scalar(&self) -> Option<&str> {
         match &self.content {
             Content::Scalar(text, _) => Some(text),
@@ -68,7 +66,6 @@ impl Node {
         }
     }
 
-    /// The entries of a mapping; none for any other node.
     pub(super) fn entries(&self) -> &[Entry] {
         match &self.content {
             Content::Mapping(entries) => entries,
@@ -80,7 +77,6 @@ impl Node {
         matches!(self.content, Content::Mapping(_))
     }
 
-    /// Finds the entry under `key`.
     pub(super) fn get(&self, key: &str) -> Option<&Entry> {
         self.entries().iter().find(|(name, _)| name.is_key(key))
     }
@@ -120,17 +116,14 @@ impl Node {
         self.anchor == other.anchor && self.tag == other.tag && self.is_mapping() == other.is_mapping()
     }
 
-    /// The line, from 1, and the column, from 0, of the first character.
     pub(super) fn position(&self) -> (usize, usize) {
         (self.start.line(), self.start.col())
     }
 
-    /// An error at the start of this node.
     pub(super) fn error(&self, reason: &str) -> DocumentError {
         refused(self.start, reason)
     }
 
-    /// An error at a key that is there a second time.
     pub(super) fn duplicate(&self) -> DocumentError {
         self.error(&format!("`{}` for the second time", clean(self.scalar().unwrap_or_default(), 60)))
     }
@@ -194,7 +187,6 @@ fn refused(marker: Marker, reason: &str) -> DocumentError {
     DocumentError::Syntax { line: marker.line(), column: marker.col() + 1, reason: reason.to_owned() }
 }
 
-/// The error for a byte position of `text`.
 pub(super) fn error_at(text: &str, position: usize, reason: &str) -> DocumentError {
     let before = text.get(..position).unwrap_or(text);
     let line = before.matches('\n').count() + 1;

@@ -19,7 +19,6 @@ const SERVICE: &str = "astro-login";
 /// The size limit of a Windows credential in bytes (`CRED_MAX_CREDENTIAL_BLOB_SIZE`). The other platforms have none.
 const LIMIT: Option<usize> = if cfg!(windows) { Some(2560) } else { None };
 
-/// The current user's keychain.
 #[derive(Debug)]
 pub struct Keychain {
     random: SystemRandom,
@@ -57,7 +56,6 @@ impl CredentialStore for Keychain {
     }
 }
 
-/// The keychain's entries of this program.
 struct Keyring;
 
 impl Entries for Keyring {

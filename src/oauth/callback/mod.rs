@@ -23,7 +23,6 @@ const LIMIT: usize = 16 * 1024;
 pub struct ExpectedResponse {
     /// The `state` of the authorization request.
     pub state: State,
-    /// The issuer of the authorization request.
     pub issuer: Issuer,
     /// Whether `iss` is required (RFC 9207 section 2.4).
     pub iss_required: bool,

@@ -23,23 +23,19 @@ pub struct Issuer(Url);
 /// An unusable login configuration or issuer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IssuerError {
-    /// The request failed.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// The configuration names an issuer that does not belong to the domain, or has no usable URL.
     #[error("the login configuration of {domain} names `{named}` as its issuer, {refusal}")]
     Refused {
         /// The requested domain.
         domain: String,
         /// The issuer's host, or the whole text without one; safe to print.
         named: String,
-        /// The reason.
         refusal: Refusal,
     },
     /// The metadata names a different issuer (RFC 8414 section 3.3).
     #[error("the metadata of {expected} names `{named}` as its issuer")]
     OtherIssuer {
-        /// The issuer that was asked.
         expected: String,
         /// The issuer in the metadata, safe to print.
         named: String,
@@ -49,16 +45,12 @@ pub enum IssuerError {
 /// A reason to refuse an issuer's URL; completes the sentence "names `x` as its issuer, …".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Not a URL with a host.
     #[error("which is not a URL")]
     NotAnAddress,
-    /// The host does not belong to the domain.
     #[error("which does not belong to it")]
     ForeignHost,
-    /// It would send secrets in plain text.
     #[error("which is not https")]
     NotHttps,
-    /// It is more than scheme, host and a slash, or not in normal form.
     #[error("which is more than `https://HOST/`")]
     NotPlain,
 }
@@ -177,18 +169,13 @@ pub struct Metadata {
 /// The response of `userinfo`. Foreign text: clean it before printing it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserInfo {
-    /// The subject, which identifies the account together with the issuer.
     pub sub: String,
-    /// The email address, for display only.
     pub email: Option<String>,
 }
 
-/// The login configuration of a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthConfig {
-    /// The client ID of Astro's command-line clients, which have no client secret.
     pub client_id: String,
-    /// The audience of access tokens.
     pub audience: String,
     /// The authorization server.
     pub issuer: Issuer,

@@ -18,15 +18,12 @@ const PORT_ATTEMPTS: usize = 16;
 /// A callback port that could not be bound.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// Another program has the port, at least in one address family, so the browser could connect to that program.
     #[error("port {0} is taken by another program")]
     PortTaken(u16),
-    /// Another reason.
     #[error("could not listen on port {port}")]
     Bind {
         /// The port.
         port: u16,
-        /// The operating system's error.
         source: io::Error,
     },
 }

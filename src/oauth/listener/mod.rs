@@ -36,11 +36,9 @@ use response::HtmlResponse;
 
 pub use bind::{CallbackListener, ListenError, port_owner_command};
 
-/// The time limit for receiving a request.
 const REQUEST_BOUND: Duration = Duration::from_secs(10);
 /// The longest request line and headers, in bytes.
 const REQUEST_LIMIT: usize = 16 * 1024;
-/// The time limit for writing the page of a finished login.
 const REPLY_BOUND: Duration = Duration::from_secs(2);
 /// The pause after a connection could not be accepted and none could be closed instead.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -57,13 +55,11 @@ pub struct Callbacks {
 /// An event of the listener.
 #[derive(Debug)]
 pub enum Event {
-    /// The issuer's response. It is the last event.
     Callback(Callback),
     /// A browser tried https, which is not supported. Reported once.
     TlsAttempt,
 }
 
-/// The issuer's response, with the browser that waits for a reply.
 #[derive(Debug)]
 pub struct Callback {
     /// The code, or the error that ends the login.

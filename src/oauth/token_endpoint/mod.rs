@@ -23,11 +23,9 @@ const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 /// The token endpoint's response (RFC 6749 section 5.1, OpenID Connect Core section 3.1.3.3). Nothing in it is verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenResponse {
-    /// The access token.
     pub access_token: AccessToken,
     /// The refresh token. After a refresh, it replaces the old one; `None` keeps the old one.
     pub refresh_token: Option<RefreshToken>,
-    /// The ID token.
     pub id_token: Option<IdToken>,
     /// The lifetime of the access token; `None` if it is missing or invalid.
     pub expires_in: Option<Duration>,
@@ -36,10 +34,8 @@ pub struct TokenResponse {
 /// A failed token request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenEndpointError {
-    /// The request failed, or its response is not one of OAuth.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// The issuer's error response.
     #[error(transparent)]
     Refused(#[from] TokenError),
     /// A token of an unsupported type (RFC 6749 section 7.1), safe to print.
@@ -85,11 +81,8 @@ pub enum ErrorCode {
     InvalidGrant,
     /// The request is malformed.
     InvalidRequest,
-    /// The client is unknown.
     InvalidClient,
-    /// The client may not use this grant.
     UnauthorizedClient,
-    /// The issuer does not know this grant.
     UnsupportedGrantType,
     /// The scope is unknown or more than was granted.
     InvalidScope,
