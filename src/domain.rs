@@ -15,7 +15,6 @@ pub const DEFAULT: &str = "astronomer.io";
 
 const ASTRO: [&str; 4] = ["astronomer.io", "astronomer-dev.io", "astronomer-stage.io", "astronomer-perf.io"];
 
-/// The only domain with previews.
 const PREVIEWS_UNDER: &str = "astronomer-dev.io";
 
 /// The API port of `localhost` without a port.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-/// The variable for an Astro API token.
 pub const API_TOKEN: &str = "ASTRO_API_TOKEN";
 
 /// The environment variables at the start of the process. An empty variable counts as unset.

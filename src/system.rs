@@ -19,27 +19,22 @@ use crate::ui::Ui;
 
 /// Everything outside of this process that a command uses.
 pub struct System {
-    /// The environment variables.
     pub environment: Environment,
     /// The facts about this machine that decide about a browser. Read on first use: most commands need none of them.
     pub machine: OnceLock<Machine>,
     /// The folder that holds `.astro`: `$ASTRO_HOME`, or the home directory.
     pub home: PathBuf,
-    /// The HTTP client.
     pub http: Http,
-    /// The browser of this machine.
     pub browser: Arc<dyn Browser>,
     pub keychain: Arc<dyn CredentialStore>,
     /// The terminal, or its replacement in a test.
     pub ui: Ui,
-    /// The clock.
     pub now: fn() -> Timestamp,
     /// The time zone of printed times.
     pub time_zone: fn() -> TimeZone,
     /// A refresh token that was granted but not stored yet. Locked from grant to store, so that Ctrl-C can wait for the
     /// store or revoke the token.
     pub pending_grant: PendingGrant,
-    /// The source of secrets.
     pub random: Arc<dyn Random>,
 }
 

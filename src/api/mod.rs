@@ -45,7 +45,6 @@ pub struct Workspace {
     pub name: String,
 }
 
-/// A client for the API of one domain, with one access token.
 pub struct ApiClient<'a> {
     http: &'a Http,
     base: &'a Url,

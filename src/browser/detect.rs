@@ -27,9 +27,7 @@ pub struct Machine {
 pub enum BrowserLaunch {
     /// The alternatives in `$BROWSER`, each a program and its arguments.
     FromEnv(Vec<Vec<String>>),
-    /// The default browser of the platform.
     Platform(Desktop),
-    /// No browser can be launched.
     Unavailable(NoBrowser),
 }
 
@@ -78,10 +76,8 @@ pub enum NoBrowser {
     NoLauncher,
 }
 
-/// The route of the callback from a browser that is not on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallbackRoute {
-    /// From Windows into WSL.
     Wsl,
     /// Through a forwarded port into this kind of place: a codespace, a container, a machine reached over SSH.
     Forwarded(&'static str),
@@ -98,7 +94,6 @@ impl fmt::Display for CallbackRoute {
     }
 }
 
-/// Decides which browser to launch.
 pub fn decide(environment: &Environment, machine: &Machine) -> BrowserLaunch {
     let alternatives = environment.get("BROWSER").map(alternatives).unwrap_or_default();
     let text_browser = alternatives.iter().find_map(|words| text_browser(words));

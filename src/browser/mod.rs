@@ -50,7 +50,6 @@ pub fn program_exists(environment: &Environment, program: &OsStr) -> bool {
 }
 
 impl Machine {
-    /// Detects the properties of this machine.
     pub fn detect(environment: &Environment) -> Self {
         Self {
             os: std::env::consts::OS,

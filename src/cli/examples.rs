@@ -83,7 +83,6 @@ const COMPLETION: &str = "  # in ~/.bashrc
   # in ~/.config/elvish/rc.elv
   eval (astro completion elvish | slurp)";
 
-/// Adds its text to `command` and to each command below it.
 pub(super) fn add(command: clap::Command) -> clap::Command {
     add_below(command, "astro")
 }
@@ -99,7 +98,6 @@ fn add_below(command: clap::Command, path: &str) -> clap::Command {
     })
 }
 
-/// Returns the text under `-h`, and the one under `--help` if that is longer.
 fn after_help(path: &str) -> (String, Option<String>) {
     let (examples, more) = match path {
         "astro" => (MAIN, Some(format!("{ENVIRONMENT}\n\n{EXIT_CODES}"))),

@@ -128,7 +128,6 @@ fn report(ui: &Ui, error: &Error) {
     }
 }
 
-/// Prints help, or the error in the command line.
 fn print_usage(mut error: clap::Error) -> ExitCode {
     if error.kind() == ErrorKind::InvalidSubcommand
         && let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand)

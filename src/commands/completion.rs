@@ -5,7 +5,6 @@ use clap_complete::Shell;
 use crate::error::Error;
 use crate::ui::Ui;
 
-/// Prints the script for `shell`, generated from `command`.
 pub fn completion(ui: &Ui, shell: Shell, mut command: clap::Command) -> Result<(), Error> {
     let name = command.get_name().to_owned();
     let mut script = Vec::new();

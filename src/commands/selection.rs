@@ -13,7 +13,6 @@ use crate::ui::Ui;
 #[derive(Debug, PartialEq, Eq)]
 enum Choice<'a, T> {
     One(&'a T),
-    /// Only the user can decide.
     Open,
     /// There is nothing to choose from.
     Empty,
@@ -212,7 +211,6 @@ fn current_or_only<'a, T: Selectable>(list: &'a [T], current: Option<&str>) -> O
     }
 }
 
-/// Returns the names, with the ID if two items share a name.
 fn labels<T: Selectable>(list: &[T]) -> Vec<String> {
     let mut count: HashMap<&str, usize> = HashMap::new();
     for it in list {

@@ -261,7 +261,6 @@ impl Config {
     }
 }
 
-/// Replaces `target` with a complete new file.
 fn put_in_place(mut file: NamedTempFile, target: &Path) -> io::Result<()> {
     for attempt in 1.. {
         match file.persist(target) {

@@ -74,7 +74,6 @@ pub trait CredentialStore: Send + Sync {
     fn describe(&self) -> String;
 }
 
-/// The failure of a store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// This machine or session has no keychain. The only outcome after which another store may be used.

@@ -16,7 +16,6 @@ const SUPPORT: &str = "try again; if it happens again, contact Astronomer suppor
 const FRESH_TOKEN: &str = "log in again, or get a new token at https://cloud.astronomer.io/token";
 
 impl Error {
-    /// Returns what the user can do about the error.
     pub fn hint(&self) -> Option<String> {
         let (error, domain) = match self {
             Self::Login { source, domain } | Self::Selection { source, domain } => (&**source, domain.as_str()),
@@ -86,7 +85,6 @@ impl Error {
         Some(hint.to_owned())
     }
 
-    /// Returns the hint of an error whose hint is a fixed text.
     #[expect(clippy::match_same_arms, reason = "as in `exit_code`")]
     fn fixed_hint(&self) -> Option<&'static str> {
         Some(match self {
@@ -137,7 +135,6 @@ impl Error {
         })
     }
 
-    /// Returns the hint of an error that another login solves.
     fn login_hint(&self, domain: &str) -> String {
         let again = login(domain);
         match self {

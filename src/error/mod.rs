@@ -26,7 +26,6 @@ use crate::ui::UiError;
 
 pub use not_found::{NotFound, first_few};
 
-/// Stands for the email of an account that has none.
 pub const NO_EMAIL: &str = "an account without an email";
 
 #[derive(Debug, thiserror::Error)]

@@ -8,12 +8,10 @@ pub enum NotFound {
         kind: &'static str,
         /// The typed name, safe to print.
         wanted: String,
-        /// The existing names.
         known: Vec<String>,
     },
     #[error("several {kind}s are named `{wanted}`; use an ID: {}", first_few(.ids))]
     Ambiguous {
-        /// `organization` or `workspace`.
         kind: &'static str,
         /// The typed name, safe to print.
         wanted: String,
@@ -22,7 +20,6 @@ pub enum NotFound {
 }
 
 impl NotFound {
-    /// Returns the command that lists the existing names.
     pub fn hint(&self) -> String {
         let (Self::Nothing { kind, .. } | Self::Ambiguous { kind, .. }) = self;
         format!("run `astro {kind} list` to see all of them")

@@ -34,20 +34,12 @@ pub enum Fault {
     #[error("unexpected redirect{}", .to.as_ref().map(|host| format!(" to {host}")).unwrap_or_default())]
     Redirect { to: Option<String> },
     #[error("HTTP status {status}{}", .message.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
-    Status {
-        /// The HTTP status code.
-        status: u16,
-        /// The server's message, safe to print.
-        message: Option<String>,
-        /// The delay that the server asks for.
-        retry_after: Option<Duration>,
-    },
+    Status { status: u16, message: Option<String>, retry_after: Option<Duration> },
     #[error("invalid response")]
     InvalidBody,
 }
 
 impl HttpError {
-    /// Returns the status code of a [`Fault::Status`].
     pub fn status(&self) -> Option<u16> {
         match self.fault {
             Fault::Status { status, .. } => Some(status),

@@ -60,7 +60,6 @@ impl Default for TimeLimits {
     }
 }
 
-/// The HTTP clients of this process.
 #[derive(Default)]
 pub struct Http {
     limits: TimeLimits,
@@ -74,7 +73,6 @@ impl Http {
         Self { limits, ..Self::default() }
     }
 
-    /// Returns the time limits of these clients.
     pub fn limits(&self) -> &TimeLimits {
         &self.limits
     }
@@ -84,7 +82,6 @@ impl Http {
         self.request(Method::GET, step, url)
     }
 
-    /// Builds a POST request. `step` is that of [`get`](Self::get).
     pub fn post(&self, step: &'static str, url: &Url) -> Result<Request, HttpError> {
         self.request(Method::POST, step, url)
     }
@@ -130,7 +127,6 @@ fn build(local: bool, connect: Duration) -> Result<Client, reqwest::Error> {
     if local { builder.no_proxy().build() } else { builder.https_only(true).build() }
 }
 
-/// A request that has not been sent.
 #[must_use = "a request does nothing until it is sent"]
 pub struct Request {
     builder: RequestBuilder,
@@ -161,7 +157,6 @@ impl Request {
         self
     }
 
-    /// Sends `value` as JSON.
     pub fn json<T: Serialize + ?Sized>(mut self, value: &T) -> Self {
         self.builder = self.builder.json(value);
         self
@@ -222,7 +217,6 @@ pub struct Response {
 }
 
 impl Response {
-    /// The HTTP status code.
     pub fn status(&self) -> u16 {
         self.status
     }

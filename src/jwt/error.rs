@@ -35,40 +35,15 @@ pub enum JwtError {
     #[error("this is an Astro API token")]
     ApiTokenGiven,
     #[error("expired on {} ({})", TimeZone::UTC.to_datetime(*.at).date(), format_relative(*.at, *.now))]
-    Expired {
-        /// The time of expiry.
-        at: Timestamp,
-        /// The time of the check.
-        now: Timestamp,
-    },
+    Expired { at: Timestamp, now: Timestamp },
     #[error("not valid before {from}, and this machine's clock says {now}")]
-    NotYetValid {
-        /// The start of its validity.
-        from: Timestamp,
-        /// The time of the check.
-        now: Timestamp,
-    },
+    NotYetValid { from: Timestamp, now: Timestamp },
     #[error("issued at {at}, but this machine's clock says {now}")]
-    IssuedInFuture {
-        /// The time of issue.
-        at: Timestamp,
-        /// The time of the check.
-        now: Timestamp,
-    },
+    IssuedInFuture { at: Timestamp, now: Timestamp },
     #[error("{}", wrong_issuer(.found, .expected))]
-    WrongIssuer {
-        /// The token's `iss`.
-        found: String,
-        /// The requested issuer.
-        expected: String,
-    },
+    WrongIssuer { found: String, expected: String },
     #[error("made for `{}`, not for `{}`", clean(&.found.join("`, `"), 200), clean(.expected, 100))]
-    WrongAudience {
-        /// The token's `aud`.
-        found: Vec<String>,
-        /// The expected audience.
-        expected: String,
-    },
+    WrongAudience { found: Vec<String>, expected: String },
     #[error("the ID token is also made for `{}`", clean(.0, 100))]
     UntrustedAudience(String),
     #[error("the ID token was given to another client, `{}`", clean(.0, 100))]
@@ -82,12 +57,7 @@ pub enum JwtError {
         .found.as_ref().map_or_else(|| "no organization".to_owned(), |found| format!("the organization `{}`", clean(found, 100))),
         clean(.expected, 100)
     )]
-    Organization {
-        /// The token's `org_id`.
-        found: Option<String>,
-        /// The organization of the authorization request.
-        expected: String,
-    },
+    Organization { found: Option<String>, expected: String },
     #[error("signed with a key that the issuer does not publish")]
     UnknownKey,
     #[error("the token does not name its key, and the issuer has several")]

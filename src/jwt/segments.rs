@@ -23,7 +23,6 @@ pub(super) struct Header {
     pub(super) zip: Member,
 }
 
-/// The claims that are read.
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
 pub(super) struct ClaimSet {

@@ -70,17 +70,14 @@ impl<'a> Unverified<'a> {
         if !grants && !self.is_at_jwt() && (bound || for_its_client) { TokenKind::Id } else { TokenKind::Access }
     }
 
-    /// The claimed issuer.
     pub fn issuer(&self) -> Option<&str> {
         self.claims.iss.text("iss").ok().flatten()
     }
 
-    /// The claimed subject.
     pub fn subject(&self) -> Option<&str> {
         self.claims.sub.text("sub").ok().flatten()
     }
 
-    /// The claimed client.
     pub fn authorized_party(&self) -> Option<&str> {
         self.claims.azp.text("azp").ok().flatten()
     }
@@ -90,7 +87,6 @@ impl<'a> Unverified<'a> {
         self.claims.aud.texts("aud").unwrap_or_default()
     }
 
-    /// The claimed permissions of an Astro API token.
     pub fn permissions(&self) -> Vec<&str> {
         self.claims.permissions.texts("permissions").unwrap_or_default()
     }
@@ -100,12 +96,10 @@ impl<'a> Unverified<'a> {
         if self.claims.exp.is_present() { self.check_expiry(now) } else { Ok(()) }
     }
 
-    /// The claimed time of issue.
     pub fn issued_at(&self) -> Option<Timestamp> {
         self.claims.iat.date("iat").ok().flatten()
     }
 
-    /// The claimed time of expiry.
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.claims.exp.date("exp").ok().flatten()
     }

@@ -12,7 +12,6 @@ use super::pkce::{Nonce, PkceChallenge, State};
 /// The requested scopes: identity and a refresh token.
 pub(super) const SCOPES: &str = "openid profile email offline_access";
 
-/// The path of the callback.
 pub(super) const CALLBACK_PATH: &str = "/callback";
 
 /// The redirect URI: a loopback address with a port (RFC 8252 section 7.3).
@@ -35,7 +34,6 @@ impl RedirectUri {
         &self.text
     }
 
-    /// The port on this machine.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -51,13 +49,9 @@ impl fmt::Display for RedirectUri {
 #[derive(Debug, Clone, Copy)]
 pub struct AuthorizationRequest<'a> {
     pub config: &'a AuthConfig,
-    /// The redirect URI.
     pub redirect_uri: &'a RedirectUri,
-    /// The challenge of the code verifier.
     pub challenge: &'a PkceChallenge,
-    /// The state of this attempt.
     pub state: &'a State,
-    /// The nonce of this attempt.
     pub nonce: &'a Nonce,
     pub login_hint: Option<&'a str>,
     /// The Auth0 organization, which the ID token must then name.

@@ -21,7 +21,6 @@ const ACCOUNT_LIMIT: usize = 255;
 const TITLE_LIMIT: usize = 120;
 const DETAIL_LIMIT: usize = 500;
 
-/// The outcome that the page shows.
 #[derive(Debug, Clone, Copy)]
 pub enum Outcome<'a> {
     Confirmed {
@@ -29,17 +28,16 @@ pub enum Outcome<'a> {
         /// Whether the terminal asks a question next.
         question: bool,
     },
-    /// The login failed.
     Failed {
-        /// A short title.
         title: &'a str,
         detail: &'a str,
     },
     /// A request that does not belong to this login.
-    Refused { detail: &'a str },
+    Refused {
+        detail: &'a str,
+    },
 }
 
-/// Renders the HTML document.
 pub fn render(outcome: &Outcome<'_>) -> String {
     let words = Words::of(outcome);
     // A slot begins with `<`, which is escaped in text, so text cannot contain another slot.

@@ -11,7 +11,6 @@ use ring::digest;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-/// A source of random bytes.
 pub trait Random: Send + Sync {
     /// Fills `bytes` completely with unpredictable bytes, or fails.
     fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError>;
@@ -35,7 +34,6 @@ macro_rules! random_value {
                 Ok(Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice()))))
             }
 
-            /// Returns the secret text.
             pub fn expose(&self) -> &str {
                 &self.0
             }
@@ -70,13 +68,11 @@ impl State {
 pub struct PkceChallenge(String);
 
 impl PkceChallenge {
-    /// Computes the challenge of `verifier`.
     pub fn of(verifier: &PkceVerifier) -> Self {
         let hash = digest::digest(&digest::SHA256, verifier.expose().as_bytes());
         Self(URL_SAFE_NO_PAD.encode(hash))
     }
 
-    /// The value of `code_challenge`.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -8,14 +8,10 @@ use crate::error::Error;
 use crate::system::System;
 use crate::text::clean;
 
-/// The source of a resolved domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DomainSource {
-    /// The command line.
     Argument,
-    /// `ASTRO_DOMAIN`.
     EnvVar,
-    /// The current context of config.yaml.
     CurrentContext,
     /// The default, because config.yaml names no current context.
     Default,

@@ -5,7 +5,6 @@ use crate::http::Http;
 use crate::jwt::{Claims, Jwks, JwtError};
 use crate::oauth::{Issuer, IssuerError};
 
-/// The key set of one issuer.
 pub struct KeySource<'a> {
     http: &'a Http,
     issuer: Issuer,
@@ -14,7 +13,6 @@ pub struct KeySource<'a> {
 }
 
 impl<'a> KeySource<'a> {
-    /// Fetches the key set.
     pub async fn fetch(http: &'a Http, issuer: &Issuer) -> Result<Self, Error> {
         let jwks = fetch(http, issuer).await?;
         Ok(Self { http, issuer: issuer.clone(), jwks, fetched_again: false })

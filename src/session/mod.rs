@@ -44,7 +44,6 @@ pub struct Session<'a> {
     pub domain: Domain,
 }
 
-/// The store that holds a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Location {
     Keychain,
@@ -52,7 +51,6 @@ pub enum Location {
     Config,
 }
 
-/// A login that is stored on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SavedLogin {
     pub location: Location,
@@ -67,12 +65,10 @@ impl<'a> Session<'a> {
         Ok(Self { system, config, domain })
     }
 
-    /// Opens the session of this domain.
     pub fn for_domain(system: &'a System, domain: Domain) -> Self {
         Self { system, config: Config::new(&system.home), domain }
     }
 
-    /// Returns the domain's context, or an empty one.
     pub fn context(&self) -> Result<Context, Error> {
         Ok(self.config.read()?.context(&self.domain).unwrap_or_default())
     }
@@ -97,7 +93,6 @@ impl<'a> Session<'a> {
         Ok(credentials.map(|credentials| SavedLogin { location: Location::Config, credentials }))
     }
 
-    /// Returns a client of the domain's API that sends this token.
     pub fn api<'b>(&'b self, token: &'b AccessToken) -> ApiClient<'b> {
         ApiClient::new(&self.system.http, self.domain.api_base(), token)
     }
@@ -229,7 +224,6 @@ impl<'a> Session<'a> {
         Ok(by_environment || self.config.read()?.no_insecure_fallback())
     }
 
-    /// Names a location for messages.
     pub fn location_name(&self, location: Location) -> String {
         match location {
             Location::Keychain => self.system.keychain.describe(),

@@ -25,14 +25,11 @@ const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(60);
 /// A token to call the API with, and its origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Access {
-    /// `ASTRO_API_TOKEN`.
     Environment(AccessToken),
-    /// The saved login.
     Login(Box<SavedLogin>),
 }
 
 impl Access {
-    /// Returns the token itself.
     pub fn token(&self) -> &AccessToken {
         match self {
             Self::Environment(token) => token,
@@ -45,7 +42,6 @@ impl Access {
 enum Reason {
     /// The token has expired, or expires within [`REFRESH_WITHIN`].
     Stale,
-    /// The API refused the token.
     Refused(HttpError),
 }
 
@@ -71,7 +67,6 @@ impl Session<'_> {
         }
     }
 
-    /// Finds the saved login and checks its issuer.
     async fn login(&self) -> Result<SavedLogin, Error> {
         self.require_issuer_of_domain(self.saved_login().await?)
     }

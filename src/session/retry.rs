@@ -6,7 +6,6 @@ use crate::error::Error;
 use crate::http::{Fault, HttpError};
 use crate::oauth::{IssuerError, Random, TokenEndpointError};
 
-/// The number of attempts in all.
 const ATTEMPTS: u32 = 3;
 /// The delay before the second attempt; each further delay is twice as long.
 const FIRST_DELAY: Duration = Duration::from_millis(400);

@@ -21,15 +21,11 @@ pub use paste::{Line, Lines, MAX_INPUT};
 pub use prompt::UiError;
 pub use spinner::Spinner;
 
-/// The style of errors.
 pub const ERROR: Style = AnsiColor::Red.on_default().bold();
-/// The style of warnings.
 pub const WARNING: Style = AnsiColor::Yellow.on_default().bold();
-/// The style of successes.
 pub const SUCCESS: Style = AnsiColor::Green.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
 
-/// The properties of the terminal and the user's options.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Print only warnings, errors and data.
@@ -123,7 +119,6 @@ impl Ui {
         }
     }
 
-    /// Prints a success, except with `--quiet`.
     pub fn success(&self, text: &str) {
         if self.0.terminal {
             self.say(&format!("{SUCCESS}✓{SUCCESS:#} {text}"));
@@ -132,12 +127,10 @@ impl Ui {
         }
     }
 
-    /// Prints a hint, except with `--quiet`.
     pub fn hint(&self, text: &str) {
         self.say(&format!("{HINT}hint:{HINT:#} {text}"));
     }
 
-    /// Prints a warning, also with `--quiet`.
     pub fn warn(&self, text: &str) {
         self.line(&format!("{WARNING}warning:{WARNING:#} {text}"));
     }
@@ -201,7 +194,6 @@ impl Ui {
     }
 }
 
-/// The output of a [`Ui::captured`].
 #[derive(Clone, Default)]
 pub struct Captured {
     out: Buffer,

@@ -124,7 +124,6 @@ impl Lines {
         self.received.recv().await
     }
 
-    /// Changes the message.
     pub fn set_message(&self, message: &str) {
         self.progress.update(|state| message.clone_into(&mut state.message));
     }

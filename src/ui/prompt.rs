@@ -15,7 +15,6 @@ use super::{Line, MAX_INPUT, Ui, lock, restore_terminal};
 
 const ROWS: usize = 10;
 
-/// A failed prompt, or a failed stream.
 #[derive(Debug, thiserror::Error)]
 pub enum UiError {
     #[error("canceled")]

@@ -10,7 +10,6 @@ use crate::text::clean;
 const FRAMES: &str = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ";
 const FRAME: Duration = Duration::from_millis(100);
 
-/// The spinners of one terminal.
 pub(super) struct Spinners {
     all: MultiProgress,
     style: ProgressStyle,
@@ -43,7 +42,6 @@ impl Spinners {
 }
 
 impl Spinner {
-    /// Returns a spinner that is never shown.
     pub(super) fn hidden() -> Self {
         Self(ProgressBar::hidden())
     }

@@ -46,7 +46,6 @@ const VARIABLES: [&str; 22] = [
 /// The variables of which only host and port are shown, because a proxy URL may hold a password.
 const PROXIES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 
-/// Reads the stored login and checks that the keychain is unlocked, as a login does.
 pub(super) async fn read_keychain(session: &Session<'_>) -> Result<Option<Credentials>, StoreError> {
     session.keychain(|store, domain| store.load(domain).and_then(|found| store.ready().map(|()| found))).await
 }

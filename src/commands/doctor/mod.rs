@@ -40,7 +40,6 @@ struct Report {
     checks: Vec<Check>,
 }
 
-/// The way in which a login would go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Would {
@@ -51,7 +50,6 @@ enum Would {
     Fail,
 }
 
-/// The result of one check.
 #[derive(Serialize)]
 struct Check {
     name: &'static str,

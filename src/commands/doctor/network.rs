@@ -112,7 +112,6 @@ pub(super) fn certificates(session: &Session<'_>, network: &Network) -> Check {
 }
 
 impl Network {
-    /// Returns the errors of failed requests.
     fn failures(&self) -> impl Iterator<Item = &HttpError> {
         let of_auth = match &self.auth.result {
             Err(IssuerError::Http(failure)) => Some(failure),

@@ -8,7 +8,6 @@ use crate::email::EmailAddress;
 use crate::error::{Error, NO_EMAIL};
 use crate::session;
 
-/// The account that is expected to log in.
 pub(super) struct ExpectedAccount {
     pub(super) email: Option<EmailAddress>,
     on_mismatch: OnMismatch,
@@ -98,7 +97,6 @@ pub(super) fn is_same_account(
     session::belongs_to(before, &Credentials { email: email.map(str::to_owned), ..new.clone() })
 }
 
-/// Names the account of a stored login for messages.
 pub(super) fn account_name(credentials: &Credentials, context: &Context) -> Option<String> {
     match credentials.kind {
         Kind::ApiToken => Some("an API token".to_owned()),

@@ -98,7 +98,6 @@ impl LoginFlow<'_> {
         lookup_organization(self.http(), self.session.domain.api_base(), email.as_str()).await
     }
 
-    /// Redeems the code and verifies the response.
     async fn exchange(
         &self,
         prepared: &mut Prepared<'_>,
@@ -173,7 +172,6 @@ async fn respond(reply: Option<Reply>, outcome: &Result<VerifiedLogin, Error>) {
     }
 }
 
-/// Turns an error message into a sentence for the page.
 fn sentence(message: &str) -> String {
     let mut rest = message.chars();
     let first = rest.next().map(char::to_uppercase).into_iter().flatten();

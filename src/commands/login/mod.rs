@@ -63,7 +63,6 @@ pub struct Login {
     pub insecure_storage: bool,
 }
 
-/// The value of `--token-login`.
 #[derive(Clone)]
 pub enum TokenArgument {
     /// `-`: a hidden prompt on a terminal, else standard input.
@@ -93,7 +92,6 @@ impl fmt::Debug for TokenArgument {
 struct LoginFlow<'a> {
     session: Session<'a>,
     login: &'a Login,
-    /// The domain's context before this login.
     before: Context,
 }
 
@@ -103,7 +101,6 @@ struct NewLogin {
     destination: Destination,
 }
 
-/// The account of a login that is saved.
 struct SavedAccount {
     user: User,
     accessible: Result<Accessible, ListError>,
@@ -127,7 +124,6 @@ pub async fn login(system: &System, login: &Login) -> Result<(), Error> {
 }
 
 impl<'a> LoginFlow<'a> {
-    /// Resolves the domain, and reads its context.
     fn resolve(system: &'a System, login: &'a Login) -> Result<Self, Error> {
         let session = Session::open(system, login.domain.as_deref())?;
         let before = session.context()?;
@@ -168,7 +164,6 @@ impl<'a> LoginFlow<'a> {
         Ok((new, account))
     }
 
-    /// Fetches the login configuration of the domain.
     async fn auth_config(&self) -> Result<AuthConfig, Error> {
         Ok(AuthConfig::fetch(self.http(), &self.session.domain).await?)
     }

@@ -8,7 +8,6 @@ use crate::credentials::{Credentials, Kind, StoreError};
 use crate::error::Error;
 use crate::session::{self, Location, edit_config};
 
-/// The store that takes the credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Destination {
     Keychain,
@@ -20,7 +19,6 @@ pub(super) enum Destination {
 
 /// The login that was stored for this domain before.
 pub(super) struct PreviousLogin {
-    /// The previous account, if it is another one.
     pub(super) account: Option<String>,
     /// The credentials whose refresh tokens are no longer used.
     pub(super) unused: Vec<Credentials>,
@@ -186,7 +184,6 @@ impl LoginFlow<'_> {
     }
 }
 
-/// Returns the email of the account that logged in, for display.
 fn email<'a>(new: &'a NewLogin, user: &'a User) -> Option<&'a str> {
     Some(user.email.as_str()).filter(|email| !email.is_empty()).or(new.credentials.email.as_deref())
 }

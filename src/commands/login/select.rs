@@ -12,9 +12,7 @@ use crate::time_format::format_timestamp;
 
 /// The organizations and workspaces that the account can access.
 pub(super) enum Accessible {
-    /// The organization in use before, with its workspaces.
     Current(Organization, Vec<Workspace>),
-    /// The organization of an API token.
     OfApiToken(Organization, Vec<Workspace>),
     All(Vec<Organization>),
 }
@@ -42,7 +40,6 @@ impl LoginFlow<'_> {
         Ok(Accessible::All(api.organizations().await?))
     }
 
-    /// Selects an organization and a workspace, and writes them.
     pub(super) async fn select(
         &self,
         new: &NewLogin,
@@ -84,7 +81,6 @@ impl LoginFlow<'_> {
         outcome
     }
 
-    /// Selects the organization, and lists its workspaces.
     async fn select_organization(
         &self,
         new: &NewLogin,

@@ -26,10 +26,8 @@ pub(in crate::commands) fn callback_port(domain: &Domain) -> u16 {
     if domain.local_port().is_some() { 0 } else { CALLBACK_PORT }
 }
 
-/// The way in which the user gets the link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LinkDelivery {
-    /// A browser on this machine opens it.
     OpenBrowser,
     /// It is printed, for a browser on any machine.
     Print,

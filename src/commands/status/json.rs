@@ -100,7 +100,6 @@ impl Report {
         }
     }
 
-    /// Returns the state that follows from the token's expiry at `now`.
     pub(super) fn state_by_time(&self, now: Timestamp) -> State {
         match self.expires_at {
             Some(end) if end <= now && self.refreshable => State::Refreshable,

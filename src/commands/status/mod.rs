@@ -206,7 +206,6 @@ impl Report {
         result
     }
 
-    /// Returns the organization that an API token names.
     async fn granted_organization(&self, session: &Session<'_>) -> Option<String> {
         let token = match self.source {
             Some(Source::Environment) => environment_token(session.system)?,
@@ -216,7 +215,6 @@ impl Report {
         ApiTokenScope::of(&Unverified::parse(token.expose()).ok()?).organization
     }
 
-    /// Returns `Ok` if the failure means that the API refused the token.
     fn refusal(&self, session: &Session<'_>, failure: Error) -> Result<Error, Error> {
         match &failure {
             // `call` handles 401. The request is only about what belongs to the token, so these refuse it as well.

@@ -143,7 +143,6 @@ impl Document {
     }
 }
 
-/// Returns the key as the file spells it.
 fn spelled<'a>(entry: Option<&'a Entry>, name: &'a str) -> &'a str {
     entry.and_then(|(key, _)| key.scalar()).unwrap_or(name)
 }

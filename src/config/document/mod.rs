@@ -67,7 +67,6 @@ impl Document {
         &self.text
     }
 
-    /// The domain of the current context, as the file names it.
     pub fn current_context(&self) -> Option<String> {
         let name = self.value(&["context"])?.scalar()?;
         Some(name.to_owned()).filter(|name| !name.is_empty())

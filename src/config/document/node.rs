@@ -12,7 +12,6 @@ use crate::text::clean;
 /// The levels that a text may have. Bounds each recursion over its nodes.
 const MAX_DEPTH: usize = 64;
 
-/// A value and its position.
 pub(super) struct Node {
     pub(super) content: Content,
     /// The number of the anchor in order of appearance, 0 for none. For an alias, the number of its anchor.

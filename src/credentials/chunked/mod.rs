@@ -29,7 +29,6 @@ pub(super) trait Entries {
     fn delete(&self, account: &str) -> Result<bool, StoreError>;
 }
 
-/// The chunks of one write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct ChunkSet {
     generation: String,
@@ -52,7 +51,6 @@ impl ChunkSet {
     }
 }
 
-/// Reads the account's value.
 pub(super) fn read(entries: &impl Entries, account: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
     let mut failed = None;
     for _ in 0..ATTEMPTS {

@@ -18,10 +18,8 @@ use crate::text::clean;
 /// The longest pasted text, in bytes; the same as the listener's limit for a request.
 const LIMIT: usize = 16 * 1024;
 
-/// The expected parameters of the callback.
 #[derive(Debug, Clone)]
 pub struct ExpectedResponse {
-    /// The `state` of the authorization request.
     pub state: State,
     pub issuer: Issuer,
     /// Whether `iss` is required (RFC 9207 section 2.4).

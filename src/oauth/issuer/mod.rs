@@ -20,14 +20,12 @@ use crate::token::AccessToken;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Issuer(Url);
 
-/// An unusable login configuration or issuer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IssuerError {
     #[error(transparent)]
     Http(#[from] HttpError),
     #[error("the login configuration of {domain} names `{named}` as its issuer, {refusal}")]
     Refused {
-        /// The requested domain.
         domain: String,
         /// The issuer's host, or the whole text without one; safe to print.
         named: String,
@@ -93,7 +91,6 @@ impl Issuer {
         self.at("/authorize")
     }
 
-    /// Returns the URL of a path at the issuer.
     pub(super) fn at(&self, path: &str) -> Url {
         let mut url = self.0.clone();
         url.set_path(path);
@@ -159,7 +156,6 @@ impl fmt::Debug for Issuer {
     }
 }
 
-/// The part of the issuer's metadata that is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Metadata {
     /// Whether every callback names its issuer; one that does not must be rejected (RFC 9207 section 2.4).
@@ -177,18 +173,15 @@ pub struct UserInfo {
 pub struct AuthConfig {
     pub client_id: String,
     pub audience: String,
-    /// The authorization server.
     pub issuer: Issuer,
     /// The first question of the login page, if the configuration says.
     pub auth_flow: Option<AuthFlow>,
 }
 
-/// The first question of the login page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthFlow {
     /// The user; the issuer finds the organization.
     IdentityFirst,
-    /// The organization.
     OrganizationFirst,
 }
 

@@ -21,11 +21,7 @@ pub enum ListenError {
     #[error("port {0} is taken by another program")]
     PortTaken(u16),
     #[error("could not listen on port {port}")]
-    Bind {
-        /// The port.
-        port: u16,
-        source: io::Error,
-    },
+    Bind { port: u16, source: io::Error },
 }
 
 /// The bound port. Connections wait in the queue until [`serve`](Self::serve).
@@ -116,7 +112,6 @@ fn refusal(kind: io::ErrorKind, windows: bool) -> Refusal {
     }
 }
 
-/// Returns the command that prints which program has a port.
 pub fn port_owner_command(port: u16) -> String {
     if cfg!(windows) { format!("netstat -ano | findstr :{port}") } else { format!("lsof -i :{port}") }
 }

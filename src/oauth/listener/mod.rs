@@ -52,7 +52,6 @@ pub struct Callbacks {
     server: AbortHandle,
 }
 
-/// An event of the listener.
 #[derive(Debug)]
 pub enum Event {
     Callback(Callback),
@@ -64,7 +63,6 @@ pub enum Event {
 pub struct Callback {
     /// The code, or the error that ends the login.
     pub result: Result<AuthorizationCode, CallbackError>,
-    /// The reply to the browser.
     pub reply: Reply,
 }
 
@@ -153,7 +151,6 @@ async fn accept_one(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
     }
 }
 
-/// Serves one connection, with one request and one response.
 async fn serve(stream: TcpStream, attempt: Arc<Attempt>) {
     let mut first = [0];
     match time::timeout(REQUEST_BOUND, stream.peek(&mut first)).await {

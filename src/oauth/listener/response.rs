@@ -6,7 +6,6 @@ use hyper::{Response, StatusCode, header};
 
 use crate::oauth::page::{self, Outcome};
 
-/// A status and a page.
 #[derive(Debug)]
 pub(super) struct HtmlResponse {
     pub(super) status: StatusCode,
@@ -14,7 +13,6 @@ pub(super) struct HtmlResponse {
 }
 
 impl HtmlResponse {
-    /// Returns the page of an outcome.
     pub(super) fn of(outcome: &Outcome<'_>) -> Self {
         let status = match outcome {
             Outcome::Confirmed { .. } => StatusCode::OK,
@@ -23,7 +21,6 @@ impl HtmlResponse {
         Self { status, html: page::render(outcome) }
     }
 
-    /// Returns the page for an unrelated request.
     pub(super) fn refused(status: StatusCode, detail: &str) -> Self {
         Self { status, html: page::render(&Outcome::Refused { detail }) }
     }

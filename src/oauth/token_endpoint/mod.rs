@@ -31,7 +31,6 @@ pub struct TokenResponse {
     pub expires_in: Option<Duration>,
 }
 
-/// A failed token request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenEndpointError {
     #[error(transparent)]
@@ -50,7 +49,6 @@ pub struct TokenError {
     pub code: ErrorCode,
     /// The issuer's description, safe to print.
     pub description: Option<String>,
-    /// The HTTP status.
     pub status: u16,
     /// The delay that the issuer asks for.
     pub retry_after: Option<Duration>,
@@ -74,12 +72,10 @@ impl TokenError {
     }
 }
 
-/// The known error codes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ErrorCode {
     /// The code or refresh token is wrong, expired, revoked or used.
     InvalidGrant,
-    /// The request is malformed.
     InvalidRequest,
     InvalidClient,
     UnauthorizedClient,
@@ -88,7 +84,6 @@ pub enum ErrorCode {
     InvalidScope,
     /// A rule of the tenant denied the request.
     AccessDenied,
-    /// Too many requests.
     TooManyRequests,
     /// Any other code, safe to print.
     Other(String),
