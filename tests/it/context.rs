@@ -147,7 +147,7 @@ async fn unknown_context_lists_contexts() {
         (1, format!("no context named `astronomer-dev.io`; {there}"))
     );
     let hint = outcome.result.unwrap_err().hint();
-    assert_eq!(hint.as_deref(), Some("`astro context list` shows those there are"));
+    assert_eq!(hint.as_deref(), Some("run `astro context list` to see all of them"));
     let outcome = delete(&stage, "astronomer-dev.io", true).await;
     assert_eq!(
         (outcome.exit_code(), outcome.error_chain()),

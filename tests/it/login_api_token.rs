@@ -95,7 +95,7 @@ async fn deployment_token_without_organization_uses_list() {
     // Several: none is taken in silence.
     let stage = Stage::new();
     let outcome = log_in(&stage, &stage.service.api_token_with(&permissions)).await.success();
-    assert!(outcome.stderr.contains("warning: no organization selected: there are 2"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("warning: no organization selected (2 available"), "{}", outcome.stderr);
     assert_eq!((chosen(&stage), stage.stored().is_some()), ((None, None), true));
 }
 

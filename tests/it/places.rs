@@ -224,7 +224,7 @@ async fn unknown_or_ambiguous_name_changes_nothing() {
         several.error_chain(),
         "several workspaces are named `Cards`; use an ID: clws000010000000000000001, clws000010000000000000002"
     );
-    assert_eq!(several.result.unwrap_err().hint().unwrap(), "`astro workspace list` shows those there are");
+    assert_eq!(several.result.unwrap_err().hint().unwrap(), "run `astro workspace list` to see all of them");
     assert_eq!(stage.home.config(), before);
     assert_eq!(switch_organization(&stage, Some("Compilers")).await.exit_code(), 0, "the very name wins");
 }
