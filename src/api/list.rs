@@ -12,7 +12,6 @@ use super::{ApiClient, PAGE_BYTES};
 use crate::http::{HttpError, Request, host_of};
 
 const MAX_PAGES: usize = 1000;
-/// The time limit for a whole list. Each page has its own, and there may be many.
 /// The number of pages of one list that are fetched in parallel.
 const PARALLEL_PAGES: usize = 8;
 

@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_organization_without_a_product_is_hybrid_and_pending_domains_do_not_count() {
+    fn missing_product_is_hybrid_pending_domains_do_not_count() {
         let json = r#"{"id": "clk1", "name": "Ac\u001bme", "managedDomains": [
             {"name": "Acme.com", "status": "VERIFIED"}, {"name": "other.com", "status": "PENDING"}, {"name": "x.io"}]}"#;
         let expected = Organization {

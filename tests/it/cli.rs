@@ -307,18 +307,18 @@ fn lb_16_concurrent_logins_are_separate() {
     assert!(first.0.port() != second.0.port() && first.1 != second.1);
 
     // The callback of the second login is unrelated to the first.
-    let sign_in = |mode: fn(String) -> Mode, link: &Url| {
+    let log_in = |mode: fn(String) -> Mode, link: &Url| {
         let browser = FakeBrowser::new(mode("ada@example.com".to_owned()));
         browser.visit(link);
         browser
     };
-    let mut astray = sign_in(Mode::StopAtRedirect, &logins[1].2).redirect().unwrap();
+    let mut astray = log_in(Mode::StopAtRedirect, &logins[1].2).redirect().unwrap();
     astray.set_port(first.0.port()).unwrap();
     assert_eq!(answer(&astray), "HTTP/1.1 400 Bad Request");
     assert_eq!(service.token_requests(), []);
 
     for (_, _, link) in &logins {
-        sign_in(Mode::LogIn, link);
+        log_in(Mode::LogIn, link);
     }
     let mut tokens = Vec::new();
     for (home, running, _) in logins {

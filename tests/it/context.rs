@@ -28,7 +28,7 @@ fn stage(config: &str) -> Stage {
 }
 
 /// Returns a stage with a login, its context as the current one, and the context of another program.
-async fn signed_in() -> Stage {
+async fn logged_in() -> Stage {
     let stage = Stage::new();
     assert_eq!(stage.login(&stage.request()).await.exit_code(), 0);
     let foreign = "    gcp_example_com: {domain: gcp.example.com, token: x} # theirs\n";
@@ -147,7 +147,7 @@ async fn unknown_context_lists_contexts() {
         (1, format!("no context named `astronomer-dev.io`; {there}"))
     );
     let hint = outcome.result.unwrap_err().hint();
-    assert_eq!(hint.as_deref(), Some("`astro context list` shows those there are"));
+    assert_eq!(hint.as_deref(), Some("run `astro context list` to see all of them"));
     let outcome = delete(&stage, "astronomer-dev.io", true).await;
     assert_eq!(
         (outcome.exit_code(), outcome.error_chain()),
@@ -184,7 +184,7 @@ async fn foreign_context_is_never_deleted() {
 
 #[tokio::test]
 async fn rf_12_context_delete_logs_out_and_removes_entry() {
-    let stage = signed_in().await;
+    let stage = logged_in().await;
     assert_eq!(stage.service.live_refresh_tokens().len(), 1);
     let outcome = delete(&stage, &stage.service.domain(), true).await;
     assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (0, ""), "{}", outcome.stderr);
@@ -210,7 +210,7 @@ async fn deleting_last_context_leaves_valid_map() {
 
 #[tokio::test]
 async fn deleting_other_context_keeps_current() {
-    let stage = signed_in().await;
+    let stage = logged_in().await;
     assert_eq!(switch(&stage, Some("gcp.example.com")).await.exit_code(), 0);
     assert_eq!(delete(&stage, &stage.service.domain(), true).await.exit_code(), 0);
     assert!(stage.home.config().unwrap().ends_with("context: gcp.example.com\n"));
@@ -218,7 +218,7 @@ async fn deleting_other_context_keeps_current() {
 
 #[tokio::test]
 async fn context_delete_removes_unknown_keys_and_comments() {
-    let stage = signed_in().await;
+    let stage = logged_in().await;
     let domain = stage.service.domain();
     for ours in [
         format!("    \"{domain}\": {{domain: \"{domain}\", mine: [1, 2]}} # ours\n"),
@@ -237,7 +237,7 @@ async fn context_delete_removes_unknown_keys_and_comments() {
 
 #[tokio::test]
 async fn context_delete_without_issuer_warns() {
-    let stage = signed_in().await;
+    let stage = logged_in().await;
     stage.service.fail("/oauth/revoke", Fault::Status(503, "{}".to_owned()));
     let outcome = delete(&stage, &stage.service.domain(), true).await;
     assert_eq!(outcome.exit_code(), 1, "{}", outcome.stderr);
@@ -248,7 +248,7 @@ async fn context_delete_without_issuer_warns() {
 
 #[tokio::test]
 async fn context_delete_with_silent_keychain_warns() {
-    let stage = signed_in().await;
+    let stage = logged_in().await;
     stage.keychain.fail(StoreError::Locked);
     let outcome = delete(&stage, &stage.service.domain(), true).await;
     assert_eq!(outcome.exit_code(), 1, "{}", outcome.stderr);

@@ -271,7 +271,7 @@ fn login_over(earlier: Place, keyring: Option<&Session>, flags: &[&str]) {
         tokens["access_token"].as_str().unwrap().clone_into(&mut token.borrow_mut());
         token.borrow().clone()
     };
-    let signed_in = seen("valid", "grace@example.org", ["", ""]);
+    let logged_in = seen("valid", "grace@example.org", ["", ""]);
     let settled = seen("valid", "grace@example.org", ["clorg00000000000000000002", "clws000020000000000000001"]);
     let (mut olds, mut news, mut halves) = (0, 0, 0);
     crash(
@@ -286,9 +286,9 @@ fn login_over(earlier: Place, keyring: Option<&Session>, flags: &[&str]) {
                 olds += 1;
             } else {
                 assert_eq!(printed.trim_end(), *token.borrow(), "{call}");
-                assert!(seen == settled || seen == signed_in, "{seen:?} {call}");
+                assert!(seen == settled || seen == logged_in, "{seen:?} {call}");
                 news += 1;
-                halves += usize::from(seen == signed_in);
+                halves += usize::from(seen == logged_in);
             }
             let output = again();
             assert_eq!(output.code, Some(0), "{output:?} {call}");
@@ -299,7 +299,7 @@ fn login_over(earlier: Place, keyring: Option<&Session>, flags: &[&str]) {
             );
         },
     );
-    println!("  as before: {olds}, signed in: {news}, of which without an organization yet: {halves}");
+    println!("  as before: {olds}, logged in: {news}, of which without an organization yet: {halves}");
     assert!(olds > 0 && halves > 0 && news > halves);
 }
 

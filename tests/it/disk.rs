@@ -18,7 +18,7 @@ const ENDS_SOON: i64 = 200;
 const FRESH: i64 = 3600;
 
 /// Returns a home with a login of Ada by the Go CLI, and that login. Grace is the next person in the browser.
-fn signed_in(seconds: i64) -> (Stage, Credentials) {
+fn logged_in(seconds: i64) -> (Stage, Credentials) {
     let stage = Stage::with(Options::default(), Mode::LogIn("grace@example.org".to_owned()));
     let login = stage.earlier_login(seconds);
     stage.keep_in_config(&login);
@@ -93,7 +93,7 @@ fn lock_that_is_no_file_fails_without_loss() {
     for make in makes {
         for refresh in [false, true] {
             for (seconds, arguments) in [(ENDED, TOKEN), (ENDED, LOGIN), (ENDS_SOON, TOKEN)] {
-                let (stage, old) = signed_in(seconds);
+                let (stage, old) = logged_in(seconds);
                 let lock = folder(&stage).join(&locks(&stage)[usize::from(refresh)]);
                 make(&lock);
                 let before = stage.home.config();
@@ -154,7 +154,7 @@ fn lock_held_by_other_process_times_out_without_loss() {
     });
     let running: Vec<_> = cases
         .map(|(refresh, (seconds, arguments))| {
-            let (stage, old) = signed_in(seconds);
+            let (stage, old) = logged_in(seconds);
             let path = folder(&stage).join(&locks(&stage)[usize::from(refresh)]);
             let lock = File::create(&path).unwrap();
             lock.lock().unwrap();
@@ -196,33 +196,33 @@ enum Trouble {
 }
 
 /// A small file system at `.astro`, gone when dropped.
-struct Small(PathBuf);
+struct SmallDisk(PathBuf);
 
-impl Small {
+impl SmallDisk {
     /// Moves what is in the folder to a file system of its own, and lets the trouble begin.
     fn with(trouble: Trouble, stage: &Stage) -> Self {
         let (folder, config) = (folder(stage), stage.home.config().unwrap());
         let inodes = if trouble == Trouble::NoInodes { "nr_inodes=5" } else { "nr_inodes=50" };
         mount(&["-t", "tmpfs", "-o", &format!("size=64k,mode=700,{inodes}"), "tmpfs"], &folder);
-        let small = Self(folder);
+        let disk = Self(folder);
         stage.home.write_config(&config);
         // As after any earlier command.
         for lock in locks(stage) {
-            File::create(small.0.join(lock)).unwrap();
+            File::create(disk.0.join(lock)).unwrap();
         }
         match trouble {
-            Trouble::Full => assert!(fs::write(small.0.join("filler"), vec![0; 128 * 1024]).is_err()),
+            Trouble::Full => assert!(fs::write(disk.0.join("filler"), vec![0; 128 * 1024]).is_err()),
             Trouble::NoInodes => {
-                fs::write(small.0.join("filler"), "").unwrap();
-                assert!(fs::write(small.0.join("one too many"), "").is_err());
+                fs::write(disk.0.join("filler"), "").unwrap();
+                assert!(fs::write(disk.0.join("one too many"), "").is_err());
             }
-            Trouble::ReadOnly => mount(&["-o", "remount,ro"], &small.0),
+            Trouble::ReadOnly => mount(&["-o", "remount,ro"], &disk.0),
         }
-        small
+        disk
     }
 
     /// Ends the trouble.
-    fn heal(&self) {
+    fn repair(&self) {
         mount(&["-o", "remount,rw"], &self.0);
         // There is none where the trouble was another.
         let _ = fs::remove_file(self.0.join("filler"));
@@ -233,7 +233,7 @@ fn mount(arguments: &[&str], folder: &Path) {
     assert!(Command::new("mount").args(arguments).arg(folder).status().unwrap().success(), "{arguments:?}");
 }
 
-impl Drop for Small {
+impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg(&self.0).status();
     }
@@ -252,23 +252,23 @@ const WRITE_HINT: &str = "check that you may write there and that the disk is no
 fn rf_2_unstorable_refresh_spends_nothing() {
     for (trouble, cause) in TROUBLES {
         for seconds in [ENDS_SOON, ENDED] {
-            let (stage, old) = signed_in(seconds);
+            let (stage, old) = logged_in(seconds);
             let before = stage.home.config();
-            let small = Small::with(trouble, &stage);
+            let disk = SmallDisk::with(trouble, &stage);
             let output = run(&stage, TOKEN);
             if seconds == ENDS_SOON {
                 let printed = format!("{}\n", old.access.expose());
                 assert_eq!((output.code, output.stdout, output.stderr.as_str()), (Some(0), printed, ""), "{trouble:?}");
             } else {
-                check_told(&output, &format!("error: could not write {}", small.0.display()), WRITE_HINT);
+                check_told(&output, &format!("error: could not write {}", disk.0.display()), WRITE_HINT);
                 assert!(output.stderr.contains(&format!("\ncause: {cause}")), "{output:?}");
             }
             assert_eq!((stage.service.token_requests(), stage.home.config()), (vec![], before), "{trouble:?}");
-            small.heal();
+            disk.repair();
             let output = run(&stage, TOKEN);
             assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""), "{trouble:?}");
             assert_ne!(output.stdout.trim_end(), old.access.expose());
-            let mut names: Vec<_> = fs::read_dir(&small.0).unwrap().map(|it| it.unwrap().file_name()).collect();
+            let mut names: Vec<_> = fs::read_dir(&disk.0).unwrap().map(|it| it.unwrap().file_name()).collect();
             names.sort();
             let [lock, refresh_lock] = locks(&stage);
             assert_eq!(names, ["config.yaml", &lock, &refresh_lock]);
@@ -281,12 +281,12 @@ fn rf_2_unstorable_refresh_spends_nothing() {
 async fn unstorable_login_revoked_and_earlier_login_kept() {
     for (trouble, cause) in TROUBLES {
         for insecure_storage in [false, true] {
-            let (stage, old) = signed_in(FRESH);
+            let (stage, old) = logged_in(FRESH);
             let before = stage.home.config();
-            let small = Small::with(trouble, &stage);
+            let disk = SmallDisk::with(trouble, &stage);
             let outcome = stage.login(&Login { insecure_storage, ..stage.request() }).await;
             let error_chain = outcome.error_chain();
-            let told = format!("could not log in to {}\ncould not write {}", stage.service.domain(), small.0.display());
+            let told = format!("could not log in to {}\ncould not write {}", stage.service.domain(), disk.0.display());
             assert!(outcome.exit_code() == 1 && error_chain.starts_with(&told), "{error_chain}");
             assert!(error_chain.lines().last().unwrap().starts_with(cause), "{error_chain}");
             assert_eq!(outcome.result.unwrap_err().hint().as_deref(), Some(WRITE_HINT));
@@ -301,19 +301,19 @@ async fn unstorable_login_revoked_and_earlier_login_kept() {
 #[ignore = "mounts file systems, so it needs a mount namespace of its own"]
 fn rf_12_unwritable_logout_names_rest_and_is_repeatable() {
     for (trouble, cause) in TROUBLES {
-        let (stage, _) = signed_in(FRESH);
+        let (stage, _) = logged_in(FRESH);
         let before = stage.home.config();
-        let small = Small::with(trouble, &stage);
+        let disk = SmallDisk::with(trouble, &stage);
         let output = run(&stage, LOGOUT);
         assert_eq!((output.code, stage.home.config()), (Some(1), before), "{output:?}");
         let domain = stage.service.domain();
         let told = format!(
             "warning: could not clear the context of {domain} in config.yaml: could not write {}",
-            small.0.display()
+            disk.0.display()
         );
         assert!(output.stderr.contains(&told) && output.stderr.contains(cause), "{output:?}");
         assert_eq!(stage.service.live_refresh_tokens(), [""; 0], "it is revoked all the same");
-        small.heal();
+        disk.repair();
         assert_eq!(run(&stage, LOGOUT).code, Some(0));
         assert!(!stage.home.config().unwrap().contains("Bearer"), "{trouble:?}");
         assert_eq!(run(&stage, TOKEN).code, Some(4));
@@ -341,9 +341,9 @@ fn check_foreseen(stage: &Stage, astro: Astro, told: &str, cause: &str) {
 #[ignore = "mounts file systems, so it needs a mount namespace of its own"]
 fn doctor_finds_unwritable_disk() {
     for (trouble, cause) in TROUBLES {
-        let (stage, _) = signed_in(FRESH);
-        let small = Small::with(trouble, &stage);
-        let told = format!("could not write {}", small.0.display());
+        let (stage, _) = logged_in(FRESH);
+        let disk = SmallDisk::with(trouble, &stage);
+        let told = format!("could not write {}", disk.0.display());
         check_foreseen(&stage, Astro::at(&stage.home), &told, cause);
     }
 }
@@ -357,7 +357,7 @@ fn forbidden_file_fails_without_loss() {
         ("config.yaml.lock", 0o444, "could not write", WRITE_HINT),
     ];
     for (name, mode, told, hint) in table {
-        let (stage, old) = signed_in(ENDED);
+        let (stage, old) = logged_in(ENDED);
         let before = stage.home.config();
         // As after any earlier command.
         for lock in locks(&stage) {

@@ -232,7 +232,7 @@ fn lb_21_cl_16_hostile_config_is_cleaned() {
         assert(&arguments.join(" "), &said);
     }
     stage.home.write_config(&contexts);
-    assert_is_text("who was signed in", &run(&stage, &Way::Token));
+    assert_is_text("the logged-in account", &run(&stage, &Way::Token));
 
     let elsewhere = [
         ("a foreign current context", format!("context: {hostile}\n{contexts}")),

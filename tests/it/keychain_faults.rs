@@ -262,7 +262,7 @@ fn rf_10_missing_keychain_is_not_an_empty_one() {
     for (fault, bus, reason) in faults {
         for (call, ended) in world.run_all(&bus) {
             let at = format!("{fault}, {call:?}: {}", ended.stderr);
-            let signed_out = format!(
+            let logged_out = format!(
                 "error: not logged in to DOMAIN\ncause: no keychain available ({reason})\nhint: run `astro login DOMAIN` \
                  (logins made in a desktop session are in its keychain, which this session cannot reach)\n"
             );
@@ -284,7 +284,7 @@ fn rf_10_missing_keychain_is_not_an_empty_one() {
                     assert_eq!((ended.code, ended.stderr, ended.config), (0, said, CLEARED.to_owned()), "{at}");
                 }
                 Call::Token | Call::Status | Call::StatusJson | Call::Organizations => {
-                    assert_eq!((ended.code, &ended.stderr, &ended.config), (4, &signed_out, &world.config()), "{at}");
+                    assert_eq!((ended.code, &ended.stderr, &ended.config), (4, &logged_out, &world.config()), "{at}");
                     match call {
                         Call::StatusJson => expect_json(&ended, "signed_out"),
                         Call::Status => assert_eq!(ended.stdout, STATUS, "{at}"),
@@ -520,7 +520,7 @@ fn keychain_lost_before_write_costs_only_new_login() {
         let login = world.start(Call::Login, &home, &world.bus(), &world.other);
         world.service.wait_for(KEYS, before + 1);
         happens(&mut world);
-        world.service.heal(KEYS);
+        world.service.repair(KEYS);
         let ended = world.ended(&home, login);
         world.expect_failure(Call::Login, &ended, why, hint);
         is_undone(&mut world);

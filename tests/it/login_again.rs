@@ -14,7 +14,7 @@ use serde_json::json;
 const ADA: &str = "ada@example.com";
 const GRACE: &str = "grace@example.org";
 
-async fn sign_in(stage: &mut Stage, email: &str, change: impl FnOnce(Login) -> Login) -> Outcome {
+async fn log_in(stage: &mut Stage, email: &str, change: impl FnOnce(Login) -> Login) -> Outcome {
     stage.browser = Arc::new(FakeBrowser::new(Mode::LogIn(email.to_owned())));
     let outcome = stage.login(&change(stage.request())).await;
     drop(stage.browser.answers());
@@ -49,9 +49,9 @@ fn revoked(stage: &Stage) -> Vec<String> {
 #[tokio::test]
 async fn other_account_starts_without_organization() {
     let mut stage = Stage::new();
-    assert_eq!(sign_in(&mut stage, ADA, in_compilers).await.exit_code(), 0);
+    assert_eq!(log_in(&mut stage, ADA, in_compilers).await.exit_code(), 0);
     assert_eq!(setting(&stage, "organization").as_deref(), Some("clorg00000000000000000002"));
-    let outcome = sign_in(&mut stage, GRACE, |login| login).await.success();
+    let outcome = log_in(&mut stage, GRACE, |login| login).await.success();
     let told =
         "as Grace Hopper <grace@example.org>\n  account       changed from ada@example.com to grace@example.org\n";
     assert!(outcome.stderr.contains(told), "{}", outcome.stderr);
@@ -64,8 +64,8 @@ async fn other_account_starts_without_organization() {
 #[tokio::test]
 async fn same_account_keeps_organization_and_workspace() {
     let mut stage = Stage::new();
-    assert_eq!(sign_in(&mut stage, ADA, in_compilers).await.exit_code(), 0);
-    let outcome = sign_in(&mut stage, ADA, |login| login).await.success();
+    assert_eq!(log_in(&mut stage, ADA, in_compilers).await.exit_code(), 0);
+    let outcome = log_in(&mut stage, ADA, |login| login).await.success();
     assert!(!outcome.stderr.contains("was "), "{}", outcome.stderr);
     assert_eq!(setting(&stage, "organization").as_deref(), Some("clorg00000000000000000002"));
     assert_eq!(setting(&stage, "workspace").as_deref(), Some("clws000020000000000000001"));
@@ -74,12 +74,12 @@ async fn same_account_keeps_organization_and_workspace() {
 #[tokio::test]
 async fn cl_15_other_subject_is_other_account() {
     let mut stage = Stage::new();
-    assert_eq!(sign_in(&mut stage, ADA, in_compilers).await.exit_code(), 0);
+    assert_eq!(log_in(&mut stage, ADA, in_compilers).await.exit_code(), 0);
     stage.service.set(|options| {
         options.people[0].sub = "google-oauth2|1".to_owned();
         options.organizations[0].managed_domains.clear();
     });
-    let outcome = sign_in(&mut stage, ADA, |login| login).await.success();
+    let outcome = log_in(&mut stage, ADA, |login| login).await.success();
     assert!(outcome.stderr.contains("changed (same email, different user)\n"), "{}", outcome.stderr);
     assert_eq!(setting(&stage, "organization"), None);
 }
@@ -87,7 +87,7 @@ async fn cl_15_other_subject_is_other_account() {
 #[tokio::test]
 async fn api_token_over_user_login_is_other_account() {
     let mut stage = Stage::new();
-    assert_eq!(sign_in(&mut stage, ADA, in_compilers).await.exit_code(), 0);
+    assert_eq!(log_in(&mut stage, ADA, in_compilers).await.exit_code(), 0);
     let old = refresh_of(&stage.stored().unwrap());
     let outcome = stage.login(&stage.token_request(&stage.service.api_token())).await.success();
     assert!(
@@ -99,7 +99,7 @@ async fn api_token_over_user_login_is_other_account() {
     assert_eq!((setting(&stage, "workspace"), setting(&stage, "user_email")), (None, None));
     assert_eq!(revoked(&stage), [old]);
 
-    let outcome = sign_in(&mut stage, ADA, |login| login).await;
+    let outcome = log_in(&mut stage, ADA, |login| login).await;
     assert!(
         outcome.stderr.contains("  account       changed from an API token to ada@example.com\n"),
         "{}",
@@ -113,7 +113,7 @@ async fn replaced_refresh_token_revoked_after_store() {
     for change in [std::convert::identity, insecure, insecure, std::convert::identity] {
         let before =
             (stage.stored().map(|it| refresh_of(&it)).or(setting(&stage, "refreshtoken")), revoked(&stage).len());
-        assert_eq!(sign_in(&mut stage, ADA, change).await.exit_code(), 0);
+        assert_eq!(log_in(&mut stage, ADA, change).await.exit_code(), 0);
         let after = stage.stored().map(|it| refresh_of(&it)).or(setting(&stage, "refreshtoken")).unwrap();
         assert_eq!(revoked(&stage)[before.1..], before.0.into_iter().collect::<Vec<_>>());
         assert_eq!(stage.service.live_refresh_tokens(), [after]);
@@ -125,10 +125,10 @@ async fn replaced_refresh_token_revoked_after_store() {
 #[tokio::test]
 async fn unstorable_login_revoked_and_old_login_kept() {
     let mut stage = Stage::new();
-    assert_eq!(sign_in(&mut stage, ADA, |login| login).await.exit_code(), 0);
+    assert_eq!(log_in(&mut stage, ADA, |login| login).await.exit_code(), 0);
     let old = stage.stored();
     stage.keychain.fail_saving(StoreError::Locked);
-    let outcome = sign_in(&mut stage, GRACE, |login| login).await;
+    let outcome = log_in(&mut stage, GRACE, |login| login).await;
     assert_eq!(outcome.exit_code(), 1);
     assert_eq!(stage.stored(), old);
     assert_eq!(stage.service.live_refresh_tokens(), [refresh_of(&old.unwrap())]);
@@ -136,14 +136,14 @@ async fn unstorable_login_revoked_and_old_login_kept() {
 
     // The file refuses an edit where a context takes its settings from elsewhere.
     let mut stage = Stage::new();
-    assert_eq!(sign_in(&mut stage, ADA, insecure).await.exit_code(), 0);
+    assert_eq!(log_in(&mut stage, ADA, insecure).await.exit_code(), 0);
     let old = setting(&stage, "refreshtoken").unwrap();
     let config = stage.home.config().unwrap();
     let line = config.lines().find(|it| it.trim().starts_with("domain:")).unwrap();
     let indent = &line[..line.find("domain").unwrap()];
     let anchored = format!("base: &base\n  more: 1\n{}", config.replace(line, &format!("{line}\n{indent}<<: *base")));
     stage.home.write_config(&anchored);
-    let outcome = sign_in(&mut stage, ADA, insecure).await;
+    let outcome = log_in(&mut stage, ADA, insecure).await;
     assert_eq!(outcome.exit_code(), 1);
     assert_eq!(stage.home.config().unwrap(), anchored);
     assert_eq!(stage.service.live_refresh_tokens(), [old]);
@@ -153,9 +153,9 @@ async fn unstorable_login_revoked_and_old_login_kept() {
 async fn go_cli_login_moves_into_keychain() {
     let mut stage = Stage::new();
     // As the Go CLI writes it after a login as Ada.
-    assert_eq!(sign_in(&mut stage, ADA, insecure).await.exit_code(), 0);
+    assert_eq!(log_in(&mut stage, ADA, insecure).await.exit_code(), 0);
     let old = setting(&stage, "refreshtoken").unwrap();
-    let outcome = sign_in(&mut stage, ADA, |login| login).await.success();
+    let outcome = log_in(&mut stage, ADA, |login| login).await.success();
     assert!(outcome.stderr.contains("so the Go CLI is now logged out; `--insecure-storage` shares the login"));
     assert!(!outcome.stderr.contains("was "), "{}", outcome.stderr);
     assert_eq!(["token", "refreshtoken", "expiresin"].map(|name| setting(&stage, name)), [None, None, None]);
@@ -170,12 +170,12 @@ async fn login_of_other_domain_is_untouched() {
         access: AccessToken::new("a"),
         refresh: Some(RefreshToken::new("v1.other")),
         ..{
-            assert_eq!(sign_in(&mut stage, ADA, |login| login).await.exit_code(), 0);
+            assert_eq!(log_in(&mut stage, ADA, |login| login).await.exit_code(), 0);
             stage.stored().unwrap()
         }
     };
     stage.keychain.put("astronomer.io", other.clone());
-    assert_eq!(sign_in(&mut stage, GRACE, |login| login).await.exit_code(), 0);
+    assert_eq!(log_in(&mut stage, GRACE, |login| login).await.exit_code(), 0);
     assert_eq!(stage.keychain.get("astronomer.io"), Some(other));
     assert!(!revoked(&stage).contains(&"v1.other".to_owned()));
 }
@@ -183,9 +183,9 @@ async fn login_of_other_domain_is_untouched() {
 /// As a program leaves it that was killed between the keychain and config.yaml.
 async fn graces_login_beside_adas_context() -> Stage {
     let mut stage = Stage::new();
-    assert_eq!(sign_in(&mut stage, GRACE, |login| login).await.exit_code(), 0);
+    assert_eq!(log_in(&mut stage, GRACE, |login| login).await.exit_code(), 0);
     let grace = stage.stored().unwrap();
-    assert_eq!(sign_in(&mut stage, ADA, in_compilers).await.exit_code(), 0);
+    assert_eq!(log_in(&mut stage, ADA, in_compilers).await.exit_code(), 0);
     stage.keep_in_keychain(&grace);
     stage
 }
@@ -201,7 +201,7 @@ async fn report(stage: &Stage) -> [serde_json::Value; 2] {
 async fn config_of_other_account_is_ignored() {
     let mut stage = graces_login_beside_adas_context().await;
     assert_eq!(report(&stage).await, [json!(GRACE), json!(null)]);
-    assert_eq!(sign_in(&mut stage, GRACE, |login| login).await.exit_code(), 0);
+    assert_eq!(log_in(&mut stage, GRACE, |login| login).await.exit_code(), 0);
     let settings = ["user_email", "organization", "workspace", "last_used_workspace"];
     assert_eq!(settings.map(|name| setting(&stage, name)), [Some(GRACE.to_owned()), None, None, None]);
     assert_eq!(report(&stage).await, [json!(GRACE), json!(null)]);

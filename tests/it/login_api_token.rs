@@ -18,7 +18,7 @@ fn for_organization(stage: &Stage, more: &[&str]) -> String {
     stage.service.api_token_with(&json!({ "permissions": permissions }))
 }
 
-async fn sign_in(stage: &Stage, token: &str) -> Outcome {
+async fn log_in(stage: &Stage, token: &str) -> Outcome {
     stage.login(&stage.token_request(token)).await
 }
 
@@ -54,7 +54,7 @@ fn nothing_is_stored(stage: &Stage) {
 async fn cl_17_workspace_token_selects_its_workspace() {
     let stage = Stage::new();
     let token = for_organization(&stage, &["workspaceId:clws000010000000000000002"]);
-    let outcome = sign_in(&stage, &format!(" Bearer {token}\n")).await.success();
+    let outcome = log_in(&stage, &format!(" Bearer {token}\n")).await.success();
     let domain = stage.service.domain();
     let said = format!(
         "Logged in to {domain} with an API token (accepted by the API)\n  \
@@ -88,14 +88,14 @@ async fn deployment_token_without_organization_uses_list() {
     let permissions = json!({"permissions": ["apiTokenId:t1", "deploymentId:d1"]});
     let stage = Stage::with(Options::default().organizations(1, 1), Mode::NeverComeBack);
     let token = stage.service.api_token_with(&permissions);
-    drop(sign_in(&stage, &token).await.success());
+    drop(log_in(&stage, &token).await.success());
     assert_eq!(asked(&stage, &token), ["/v1/organizations", WORKSPACES]);
     assert_eq!(chosen(&stage), some(ORGANIZATION, "clws000010000000000000001"));
 
     // Several: none is taken in silence.
     let stage = Stage::new();
-    let outcome = sign_in(&stage, &stage.service.api_token_with(&permissions)).await.success();
-    assert!(outcome.stderr.contains("warning: no organization selected: there are 2"), "{}", outcome.stderr);
+    let outcome = log_in(&stage, &stage.service.api_token_with(&permissions)).await.success();
+    assert!(outcome.stderr.contains("warning: no organization selected (2 available"), "{}", outcome.stderr);
     assert_eq!((chosen(&stage), stage.stored().is_some()), ((None, None), true));
 }
 
@@ -103,11 +103,11 @@ async fn deployment_token_without_organization_uses_list() {
 async fn unknown_permissions_accepted_empty_ones_rejected() {
     let stage = Stage::new();
     let token = stage.service.api_token_with(&json!({"permissions": ["apiTokenId:t1", "moonId:m1", "odd"]}));
-    assert_eq!(sign_in(&stage, &token).await.exit_code(), 0);
+    assert_eq!(log_in(&stage, &token).await.exit_code(), 0);
 
     for patch in [json!({"permissions": null}), json!({"permissions": []}), json!({"permissions": 7})] {
         let stage = Stage::new();
-        let outcome = sign_in(&stage, &stage.service.api_token_with(&patch)).await;
+        let outcome = log_in(&stage, &stage.service.api_token_with(&patch)).await;
         assert_eq!(outcome.exit_code(), 4);
         assert!(outcome.error_chain().ends_with("\nthis API token has no permissions"), "{}", outcome.error_chain());
         assert_eq!(stage.service.requests(), []);
@@ -125,7 +125,7 @@ async fn api_token_refused_by_api_not_stored() {
             let stage = Stage::new();
             stage.service.fail(path, Fault::Status(status, json!({ "message": message }).to_string()));
             let token = stage.service.api_token_with(&json!({"permissions": ["apiTokenId:t1", permission]}));
-            let outcome = sign_in(&stage, &token).await;
+            let outcome = log_in(&stage, &token).await;
             assert_eq!(outcome.exit_code(), 4, "{}", outcome.error_chain());
             let domain = stage.service.domain();
             assert!(outcome.error_chain().contains(&format!("the API of {domain} refused this API token\n")));
@@ -140,7 +140,7 @@ async fn api_token_refused_by_api_not_stored() {
 async fn api_failure_stores_no_token_and_shows_cause() {
     let stage = Stage::new();
     stage.service.fail(OF_ORGANIZATION, Fault::Status(503, String::new()));
-    let outcome = sign_in(&stage, &for_organization(&stage, &[])).await;
+    let outcome = log_in(&stage, &for_organization(&stage, &[])).await;
     assert_eq!(outcome.exit_code(), 1, "{}", outcome.error_chain());
     nothing_is_stored(&stage);
 }
@@ -149,12 +149,12 @@ async fn api_failure_stores_no_token_and_shows_cause() {
 async fn api_token_without_workspace_access_logs_in_and_warns() {
     let stage = Stage::new();
     stage.service.fail(WORKSPACES, Fault::Status(403, String::new()));
-    let outcome = sign_in(&stage, &for_organization(&stage, &["deploymentId:d1"])).await.success();
+    let outcome = log_in(&stage, &for_organization(&stage, &["deploymentId:d1"])).await.success();
     assert!(outcome.stderr.contains("warning: this API token cannot list workspaces\n"));
     assert_eq!(chosen(&stage), (Some(ORGANIZATION.to_owned()), None));
 
     let stage = Stage::new();
-    let outcome = sign_in(&stage, &for_organization(&stage, &["workspaceId:gone"])).await.success();
+    let outcome = log_in(&stage, &for_organization(&stage, &["workspaceId:gone"])).await.success();
     assert!(outcome.stderr.contains("warning: the API does not list the workspace that this API token names\n"));
     assert_eq!(chosen(&stage), (Some(ORGANIZATION.to_owned()), None));
 }
@@ -183,7 +183,7 @@ async fn api_token_checked_offline_first() {
         (unsigned(&stage.service.api_token()), "not a JSON Web Token (JWT)"),
     ];
     for (token, why) in table {
-        let outcome = sign_in(&stage, &token).await;
+        let outcome = log_in(&stage, &token).await;
         assert_eq!(outcome.exit_code(), 4, "{}", outcome.error_chain());
         assert!(outcome.error_chain().contains(why), "{}", outcome.error_chain());
         assert_eq!(stage.service.requests(), []);
@@ -195,7 +195,7 @@ async fn api_token_checked_offline_first() {
 async fn api_token_expiry_is_stored_and_shown() {
     let stage = Stage::new();
     let end = Value::from(4_102_444_800_i64);
-    let outcome = sign_in(&stage, &stage.service.api_token_with(&json!({ "exp": end }))).await.success();
+    let outcome = log_in(&stage, &stage.service.api_token_with(&json!({ "exp": end }))).await.success();
     assert_eq!(stage.stored().unwrap().expires_at, Some("2100-01-01T00:00:00Z".parse().unwrap()));
     assert!(outcome.stderr.contains("  expires       2100-01-01 00:00 UTC"), "{}", outcome.stderr);
     assert!(outcome.stderr.ends_with("; log in again after that\n"), "{}", outcome.stderr);

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
 use astro_login::commands::login::Login;
-use astro_login::credentials::{Credentials, Kind};
+use astro_login::credentials::Credentials;
 use astro_login::domain::Domain;
 use astro_login::environment::Environment;
 use astro_login::oauth::page::CONTENT_SECURITY_POLICY;
@@ -82,16 +82,10 @@ async fn login_stores_verified_tokens() {
     let refresh = stored.refresh.clone().unwrap();
     assert_eq!([refresh.expose()].as_slice(), stage.service.live_refresh_tokens());
     let expected = Credentials {
-        kind: Kind::User,
-        access: stored.access.clone(),
         refresh: Some(refresh),
-        issuer: stage.service.issuer(),
-        client_id: CLIENT_ID.to_owned(),
-        audience: AUDIENCE.to_owned(),
-        sub: "auth0|ada@example.com".to_owned(),
-        email: Some(ADA.to_owned()),
         issued_at: Some(NOON.parse().unwrap()),
         expires_at: Some("2026-11-25T12:00:00Z".parse().unwrap()),
+        ..stage.credentials(stored.access.expose())
     };
     assert_eq!(stored, expected);
 

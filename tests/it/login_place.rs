@@ -178,7 +178,7 @@ async fn organization_with_email_domain_is_selected() {
 
 #[tokio::test]
 async fn several_organizations_name_the_flag() {
-    let several = "warning: no organization selected: there are 2 (Analytical Engines, Compilers); \
+    let several = "warning: no organization selected (2 available: Analytical Engines, Compilers); \
                    use `--organization`";
     let stage = grace();
     let outcome = stage.login(&stage.request()).await;
@@ -193,7 +193,7 @@ async fn several_organizations_name_the_flag() {
     namesakes.service.set(|options| options.organizations[1].name = "Analytical Engines".to_owned());
     let outcome = namesakes.login(&namesakes.request()).await;
     let told = format!(
-        "warning: no organization selected: there are 2 (Analytical Engines ({ENGINES}), \
+        "warning: no organization selected (2 available: Analytical Engines ({ENGINES}), \
          Analytical Engines ({COMPILERS})); use `--organization`"
     );
     assert_eq!((outcome.exit_code(), warnings(&outcome)), (0, vec![told.as_str()]));

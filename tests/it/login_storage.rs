@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use astro_login::commands::login::Login;
-use astro_login::credentials::{Credentials, Kind, StoreError};
-use astro_login::token::{AccessToken, RefreshToken};
+use astro_login::credentials::{Credentials, StoreError};
+use astro_login::token::RefreshToken;
 use serde_json::json;
 
 use crate::support::{Fault, Part, Stage};
@@ -24,16 +24,9 @@ fn insecure(stage: &Stage) -> Login {
 /// An earlier login of Ada's, as the keychain would hold it.
 fn earlier(stage: &Stage) -> Credentials {
     Credentials {
-        kind: Kind::User,
-        access: AccessToken::new("eyJearlier"),
         refresh: Some(RefreshToken::new("v1.earlier")),
-        issuer: stage.service.issuer(),
-        client_id: crate::support::CLIENT_ID.to_owned(),
-        audience: crate::support::AUDIENCE.to_owned(),
-        sub: "auth0|ada@example.com".to_owned(),
-        email: Some("ada@example.com".to_owned()),
-        issued_at: None,
         expires_at: Some("2026-11-24T10:00:00Z".parse().unwrap()),
+        ..stage.credentials("eyJearlier")
     }
 }
 

@@ -1,10 +1,9 @@
 //! `astro login --token-login`, in process: accepted tokens, rejected tokens with their errors, and that a rejected
 //! token is not sent.
 
-use crate::support::{AUDIENCE, CLIENT_ID, Fault, Mode as Browser, Options, Outcome, Part, Stage};
+use crate::support::{CLIENT_ID, Fault, Mode as Browser, Options, Outcome, Part, Stage};
 use astro_login::commands::login::{Login, TokenArgument};
-use astro_login::credentials::{Credentials, Kind, StoreError};
-use astro_login::token::AccessToken;
+use astro_login::credentials::{Credentials, StoreError};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::{Timestamp, ToSpan as _};
@@ -108,18 +107,7 @@ fn expected(stage: &Stage, token: &str) -> Credentials {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
     let claims: Value = serde_json::from_slice(&bytes).unwrap();
     let at = |name: &str| Timestamp::from_second(claims[name].as_i64().unwrap()).unwrap();
-    Credentials {
-        kind: Kind::User,
-        access: AccessToken::new(token),
-        refresh: None,
-        issuer: stage.service.issuer(),
-        client_id: CLIENT_ID.to_owned(),
-        audience: AUDIENCE.to_owned(),
-        sub: "auth0|ada@example.com".to_owned(),
-        email: Some("ada@example.com".to_owned()),
-        issued_at: Some(at("iat")),
-        expires_at: Some(at("exp")),
-    }
+    Credentials { issued_at: Some(at("iat")), expires_at: Some(at("exp")), ..stage.credentials(token) }
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ fn two_days_later() -> Timestamp {
     Timestamp::from_second(NOW + 2 * 86_400).unwrap()
 }
 
-async fn signed_in(insecure_storage: bool) -> Stage {
+async fn logged_in(insecure_storage: bool) -> Stage {
     let options = Options { now: Some(NOW), ..Options::default() };
     let mut stage = Stage::with(options, Mode::LogIn("ada@example.com".to_owned()));
     stage.clock = now;
@@ -40,7 +40,7 @@ async fn signed_in(insecure_storage: bool) -> Stage {
     stage
 }
 
-async fn sign_out(stage: &Stage) -> Outcome {
+async fn log_out(stage: &Stage) -> Outcome {
     let request = Logout { domain: Some(stage.service.domain()), all: false };
     stage.run(async |system| logout(system, &request).await).await
 }
@@ -70,9 +70,9 @@ fn same_settings(stage: &Stage) {
 
 #[tokio::test]
 async fn rf_12_rf_13_logout_revokes_removes_and_reports() {
-    let stage = signed_in(false).await;
+    let stage = logged_in(false).await;
     let refresh = stage.stored().unwrap().refresh.unwrap();
-    let outcome = sign_out(&stage).await.success();
+    let outcome = log_out(&stage).await.success();
     let mut lines: Vec<String> = normalize(&stage, &outcome.stderr).lines().map(str::to_owned).collect();
     lines.sort();
     let expected = [
@@ -95,8 +95,8 @@ async fn rf_12_rf_13_logout_revokes_removes_and_reports() {
 
 #[tokio::test]
 async fn plaintext_logout_revokes_and_clears() {
-    let stage = signed_in(true).await;
-    let outcome = sign_out(&stage).await.success();
+    let stage = logged_in(true).await;
+    let outcome = log_out(&stage).await.success();
     assert!(normalize(&stage, &outcome.stderr).contains("Removed credentials from HOME/.astro/config.yaml\n"));
     assert_eq!(stage.service.live_refresh_tokens(), Vec::<String>::new());
     same_settings(&stage);
@@ -104,30 +104,30 @@ async fn plaintext_logout_revokes_and_clears() {
 
 #[tokio::test]
 async fn logout_clears_both_stores() {
-    let stage = signed_in(false).await;
+    let stage = logged_in(false).await;
     let kept = stage.stored().unwrap();
     drop(stage.login(&Login { insecure_storage: true, ..stage.request() }).await.success());
     stage.keychain.put(&stage.service.domain(), kept);
-    drop(sign_out(&stage).await.success());
+    drop(log_out(&stage).await.success());
     assert_eq!(stage.stored(), None);
     same_settings(&stage);
 }
 
 #[tokio::test]
 async fn repeated_logout_succeeds() {
-    let stage = signed_in(false).await;
-    assert_eq!(sign_out(&stage).await.exit_code(), 0);
+    let stage = logged_in(false).await;
+    assert_eq!(log_out(&stage).await.exit_code(), 0);
     let (before, requests) = (stage.home.config(), stage.service.requests().len());
-    let outcome = sign_out(&stage).await.success();
+    let outcome = log_out(&stage).await.success();
     assert_eq!(normalize(&stage, &outcome.stderr), "Not logged in to localhost:PORT\n");
     assert_eq!((stage.home.config(), stage.service.requests().len()), (before, requests));
 }
 
 #[tokio::test]
 async fn logout_of_expired_login_omits_expiry() {
-    let mut stage = signed_in(false).await;
+    let mut stage = logged_in(false).await;
     stage.clock = two_days_later;
-    let outcome = sign_out(&stage).await.success();
+    let outcome = log_out(&stage).await.success();
     assert!(!outcome.stderr.contains("Access tokens"), "{}", outcome.stderr);
     assert_eq!(stage.service.live_refresh_tokens(), Vec::<String>::new());
 }
@@ -139,9 +139,9 @@ async fn rf_12_failed_revocation_still_removes_login() {
         (Fault::Redirect("https://elsewhere.example/".to_owned()), "unexpected redirect to elsewhere.example"),
     ];
     for (fault, said) in faults {
-        let stage = signed_in(false).await;
+        let stage = logged_in(false).await;
         stage.service.fail("/oauth/revoke", fault);
-        let outcome = sign_out(&stage).await;
+        let outcome = log_out(&stage).await;
         assert_eq!(outcome.exit_code(), 1);
         let warning = format!("{said}; the refresh token stays valid until it expires\n");
         assert!(
@@ -160,7 +160,7 @@ async fn rf_12_failed_revocation_still_removes_login() {
 
 #[tokio::test]
 async fn rf_12_silent_issuer_does_not_delay_removal() {
-    let stage = signed_in(false).await;
+    let stage = logged_in(false).await;
     stage.service.fail("/oauth/revoke", Fault::Stall);
     let started = Instant::now();
     let look = async {
@@ -170,7 +170,7 @@ async fn rf_12_silent_issuer_does_not_delay_removal() {
         }
         look()
     };
-    let (outcome, gone_meanwhile) = tokio::join!(sign_out(&stage), look);
+    let (outcome, gone_meanwhile) = tokio::join!(log_out(&stage), look);
     assert!(gone_meanwhile);
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     assert_eq!(outcome.exit_code(), 1);
@@ -180,7 +180,7 @@ async fn rf_12_silent_issuer_does_not_delay_removal() {
 
 #[tokio::test]
 async fn logout_works_offline() {
-    let mut stage = signed_in(true).await;
+    let mut stage = logged_in(true).await;
     let domain = stage.service.domain();
     // The service that signed the person in is gone; another answers somewhere else.
     stage.service = Stage::new().service;
@@ -195,9 +195,9 @@ async fn logout_works_offline() {
 #[tokio::test]
 async fn unreadable_keychain_still_clears_config() {
     for error in [StoreError::Locked, StoreError::Refused, StoreError::TimedOut(Duration::from_secs(3))] {
-        let stage = signed_in(true).await;
+        let stage = logged_in(true).await;
         stage.keychain.fail(error.clone());
-        let outcome = sign_out(&stage).await;
+        let outcome = log_out(&stage).await;
         assert_eq!(outcome.exit_code(), 1);
         let warning = format!("warning: credentials may remain in the test's keychain: {error}\n");
         assert!(outcome.stderr.contains(&warning), "{}", outcome.stderr);
@@ -208,37 +208,37 @@ async fn unreadable_keychain_still_clears_config() {
 
 #[tokio::test]
 async fn damaged_entry_removed_unrevoked_with_warning() {
-    let stage = signed_in(false).await;
+    let stage = logged_in(false).await;
     stage.keychain.damage(&stage.service.domain());
-    let outcome = sign_out(&stage).await;
+    let outcome = log_out(&stage).await;
     assert_eq!(outcome.exit_code(), 1);
     let told = "Removed credentials from the test's keychain\nwarning: could not read them before (the stored \
                 credentials are damaged), so a refresh token in them was not revoked\n";
     assert!(outcome.stderr.contains(told), "{}", outcome.stderr);
     assert_eq!(stage.stored(), None);
     same_settings(&stage);
-    assert_eq!(sign_out(&stage).await.exit_code(), 0);
+    assert_eq!(log_out(&stage).await.exit_code(), 0);
 }
 
 #[tokio::test]
 async fn logout_without_keychain_says_so() {
-    let stage = signed_in(true).await;
+    let stage = logged_in(true).await;
     stage.keychain.fail(StoreError::Absent { reason: "no session bus" });
     let unseen = "no keychain available (no session bus); logins saved by a desktop session were not removed\n";
-    let outcome = sign_out(&stage).await.success();
+    let outcome = log_out(&stage).await.success();
     assert!(outcome.stderr.contains(unseen) && !outcome.stderr.contains("warning: "), "{}", outcome.stderr);
     same_settings(&stage);
 
-    let outcome = sign_out(&stage).await.success();
+    let outcome = log_out(&stage).await.success();
     let told = format!("warning: {unseen}Not logged in to localhost:PORT\n");
     assert_eq!(normalize(&stage, &outcome.stderr), told);
 }
 
 #[tokio::test]
 async fn undeletable_entry_fails_logout() {
-    let stage = signed_in(false).await;
+    let stage = logged_in(false).await;
     stage.keychain.fail_saving(StoreError::Locked);
-    let outcome = sign_out(&stage).await;
+    let outcome = log_out(&stage).await;
     assert_eq!(outcome.exit_code(), 1);
     let warning = "warning: credentials may remain in the test's keychain: the keychain is locked\n";
     assert!(outcome.stderr.contains(warning), "{}", outcome.stderr);
@@ -249,7 +249,7 @@ async fn undeletable_entry_fails_logout() {
 #[tokio::test]
 async fn invalid_config_untouched_keychain_cleared() {
     for all in [false, true] {
-        let stage = signed_in(false).await;
+        let stage = logged_in(false).await;
         stage.keychain.put("astronomer.io", {
             let mut credentials = stage.stored().unwrap();
             credentials.refresh = None;
@@ -265,7 +265,7 @@ async fn invalid_config_untouched_keychain_cleared() {
         assert_eq!(stage.keychain.get(&domain), None);
         assert_eq!(stage.home.config().unwrap(), "contexts: [\n");
     }
-    let stage = signed_in(false).await;
+    let stage = logged_in(false).await;
     stage.home.write_config("contexts: [\n");
     let request = Logout { domain: None, all: false };
     let outcome = stage.run(async |system| logout(system, &request).await).await;
@@ -276,7 +276,7 @@ async fn invalid_config_untouched_keychain_cleared() {
 
 #[tokio::test]
 async fn logout_all_keeps_foreign_contexts() {
-    let stage = signed_in(false).await;
+    let stage = logged_in(false).await;
     let theirs = stage.stored().unwrap();
     for domain in ["astronomer.io", "pr1234.astronomer-dev.io", "houston.example.com", "astronomer-stage.io"] {
         let mut credentials = theirs.clone();
@@ -298,21 +298,21 @@ async fn logout_all_keeps_foreign_contexts() {
 
 #[tokio::test]
 async fn logout_of_other_context_keeps_current() {
-    let stage = signed_in(false).await;
+    let stage = logged_in(false).await;
     let text = stage.home.config().unwrap();
     let current = text.lines().find(|line| line.starts_with("context: ")).unwrap().to_owned();
     stage.home.write_config(&text.replace(&current, "context: houston.example.com"));
-    assert_eq!(sign_out(&stage).await.exit_code(), 0);
+    assert_eq!(log_out(&stage).await.exit_code(), 0);
     assert!(stage.home.config().unwrap().starts_with("context: houston.example.com\n"));
 }
 
 #[tokio::test]
 async fn rf_8_foreign_issuer_gets_no_refresh_token() {
-    let stage = signed_in(false).await;
+    let stage = logged_in(false).await;
     let mut credentials = stage.stored().unwrap();
     "https://auth.evil.example/".clone_into(&mut credentials.issuer);
     stage.keychain.put(&stage.service.domain(), credentials);
-    let outcome = sign_out(&stage).await;
+    let outcome = log_out(&stage).await;
     assert_eq!(outcome.exit_code(), 1);
     assert!(outcome.stderr.contains("auth.evil.example"), "{}", outcome.stderr);
     assert_eq!((stage.service.requests_to("/oauth/revoke"), stage.stored()), (Vec::new(), None));
@@ -320,9 +320,9 @@ async fn rf_8_foreign_issuer_gets_no_refresh_token() {
 
 #[tokio::test]
 async fn logout_notes_environment_token() {
-    let mut stage = signed_in(false).await;
+    let mut stage = logged_in(false).await;
     stage.environment = stage.environment.clone().with("ASTRO_API_TOKEN", "token");
-    let outcome = sign_out(&stage).await.success();
+    let outcome = log_out(&stage).await.success();
     assert!(
         outcome.stderr.contains("warning: ASTRO_API_TOKEN is still set and will be used until you unset it"),
         "{}",
@@ -344,10 +344,10 @@ fn rf_12_rf_13_help_warns_of_valid_access_token() {
 #[cfg(unix)]
 #[tokio::test]
 async fn logout_removes_old_login_cache_not_its_target() {
-    let stage = signed_in(false).await;
+    let stage = logged_in(false).await;
     let (cache, target) = (stage.home.path().join(".astro/login-cache.json"), stage.home.path().join("target"));
     std::fs::write(&target, "{}").unwrap();
     std::os::unix::fs::symlink(&target, &cache).unwrap();
-    assert_eq!(sign_out(&stage).await.exit_code(), 0);
+    assert_eq!(log_out(&stage).await.exit_code(), 0);
     assert!(!cache.is_symlink() && target.exists());
 }

@@ -349,15 +349,15 @@ impl Flow {
     async fn run(self, stage: &Stage, domain: &str) -> Outcome {
         let domain = Some(domain.to_owned());
         let browser = Login { timeout: Duration::from_secs(120), domain: domain.clone(), ..stage.request() };
-        let sign_in = async |request: Login| stage.run(async |system| login(system, &request).await).await;
+        let log_in = async |request: Login| stage.run(async |system| login(system, &request).await).await;
         let wanted = |name: &str| Some(name.to_owned());
         match self {
-            Self::Browser => sign_in(Login { email: Some(ADA.parse().unwrap()), ..browser }).await,
-            Self::BrowserAskingWho | Self::BrowserNotKept | Self::BrowserAgain => sign_in(browser).await,
+            Self::Browser => log_in(Login { email: Some(ADA.parse().unwrap()), ..browser }).await,
+            Self::BrowserAskingWho | Self::BrowserNotKept | Self::BrowserAgain => log_in(browser).await,
             Self::Token | Self::TokenAgain => {
-                sign_in(Login { domain, ..stage.token_request(&stage.service.access_token(&json!({}))) }).await
+                log_in(Login { domain, ..stage.token_request(&stage.service.access_token(&json!({}))) }).await
             }
-            Self::ApiToken => sign_in(Login { domain, ..stage.token_request(&stage.service.api_token()) }).await,
+            Self::ApiToken => log_in(Login { domain, ..stage.token_request(&stage.service.api_token()) }).await,
             Self::Refresh => stage.run(async |system| token(system, domain.as_deref()).await).await,
             Self::Logout => stage.run(async |system| logout(system, &Logout { domain, all: false }).await).await,
             Self::Check => {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::support::{AUDIENCE, CLIENT_ID, Mode, Options, Organization, Outcome, Part, Stage};
+use crate::support::{Mode, Options, Organization, Outcome, Part, Stage};
 use astro_login::commands::organization::{OrganizationCommand, organization};
 use astro_login::commands::workspace::{WorkspaceCommand, workspace};
-use astro_login::credentials::{Credentials, Kind};
+use astro_login::credentials::Credentials;
 use astro_login::token::AccessToken;
 use serde_json::{Value, json};
 
@@ -37,21 +37,7 @@ fn stage(options: Options, fields: &str) -> Stage {
     stage
         .home
         .write_config(&format!("context: {domain}\ncontexts:\n    {domain}:\n        domain: {domain}\n{fields}"));
-    stage.keychain.put(
-        &domain,
-        Credentials {
-            kind: Kind::User,
-            access: AccessToken::new(stage.service.access_token(&json!({}))),
-            refresh: None,
-            issuer: stage.service.issuer(),
-            client_id: CLIENT_ID.to_owned(),
-            audience: AUDIENCE.to_owned(),
-            sub: "auth0|ada@example.com".to_owned(),
-            email: Some("ada@example.com".to_owned()),
-            issued_at: None,
-            expires_at: None,
-        },
-    );
+    stage.keep_in_keychain(&stage.credentials(&stage.service.access_token(&json!({}))));
     stage
 }
 
@@ -238,7 +224,7 @@ async fn unknown_or_ambiguous_name_changes_nothing() {
         several.error_chain(),
         "several workspaces are named `Cards`; use an ID: clws000010000000000000001, clws000010000000000000002"
     );
-    assert_eq!(several.result.unwrap_err().hint().unwrap(), "`astro workspace list` shows those there are");
+    assert_eq!(several.result.unwrap_err().hint().unwrap(), "run `astro workspace list` to see all of them");
     assert_eq!(stage.home.config(), before);
     assert_eq!(switch_organization(&stage, Some("Compilers")).await.exit_code(), 0, "the very name wins");
 }

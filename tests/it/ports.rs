@@ -54,7 +54,7 @@ impl World {
     }
 
     #[track_caller]
-    fn assert_signed_in(&self) {
+    fn assert_logged_in(&self) {
         let config = self.home.config().unwrap();
         assert!(config.contains("context: localhost\n") && config.contains("token: Bearer "), "{config}");
     }
@@ -91,7 +91,7 @@ fn lb_5_port_free_after_login() {
     let browser = visit(Mode::LogIn, &link);
     pty.finish_with(0);
     assert_eq!(browser.answers().remove(0).unwrap().status, 200);
-    world.assert_signed_in();
+    world.assert_logged_in();
     assert_callback_port_is_free();
 }
 
@@ -105,7 +105,7 @@ fn lb_2_login_with_one_loopback_address() {
     let browser = visit(Mode::LogIn, &pty.link());
     pty.finish_with(0);
     assert_eq!(browser.answers().remove(0).unwrap().status, 200);
-    world.assert_signed_in();
+    world.assert_logged_in();
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn link_login_with_stdin_closed() {
     stdout.read_to_string(&mut rest).unwrap();
     let Output { status, stderr, .. } = child.wait_with_output().unwrap();
     assert_eq!((status.code(), rest.as_str()), (Some(0), ""), "{}", String::from_utf8_lossy(&stderr));
-    world.assert_signed_in();
+    world.assert_logged_in();
     assert_callback_port_is_free();
 }
 
@@ -143,7 +143,7 @@ fn lb_3_port_taken_with_terminal_accepts_paste() {
         pty.paste(&format!("{callback}\n"));
         let (code, shown) = pty.finish();
         assert_eq!(code, 0, "{address}: {shown}");
-        world.assert_signed_in();
+        world.assert_logged_in();
         stranger.set_nonblocking(true).unwrap();
         assert!(stranger.accept().is_err(), "{address}: the stranger was spoken to");
     }
@@ -250,7 +250,7 @@ fn https_callback_attempt_is_reported() {
     visit(Mode::LogIn, &link);
     let shown = pty.finish_with(0);
     assert_eq!(shown.matches("the browser tried https").count(), 1, "{shown}");
-    world.assert_signed_in();
+    world.assert_logged_in();
 }
 
 #[test]

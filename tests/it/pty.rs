@@ -114,7 +114,7 @@ impl World {
     }
 
     #[track_caller]
-    fn assert_signed_in(&self, email: &str) {
+    fn assert_logged_in(&self, email: &str) {
         assert_eq!(self.kept(&["user_email"]), [Some(email.to_owned())]);
         assert!(self.kept(&["token"])[0].is_some());
         assert_eq!(self.service.live_refresh_tokens().len(), 1);
@@ -157,7 +157,7 @@ fn parameter(url: &Url, name: &str) -> Option<String> {
 }
 
 /// Answers the question for the email address.
-fn say_who(pty: &mut Pty, email: &str) {
+fn answer_email(pty: &mut Pty, email: &str) {
     pty.wait_for("Email:");
     pty.type_keys(&format!("{email}\r"));
 }
@@ -172,7 +172,7 @@ fn empty_email_goes_on_without_hint() {
     assert_eq!(parameter(&link, "login_hint"), None);
     visit(&link, "grace@example.org");
     pty.finish_with(0);
-    world.assert_signed_in("grace@example.org");
+    world.assert_logged_in("grace@example.org");
     assert_eq!(world.service.requests_to("/hub/organization-lookup"), []);
 }
 
@@ -180,7 +180,7 @@ fn empty_email_goes_on_without_hint() {
 fn invalid_email_is_asked_again() {
     let world = World::simple();
     let mut pty = world.login(&[]);
-    say_who(&mut pty, "nobody");
+    answer_email(&mut pty, "nobody");
     pty.wait_for("not an email address");
     pty.type_keys("@example.com\r");
     assert_eq!(parameter(&pty.link(), "login_hint").as_deref(), Some("nobody@example.com"));
@@ -209,7 +209,7 @@ fn saved_email_accepted_with_enter_counts_as_typed() {
 fn browser_opens_after_email_answer() {
     let world = World::simple();
     let mut pty = world.login(&[]);
-    say_who(&mut pty, "ada@example.com");
+    answer_email(&mut pty, "ada@example.com");
     let opened = world.opened();
     assert_eq!(pty.link(), opened);
     visit(&opened, "ada@example.com");
@@ -232,7 +232,7 @@ fn browser_waits_for_enter_without_question() {
     visit(&opened, "ada@example.com");
     assert_eq!(pty.finish().0, 0);
     world.assert_nothing_was_opened();
-    world.assert_signed_in("ada@example.com");
+    world.assert_logged_in("ada@example.com");
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn callback_ends_wait_without_enter() {
     pty.finish_with(0);
     assert_eq!(browser.answers().remove(0).unwrap().status, 200);
     world.assert_nothing_was_opened();
-    world.assert_signed_in("ada@example.com");
+    world.assert_logged_in("ada@example.com");
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn lb_27_tk_11_pasted_url_accepted_and_not_shown() {
         assert_eq!(code, 0, "{way}: {shown}");
         let secret = parameter(&callback, "code").unwrap();
         assert!(!shown.contains(&secret), "{way}: {shown}");
-        world.assert_signed_in("ada@example.com");
+        world.assert_logged_in("ada@example.com");
     }
 }
 
@@ -377,7 +377,7 @@ fn failed_browser_launch_shows_link() {
 fn other_account_rejected_at_question() {
     let world = World::simple();
     let mut pty = world.login(&[]);
-    say_who(&mut pty, "ada@example.com");
+    answer_email(&mut pty, "ada@example.com");
     let browser = visit(&world.opened(), "grace@example.org");
     pty.wait_for("Continue as grace@example.org?");
     assert!(browser.answers().remove(0).unwrap().body.contains("It needs your input"));
@@ -392,12 +392,12 @@ fn other_account_rejected_at_question() {
 fn other_account_accepted_at_question() {
     let world = World::simple();
     let mut pty = world.login(&[]);
-    say_who(&mut pty, "ada@example.com");
+    answer_email(&mut pty, "ada@example.com");
     visit(&world.opened(), "grace@example.org");
     pty.wait_for("Continue as grace@example.org?");
     pty.type_keys("y\r");
     pty.finish_with(0);
-    world.assert_signed_in("grace@example.org");
+    world.assert_logged_in("grace@example.org");
 }
 
 /// Organizations and workspaces of every kind of name.
@@ -512,7 +512,7 @@ fn escape_and_ctrl_d_cancel_question() {
 fn lb_25_ctrl_c_at_account_question_revokes_grant() {
     let world = World::simple();
     let mut pty = world.login(&[]);
-    say_who(&mut pty, "ada@example.com");
+    answer_email(&mut pty, "ada@example.com");
     visit(&world.opened(), "grace@example.org");
     pty.wait_for("Continue as grace@example.org?");
     assert!(pty.is_raw());
@@ -531,7 +531,7 @@ fn lb_25_ctrl_c_at_organization_menu_keeps_login() {
     pty.wait_for("type to filter");
     pty.type_keys(CTRL_C);
     let shown = pty.finish_with(130);
-    world.assert_signed_in("ada@example.com");
+    world.assert_logged_in("ada@example.com");
     assert_eq!(world.kept(&["organization", "workspace"]), [None, None]);
     let end = world.filtered(&shown);
     let end = &end[end.find('✓').unwrap()..];
@@ -552,7 +552,7 @@ fn lb_25_ctrl_c_at_workspace_menu_keeps_organization() {
     pty.wait_for("type to filter");
     pty.type_keys(CTRL_C);
     let shown = pty.finish_with(130);
-    world.assert_signed_in("ada@example.com");
+    world.assert_logged_in("ada@example.com");
     assert_eq!(world.kept(&["organization", "workspace"]), [Some("clorg00000000000000000001".to_owned()), None]);
     let end = world.filtered(&shown);
     let end = &end[end.find('✓').unwrap()..];
@@ -626,14 +626,14 @@ fn signal_at_question_restores_terminal() {
     assert!(pty.is_raw());
     pty.terminate();
     pty.finish_with(130);
-    world.assert_signed_in("ada@example.com");
+    world.assert_logged_in("ada@example.com");
 }
 
 #[test]
 fn quiet_login_shows_link_and_question() {
     let world = World::simple();
     let mut pty = world.login(&["--quiet"]);
-    say_who(&mut pty, "ada@example.com");
+    answer_email(&mut pty, "ada@example.com");
     visit(&pty.link(), "ada@example.com");
     let shown = pty.finish_with(0);
     insta::assert_snapshot!(world.filtered(&shown), @r"
@@ -655,7 +655,7 @@ fn no_color_and_dumb_terminal_have_no_color() {
     for (name, value, expected) in [("NO_COLOR", "", true), ("NO_COLOR", "1", false), ("TERM", "dumb", false)] {
         let world = World::new().set(name, value);
         let mut pty = world.login(&[]);
-        say_who(&mut pty, "ada@example.com");
+        answer_email(&mut pty, "ada@example.com");
         visit(&pty.link(), "ada@example.com");
         pty.wait_for("Workspace:");
         pty.wait_for("type to filter");
@@ -694,7 +694,7 @@ fn no_spinner_without_terminal() {
 fn screen_after_login() {
     let world = World::new();
     let mut pty = world.login(&[]);
-    say_who(&mut pty, "ada@example.com");
+    answer_email(&mut pty, "ada@example.com");
     visit(&world.opened(), "ada@example.com");
     pty.choose("Workspace:", "pun");
     let shown = pty.finish_with(0);

@@ -181,7 +181,7 @@ async fn rf_3_waiting_process_uses_result_of_other() {
     assert_eq!((outcome.exit_code(), outcome.stdout), (0, printed(&other)));
     assert_eq!(stage.service.requests(), []);
 
-    // Signed out instead.
+    // The login ends instead.
     stage.keep_in_config(&old);
     let lock = Config::new(stage.home.path()).lock_refresh(&domain, Duration::ZERO).unwrap();
     let (outcome, ()) = tokio::join!(print(&stage), async {
@@ -324,7 +324,7 @@ async fn transient(path: &str, fault: Fault, requests: usize) {
         assert_eq!((stage.stored(), live(&stage)), (Some(old.clone()), old.refresh), "{path} {fault:?}");
         assert!(path == TOKEN || stage.service.token_requests().is_empty());
         // It has passed.
-        stage.service.heal(path);
+        stage.service.repair(path);
         assert_eq!((print(&stage).await.exit_code(), stage.service.replays()), (0, 0), "{path} {fault:?}");
     };
     tokio::join!(one(ENDS_SOON, 0), one(ENDED, 1));

@@ -330,14 +330,14 @@ async fn service_paths_can_fail_and_heal() {
         while service.requests_to(path).len() < 14 {
             tokio::task::yield_now().await;
         }
-        service.heal(path);
+        service.repair(path);
     };
     let (held, ()) = tokio::join!(client.get(url.clone(), ""), released);
     assert_eq!(held.1["issuer"], service.issuer());
     service.fail(path, Fault::Stall);
     let stalled = client.0.get(url.clone()).timeout(Duration::from_millis(50)).send().await;
     assert!(stalled.unwrap_err().is_timeout());
-    service.heal(path);
+    service.repair(path);
     assert_eq!(client.get(url, "").await.0, 200);
     assert_eq!(service.wait_for(path, 17).method, "GET");
 }

@@ -14,7 +14,7 @@ use crate::support::{Fault, Mode, Options, Outcome, Stage};
 /// 2026-11-24T10:00:00Z, the time of every login.
 const SIGN_IN: i64 = 1_795_514_400;
 
-fn at_sign_in() -> Timestamp {
+fn at_login() -> Timestamp {
     Timestamp::from_second(SIGN_IN).unwrap()
 }
 
@@ -29,12 +29,12 @@ fn two_days_later() -> Timestamp {
 fn stage() -> Stage {
     let options = Options { now: Some(SIGN_IN), ..Options::default() };
     let mut stage = Stage::with(options, Mode::LogIn("ada@example.com".to_owned()));
-    stage.clock = at_sign_in;
+    stage.clock = at_login;
     stage
 }
 
 /// Returns a stage on which Ada logged in an hour ago and selected a workspace. Earlier requests are not recorded.
-async fn signed_in(insecure_storage: bool) -> Stage {
+async fn logged_in(insecure_storage: bool) -> Stage {
     let mut stage = stage();
     let workspace = Some("Punched Cards".to_owned());
     let login =
@@ -75,7 +75,7 @@ fn codes(report: &Value) -> Vec<&str> {
 
 #[tokio::test]
 async fn status_shows_account_place_expiry_offline() {
-    let stage = signed_in(false).await;
+    let stage = logged_in(false).await;
     let before = stage.service.requests().len();
     let outcome = ask(&stage, &[]).await.success();
     assert_eq!(outcome.stderr, "");
@@ -95,7 +95,7 @@ expires       2026-11-25 10:00 UTC (in 23 hours), renews automatically
 #[tokio::test]
 async fn cl_17_unverified_token_is_not_called_checked() {
     let claims_a_check = |outcome: &Outcome| outcome.stdout.contains("checked") || outcome.stdout.contains("accepted");
-    let mut stage = signed_in(true).await;
+    let mut stage = logged_in(true).await;
     let outcome = ask(&stage, &[]).await;
     assert!(!claims_a_check(&outcome), "{}", outcome.stdout);
     stage.service.set(|options| options.signing_key = 1);
@@ -108,7 +108,7 @@ async fn cl_17_unverified_token_is_not_called_checked() {
 
 #[tokio::test]
 async fn status_json_user() {
-    let stage = signed_in(false).await;
+    let stage = logged_in(false).await;
     let outcome = ask(&stage, &["--json"]).await.success();
     let expected = include_str!("../snapshots/status-user.json");
     assert_eq!(normalize(&stage, &outcome.stdout), expected);
@@ -140,7 +140,7 @@ async fn status_json_api_token() {
 
 #[tokio::test]
 async fn status_json_environment_token_wins() {
-    let mut stage = signed_in(false).await;
+    let mut stage = logged_in(false).await;
     let patch =
         json!({"exp": SIGN_IN + 7_200, "permissions": ["apiTokenId:t", "organizationId:clorg00000000000000000002"]});
     let token = stage.service.api_token_with(&patch);
@@ -181,7 +181,7 @@ async fn status_environment_token_expired_or_invalid() {
 
 #[tokio::test]
 async fn status_expired_login_needs_refresh_token() {
-    let mut stage = signed_in(false).await;
+    let mut stage = logged_in(false).await;
     at(&mut stage, two_days_later);
     let outcome = ask(&stage, &["--json"]).await;
     assert_eq!((outcome.exit_code(), &parsed(&outcome)["state"]), (0, &json!("refreshable")));
@@ -208,7 +208,7 @@ async fn status_unreadable_store_is_not_logged_out() {
         StoreError::NewerFormat,
         StoreError::Other("odd".to_owned()),
     ] {
-        let stage = signed_in(false).await;
+        let stage = logged_in(false).await;
         stage.keychain.fail(error.clone());
         let outcome = ask(&stage, &["--json"]).await;
         let report = parsed(&outcome);
@@ -241,7 +241,7 @@ async fn status_warns_of_plaintext_and_permissions() {
     use std::fs::{Permissions, set_permissions};
     use std::os::unix::fs::PermissionsExt as _;
 
-    let stage = signed_in(true).await;
+    let stage = logged_in(true).await;
     let folder = stage.home.path().join(".astro");
     set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
     let plaintext = "warning: tokens are stored unencrypted in HOME/.astro/config.yaml\n";
@@ -264,7 +264,7 @@ async fn status_warns_of_plaintext_and_permissions() {
 #[tokio::test]
 async fn check_calls_api_and_compares_clocks() {
     for (ahead, codes_expected) in [(0, vec![]), (-60, vec![]), (61, vec!["clock_off"]), (-3_000, vec!["clock_off"])] {
-        let stage = signed_in(false).await;
+        let stage = logged_in(false).await;
         stage.service.set(|options| options.now = Some(one_hour_later().as_second() - ahead));
         let before = stage.service.requests().len();
         let outcome = ask(&stage, &["--json", "--check"]).await;
@@ -275,7 +275,7 @@ async fn check_calls_api_and_compares_clocks() {
         let asked: Vec<String> = stage.service.requests()[before..].iter().map(|it| it.path.clone()).collect();
         assert_eq!(asked, ["/v1/users/self"]);
     }
-    let stage = signed_in(false).await;
+    let stage = logged_in(false).await;
     stage.service.set(|options| options.now = Some(one_hour_later().as_second() + 90));
     let people = ask(&stage, &["--check"]).await;
     assert_eq!(people.stderr, "warning: this machine's clock is 90 seconds behind the API's\n");
@@ -284,7 +284,7 @@ async fn check_calls_api_and_compares_clocks() {
 
 #[tokio::test]
 async fn check_refreshes_expired_token() {
-    let mut stage = signed_in(false).await;
+    let mut stage = logged_in(false).await;
     at(&mut stage, two_days_later);
     let outcome = ask(&stage, &["--json", "--check"]).await;
     let report = parsed(&outcome);
@@ -303,7 +303,7 @@ fn lose_refresh_token(stage: &Stage) {
 
 #[tokio::test]
 async fn check_rejected_login_differs_from_unreachable_api() {
-    let mut stage = signed_in(false).await;
+    let mut stage = logged_in(false).await;
     let old = stage.stored().unwrap().refresh.unwrap();
     lose_refresh_token(&stage);
     at(&mut stage, two_days_later);
@@ -313,14 +313,14 @@ async fn check_rejected_login_differs_from_unreachable_api() {
     assert_eq!(report["check"], json!({"outcome": "refused", "clock_ahead_seconds": null}));
 
     // The same while the token lasts, which the API has stopped taking.
-    let stage = signed_in(false).await;
+    let stage = logged_in(false).await;
     lose_refresh_token(&stage);
     stage.service.fail("/v1/users/self", Fault::Status(401, r#"{"message":"Invalid token"}"#.to_owned()));
     let outcome = ask(&stage, &["--json", "--check"]).await;
     let report = parsed(&outcome);
     assert_eq!((outcome.exit_code(), &report["state"], &report["refreshable"]), (4, &json!("refused"), &json!(false)));
 
-    let stage = signed_in(false).await;
+    let stage = logged_in(false).await;
     stage.service.fail("/v1/users/self", Fault::Status(403, r#"{"message":"blocked"}"#.to_owned()));
     let outcome = ask(&stage, &["--json", "--check"]).await;
     assert_eq!((outcome.exit_code(), &parsed(&outcome)["state"]), (4, &json!("refused")));

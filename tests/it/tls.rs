@@ -273,7 +273,7 @@ const COMMANDS: [(&[&str], &str, &str); 6] = [
     (&["logout"], AUTH, "revoke the refresh token"),
 ];
 
-/// Runs a command as one who is signed in, and sees it fail with these words and this hint, send nothing to `host`, and
+/// Runs a command as a logged-in user, and sees it fail with these words and this hint, send nothing to `host`, and
 /// leave everything as it was.
 fn fails(command: (&[&str], &str, &str), world: &Astronomer, astro: Astro, words: &str, hint: &str) {
     let (arguments, host, step) = command;

@@ -15,7 +15,7 @@ const ENDS_SOON: i64 = 200;
 const FRESH: i64 = 3600;
 
 /// A home in which the Go CLI has left a login, and that login.
-fn signed_in(seconds: i64) -> (Stage, Credentials) {
+fn logged_in(seconds: i64) -> (Stage, Credentials) {
     let stage = Stage::with(Options::default(), Mode::NeverComeBack);
     let credentials = stage.earlier_login(seconds);
     stage.keep_in_config(&credentials);
@@ -52,7 +52,7 @@ fn changed(stage: &Stage, before: &str) -> Vec<String> {
 
 #[test]
 fn fresh_token_printed_without_request() {
-    let (stage, old) = signed_in(FRESH);
+    let (stage, old) = logged_in(FRESH);
     let before = stage.home.config();
     assert_eq!(run(&mut auth_token(&stage)), printed(&old));
     assert_eq!((stage.service.requests(), stage.home.config()), (vec![], before));
@@ -60,7 +60,7 @@ fn fresh_token_printed_without_request() {
 
 #[test]
 fn ctrl_c_ends_refresh_before_request() {
-    let (stage, _) = signed_in(ENDED);
+    let (stage, _) = logged_in(ENDED);
     let keys = "/.well-known/jwks.json";
     stage.service.fail(keys, Fault::Stall);
     let mut running = auth_token(&stage).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -73,7 +73,7 @@ fn ctrl_c_ends_refresh_before_request() {
 
 #[test]
 fn expired_astro_api_token_not_printed() {
-    let (stage, _) = signed_in(FRESH);
+    let (stage, _) = logged_in(FRESH);
     let over = stage.service.access_token(&serde_json::json!({"exp": 1_679_474_140}));
     let (code, stdout, stderr) = run(auth_token(&stage).env("ASTRO_API_TOKEN", &over));
     assert_eq!((code, stdout.as_str()), (4, ""));
@@ -83,7 +83,7 @@ fn expired_astro_api_token_not_printed() {
 
 #[test]
 fn rf_11_astro_api_token_wins_and_is_not_stored() {
-    let (stage, _) = signed_in(ENDED);
+    let (stage, _) = logged_in(ENDED);
     let before = stage.home.config();
     let seen = run(auth_token(&stage).env("ASTRO_API_TOKEN", "Bearer one.two.three"));
     assert_eq!(seen, (0, "one.two.three\n".to_owned(), String::new()));
@@ -96,7 +96,7 @@ fn rf_11_astro_api_token_wins_and_is_not_stored() {
 #[test]
 fn go_cli_login_is_refreshed_in_place() {
     for seconds in [ENDS_SOON, ENDED] {
-        let (stage, old) = signed_in(seconds);
+        let (stage, old) = logged_in(seconds);
         let before = stage.home.config().unwrap();
         let (code, stdout, stderr) = run(&mut auth_token(&stage));
         assert_eq!((code, stderr.as_str()), (0, ""));
@@ -120,7 +120,7 @@ fn go_cli_login_is_refreshed_in_place() {
 
 #[test]
 fn rf_3_fifty_processes_refresh_once() {
-    let (stage, old) = signed_in(ENDED);
+    let (stage, old) = logged_in(ENDED);
     let running: Vec<_> = (0..50).map(|_| auth_token(&stage).spawn().unwrap()).collect();
     let mut seen: Vec<_> = running.into_iter().map(|child| self::seen(child.wait_with_output().unwrap())).collect();
     seen.dedup();
@@ -133,7 +133,7 @@ fn rf_3_fifty_processes_refresh_once() {
 
 #[test]
 fn rf_2_rotated_refresh_token_stored_before_print() {
-    let (stage, _) = signed_in(ENDED);
+    let (stage, _) = logged_in(ENDED);
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
     let (code, _, stderr) = run(auth_token(&stage).stdout(full));
     assert_eq!(code, 1, "{stderr}");
@@ -143,7 +143,7 @@ fn rf_2_rotated_refresh_token_stored_before_print() {
 
 #[test]
 fn closed_stdout_fails_auth_token() {
-    let (stage, _) = signed_in(FRESH);
+    let (stage, _) = logged_in(FRESH);
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
     let (code, _, stderr) = run(auth_token(&stage).stdout(full));
     assert_eq!(code, 1, "{stderr}");
@@ -157,7 +157,7 @@ fn closed_stdout_fails_auth_token() {
 #[test]
 fn rf_6_concurrent_go_cli_login_is_kept() {
     for revoked in [false, true] {
-        let (stage, old) = signed_in(ENDED);
+        let (stage, old) = logged_in(ENDED);
         let other = stage.earlier_login(FRESH);
         if revoked {
             stage.keep_in_config(&Credentials { refresh: Some(RefreshToken::new("v1.revoked")), ..old });
@@ -167,7 +167,7 @@ fn rf_6_concurrent_go_cli_login_is_kept() {
         stage.service.wait_for(TOKEN, 1);
         stage.keep_in_config(&other);
         let before = stage.home.config();
-        stage.service.heal(TOKEN);
+        stage.service.repair(TOKEN);
         assert_eq!(seen(child.wait_with_output().unwrap()), printed(&other), "revoked: {revoked}");
         assert_eq!((stage.home.config(), stage.service.token_requests().len()), (before, 1), "revoked: {revoked}");
     }
@@ -175,7 +175,7 @@ fn rf_6_concurrent_go_cli_login_is_kept() {
 
 #[test]
 fn rf_6_concurrent_go_cli_logout_is_kept() {
-    let (stage, old) = signed_in(ENDED);
+    let (stage, old) = logged_in(ENDED);
     stage.service.fail(TOKEN, Fault::Hold);
     let child = auth_token(&stage).spawn().unwrap();
     stage.service.wait_for(TOKEN, 1);
@@ -183,14 +183,14 @@ fn rf_6_concurrent_go_cli_logout_is_kept() {
     let text = text.replace(&format!("Bearer {}", old.access.expose()), "\"\"");
     let text = text.replace(old.refresh.unwrap().expose(), "\"\"");
     stage.home.write_config(&text);
-    stage.service.heal(TOKEN);
+    stage.service.repair(TOKEN);
     let (code, stdout, _) = seen(child.wait_with_output().unwrap());
     assert_eq!((code, stdout.as_str(), stage.home.config()), (4, "", Some(text)));
 }
 
 #[test]
 fn rf_6_ended_login_hints_at_login_without_browser() {
-    let (stage, old) = signed_in(ENDED);
+    let (stage, old) = logged_in(ENDED);
     stage.keep_in_config(&Credentials { refresh: Some(RefreshToken::new("v1.revoked")), ..old });
     let before = stage.home.config().unwrap();
     let (code, stdout, stderr) = run(&mut auth_token(&stage));
@@ -211,7 +211,7 @@ fn rf_6_ended_login_hints_at_login_without_browser() {
 #[test]
 fn auth_token_at_terminal_never_prompts() {
     for seconds in [FRESH, ENDED] {
-        let (stage, old) = signed_in(seconds);
+        let (stage, old) = logged_in(seconds);
         stage.keep_in_config(&Credentials { refresh: None, ..old.clone() });
         let home = stage.home.path().to_str().unwrap();
         let environment = [("HOME", home), ("ASTRO_HOME", home), ("BROWSER", "touch opened"), ("NO_COLOR", "1")];

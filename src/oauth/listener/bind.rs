@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lb_3_a_port_that_another_has_is_known_in_the_words_of_each_system() {
+    fn lb_3_taken_port_is_recognized_on_each_system() {
         let table = [
             (io::ErrorKind::AddrInUse, Refusal::Taken, Refusal::Taken),
             (io::ErrorKind::PermissionDenied, Refusal::Forbidden, Refusal::Taken),

@@ -284,16 +284,26 @@ impl Stage {
         let start = end - SignedDuration::from_hours(24);
         let claims = json!({"iat": start.as_second(), "exp": end.as_second()});
         Credentials {
-            kind: Kind::User,
-            access: AccessToken::new(self.service.access_token(&claims)),
             refresh: tokens["refresh_token"].as_str().map(RefreshToken::new),
+            issued_at: Some(start),
+            expires_at: Some(end),
+            ..self.credentials(&self.service.access_token(&claims))
+        }
+    }
+
+    /// Returns Ada's credentials with this access token, no refresh token and no times.
+    pub fn credentials(&self, access: &str) -> Credentials {
+        Credentials {
+            kind: Kind::User,
+            access: AccessToken::new(access),
+            refresh: None,
             issuer: self.service.issuer(),
             client_id: CLIENT_ID.to_owned(),
             audience: AUDIENCE.to_owned(),
             sub: "auth0|ada@example.com".to_owned(),
             email: Some("ada@example.com".to_owned()),
-            issued_at: Some(start),
-            expires_at: Some(end),
+            issued_at: None,
+            expires_at: None,
         }
     }
 

@@ -241,7 +241,7 @@ impl Service {
         self.shared.lock().patches.insert(part, patch);
     }
 
-    /// Breaks `path` until [`heal`](Self::heal).
+    /// Breaks `path` until [`repair`](Self::repair).
     pub fn fail(&self, path: &str, fault: Fault) {
         self.shared.lock().faults.insert(path.to_owned(), (fault, usize::MAX));
     }
@@ -252,7 +252,7 @@ impl Service {
     }
 
     /// Ends what [`fail`](Self::fail) began, for requests that come from now on.
-    pub fn heal(&self, path: &str) {
+    pub fn repair(&self, path: &str) {
         self.shared.lock().faults.remove(path);
         self.shared.healed.notify_waiters();
     }
