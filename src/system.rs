@@ -39,12 +39,10 @@ pub struct System {
 }
 
 impl System {
-    /// Decides how a browser is opened on this machine, if at all.
     pub fn opening(&self) -> BrowserLaunch {
         browser::decide(&self.environment, self.machine())
     }
 
-    /// Returns the facts about this machine, read once.
     pub fn machine(&self) -> &Machine {
         self.machine.get_or_init(|| Machine::detect(&self.environment))
     }

@@ -12,7 +12,6 @@ use super::{ApiClient, PAGE_BYTES};
 use crate::http::{HttpError, Request, host_of};
 
 const MAX_PAGES: usize = 1000;
-/// The number of pages of one list that are fetched in parallel.
 const PARALLEL_PAGES: usize = 8;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +36,6 @@ struct Page<T> {
 }
 
 impl ApiClient<'_> {
-    /// Reads a whole list in pages of `limit` entries.
     pub(super) async fn list<T>(&self, step: &'static str, url: Url, limit: usize) -> Result<Vec<T>, ListError>
     where
         T: DeserializeOwned + Send + 'static,

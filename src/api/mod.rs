@@ -19,7 +19,6 @@ pub use list::ListError;
 /// The largest page of a list, in bytes.
 const PAGE_BYTES: usize = 10 * 1024 * 1024;
 
-/// The user to whom the access token belongs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "UserWire")]
 pub struct User {
@@ -131,7 +130,6 @@ pub async fn lookup_organization(http: &Http, base: &Url, email: &str) -> Option
     }
 }
 
-/// Adds the headers that identify a command-line client to the API.
 fn identify(request: Request) -> Request {
     request
         .header("x-astro-client-identifier", "cli")

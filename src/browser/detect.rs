@@ -22,7 +22,6 @@ pub struct Machine {
     pub launcher: bool,
 }
 
-/// The browser to launch for a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BrowserLaunch {
     /// The alternatives in `$BROWSER`, each a program and its arguments.
@@ -57,13 +56,10 @@ impl fmt::Display for Desktop {
 pub enum NoBrowser {
     #[error("running in CI")]
     Ci,
-    /// A GitHub codespace: the browser is on another machine.
     #[error("running in a codespace")]
     Codespace,
-    /// A Gitpod workspace: the browser is on another machine.
     #[error("running in a Gitpod workspace")]
     Gitpod,
-    /// An SSH session: the browser is on another machine.
     #[error("running over SSH")]
     Ssh,
     #[error("$BROWSER is {0}, a text browser, which cannot share this terminal")]
@@ -120,7 +116,6 @@ pub fn callback_route(environment: &Environment, machine: &Machine) -> Option<Ca
     }
 }
 
-/// Returns the `ssh -L` command that forwards the callback port to the user's machine.
 pub fn forward_command(environment: &Environment, callback: u16) -> Option<String> {
     // "client-address client-port server-address server-port", as sshd sets it.
     let connection: Vec<&str> = environment.get("SSH_CONNECTION")?.split_whitespace().collect();

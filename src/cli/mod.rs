@@ -46,7 +46,6 @@ pub fn command() -> clap::Command {
     examples::add(Cli::command())
 }
 
-/// Runs one command line, reports its failure and returns the exit code.
 pub fn run(argv: impl IntoIterator<Item = OsString>, environment: Environment) -> ExitCode {
     core_dumps::forbid();
     let cli = match parse(argv) {
@@ -97,7 +96,6 @@ async fn execute(system: &System, command: Command) -> Result<(), Error> {
     }
 }
 
-/// Builds the real outside world.
 fn system(environment: Environment, ui: Ui) -> Result<System, Error> {
     let home = environment.get("ASTRO_HOME").map(PathBuf::from).or_else(dirs::home_dir).ok_or(Error::NoHome)?;
     Ok(System {

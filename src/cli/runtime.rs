@@ -7,10 +7,9 @@ use crate::error::Error;
 use crate::jwt;
 use crate::system::System;
 
-/// How long an interrupted command may take to finish a write before it says so.
+/// An interrupted command says so if finishing a write takes longer than this.
 const SILENT_BOUND: Duration = Duration::from_millis(300);
 
-/// Runs a command until it ends or a signal ends it.
 pub(super) fn run(
     system: &System,
     mut command: Pin<Box<dyn Future<Output = Result<(), Error>> + '_>>,
@@ -43,7 +42,6 @@ pub(super) fn run(
     outcome
 }
 
-/// Returns at Ctrl-C or SIGTERM.
 async fn interrupted() {
     #[cfg(unix)]
     {

@@ -25,7 +25,6 @@ pub struct Logout {
     pub all: bool,
 }
 
-/// Logs out of one domain, or of all of them.
 pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
     let (domains, unreadable) =
         if logout.all { all_domains(system) } else { (vec![one_domain(system, logout)?], None) };

@@ -14,11 +14,9 @@ use crate::ui::Ui;
 enum Choice<'a, T> {
     One(&'a T),
     Open,
-    /// There is nothing to choose from.
     Empty,
 }
 
-/// An item that a flag can name.
 pub(super) trait Selectable {
     const KIND: &'static str;
     const QUESTION: &'static str;

@@ -33,7 +33,6 @@ impl Config {
         Ok(())
     }
 
-    /// The target of the settings path if that is a symbolic link.
     pub fn link_target(&self) -> Option<PathBuf> {
         self.path.is_symlink().then(|| self.path.canonicalize().ok()).flatten()
     }

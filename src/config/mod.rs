@@ -48,7 +48,6 @@ pub struct Config {
 pub struct Lock(#[expect(dead_code, reason = "closing the file releases the lock")] File);
 
 impl Config {
-    /// The settings below `home`: `$ASTRO_HOME`, or the home directory.
     pub fn new(home: &Path) -> Self {
         let folder = home.join(".astro");
         let path = folder.join("config.yaml");
@@ -213,7 +212,6 @@ impl Config {
         }
     }
 
-    /// Resolves the settings path if it is a symbolic link.
     fn target(&self) -> Result<PathBuf, ConfigError> {
         if !self.path.is_symlink() {
             return Ok(self.path.clone());

@@ -31,7 +31,6 @@ pub struct Credentials {
     /// The issuer identifier, with its trailing slash. A refresh token goes to this issuer only.
     pub issuer: String,
     pub client_id: String,
-    /// The API that the tokens were issued for.
     pub audience: String,
     pub sub: String,
     pub email: Option<String>,
@@ -44,9 +43,7 @@ pub struct Credentials {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// A user's token, signed by the issuer.
     User,
-    /// An organization's, workspace's or deployment's API token.
     ApiToken,
 }
 
@@ -82,7 +79,6 @@ pub enum StoreError {
     /// The keychain is locked, and no prompt could be shown to unlock it.
     #[error("the keychain is locked")]
     Locked,
-    /// The user or the operating system denied access.
     #[error("the keychain refused access")]
     Refused,
     /// No response within this time. The call may still take effect later.
@@ -91,7 +87,6 @@ pub enum StoreError {
     /// The connection to the keychain was lost during the call, which may have taken effect.
     #[error("lost the connection to the keychain")]
     Disconnected,
-    /// The entry is not what this program wrote.
     #[error("the stored credentials are damaged")]
     Damaged,
     /// A later version of this program wrote the entry.

@@ -32,10 +32,8 @@ pub const NO_EMAIL: &str = "an account without an email";
 pub enum Error {
     #[error("canceled")]
     Canceled,
-    /// A login that stored nothing.
     #[error("could not log in to {domain}")]
     Login { domain: String, source: Box<Error> },
-    /// A login that is stored, without an organization or a workspace.
     #[error("logged in to {domain}, but could not select an organization and workspace")]
     Selection { domain: String, source: Box<Error> },
     #[error(transparent)]
@@ -51,17 +49,9 @@ pub enum Error {
     #[error("timed out after {} waiting for the browser", minutes(*.waited))]
     CallbackTimeout { waited: Duration },
     #[error("expected {expected}, but logged in as {}", .found.as_deref().unwrap_or(NO_EMAIL))]
-    AccountMismatch {
-        expected: String,
-        /// Safe to print.
-        found: Option<String>,
-    },
+    AccountMismatch { expected: String, found: Option<String> },
     #[error("expected {expected}, but the token belongs to {}", .found.as_deref().unwrap_or(NO_EMAIL))]
-    TokenAccountMismatch {
-        expected: String,
-        /// Safe to print.
-        found: Option<String>,
-    },
+    TokenAccountMismatch { expected: String, found: Option<String> },
     #[error("the issuer's responses are about different users")]
     SubjectMismatch,
     #[error("the issuer sent no ID token")]
@@ -94,11 +84,7 @@ pub enum Error {
     },
     /// The stored login was issued for another domain (RFC 9700 section 4.14).
     #[error("the login stored for {domain} was issued by {}, which does not belong to that domain", .issuer.as_deref().unwrap_or("an unknown issuer"))]
-    IssuerMismatch {
-        domain: String,
-        /// Safe to print.
-        issuer: Option<String>,
-    },
+    IssuerMismatch { domain: String, issuer: Option<String> },
     #[error("the API refused the token in ASTRO_API_TOKEN")]
     ApiTokenRefused,
     #[error("the token in ASTRO_API_TOKEN expired on {} ({})", TimeZone::UTC.to_datetime(*.at).date(), format_relative(*.at, *.now))]
@@ -110,10 +96,7 @@ pub enum Error {
     #[error("no contexts yet")]
     NoContexts,
     #[error("no {what} given, and no terminal to prompt on")]
-    MissingArgument {
-        /// `context`, `organization` or `workspace`.
-        what: &'static str,
-    },
+    MissingArgument { what: &'static str },
     #[error("could not confirm the deletion: no terminal to prompt on")]
     ConfirmationRequired,
     #[error("no organization selected")]

@@ -3,20 +3,9 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotFound {
     #[error("no {kind} named `{wanted}`{}", alternatives(kind, .known))]
-    Nothing {
-        /// `context`, `organization` or `workspace`.
-        kind: &'static str,
-        /// The typed name, safe to print.
-        wanted: String,
-        known: Vec<String>,
-    },
+    Nothing { kind: &'static str, wanted: String, known: Vec<String> },
     #[error("several {kind}s are named `{wanted}`; use an ID: {}", first_few(.ids))]
-    Ambiguous {
-        kind: &'static str,
-        /// The typed name, safe to print.
-        wanted: String,
-        ids: Vec<String>,
-    },
+    Ambiguous { kind: &'static str, wanted: String, ids: Vec<String> },
 }
 
 impl NotFound {

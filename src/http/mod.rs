@@ -139,7 +139,6 @@ pub struct Request {
 }
 
 impl Request {
-    /// Adds a header without secrets.
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
         self.builder = self.builder.header(name, value);
         self
@@ -168,7 +167,6 @@ impl Request {
         self
     }
 
-    /// Sets the largest response body, in bytes.
     pub fn at_most(mut self, limit: usize) -> Self {
         self.limit = limit;
         self
@@ -226,7 +224,6 @@ impl Response {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// Returns the time of the server's clock from the `Date` header.
     pub fn date(&self) -> Option<Timestamp> {
         // RFC 9110 section 5.6.7 writes dates as RFC 2822 does.
         jiff::fmt::rfc2822::parse(self.header("date")?).ok().map(|date| date.timestamp())
@@ -247,7 +244,6 @@ impl Response {
         &self.body
     }
 
-    /// Returns [`Fault::Status`] with the status and the `message` of Astro's API.
     pub fn status_error(&self) -> HttpError {
         #[derive(serde::Deserialize)]
         struct Body {

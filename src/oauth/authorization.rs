@@ -24,7 +24,6 @@ pub struct RedirectUri {
 }
 
 impl RedirectUri {
-    /// Creates the redirect URI for a port.
     pub fn new(port: u16) -> Self {
         Self { text: format!("http://localhost:{port}{CALLBACK_PATH}"), port }
     }

@@ -23,19 +23,9 @@ const DETAIL_LIMIT: usize = 500;
 
 #[derive(Debug, Clone, Copy)]
 pub enum Outcome<'a> {
-    Confirmed {
-        account: &'a str,
-        /// Whether the terminal asks a question next.
-        question: bool,
-    },
-    Failed {
-        title: &'a str,
-        detail: &'a str,
-    },
-    /// A request that does not belong to this login.
-    Refused {
-        detail: &'a str,
-    },
+    Confirmed { account: &'a str, question: bool },
+    Failed { title: &'a str, detail: &'a str },
+    Refused { detail: &'a str },
 }
 
 pub fn render(outcome: &Outcome<'_>) -> String {

@@ -39,7 +39,6 @@ const LOCK_RETRY: Duration = Duration::from_millis(50);
 /// The login of one domain.
 pub struct Session<'a> {
     pub system: &'a System,
-    /// The settings shared with the Go CLI.
     pub config: Config,
     pub domain: Domain,
 }
@@ -213,7 +212,6 @@ impl<'a> Session<'a> {
         running.await
     }
 
-    /// Adds the domain to a keychain failure.
     pub fn keychain_error(&self, source: StoreError) -> Error {
         Error::Store { domain: self.domain.to_string(), source }
     }

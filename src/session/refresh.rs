@@ -22,7 +22,6 @@ const REFRESH_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 /// The tolerated difference between the clocks of one issuer's servers.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(60);
 
-/// A token to call the API with, and its origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Access {
     Environment(AccessToken),

@@ -28,7 +28,6 @@ const HINT: Style = AnsiColor::Cyan.on_default();
 
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Print only warnings, errors and data.
     pub quiet: bool,
     /// `Auto` depends on `NO_COLOR`, `TERM=dumb`, and whether the stream is a terminal.
     pub color: ColorChoice,
@@ -54,7 +53,6 @@ struct Streams {
 }
 
 impl Ui {
-    /// Uses the streams of the process.
     pub fn new(options: Options) -> Self {
         let err = AutoStream::new(io::stderr(), options.color);
         let color = err.current_choice() != ColorChoice::Never;
@@ -112,7 +110,6 @@ impl Ui {
         })
     }
 
-    /// Prints a line to stderr, except with `--quiet`.
     pub fn say(&self, text: &str) {
         if !self.0.quiet {
             self.line(text);

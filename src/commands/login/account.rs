@@ -15,7 +15,6 @@ pub(super) struct ExpectedAccount {
     pub(super) answered: bool,
 }
 
-/// The reaction when another account logs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OnMismatch {
     /// Accept it: the expected email was a guess.

@@ -25,7 +25,6 @@ struct Prepared<'a> {
     keys: KeySource<'a>,
 }
 
-/// A login whose tokens are verified.
 struct VerifiedLogin {
     tokens: TokenResponse,
     access: Claims,

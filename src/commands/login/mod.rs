@@ -95,7 +95,6 @@ struct LoginFlow<'a> {
     before: Context,
 }
 
-/// Verified credentials, and the store that they go to.
 struct NewLogin {
     credentials: Credentials,
     destination: Destination,
@@ -107,7 +106,6 @@ struct SavedAccount {
     previous: PreviousLogin,
 }
 
-/// Logs in to Astro, and selects an organization and a workspace.
 pub async fn login(system: &System, login: &Login) -> Result<(), Error> {
     let flow = LoginFlow::resolve(system, login)?;
     let domain = &flow.session.domain;

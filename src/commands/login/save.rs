@@ -11,27 +11,21 @@ use crate::session::{self, Location, edit_config};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Destination {
     Keychain,
-    /// The plaintext fields of config.yaml, by `--insecure-storage`.
     ConfigByFlag,
-    /// The plaintext fields of config.yaml, for lack of a keychain.
     ConfigByFallback,
 }
 
-/// The login that was stored for this domain before.
 pub(super) struct PreviousLogin {
     pub(super) account: Option<String>,
-    /// The credentials whose refresh tokens are no longer used.
     pub(super) unused: Vec<Credentials>,
 }
 
-/// The state of both stores before a save.
 struct Before {
     context: Context,
     in_keychain: Option<Credentials>,
 }
 
 impl LoginFlow<'_> {
-    /// Determines the destination of the credentials, before the user is asked anything.
     pub(super) async fn destination(&self) -> Result<Destination, Error> {
         if self.login.insecure_storage {
             return Ok(Destination::ConfigByFlag);
@@ -53,7 +47,6 @@ impl LoginFlow<'_> {
         }
     }
 
-    /// Writes the credentials and the account. Returns the login that they replace.
     pub(super) async fn save(&self, new: &NewLogin, user: &User) -> Result<PreviousLogin, Error> {
         let _lock = self.session.lock().await?;
         let storing = self.session.system.pending_grant.start_storing().await;
@@ -147,7 +140,6 @@ impl LoginFlow<'_> {
         Ok(before)
     }
 
-    /// Restores the keychain entry that a failed login replaced.
     async fn restore(&self, previous: Option<Credentials>) {
         let restored = self
             .session
@@ -188,7 +180,6 @@ fn email<'a>(new: &'a NewLogin, user: &'a User) -> Option<&'a str> {
     Some(user.email.as_str()).filter(|email| !email.is_empty()).or(new.credentials.email.as_deref())
 }
 
-/// Describes the login that `new` replaced.
 fn previous_login(before: Before, new: &Credentials, email: Option<&str>) -> PreviousLogin {
     let Before { context, in_keychain } = before;
     let in_config = session::credentials_from_context(&context);

@@ -10,14 +10,12 @@ use crate::session::Location;
 use crate::text::clean;
 use crate::time_format::format_timestamp;
 
-/// The organizations and workspaces that the account can access.
 pub(super) enum Accessible {
     Current(Organization, Vec<Workspace>),
     OfApiToken(Organization, Vec<Workspace>),
     All(Vec<Organization>),
 }
 
-/// The organization and workspace that commands use from now on.
 pub(super) struct Selection {
     organization: Organization,
     workspace: Option<Workspace>,
@@ -105,7 +103,6 @@ impl LoginFlow<'_> {
         Ok(Some((organization, workspaces)))
     }
 
-    /// Prints the account, the organization and workspace, the store and the expiry.
     pub(super) fn print_summary(
         &self,
         new: &NewLogin,

@@ -38,7 +38,6 @@ pub(super) struct CallbackOutcome {
     pub(super) reply: Option<Reply>,
 }
 
-/// The listener and the paste, with the response that both expect.
 pub(super) struct CallbackSources<'a> {
     /// `None` if another program uses the port.
     callbacks: Option<Callbacks>,
@@ -196,7 +195,6 @@ impl LoginFlow<'_> {
         self.ui().say("");
     }
 
-    /// Explains how the callback of a browser on another machine gets here.
     fn explain_other_machines(&self, sources: &CallbackSources<'_>) {
         let ui = self.ui();
         let mut ways = Vec::new();

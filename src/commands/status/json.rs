@@ -29,13 +29,11 @@ pub(super) struct Report {
 #[serde(rename_all = "snake_case")]
 pub(super) enum State {
     Valid,
-    /// Expired, but refreshed when it is used.
     Refreshable,
     Expired,
     /// Not a token, or one that the API refuses.
     Refused,
     SignedOut,
-    /// The store could not be read.
     Unknown,
 }
 
@@ -50,7 +48,7 @@ pub(super) enum Source {
 #[derive(Serialize)]
 pub(super) struct Check {
     pub(super) outcome: CheckOutcome,
-    /// How far this machine's clock is ahead of the API's.
+    /// The lead of this machine's clock over the API's, in seconds.
     pub(super) clock_ahead_seconds: Option<i64>,
 }
 

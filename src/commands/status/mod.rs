@@ -55,7 +55,6 @@ pub async fn status(system: &System, status: &Status) -> Result<(), Error> {
     outcome
 }
 
-/// Where a step returns an error, it has set the matching state.
 impl Report {
     /// Fills in everything that is known offline.
     async fn look(&mut self, session: &Session<'_>) -> Result<(), Error> {

@@ -45,7 +45,6 @@ impl Context {
         }
     }
 
-    /// The fields and their texts, in the Go CLI's order.
     pub(super) fn fields(&self) -> [(&'static str, Option<String>); 9] {
         let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         [

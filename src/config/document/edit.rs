@@ -115,7 +115,6 @@ impl Document {
         }
     }
 
-    /// Indents the lines of a new entry as the file indents others.
     fn indented(&self, text: &str, entry: &MappingEntry) -> Option<String> {
         let range = entry.byte_range();
         let (start, end) = (usize::try_from(range.start).ok()?, usize::try_from(range.end).ok()?);

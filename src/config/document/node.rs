@@ -136,7 +136,6 @@ impl<'a> Reader<'a> {
         next.map_err(|error| refused(*error.marker(), &clean(error.info(), 200)))
     }
 
-    /// Reads the node that begins with `event`, inside of `depth` collections.
     fn node(&mut self, event: Event, span: Span, depth: usize) -> Result<Node, DocumentError> {
         if depth >= MAX_DEPTH {
             return Err(refused(span.start, "too many levels"));

@@ -21,7 +21,6 @@ const VERSION: u8 = 1;
 
 /// The entries of a keychain: bytes by account name.
 pub(super) trait Entries {
-    /// Returns the size limit of one entry in bytes, if there is one.
     fn limit(&self) -> Option<usize>;
     fn get(&self, account: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError>;
     fn set(&self, account: &str, value: &[u8]) -> Result<(), StoreError>;

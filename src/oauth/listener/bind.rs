@@ -15,7 +15,6 @@ const QUEUE: u32 = 1024;
 /// The number of attempts to bind an ephemeral port: one that is free in one address family may be taken in the other.
 const PORT_ATTEMPTS: usize = 16;
 
-/// A callback port that could not be bound.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     #[error("port {0} is taken by another program")]
@@ -63,7 +62,6 @@ impl CallbackListener {
         Ok(Self { v4, v6, port })
     }
 
-    /// The redirect URI of this port.
     pub fn redirect_uri(&self) -> RedirectUri {
         RedirectUri::new(self.port)
     }

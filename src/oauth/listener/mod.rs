@@ -61,7 +61,6 @@ pub enum Event {
 
 #[derive(Debug)]
 pub struct Callback {
-    /// The code, or the error that ends the login.
     pub result: Result<AuthorizationCode, CallbackError>,
     pub reply: Reply,
 }
@@ -224,7 +223,6 @@ async fn respond(
     }
 }
 
-/// Passes the callback on and waits for the reply.
 async fn deliver(
     result: Result<AuthorizationCode, CallbackError>,
     closed: oneshot::Receiver<()>,

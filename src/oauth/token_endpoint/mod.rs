@@ -47,10 +47,8 @@ pub enum TokenEndpointError {
 pub struct TokenError {
     /// The error code. Decide by it: the status of the same error differs between grants.
     pub code: ErrorCode,
-    /// The issuer's description, safe to print.
     pub description: Option<String>,
     pub status: u16,
-    /// The delay that the issuer asks for.
     pub retry_after: Option<Duration>,
 }
 
@@ -80,9 +78,7 @@ pub enum ErrorCode {
     InvalidClient,
     UnauthorizedClient,
     UnsupportedGrantType,
-    /// The scope is unknown or more than was granted.
     InvalidScope,
-    /// A rule of the tenant denied the request.
     AccessDenied,
     TooManyRequests,
     /// Any other code, safe to print.
@@ -104,7 +100,6 @@ impl ErrorCode {
         }
     }
 
-    /// Returns the code in the spelling of the protocol.
     pub fn as_str(&self) -> &str {
         match self {
             Self::InvalidGrant => "invalid_grant",
