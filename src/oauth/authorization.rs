@@ -100,7 +100,7 @@ mod tests {
             client_id: "5XYJZYf5xZ0eKALgBH3O08WzgfUfz7y9".to_owned(),
             audience: "astronomer-ee".to_owned(),
             issuer: Issuer::parse(issuer, &domain.parse().unwrap()).unwrap(),
-            auth_flow: None,
+            identity_first: false,
         }
     }
 

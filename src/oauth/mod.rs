@@ -30,7 +30,7 @@ pub use authorization::{AuthorizationRequest, RedirectUri};
 pub use callback::{
     AuthorizationCode, CallbackError, ErrorResponse, ExpectedResponse, Rejection, Unrelated, parse_pasted,
 };
-pub use issuer::{AuthConfig, AuthFlow, Issuer, IssuerError, Metadata, Refusal, UserInfo};
+pub use issuer::{AuthConfig, Issuer, IssuerError, Metadata, Refusal, UserInfo};
 pub use listener::{Callback, CallbackListener, Callbacks, Event, ListenError, Reply, port_owner_command};
 pub use pending_grant::{PendingGrant, Storing};
 pub use pkce::{Nonce, PkceChallenge, PkceVerifier, Random, RandomError, State};

@@ -177,7 +177,7 @@ impl<'a> Session<'a> {
             client_id: credentials.client_id.clone(),
             audience: credentials.audience.clone(),
             issuer: Issuer::parse(&credentials.issuer, &self.domain)?,
-            auth_flow: None,
+            identity_first: false,
         })
     }
 

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::jwt::{Claims, ExpectedAccess, ExpectedId, verify_access_token, verify_id_token};
 use crate::oauth::page::Outcome;
 use crate::oauth::{
-    AuthConfig, AuthFlow, AuthorizationCode, AuthorizationRequest, CallbackError, ExpectedResponse, Metadata, Nonce,
+    AuthConfig, AuthorizationCode, AuthorizationRequest, CallbackError, ExpectedResponse, Metadata, Nonce,
     PkceChallenge, PkceVerifier, RedirectUri, Reply, State, TokenResponse,
 };
 use crate::session::{KeySource, effective_expiry};
@@ -92,7 +92,7 @@ impl LoginFlow<'_> {
 
     /// Looks up the issuer's organization, if the email belongs to exactly one.
     async fn find_organization(&self, auth: &AuthConfig, expected: &ExpectedAccount) -> Option<String> {
-        let email = expected.email.as_ref().filter(|_| auth.auth_flow != Some(AuthFlow::IdentityFirst))?;
+        let email = expected.email.as_ref().filter(|_| !auth.identity_first)?;
         let _spinner = self.ui().spinner("Looking up your organization…");
         lookup_organization(self.http(), self.session.domain.api_base(), email.as_str()).await
     }

@@ -174,15 +174,8 @@ pub struct AuthConfig {
     pub client_id: String,
     pub audience: String,
     pub issuer: Issuer,
-    /// The first question of the login page, if the configuration says.
-    pub auth_flow: Option<AuthFlow>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuthFlow {
-    /// The user; the issuer finds the organization.
-    IdentityFirst,
-    OrganizationFirst,
+    /// Whether the issuer finds the organization of a user by itself.
+    pub identity_first: bool,
 }
 
 impl AuthConfig {
@@ -209,13 +202,9 @@ impl AuthConfig {
         if client_id.is_empty() || audience.is_empty() {
             return Err(response.invalid_body().into());
         }
-        let auth_flow = match auth_flow.as_ref().and_then(Value::as_str) {
-            Some("IDENTITY_FIRST") => Some(AuthFlow::IdentityFirst),
-            Some("ORG_FIRST") => Some(AuthFlow::OrganizationFirst),
-            _ => None,
-        };
+        let identity_first = auth_flow.as_ref().and_then(Value::as_str) == Some("IDENTITY_FIRST");
         let issuer = Issuer::parse(&domain_url, domain)?;
-        Ok((Self { client_id, audience, issuer, auth_flow }, response.date()))
+        Ok((Self { client_id, audience, issuer, identity_first }, response.date()))
     }
 }
 

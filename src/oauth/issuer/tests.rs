@@ -125,22 +125,19 @@ fn ar_18_rejection_names_domain_and_host() {
 #[tokio::test]
 async fn auth_config_is_parsed() {
     let table = [
-        (r#"{"clientId":"c","audience":"a","domainUrl":"http://localhost:1/"}"#, None),
+        (r#"{"clientId":"c","audience":"a","domainUrl":"http://localhost:1/"}"#, false),
         (
             r#"{"clientId":"c","audience":"a","domainUrl":"http://localhost:1/","authFlow":"IDENTITY_FIRST","x":1}"#,
-            Some(AuthFlow::IdentityFirst),
+            true,
         ),
-        (
-            r#"{"clientId":"c","audience":"a","domainUrl":"http://localhost:1/","authFlow":"ORG_FIRST"}"#,
-            Some(AuthFlow::OrganizationFirst),
-        ),
-        (r#"{"clientId":"c","audience":"a","domainUrl":"http://localhost:1/","authFlow":"LATER"}"#, None),
+        (r#"{"clientId":"c","audience":"a","domainUrl":"http://localhost:1/","authFlow":"ORG_FIRST"}"#, false),
+        (r#"{"clientId":"c","audience":"a","domainUrl":"http://localhost:1/","authFlow":"LATER"}"#, false),
     ];
-    for (body, auth_flow) in table {
+    for (body, identity_first) in table {
         let (port, request) = canned(200, body).await;
         let config = AuthConfig::fetch(&http(), &local(port)).await.unwrap();
         let issuer = Issuer::parse("http://localhost:1/", &local(port)).unwrap();
-        let expected = AuthConfig { client_id: "c".to_owned(), audience: "a".to_owned(), issuer, auth_flow };
+        let expected = AuthConfig { client_id: "c".to_owned(), audience: "a".to_owned(), issuer, identity_first };
         assert_eq!(config, expected, "{body}");
         let request = request.await.unwrap().to_ascii_lowercase();
         assert!(request.starts_with("get /private/v1alpha1/cli/auth-config http/1.1\r\n"), "{request}");

@@ -9,7 +9,7 @@ use crate::http::Fault;
 
 fn config(port: u16) -> AuthConfig {
     let (client_id, audience) = ("client 1".to_owned(), "astronomer-ee".to_owned());
-    AuthConfig { client_id, audience, issuer: local_issuer(port), auth_flow: None }
+    AuthConfig { client_id, audience, issuer: local_issuer(port), identity_first: false }
 }
 
 async fn refreshed(status: u16, body: &'static str) -> Result<TokenResponse, TokenEndpointError> {
