@@ -217,7 +217,6 @@ async fn lifecycle_in_config() {
     );
     switches(&stage, &mut file).await;
 
-    // The token is as old as it gets.
     let domain: Domain = stage.service.domain().parse().unwrap();
     let config = Config::new(stage.home.path());
     let context = config.read().unwrap().context(&domain).unwrap();

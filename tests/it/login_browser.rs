@@ -47,7 +47,6 @@ fn remembering(stage: &Stage, settings: &str) {
     stage.home.write_config(&format!("contexts:\n    \"{domain}\":\n        domain: \"{domain}\"\n{settings}"));
 }
 
-/// Returns every secret of the login.
 fn secrets(stage: &Stage) -> Vec<String> {
     let redeemed = stage.service.token_requests();
     let fields = redeemed.iter().flat_map(|request| [request.form("code"), request.form("code_verifier")]);
@@ -56,14 +55,12 @@ fn secrets(stage: &Stage) -> Vec<String> {
     fields.flatten().chain(["eyJhbGciOi".to_owned(), "v1.".to_owned()]).collect()
 }
 
-/// TK-11
 fn assert_no_secret(stage: &Stage, text: &str) {
     for secret in secrets(stage) {
         assert!(!text.contains(&secret), "{secret} is in {text}");
     }
 }
 
-/// The one page that the browser was answered with.
 async fn page(stage: &Stage) -> Page {
     let pages = stage.pages().await;
     let [Ok(page)] = pages.as_slice() else { panic!("one page expected: {pages:?}") };
@@ -141,7 +138,6 @@ async fn login_request_log() {
         [
             "GET /.well-known/jwks.json",
             "GET /.well-known/openid-configuration",
-            // The browser's own.
             "GET /authorize",
             "GET /private/v1alpha1/cli/auth-config",
             "GET /v1/organizations",
@@ -455,7 +451,6 @@ async fn cl_14_cl_18_userinfo_supplies_missing_email() {
     }
 }
 
-/// The last step of a failed login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
     /// No browser was opened.
@@ -514,9 +509,7 @@ async fn assert_failed(stage: &Stage, outcome: &Outcome, expected: (&str, Ended,
     }
 }
 
-/// Returns true if no process listens on the port.
 async fn is_free(port: u16) -> bool {
-    // Aborted tasks end at the next turn of the runtime.
     tokio::task::yield_now().await;
     TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err()
 }

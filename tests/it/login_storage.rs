@@ -21,7 +21,6 @@ fn insecure(stage: &Stage) -> Login {
     Login { insecure_storage: true, ..stage.request() }
 }
 
-/// An earlier login of Ada's, as the keychain would hold it.
 fn earlier(stage: &Stage) -> Credentials {
     Credentials {
         refresh: Some(RefreshToken::new("v1.earlier")),
@@ -49,7 +48,6 @@ fn config(stage: &Stage) -> String {
 
 const CURRENT: &str = "context: localhost:PORT\n";
 
-/// config.yaml after a plaintext login by Ada.
 const PLAINTEXT: &str = "\
 contexts:
     localhost:PORT:

@@ -40,7 +40,6 @@ impl World {
         [("HOME", home), ("ASTRO_HOME", home)]
     }
 
-    /// In a terminal, with a link.
     fn login(&self) -> Pty {
         Pty::spawn(ASTRO, &LOGIN, self.environment())
     }
@@ -185,7 +184,6 @@ fn doctor_reports_taken_port() {
         let (code, said) = run();
         assert!(code == Some(1) && said.contains(&format!("fails  {taken}")), "{address}: {said}");
         assert!(said.contains("`lsof -i :12345`") && said.starts_with("A login to localhost would fail."), "{said}");
-        // A person could paste.
         let (code, shown) = Pty::spawn(ASTRO, &doctor, environment()).finish();
         let screen = crate::support::pty::screen(&shown);
         assert!(code == 0 && screen.contains(&format!("note   {taken}")), "{address}: {screen}");
@@ -243,7 +241,6 @@ fn https_callback_attempt_is_reported() {
         let mut tls = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
         let mut connection = TcpStream::connect(address).unwrap();
         assert!(tls.write_tls(&mut connection).unwrap() > 100, "a whole ClientHello");
-        // It ends: that is how the browser knows.
         let _ = connection.read_to_end(&mut Vec::new());
     }
     pty.wait_for("the browser has tried https");
