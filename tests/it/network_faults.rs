@@ -651,19 +651,8 @@ fn time_limits_as_shipped() {
 #[tokio::test]
 async fn refused_connection_shows_step_and_host() {
     let first = |row: &&Row| ROWS.iter().find(|it| it.flow == row.flow).unwrap().path == row.path;
-    let alone = [
-        Flow::Browser,
-        Flow::Token,
-        Flow::ApiToken,
-        Flow::Refresh,
-        Flow::Logout,
-        Flow::Check,
-        Flow::OrganizationList,
-        Flow::OrganizationSwitch,
-        Flow::WorkspaceList,
-        Flow::WorkspaceSwitch,
-    ];
-    at_once(ROWS.iter().filter(first).filter(|row| alone.contains(&row.flow)).map(refused)).await;
+    let variants = [Flow::BrowserAskingWho, Flow::BrowserNotKept, Flow::BrowserAgain, Flow::TokenAgain];
+    at_once(ROWS.iter().filter(first).filter(|row| !variants.contains(&row.flow)).map(refused)).await;
 }
 
 async fn refused(row: &Row) {

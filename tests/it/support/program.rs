@@ -32,6 +32,17 @@ use super::{AUDIENCE, CLIENT_ID, FakeBrowser, Mode, Options, Page, Service, Test
 
 pub const NOON: &str = "2026-11-24T12:00:00Z";
 
+/// config.yaml after a login by Ada into the keychain.
+pub const ADA_CONFIG: &str = "\
+contexts:
+    localhost:PORT:
+        domain: localhost:PORT
+        user_email: ada@example.com
+        organization: clorg00000000000000000001
+        organization_product: HOSTED
+context: localhost:PORT
+";
+
 /// A keychain in memory, which can be told to fail.
 #[derive(Default)]
 pub struct MemoryStore {
