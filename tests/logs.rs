@@ -88,7 +88,6 @@ impl Watched {
     fn astro(&self) -> Astro {
         let no_such_program = "/nonexistent/browser";
         let astro = Astro::at(&self.home).with("ASTRO_DOMAIN", &self.service.domain()).with("BROWSER", no_such_program);
-        // Other programs obey these.
         ["RUST_LOG", "ASTRO_LOG", "ASTRO_LOGIN_LOG"].iter().fold(astro, |astro, name| astro.with(name, "trace"))
     }
 
@@ -161,7 +160,6 @@ impl Watched {
         assert_no_secret("the output", &self.said, &secrets);
         assert_no_secret("the files", &files(self.home.path()), &secrets);
         let cookies = self.service.requests().into_iter().filter(|request| request.header("cookie").is_some());
-        // The fake browser keeps none either.
         assert_eq!(cookies.count(), 0);
     }
 }

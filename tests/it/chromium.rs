@@ -76,7 +76,6 @@ impl Drop for Login {
     }
 }
 
-/// Returns the callback URL.
 fn callback(link: &Url) -> String {
     link.query_pairs().find(|(name, _)| name == "redirect_uri").expect("a redirect URI").1.into_owned()
 }
@@ -162,7 +161,6 @@ async fn cancel_on_login_page_fails_login() {
     assert_eq!(chromium.text(".failed .detail").await, why);
     assert_eq!(chromium.title().await, "Login failed – astro");
     assert_eq!(chromium.url().await, callback(&link), "without the error and the state");
-    // The browser's own word on the status, and nothing on the page or its policy.
     let console = chromium.console().await;
     assert!(matches!(console.as_slice(), [only] if only.contains("status of 400")), "{console:?}");
     picture(&chromium, "canceled").await;

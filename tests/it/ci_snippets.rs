@@ -188,7 +188,6 @@ fn texts(folder: &Path) -> String {
     entries.map(|path| if path.is_dir() { texts(&path) } else { fs::read_to_string(path).unwrap() }).collect()
 }
 
-/// The secrets that a project has, and the part of each that makes it worth something.
 fn secrets(service: &Service) -> (BTreeMap<&'static str, String>, Vec<String>) {
     let secrets =
         BTreeMap::from([("ASTRO_JWT", service.access_token(&json!({}))), ("ASTRO_API_TOKEN", service.api_token())]);

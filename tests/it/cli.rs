@@ -29,7 +29,6 @@ fn text(file: &str) -> String {
     file.replace('\r', "")
 }
 
-/// Returns stderr of a usage error.
 fn wrong_usage(arguments: &[&str]) -> String {
     let Output { stdout, stderr, code } = run(arguments);
     assert_eq!((stdout.as_str(), code), ("", Some(2)), "{arguments:?} {stderr}");
@@ -48,7 +47,6 @@ fn snapshot(command: &[&str], length: &str) -> String {
 fn help_on_stdout_fits_80_columns() {
     for words in commands() {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        // The same command under another name.
         let twin = |help: String| match words[..] {
             ["auth", name @ ("login" | "logout")] => {
                 help.replace(&format!("Usage: astro {name}"), &format!("Usage: astro auth {name}"))
@@ -289,7 +287,6 @@ fn link_login_with_stdin_closed() {
     assert!(home.config().unwrap().contains("user_email: ada@example.com"));
 }
 
-/// Returns the redirect URI of a login and its state.
 fn redirect_and_state(link: &Url) -> (Url, String) {
     let value = |wanted: &str| link.query_pairs().find(|(name, _)| name == wanted).unwrap().1.into_owned();
     (value("redirect_uri").parse().unwrap(), value("state"))
@@ -377,7 +374,6 @@ fn color_follows_flag_and_environment() {
     assert!(!coloured(Astro::at(&home), &["--color=never"]));
     assert!(!coloured(Astro::at(&home).with("NO_COLOR", "1"), &["--color=auto"]));
     assert!(!coloured(Astro::at(&home).with("CLICOLOR_FORCE", "1").with("NO_COLOR", "1"), &["--color=never"]));
-    // A flag is nearer than a variable.
     assert!(coloured(Astro::at(&home).with("NO_COLOR", "1"), &["--color=always"]));
 }
 

@@ -220,7 +220,6 @@ proptest! {
         );
         if crlf { start = start.replace('\n', "\r\n"); }
         if !newline { start.truncate(start.trim_end().len()); }
-        // Duplicates and the like are refused as they are.
         let Ok(mut document) = Document::parse(start.as_str()) else { return Ok(()) };
         log_in(&mut document, "astronomer.io").unwrap();
         for line in diff(&start, document.as_str()).iter().filter(|line| line.starts_with('-')) {

@@ -222,7 +222,6 @@ fn kill_after(nth: usize, astro: Astro, home: &crate::support::TestHome, argumen
         }
     }
     let output = running.finish();
-    // The program, too, is dead by now: its end of the output is closed.
     assert_eq!(output.code == Some(0), !killed, "{output:?}");
     killed.then_some(calls)
 }

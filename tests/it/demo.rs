@@ -76,10 +76,8 @@ fn demo_leaves_nothing_after_any_signal() {
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let folder = tempfile::tempdir().unwrap();
         let mut demo = start(folder.path(), &["--login-link"]);
-        // Once there is a link, the program waits and hears the signal.
         BufReader::new(demo.0.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
         assert_eq!(entries(folder.path()).len(), 1, "its temporary home is here");
-        // As when a terminal has been closed.
         drop(demo.0.stderr.take());
         kill_process(Pid::from_child(&demo.0), signal).unwrap();
         assert_eq!(demo.0.wait().unwrap().code(), Some(130), "{signal:?}");

@@ -54,7 +54,6 @@ fn check_told(output: &Output, what: &str, hint: &str) {
     assert!(output.stderr.contains(what) && output.stderr.ends_with(&format!("hint: {hint}\n")), "{what}\n{output:?}");
 }
 
-/// Makes something of this name.
 type Make = fn(&Path);
 
 fn mkfifo(path: &Path) {
@@ -187,7 +186,6 @@ fn lock_held_by_other_process_times_out_without_loss() {
     }
 }
 
-/// A fault of the file system of config.yaml.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trouble {
     Full,
@@ -206,7 +204,6 @@ impl SmallDisk {
         mount(&["-t", "tmpfs", "-o", &format!("size=64k,mode=700,{inodes}"), "tmpfs"], &folder);
         let disk = Self(folder);
         stage.home.write_config(&config);
-        // As after any earlier command.
         for lock in locks(stage) {
             File::create(disk.0.join(lock)).unwrap();
         }
@@ -221,10 +218,8 @@ impl SmallDisk {
         disk
     }
 
-    /// Ends the trouble.
     fn repair(&self) {
         mount(&["-o", "remount,rw"], &self.0);
-        // There is none where the trouble was another.
         let _ = fs::remove_file(self.0.join("filler"));
     }
 }
@@ -359,7 +354,6 @@ fn forbidden_file_fails_without_loss() {
     for (name, mode, told, hint) in table {
         let (stage, old) = logged_in(ENDED);
         let before = stage.home.config();
-        // As after any earlier command.
         for lock in locks(&stage) {
             File::create(folder(&stage).join(lock)).unwrap();
         }

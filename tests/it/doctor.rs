@@ -52,7 +52,6 @@ fn normalize(stage: &Stage, text: &str) -> String {
     times(&text.replace(&stage.service.domain(), "localhost:PORT").replace(&home, "HOME").replace('\\', "/"))
 }
 
-/// The same of each text in the JSON.
 fn normalize_json(stage: &Stage, value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(normalize(stage, &text)),
@@ -79,7 +78,6 @@ fn check<'a>(report: &'a Value, name: &str) -> &'a Value {
     report["checks"].as_array().unwrap().iter().find(|check| check["name"] == name).unwrap()
 }
 
-/// The names of the checks with this outcome.
 fn named<'a>(report: &'a Value, outcome: &str) -> Vec<&'a str> {
     let checks = report["checks"].as_array().unwrap().iter();
     checks.filter(|check| check["outcome"] == outcome).map(|check| check["name"].as_str().unwrap()).collect()
@@ -123,7 +121,6 @@ async fn healthy_doctor_sends_no_secret() {
         ],
     });
     assert_eq!(normalize_json(&stage, report(&outcome)), expected);
-    // The members in their order.
     let beginning = r#"{
   "version": 1,
   "would": "browser",
@@ -245,7 +242,6 @@ async fn damaged_credentials_are_a_note() {
     assert_eq!((outcome.exit_code(), named(&found, "note")), (0, vec!["keychain", "account"]), "{found:#}");
 }
 
-/// Puts something out of order.
 type Breaks = fn(&Stage);
 
 #[tokio::test]
@@ -440,7 +436,6 @@ async fn doctor_shows_callback_route_of_remote_browser() {
     }
 }
 
-/// The folder of a program of this name.
 fn with_program(stage: &Stage, name: &str) -> String {
     let folder = stage.home.path().join("bin");
     fs::create_dir(&folder).unwrap();

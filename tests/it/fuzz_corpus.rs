@@ -50,7 +50,6 @@ fn corpus_config() {
 }
 
 proptest! {
-    /// Arbitrary text, and text that resembles a domain.
     #[test]
     fn domain_parses_its_own_name(
         anything in ".{0,40}",

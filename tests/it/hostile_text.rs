@@ -9,17 +9,14 @@ use serde_json::{Value, json};
 /// controls, with eight-bit ones, and with Unicode's.
 const HOSTILE: &str = "Mark\u{1b}]0;t\u{7}\u{1b}[2J\u{9b}31m\u{90}q\u{9c}\u{7f}\u{8}\u{85}\u{202e}\u{2066}\u{200f}\u{61c}\u{feff}\r\nforged:\u{2028}forged:";
 
-/// The source of the hostile text.
 enum Way {
     /// `astro login -t -` with a good token.
     Token,
     /// `astro login -l`, with a browser that opens the link.
     Link,
-    /// A command line.
     Run(&'static [&'static str]),
 }
 
-/// Checks all that was said.
 #[track_caller]
 fn assert_harmless(what: &str, said: &Output) {
     let said = format!("{}{}", said.stdout, said.stderr);
@@ -32,7 +29,6 @@ fn assert_harmless(what: &str, said: &Output) {
     assert!(!said.lines().any(|line| line.trim_start().starts_with("forged:")), "{what}: {said}");
 }
 
-/// The same, where the hostile text has to come up.
 #[track_caller]
 fn assert_is_text(what: &str, said: &Output) {
     assert_harmless(what, said);
@@ -179,7 +175,6 @@ fn lb_21_cl_16_hostile_claims_are_cleaned() {
     for (what, token) in &table {
         assert_is_text(what, &astro(&stage).stdin(token).run(&["login", "-t", "-", "--insecure-storage", "-vv"]));
     }
-    // A stored token is read offline.
     let domain = stage.service.domain();
     let issuer = &table[2].1;
     stage.home.write_config(&format!(
@@ -251,7 +246,6 @@ fn lb_21_cl_16_hostile_config_is_cleaned() {
             assert_harmless(&format!("{what}, {arguments:?}"), &said);
             shown |= format!("{said:?}").contains("Mark");
         }
-        // Of what is no YAML, the place is told.
         assert!(shown || what.starts_with("no "), "{what} does not come up");
     }
 }

@@ -14,7 +14,6 @@ use astro_login::domain::Domain;
 use astro_login::token::{AccessToken, RefreshToken};
 use ring::rand::SystemRandom;
 
-/// Names the call that a probe makes, and the bound on it in milliseconds where it is not the usual one.
 const CALL: &str = "KEYCHAIN_PROBE_CALL";
 const BOUND: &str = "KEYCHAIN_PROBE_BOUND";
 
@@ -80,7 +79,6 @@ fn second() -> Credentials {
     Credentials { access: AccessToken::new("eyJb"), refresh: None, ..first() }
 }
 
-/// Names the credentials that a probe has read.
 fn told(credentials: Credentials) -> &'static str {
     match credentials {
         found if found == first() => "first",

@@ -23,7 +23,6 @@ const STATUS: &str =
 /// The key set. It is fetched after the check of the keychain and before the write.
 const KEYS: &str = "/.well-known/jwks.json";
 
-/// The commands that meet the keychain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Call {
     Login,
@@ -50,7 +49,6 @@ struct Ended {
     code: i32,
     stdout: String,
     stderr: String,
-    /// The number of progress lines about the keychain.
     waits: usize,
     config: String,
 }
@@ -58,7 +56,6 @@ struct Ended {
 struct World {
     session: Session,
     service: Service,
-    /// The token of the earlier login.
     token: String,
     /// The token of a login that a test tries.
     other: String,
@@ -68,7 +65,6 @@ struct World {
 }
 
 impl World {
-    /// A keychain with a login in it.
     fn new() -> Self {
         let (session, service) = (Session::with_keyring(), Service::start(Options::default()));
         let (token, other) = (service.access_token(&json!({})), service.access_token(&json!({"jti": "another"})));
@@ -112,7 +108,6 @@ impl World {
         }
     }
 
-    /// A home with the settings of the earlier login.
     fn home(&self) -> TestHome {
         let home = TestHome::new();
         home.write_config(&self.config);
@@ -139,7 +134,6 @@ impl World {
         self.ended(&home, self.start(call, &home, bus, &self.other))
     }
 
-    /// Each of the commands at the same time.
     fn run_all(&self, bus: &Bus) -> Vec<(Call, Ended)> {
         let running = CALLS.map(|call| {
             let home = self.home();
@@ -156,7 +150,6 @@ impl World {
         String::from_utf8(tool.wait_with_output().unwrap().stdout).unwrap()
     }
 
-    /// Returns the keychain entry of the domain.
     fn kept(&self) -> String {
         self.secret_tool(&["lookup", "service", "astro-login", "username", &self.service.domain()], "")
     }
@@ -377,7 +370,6 @@ fn welcome(listener: UnixListener) -> mpsc::Receiver<()> {
                     call.extend_from_slice(&chunk[..length]);
                 }
                 sender.send(()).unwrap();
-                // Until it has had enough.
                 while let Ok(1..) = said.read(&mut chunk) {}
             });
         }

@@ -44,7 +44,6 @@ fn rf_10_login_of_any_length_is_stored_and_deleted() {
     keychain.ready().expect("there is a keychain, and it is open");
     let _cleared = Cleared(&keychain, &domain);
     assert_eq!(keychain.load(&domain), Ok(None));
-    // Long after short and short after long: pieces come and go.
     for length in [100, 6000, 8000, 100] {
         keychain.save(&domain, &credentials(length)).unwrap();
         assert_eq!(keychain.load(&domain), Ok(Some(credentials(length))), "{length}");

@@ -69,6 +69,27 @@ fn stage() -> Stage {
     stage
 }
 
+/// Checks the changes of a login; `plaintext` are those for the credentials.
+async fn log_in(file: &mut File<'_>, login: &Login, plaintext: &[&str]) {
+    assert_eq!(file.stage.login(login).await.exit_code(), 0);
+    let settings = [
+        "-context: gcp0001.example.com",
+        "+context: DOMAIN",
+        "-        last_used_workspace: \"\"",
+        "-        organization: \"\"",
+        "-        organization_product: HYBRID",
+        "-        user_email: \"\"",
+        "-        workspace: \"\"",
+        "+        last_used_workspace: clws000010000000000000002",
+        "+        organization: clorg00000000000000000001",
+        "+        organization_product: HOSTED",
+        "+        user_email: ada@example.com",
+        "+        workspace: clws000010000000000000002",
+    ];
+    let expected = [&settings, plaintext].concat().into_iter().map(str::to_owned).collect();
+    assert_eq!(sorted(file.step()), sorted(expected));
+}
+
 /// Checks the changes of a switch to the other organization and back to the second workspace.
 async fn switches(stage: &Stage, file: &mut File<'_>) {
     switch_organization(stage, "Compilers").await;
@@ -150,28 +171,7 @@ async fn lifecycle_in_keychain() {
     let stage = stage();
     let mut file = File { stage: &stage, last: stage.home.config().unwrap() };
     let login = Login { workspace: Some("Punched Cards".to_owned()), ..stage.request() };
-    assert_eq!(stage.login(&login).await.exit_code(), 0);
-    assert_eq!(
-        sorted(file.step()),
-        sorted(
-            [
-                "-context: gcp0001.example.com",
-                "+context: DOMAIN",
-                "-        last_used_workspace: \"\"",
-                "-        organization: \"\"",
-                "-        organization_product: HYBRID",
-                "-        user_email: \"\"",
-                "-        workspace: \"\"",
-                "+        last_used_workspace: clws000010000000000000002",
-                "+        organization: clorg00000000000000000001",
-                "+        organization_product: HOSTED",
-                "+        user_email: ada@example.com",
-                "+        workspace: clws000010000000000000002",
-            ]
-            .map(str::to_owned)
-            .to_vec()
-        )
-    );
+    log_in(&mut file, &login, &[]).await;
     switches(&stage, &mut file).await;
 
     let old = stage.stored().unwrap();
@@ -189,35 +189,19 @@ async fn lifecycle_in_config() {
     let stage = stage();
     let mut file = File { stage: &stage, last: stage.home.config().unwrap() };
     let login = Login { workspace: Some("Punched Cards".to_owned()), insecure_storage: true, ..stage.request() };
-    assert_eq!(stage.login(&login).await.exit_code(), 0);
-    assert_eq!(
-        sorted(file.step()),
-        sorted(
-            [
-                "-context: gcp0001.example.com",
-                "+context: DOMAIN",
-                "-        last_used_workspace: \"\"",
-                "-        organization: \"\"",
-                "-        organization_product: HYBRID",
-                "-        token: \"\"",
-                "-        user_email: \"\"",
-                "-        workspace: \"\"",
-                "+        expiresin: TIME",
-                "+        last_used_workspace: clws000010000000000000002",
-                "+        organization: clorg00000000000000000001",
-                "+        organization_product: HOSTED",
-                "+        refreshtoken: REFRESH",
-                "+        token: Bearer JWT",
-                "+        user_email: ada@example.com",
-                "+        workspace: clws000010000000000000002",
-            ]
-            .map(str::to_owned)
-            .to_vec()
-        )
-    );
+    log_in(
+        &mut file,
+        &login,
+        &[
+            "-        token: \"\"",
+            "+        expiresin: TIME",
+            "+        refreshtoken: REFRESH",
+            "+        token: Bearer JWT",
+        ],
+    )
+    .await;
     switches(&stage, &mut file).await;
 
-    // The token is as old as it gets.
     let domain: Domain = stage.service.domain().parse().unwrap();
     let config = Config::new(stage.home.path());
     let context = config.read().unwrap().context(&domain).unwrap();

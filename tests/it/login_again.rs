@@ -34,7 +34,6 @@ fn refresh_of(credentials: &Credentials) -> String {
     credentials.refresh.as_ref().unwrap().expose().to_owned()
 }
 
-/// The value of a setting of the only context.
 fn setting(stage: &Stage, name: &str) -> Option<String> {
     let config = stage.home.config()?;
     let value =
@@ -152,7 +151,6 @@ async fn unstorable_login_revoked_and_old_login_kept() {
 #[tokio::test]
 async fn go_cli_login_moves_into_keychain() {
     let mut stage = Stage::new();
-    // As the Go CLI writes it after a login as Ada.
     assert_eq!(log_in(&mut stage, ADA, insecure).await.exit_code(), 0);
     let old = setting(&stage, "refreshtoken").unwrap();
     let outcome = log_in(&mut stage, ADA, |login| login).await.success();

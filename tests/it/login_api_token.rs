@@ -92,7 +92,6 @@ async fn deployment_token_without_organization_uses_list() {
     assert_eq!(asked(&stage, &token), ["/v1/organizations", WORKSPACES]);
     assert_eq!(chosen(&stage), some(ORGANIZATION, "clws000010000000000000001"));
 
-    // Several: none is taken in silence.
     let stage = Stage::new();
     let outcome = log_in(&stage, &stage.service.api_token_with(&permissions)).await.success();
     assert!(outcome.stderr.contains("warning: no organization selected (2 available"), "{}", outcome.stderr);

@@ -15,7 +15,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::support::{AUDIENCE, CLIENT_ID, Fault, Mode, NOON, Options, Outcome, Page, Part, Stage, callback_port};
+use crate::support::{
+    ADA_CONFIG, AUDIENCE, CLIENT_ID, Fault, Mode, NOON, Options, Outcome, Page, Part, Stage, callback_port,
+};
 
 const ADA: &str = "ada@example.com";
 
@@ -47,7 +49,6 @@ fn remembering(stage: &Stage, settings: &str) {
     stage.home.write_config(&format!("contexts:\n    \"{domain}\":\n        domain: \"{domain}\"\n{settings}"));
 }
 
-/// Returns every secret of the login.
 fn secrets(stage: &Stage) -> Vec<String> {
     let redeemed = stage.service.token_requests();
     let fields = redeemed.iter().flat_map(|request| [request.form("code"), request.form("code_verifier")]);
@@ -56,14 +57,12 @@ fn secrets(stage: &Stage) -> Vec<String> {
     fields.flatten().chain(["eyJhbGciOi".to_owned(), "v1.".to_owned()]).collect()
 }
 
-/// TK-11
 fn assert_no_secret(stage: &Stage, text: &str) {
     for secret in secrets(stage) {
         assert!(!text.contains(&secret), "{secret} is in {text}");
     }
 }
 
-/// The one page that the browser was answered with.
 async fn page(stage: &Stage) -> Page {
     let pages = stage.pages().await;
     let [Ok(page)] = pages.as_slice() else { panic!("one page expected: {pages:?}") };
@@ -89,18 +88,7 @@ async fn login_stores_verified_tokens() {
     };
     assert_eq!(stored, expected);
 
-    assert_eq!(
-        stage.normalize(&stage.home.config().unwrap()),
-        "\
-contexts:
-    localhost:PORT:
-        domain: localhost:PORT
-        user_email: ada@example.com
-        organization: clorg00000000000000000001
-        organization_product: HOSTED
-context: localhost:PORT
-"
-    );
+    assert_eq!(stage.normalize(&stage.home.config().unwrap()), ADA_CONFIG);
 }
 
 #[tokio::test]
@@ -141,7 +129,6 @@ async fn login_request_log() {
         [
             "GET /.well-known/jwks.json",
             "GET /.well-known/openid-configuration",
-            // The browser's own.
             "GET /authorize",
             "GET /private/v1alpha1/cli/auth-config",
             "GET /v1/organizations",
@@ -455,7 +442,6 @@ async fn cl_14_cl_18_userinfo_supplies_missing_email() {
     }
 }
 
-/// The last step of a failed login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
     /// No browser was opened.
@@ -474,12 +460,25 @@ type Failure = (&'static str, Arrange, &'static str);
 /// Runs a login for each fault. It must fail at this step with this exit code, and leave nothing behind.
 async fn assert_fail(ended: Ended, exit: u8, failures: &[Failure]) {
     for (what, arrange, error_chain) in failures {
-        let stage = Stage::new().at_noon();
-        stage.home.write_config(OTHERS);
-        arrange(&stage);
-        let outcome = stage.login(&stage.request()).await;
-        assert_failed(&stage, &outcome, (what, ended, exit, error_chain)).await;
+        assert_fails(arrange, (what, ended, exit, error_chain)).await;
     }
+}
+
+/// Runs a login for each patch of this response. It must fail after the grant, and leave nothing behind.
+async fn assert_rejected<const N: usize>(part: Part, rejected: [(&str, Value, &str); N]) {
+    for (rule, patch, error_chain) in rejected {
+        let what = format!("{rule}: {patch}");
+        let arrange = |stage: &Stage| stage.service.patch(part, patch);
+        assert_fails(arrange, (&what, Ended::AfterTheGrant, 4, error_chain)).await;
+    }
+}
+
+async fn assert_fails(arrange: impl FnOnce(&Stage), expected: (&str, Ended, u8, &str)) {
+    let stage = Stage::new().at_noon();
+    stage.home.write_config(OTHERS);
+    arrange(&stage);
+    let outcome = stage.login(&stage.request()).await;
+    assert_failed(&stage, &outcome, expected).await;
 }
 
 async fn assert_failed(stage: &Stage, outcome: &Outcome, expected: (&str, Ended, u8, &str)) {
@@ -514,9 +513,7 @@ async fn assert_failed(stage: &Stage, outcome: &Outcome, expected: (&str, Ended,
     }
 }
 
-/// Returns true if no process listens on the port.
 async fn is_free(port: u16) -> bool {
-    // Aborted tasks end at the next turn of the runtime.
     tokio::task::yield_now().await;
     TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err()
 }
@@ -714,88 +711,54 @@ async fn tk_3_tk_4_tk_5_tk_6_tk_9_failed_code_exchange() {
 
 #[tokio::test]
 async fn cl_5_cl_11_bad_id_token_revokes_login() {
-    let failures: &[Failure] = &[
+    let failures: &[Failure] = &[(
+        "no ID token",
+        |stage| stage.service.patch(Part::Token, json!({"id_token": null})),
+        "the issuer sent no ID token",
+    )];
+    let rejected = [
+        ("CL-11", json!({"nonce": "another"}), "the ID token belongs to another login"),
+        ("CL-11", json!({"nonce": null}), "the ID token belongs to another login"),
+        ("CL-5", json!({"aud": "another-client"}), "made for `another-client`, not for `astro-cli-client`"),
+        ("CL-5", json!({"aud": [CLIENT_ID, "another-client"]}), "the ID token is also made for `another-client`"),
         (
-            "no ID token",
-            |stage| stage.service.patch(Part::Token, json!({"id_token": null})),
-            "the issuer sent no ID token",
-        ),
-        (
-            "CL-11: another nonce",
-            |stage| stage.service.patch(Part::IdToken, json!({"nonce": "another"})),
-            "the ID token belongs to another login",
-        ),
-        (
-            "CL-11: no nonce",
-            |stage| stage.service.patch(Part::IdToken, json!({"nonce": null})),
-            "the ID token belongs to another login",
-        ),
-        (
-            "CL-5: an ID token for somebody else",
-            |stage| stage.service.patch(Part::IdToken, json!({"aud": "another-client"})),
-            "made for `another-client`, not for `astro-cli-client`",
-        ),
-        (
-            "CL-5: an ID token for others too",
-            |stage| stage.service.patch(Part::IdToken, json!({"aud": [CLIENT_ID, "another-client"]})),
-            "the ID token is also made for `another-client`",
-        ),
-        (
-            "CL-1: another issuer's ID token",
-            |stage| stage.service.patch(Part::IdToken, json!({"iss": "https://auth.astronomer-stage.io/"})),
+            "CL-1",
+            json!({"iss": "https://auth.astronomer-stage.io/"}),
             "issued for astronomer-stage.io, you asked for localhost:PORT",
         ),
-        (
-            "CL-7: an ID token that has expired",
-            |stage| stage.service.patch(Part::IdToken, json!({"exp": 1_700_000_000})),
-            "expired on 2023-11-14 (3 years ago)",
-        ),
-        (
-            "CL-12: an ID token for another access token",
-            |stage| stage.service.patch(Part::IdToken, json!({"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"})),
-            "the ID token belongs to another access token",
-        ),
+        ("CL-7", json!({"exp": 1_700_000_000}), "expired on 2023-11-14 (3 years ago)"),
+        ("CL-12", json!({"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"}), "the ID token belongs to another access token"),
     ];
+    assert_rejected(Part::IdToken, rejected).await;
     assert_fail(Ended::AfterTheGrant, 4, failures).await;
 }
 
 #[tokio::test]
 async fn cl_4_cl_14_bad_access_token_revokes_login() {
-    let failures: &[Failure] = &[
+    let failures: &[Failure] = &[(
+        "CL-14: the userinfo of somebody else",
+        |stage| {
+            stage.service.patch(Part::IdToken, json!({"email": null}));
+            stage.service.patch(Part::Userinfo, json!({"sub": "auth0|mallory@example.com"}));
+        },
+        "the issuer's responses are about different users",
+    )];
+    let rejected = [
+        ("CL-4", json!({"aud": ["another-api"]}), "made for `another-api`, not for `astronomer-ee`"),
         (
-            "CL-4: an access token for another API",
-            |stage| stage.service.patch(Part::AccessToken, json!({"aud": ["another-api"]})),
-            "made for `another-api`, not for `astronomer-ee`",
-        ),
-        (
-            "CL-1: another issuer's access token",
-            |stage| stage.service.patch(Part::AccessToken, json!({"iss": "https://evil.example/"})),
+            "CL-1",
+            json!({"iss": "https://evil.example/"}),
             "issued by https://evil.example/, not by http://localhost:PORT/",
         ),
+        ("CL-7", json!({"exp": 1_700_000_000}), "expired on 2023-11-14 (3 years ago)"),
         (
-            "CL-7: an access token that has expired",
-            |stage| stage.service.patch(Part::AccessToken, json!({"exp": 1_700_000_000})),
-            "expired on 2023-11-14 (3 years ago)",
-        ),
-        (
-            "CL-8: an access token of tomorrow",
-            |stage| stage.service.patch(Part::AccessToken, json!({"nbf": 1_800_000_000})),
+            "CL-8",
+            json!({"nbf": 1_800_000_000}),
             "not valid before 2027-01-15T08:00:00Z, and this machine's clock says 2026-11-24T12:00:00Z",
         ),
-        (
-            "CL-15: an access token of somebody else",
-            |stage| stage.service.patch(Part::AccessToken, json!({"sub": "auth0|mallory@example.com"})),
-            "the issuer's responses are about different users",
-        ),
-        (
-            "CL-14: the userinfo of somebody else",
-            |stage| {
-                stage.service.patch(Part::IdToken, json!({"email": null}));
-                stage.service.patch(Part::Userinfo, json!({"sub": "auth0|mallory@example.com"}));
-            },
-            "the issuer's responses are about different users",
-        ),
+        ("CL-15", json!({"sub": "auth0|mallory@example.com"}), "the issuer's responses are about different users"),
     ];
+    assert_rejected(Part::AccessToken, rejected).await;
     assert_fail(Ended::AfterTheGrant, 4, failures).await;
 }
 

@@ -11,7 +11,6 @@ const SSH: (&str, &str) = ("SSH_CONNECTION", "203.0.113.9 50022 198.51.100.7 222
 
 type Variables<'a> = &'a [(&'a str, &'a str)];
 
-/// A machine with nothing but these variables.
 fn stage(environment: Variables<'_>) -> Stage {
     let mut stage = Stage::new().at_noon();
     stage.environment = Environment::from_pairs(environment);

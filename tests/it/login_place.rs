@@ -113,7 +113,6 @@ async fn misspelled_workspace_keeps_current_one() {
     assert_stands(&stage, &outcome, "no workspace named `Nowhere`; choose one of: Difference Engine, Punched Cards");
     assert_eq!(place(&stage)[2].as_deref(), Some(CARDS));
 
-    // In another organization it has no meaning.
     let outcome = stage.login(&naming(&stage, Some(COMPILERS), Some("Nowhere"))).await;
     assert_stands(&stage, &outcome, "no workspace named `Nowhere`; choose one of: Flow-Matic");
     assert_eq!(place(&stage), at(COMPILERS, None));

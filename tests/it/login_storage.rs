@@ -9,7 +9,7 @@ use astro_login::credentials::{Credentials, StoreError};
 use astro_login::token::RefreshToken;
 use serde_json::json;
 
-use crate::support::{Fault, Part, Stage};
+use crate::support::{ADA_CONFIG, Fault, Part, Stage};
 
 const ABSENT: StoreError = StoreError::Absent { reason: "no D-Bus session bus" };
 
@@ -21,7 +21,6 @@ fn insecure(stage: &Stage) -> Login {
     Login { insecure_storage: true, ..stage.request() }
 }
 
-/// An earlier login of Ada's, as the keychain would hold it.
 fn earlier(stage: &Stage) -> Credentials {
     Credentials {
         refresh: Some(RefreshToken::new("v1.earlier")),
@@ -49,7 +48,6 @@ fn config(stage: &Stage) -> String {
 
 const CURRENT: &str = "context: localhost:PORT\n";
 
-/// config.yaml after a plaintext login by Ada.
 const PLAINTEXT: &str = "\
 contexts:
     localhost:PORT:
@@ -262,18 +260,7 @@ async fn keychain_login_clears_plaintext_and_revokes() {
     assert_eq!(stage.login(&insecure(&stage)).await.exit_code(), 0);
     let older = stage.service.live_refresh_tokens();
     let outcome = stage.login(&stage.request()).await.success();
-    assert_eq!(
-        stage.normalize(&stage.home.config().unwrap()),
-        "\
-contexts:
-    localhost:PORT:
-        domain: localhost:PORT
-        user_email: ada@example.com
-        organization: clorg00000000000000000001
-        organization_product: HOSTED
-context: localhost:PORT
-"
-    );
+    assert_eq!(stage.normalize(&stage.home.config().unwrap()), ADA_CONFIG);
     let notice = "Replaced the login that the Go CLI kept in config.yaml, so the Go CLI is now logged out; \
                   `--insecure-storage` shares the login with it.\n";
     assert!(outcome.stderr.contains(notice), "{}", outcome.stderr);

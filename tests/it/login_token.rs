@@ -24,7 +24,6 @@ const DOCUMENTED: &str = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IjRmeDJYNV
     IAp9Fc0-4b-FbCAxryETmS5W8JxyRscp1n9lOFia_yYgWXbXrETs9Guz_z6ErfYmGA71XiihJcy41ccGnb4Agf_aEn-Dwh3tCaKRJ-Mxb_yLKS\
     ZHKRyjNfZH9v_ZW1eDPfkF3oV0c4qFCIx8vHryK3q3h2jpsDw_r-_VmuNqSRxrY8ms0ixtq98PmjQ0vDvmiUYZPXnxBNOw";
 
-/// Returns the rejection of a token, without the headline.
 #[derive(Debug, PartialEq, Eq)]
 struct Refusal {
     cause: String,
@@ -86,7 +85,6 @@ async fn refused_header(patch: Value) -> Refusal {
     refused_token(|stage| stage.service.sign(&patch, &claims(stage))).await
 }
 
-/// The claims of a good token.
 fn claims(stage: &Stage) -> Value {
     let token = stage.service.access_token(&json!({}));
     let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
@@ -102,7 +100,6 @@ fn hint(outcome: &Outcome) -> String {
     outcome.result.as_ref().unwrap_err().hint().unwrap_or_default()
 }
 
-/// Returns the expected keychain entry for `token`.
 fn expected(stage: &Stage, token: &str) -> Credentials {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
     let claims: Value = serde_json::from_slice(&bytes).unwrap();
@@ -467,7 +464,6 @@ async fn ar_18_foreign_issuer_rejected() {
 async fn refused_connection_names_host_and_cause() {
     let stage = Stage::new();
     let token = stage.service.access_token(&json!({}));
-    // Port 1 is closed.
     let request = Login { domain: Some("localhost:1".to_owned()), ..stage.token_request(&token) };
     let Refusal { cause, code, requested } = refused(&stage, &request, &token).await;
     let lines: Vec<&str> = cause.lines().collect();

@@ -85,7 +85,6 @@ fn assert_done(what: &str, Output { stderr, code, .. }: &Output) {
     assert_eq!(*code, Some(0), "{what}: {stderr}");
 }
 
-/// The commands that write, after a login.
 const WRITING: [&[&str]; 5] = [
     &["organization", "list"],
     &["organization", "switch", "Compilers"],
@@ -104,7 +103,6 @@ fn assert_private(what: &str, folder: &Path) {
     }
 }
 
-/// A second context, to switch to.
 fn know_another_domain(world: &World) {
     let config = world.home.config().unwrap();
     let other = "contexts:\n    astronomer_io:\n        domain: astronomer.io\n";
@@ -373,12 +371,10 @@ mod second_user {
             self.everybodys.path().join("astro")
         }
 
-        /// The attacker's own folder.
         fn lair(&self) -> PathBuf {
             self.everybodys.path().join("lair")
         }
 
-        /// The program, run by the victim.
         fn astro(&self) -> Astro {
             let (user, group) = (format!("--reuid={VICTIM}"), format!("--regid={VICTIM}"));
             self.world.astro().copied_to(&self.program()).through(&[
@@ -416,7 +412,6 @@ mod second_user {
         chown(path, Some(user), Some(user)).unwrap();
     }
 
-    /// Runs a shell command as the attacker and returns its output.
     fn attack(command: &str, path: &Path) -> Result<String, String> {
         let mut shell = Command::new("/bin/sh");
         // With the uid, std gives up root's other groups as well.
@@ -443,7 +438,6 @@ mod second_user {
         let mut seen = 0;
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
-            // Even if the folder is world-writable.
             for mode in [0o700, 0o755] {
                 set_mode(&folder, mode);
                 assert_denied("cat \"$0\"", &path);
@@ -460,7 +454,6 @@ mod second_user {
     #[test]
     #[ignore = "needs root, to be two other users"]
     fn rf_10_config_of_other_user_not_replaced() {
-        // The attacker's file itself, or a link to it.
         for linked in [false, true] {
             let shared = Shared::new();
             shared.folder(VICTIM, 0o777);
@@ -468,7 +461,6 @@ mod second_user {
             let file = if linked { shared.lair().join("theirs.yaml") } else { config.clone() };
             attack("echo 'show_warnings: \"true\"' >\"$0\"; chmod 666 \"$0\"", &file).unwrap();
             if linked {
-                // A new file could be made there.
                 set_mode(&shared.lair(), 0o777);
                 symlink(&file, &config).unwrap();
             }

@@ -11,7 +11,6 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Runs one of the scripts of packaging/.
 fn script(name: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(root().join("packaging").join(name));
     command.args(arguments).env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").output().unwrap()
@@ -22,7 +21,6 @@ fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// A manual and a program of one line each.
 fn parts(folder: &Path) {
     let names = ["astro", "astro.1", "astro-login.1", "astro.bash", "_astro", "astro.fish", "_astro.ps1", "astro.elv"];
     for name in names {

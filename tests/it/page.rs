@@ -75,7 +75,6 @@ async fn lb_19_lb_20_page_works_under_csp_in_both_schemes() {
                 assert!(chromium.title().await.ends_with(" – astro"));
                 assert_eq!(chromium.run(LAYOUT).await, as_laid_out);
                 assert_eq!(chromium.run(HARD_TO_READ).await, json!([]), "{name}, dark: {dark}");
-                // Left in the build folder for a person to look at.
                 let picture = format!("page-{name}-{}-{width}.png", if dark { "dark" } else { "light" });
                 chromium.screenshot(&Path::new(env!("CARGO_TARGET_TMPDIR")).join(picture)).await;
             }
@@ -136,7 +135,6 @@ async fn page_passes_axe_in_both_schemes() {
             assert_eq!(found["undecided"], json!([["color-contrast", ["header"]]]), "{name}: {found:#}");
         }
     }
-    // It does see what is wrong.
     chromium.run("document.documentElement.lang = ''").await;
     let found = chromium.audit(&axe).await;
     assert_eq!(found["violations"][0][0], "html-has-lang", "{found:#}");

@@ -50,7 +50,6 @@ async fn readme_pictures_match_program() {
     pty.wait_for("\n");
     let shown = pty.transcript();
     let query = shown.split(start).nth(1).unwrap().split_whitespace().next().unwrap();
-    // The browser goes the short way to the same server.
     chromium.prefer_dark(false).await;
     chromium.resize(640, 460).await;
     chromium.open(&format!("{}{query}", service.url("/authorize?"))).await;

@@ -30,7 +30,6 @@ async fn switch_workspace(stage: &Stage, wanted: Option<&str>) -> Outcome {
     stage.run(async |system| workspace(system, WorkspaceCommand::Switch { wanted }).await).await
 }
 
-/// Returns a stage with Ada logged in and `fields` in her context.
 fn stage(options: Options, fields: &str) -> Stage {
     let stage = Stage::with(options, Mode::NeverComeBack);
     let domain = stage.service.domain();
@@ -54,7 +53,6 @@ fn context(organization: &str, workspace: Option<&str>, last_used: &str) -> Stri
     )
 }
 
-/// The lines of the domain's context below its `domain`, in any order.
 fn fields(stage: &Stage) -> Vec<String> {
     let config = stage.home.config().unwrap();
     let mut lines: Vec<String> = config.lines().skip(4).map(str::to_owned).collect();

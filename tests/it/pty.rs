@@ -30,7 +30,6 @@ impl World {
         Self::with(Options::default())
     }
 
-    /// Nothing is left to choose.
     fn simple() -> Self {
         Self::with(Options::default().organizations(1, 1))
     }
@@ -55,19 +54,16 @@ impl World {
         Self { service: Service::start(options), home, environment, opened }
     }
 
-    /// The variable as well, or in the place of another value.
     fn set(mut self, name: &'static str, value: &str) -> Self {
         self.environment.retain(|(other, _)| *other != name);
         self.environment.push((name, value.to_owned()));
         self
     }
 
-    /// A machine without a browser.
     fn bare(self) -> Self {
         self.set("BROWSER", "")
     }
 
-    /// An earlier login of this person.
     fn remembering(self, email: &str) -> Self {
         let domain = self.service.domain();
         let key = json!(domain);
@@ -84,7 +80,6 @@ impl World {
         Pty::spawn(ASTRO, &arguments, self.environment.iter().map(|(name, value)| (*name, value.as_str())))
     }
 
-    /// The link that the browser was asked to open.
     #[track_caller]
     fn opened(&self) -> Url {
         self.opened.recv_timeout(Duration::from_secs(10)).unwrap()
@@ -95,7 +90,6 @@ impl World {
         assert_eq!(self.opened.try_recv(), Err(mpsc::TryRecvError::Empty));
     }
 
-    /// Nothing but what was there before the login.
     #[track_caller]
     fn assert_nothing_is_stored(&self) {
         let config = self.home.config().unwrap_or_default();
@@ -103,7 +97,6 @@ impl World {
         assert_eq!(self.service.live_refresh_tokens(), Vec::<String>::new(), "a refresh token is left alive");
     }
 
-    /// The values of the context under these keys.
     fn kept(&self, keys: &[&str]) -> Vec<Option<String>> {
         let config = self.home.config().unwrap_or_default();
         let value = |key: &&str| {
@@ -120,7 +113,6 @@ impl World {
         assert_eq!(self.service.live_refresh_tokens().len(), 1);
     }
 
-    /// Text with the parts replaced that differ from run to run.
     fn filtered(&self, shown: &str) -> String {
         let mut text = String::new();
         for line in screen(shown).lines() {
@@ -138,7 +130,6 @@ impl World {
     }
 }
 
-/// Somebody logs in there, and comes back.
 fn visit(link: &Url, email: &str) -> FakeBrowser {
     let browser = FakeBrowser::new(Mode::LogIn(email.to_owned()));
     browser.visit(link);
@@ -156,7 +147,6 @@ fn parameter(url: &Url, name: &str) -> Option<String> {
     url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
-/// Answers the question for the email address.
 fn answer_email(pty: &mut Pty, email: &str) {
     pty.wait_for("Email:");
     pty.type_keys(&format!("{email}\r"));
@@ -225,7 +215,6 @@ fn browser_waits_for_enter_without_question() {
     world.assert_nothing_was_opened();
     pty.type_keys(ENTER);
     let opened = world.opened();
-    // The next step is shown too.
     pty.wait_for(WAITING);
     // Impatience opens no second one.
     pty.type_keys(ENTER);
@@ -381,7 +370,6 @@ fn other_account_rejected_at_question() {
     let browser = visit(&world.opened(), "grace@example.org");
     pty.wait_for("Continue as grace@example.org?");
     assert!(browser.answers().remove(0).unwrap().body.contains("It needs your input"));
-    // The careful answer is the one that Enter gives.
     pty.type_keys(ENTER);
     pty.finish_with(130);
     world.assert_nothing_is_stored();
@@ -400,7 +388,6 @@ fn other_account_accepted_at_question() {
     world.assert_logged_in("grace@example.org");
 }
 
-/// Organizations and workspaces of every kind of name.
 fn odd_names() -> Options {
     let organizations = vec![
         Organization::new(1, "Acme", &["one"]),

@@ -8,7 +8,6 @@ use crate::support::pty::{CTRL_C, ENTER, Pty};
 use astro_login::ui::{self, ColorChoice, Options, Ui, UiError};
 
 const PART: &str = "ASTRO_TEST_PART";
-/// The frames of a spinner.
 const FRAMES: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 
 fn play(part: &str) -> Pty {
@@ -86,7 +85,6 @@ fn spinner_is_one_line_and_is_cleared() {
     // As much as fits into 80 columns with the frame.
     let cut = "日本 is wide[2J ".repeat(4) + "日本 is wide[2";
     pty.wait_for(&cut);
-    // Below two lines of the test harness.
     let seen = |pty: &Pty| {
         let screen = pty.screen();
         screen.lines().skip(2).map(|line| line.trim_start_matches(FRAMES).trim_end().to_owned()).collect::<Vec<_>>()
@@ -141,7 +139,6 @@ fn long_paste_arrives_whole() {
     pty.wait_for("Waiting for the browser");
     pty.paste(&("x".repeat(10_000) + "\n"));
     pty.wait_for("line of 10000 bytes\r\n");
-    // A terminal that doesn't mark pastes.
     pty.type_keys(&("x".repeat(3_000) + "\r"));
     pty.wait_for("line of 3000 bytes\r\n");
     pty.paste(&"x".repeat(ui::MAX_INPUT + 1));

@@ -20,11 +20,9 @@ const TOKEN: &str = "/oauth/token";
 const KEYS: &str = "/.well-known/jwks.json";
 const ORGANIZATIONS: &str = "/v1/organizations";
 
-/// The token has ended.
 const ENDED: i64 = -3600;
 /// The token is still valid, and is to be refreshed all the same.
 const ENDS_SOON: i64 = 200;
-/// The token needs no refresh.
 const FRESH: i64 = 3600;
 
 /// `astro auth token --domain localhost:PORT`, which opens no browser and asks nothing.
@@ -63,7 +61,6 @@ fn renewed(stage: &Stage, old: &Credentials, access: &str) -> Credentials {
     }
 }
 
-/// The refresh token that the issuer would honour.
 fn live(stage: &Stage) -> Option<RefreshToken> {
     stage.service.live_refresh_tokens().pop().map(RefreshToken::new)
 }
@@ -97,7 +94,6 @@ async fn rf_1_rf_2_rf_4_expiring_token_is_refreshed_and_stored() {
         let body = format!("grant_type=refresh_token&client_id={CLIENT_ID}&refresh_token={spent}");
         let bodies: Vec<String> = stage.service.token_requests().into_iter().map(|request| request.body).collect();
         assert_eq!(bodies, [body]);
-        // The next one finds it done.
         assert_eq!((print(&stage).await.stdout, stage.service.token_requests().len()), (outcome.stdout, 1));
     }
 }
@@ -136,7 +132,6 @@ async fn rf_2_rf_5_cl_18_bad_refreshed_token_rejected() {
         (Part::IdToken, json!({"iat": 1_700_000_000})),
         (Part::IdToken, foreign),
         (Part::Token, json!({"access_token": "no.jwt.atall"})),
-        // Signed with the key that the issuer does not publish.
         (Part::Keys, Value::Null),
     ] {
         let (stage, old) = with_keychain(ENDS_SOON, Options::default());
@@ -181,7 +176,6 @@ async fn rf_3_waiting_process_uses_result_of_other() {
     assert_eq!((outcome.exit_code(), outcome.stdout), (0, printed(&other)));
     assert_eq!(stage.service.requests(), []);
 
-    // The login ends instead.
     stage.keep_in_config(&old);
     let lock = Config::new(stage.home.path()).lock_refresh(&domain, Duration::ZERO).unwrap();
     let (outcome, ()) = tokio::join!(print(&stage), async {
@@ -227,7 +221,6 @@ async fn rf_3_without_lock_nothing_is_spent() {
 async fn rf_2_unstorable_refresh_sends_no_request() {
     for (seconds, exit_code) in [(ENDS_SOON, 0), (ENDED, 1)] {
         let (stage, old) = with_config(seconds);
-        // A person's own shorthand, which an edit might change the meaning of.
         let text = stage.home.config().unwrap();
         let text = text.replace("        user_email:", "        <<: {}\n        user_email:");
         stage.home.write_config(&text);
@@ -295,10 +288,8 @@ async fn rf_7_transient_failure_is_retried() {
         // An answer that tells nothing of whether the request was acted upon: one repetition.
         transient(TOKEN, Fault::Status(500, String::new()), 2),
         transient(TOKEN, unavailable(), 2),
-        // It was not: two.
         transient(TOKEN, Fault::RetryAfter(1), 3),
         transient(TOKEN, Fault::Status(429, json!({"error": "Too Many Requests"}).to_string()), 3),
-        // Longer than anyone would wait.
         transient(TOKEN, Fault::RetryAfter(3600), 1),
         // Somebody is in between: not this time, and no use in trying again.
         transient(TOKEN, Fault::Body("<html>".to_owned()), 1),
@@ -306,7 +297,6 @@ async fn rf_7_transient_failure_is_retried() {
         // Without keys nothing could be verified: the refresh token is not spent.
         transient(KEYS, Fault::Status(502, String::new()), 2),
         transient(KEYS, Fault::Body("<html>".to_owned()), 1),
-        // No token was shown, so none was refused.
         transient(KEYS, Fault::Status(401, String::new()), 1),
         transient(KEYS, Fault::CloseMidBody, 2),
     );
@@ -323,7 +313,6 @@ async fn transient(path: &str, fault: Fault, requests: usize) {
         assert_eq!(stage.service.requests_to(path).len(), requests, "{path} {fault:?}");
         assert_eq!((stage.stored(), live(&stage)), (Some(old.clone()), old.refresh), "{path} {fault:?}");
         assert!(path == TOKEN || stage.service.token_requests().is_empty());
-        // It has passed.
         stage.service.repair(path);
         assert_eq!((print(&stage).await.exit_code(), stage.service.replays()), (0, 0), "{path} {fault:?}");
     };
@@ -383,7 +372,6 @@ async fn rf_7_retry_delay_has_jitter() {
     stage.service.fail_times(TOKEN, 2, Fault::Status(429, String::new()));
     let started = tokio::time::Instant::now();
     assert_eq!(print(&stage).await.exit_code(), 0);
-    // By almost half.
     assert!(started.elapsed() >= Duration::from_millis((400 + 800) * 149 / 100));
 }
 
@@ -450,7 +438,6 @@ async fn refused_as_foreign(stage: &Stage) {
         stage.service.domain()
     );
     assert_eq!(outcome.error_chain(), error_chain);
-    // Nor does any other command.
     let domain = stage.service.domain();
     let call = stage
         .run(async |system| {
@@ -517,7 +504,6 @@ async fn login_without_refresh_token_lasts_until_expiry() {
     }
 }
 
-/// One authenticated call of the API.
 async fn call(stage: &Stage) -> Outcome {
     let domain = stage.service.domain();
     let call = async |system: &_| {
@@ -611,7 +597,6 @@ async fn rf_11_environment_token_needs_no_store_or_network() {
     assert_eq!((stage.service.requests(), stage.home.config().as_deref()), (vec![], Some("a: [")));
     assert_eq!(fs::read_dir(stage.home.path().join(".astro")).unwrap().count(), 1);
 
-    // With nothing in it, it is not there.
     stage.environment = stage.environment.clone().with("ASTRO_API_TOKEN", " Bearer ");
     assert_eq!(stage.run(async |system| token(system, None).await).await.exit_code(), 1);
     assert!(File::open(stage.home.config_path()).is_ok());

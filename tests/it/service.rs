@@ -192,7 +192,6 @@ async fn service_overlap_accepts_previous_refresh_token() {
     assert_eq!(service.live_refresh_tokens(), [lost["refresh_token"].as_str().unwrap()]);
     let (status, second) = client.refresh(&service, &first).await;
     assert_eq!((status, service.replays()), (200, 0));
-    // It is now the one before the one before the last.
     assert_eq!((client.refresh(&service, &first).await.0, service.replays()), (403, 1));
     assert_eq!(client.refresh(&service, &second["refresh_token"]).await.0, 403);
 

@@ -45,7 +45,6 @@ async fn logged_in(insecure_storage: bool) -> Stage {
     stage
 }
 
-/// Moves the clock of the machine and of the service.
 fn at(stage: &mut Stage, now: fn() -> Timestamp) {
     stage.clock = now;
     stage.service.set(|options| options.now = Some(now().as_second()));
@@ -60,7 +59,6 @@ async fn ask(stage: &Stage, flags: &[&str]) -> Outcome {
     stage.run(async |system| status(system, &request).await).await
 }
 
-/// The text without what differs from run to run.
 fn normalize(stage: &Stage, text: &str) -> String {
     text.replace(&stage.service.domain(), "localhost:PORT").replace(&stage.home.path().display().to_string(), "HOME")
 }
@@ -145,7 +143,6 @@ async fn status_json_environment_token_wins() {
         json!({"exp": SIGN_IN + 7_200, "permissions": ["apiTokenId:t", "organizationId:clorg00000000000000000002"]});
     let token = stage.service.api_token_with(&patch);
     stage.environment = Environment::from_pairs(&[("ASTRO_API_TOKEN", &token)]);
-    // The state of the keychain makes no difference.
     stage.keychain.fail(StoreError::Locked);
     let outcome = ask(&stage, &["--json"]).await.success();
     let expected = include_str!("../snapshots/status-environment-token.json");

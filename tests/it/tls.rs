@@ -211,7 +211,6 @@ fn examined(world: &Astronomer, astro: Astro) -> (Value, Option<i32>) {
     (serde_json::from_str(&output.stdout).unwrap(), output.code)
 }
 
-/// The outcome and the words of one of its checks.
 fn check<'a>(report: &'a Value, name: &str) -> (&'a str, &'a str) {
     let checks = report["checks"].as_array().unwrap();
     let check = checks.iter().find(|check| check["name"] == name).unwrap();
@@ -254,7 +253,6 @@ fn doctor_reports_bad_certificate() {
             assert!(outcome == "fail" && said.contains(&told), "{name}: {said}");
         }
     }
-    // A missing file names no trusted certificate.
     let world = Astronomer::new();
     let missing = world.home.path().join("missing.pem");
     let (report, code) = examined(&world, world.astro().with("SSL_CERT_FILE", missing.to_str().unwrap()));
@@ -325,7 +323,6 @@ fn ar_15_tk_10_every_command_reports_bad_host() {
             Flaw::Refused("407 Proxy Authentication Required"),
             unreached("could not connect: tunnel error: proxy authorization required"),
         ),
-        // The response of a proxy for an unresolved name.
         (Flaw::Refused("502 Bad Gateway"), unreached("could not connect: tunnel error: unsuccessful")),
         (Flaw::HungUp, unreached("could not connect: tunnel error: unexpected end of file")),
         (Flaw::ProxySilent, unreached("no response within 5 seconds")),
@@ -350,7 +347,6 @@ fn ar_15_tk_10_every_command_reports_bad_host() {
 fn every_command_reports_missing_proxy() {
     for command in COMMANDS {
         let world = Astronomer::new();
-        // Port 1 is closed.
         let astro = world.astro().with("HTTPS_PROXY", "http://127.0.0.1:1");
         fails(command, &world, astro, "could not connect: Connection refused (os error 111)", CHECK_THE_NETWORK);
     }
@@ -369,7 +365,6 @@ fn every_command_reports_unresolved_name() {
 
 #[test]
 fn missing_proxy_fails_with_cause() {
-    // Port 1 is closed.
     let world = Astronomer::new();
     let said = world.refuses_with(
         world.astro().with("HTTPS_PROXY", "http://127.0.0.1:1"),

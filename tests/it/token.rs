@@ -28,7 +28,6 @@ fn auth_token(stage: &Stage) -> Command {
     command
 }
 
-/// Exit code, stdout and stderr.
 fn seen(output: Output) -> (i32, String, String) {
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
@@ -107,7 +106,6 @@ fn go_cli_login_is_refreshed_in_place() {
         let [refresh] = stage.service.live_refresh_tokens().try_into().unwrap();
         assert!(after.contains(&format!("\n        token: Bearer {token}\n")), "{after}");
         assert!(after.contains(&format!("\n        refreshtoken: {refresh}\n")), "{after}");
-        // As plain as the Go CLI reads a time.
         let expires = after.lines().find_map(|line| line.strip_prefix("        expiresin: ")).unwrap();
         let end = astro_login::jwt::Unverified::parse(token).unwrap().expires_at().unwrap();
         assert_eq!(expires, end.to_string());
@@ -200,7 +198,6 @@ fn rf_6_ended_login_hints_at_login_without_browser() {
          token (invalid_grant)\nhint: run `astro login {domain}`\n"
     );
     assert_eq!((code, stdout.as_str(), stderr), (4, "", error_chain));
-    // Nothing but the worthless refresh token has gone.
     let after = before.replace("        refreshtoken: v1.revoked\n", "");
     assert_eq!(stage.home.config(), Some(after));
     assert_eq!(run(&mut auth_token(&stage)).0, 4);

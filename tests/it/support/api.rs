@@ -6,7 +6,6 @@ use super::{
     Answer, Organization, Part, Person, Request, State, Workspace, api_error, missing_header, success, without_nulls,
 };
 
-/// The Astro API, version 1.
 impl State {
     pub(super) fn api(&mut self, request: &Request, path: &[&str]) -> Answer {
         let demanded = ["x-astro-client-identifier", "x-astro-client-version", "x-client-os-identifier"];

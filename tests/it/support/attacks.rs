@@ -107,7 +107,6 @@ fn filled_bytes(before: &[u8], between: &[u8], after: &[u8]) -> Vec<u8> {
     [before, between, after].concat()
 }
 
-/// An attack that runs until it is stopped.
 pub struct RunningAttack {
     stop: Arc<AtomicBool>,
     first_round: mpsc::Receiver<()>,

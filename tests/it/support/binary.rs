@@ -160,7 +160,6 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail when it has ended, as it should have.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -8,7 +8,6 @@ use std::thread::JoinHandle;
 
 use url::Url;
 
-/// The behavior of the person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mode {
     LogIn(String),
@@ -19,14 +18,12 @@ pub enum Mode {
     DeliverTwice(String),
     /// Logs in, but the callback is never delivered; [`FakeBrowser::redirect`] has its address, for pasting.
     StopAtRedirect(String),
-    /// Opens the page and walks away.
     NeverComeBack,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     pub status: u16,
-    /// The headers, their names in lower case.
     pub headers: BTreeMap<String, String>,
     pub body: String,
 }

@@ -55,7 +55,6 @@ pub async fn send(port: u16, request: &str) -> TcpStream {
     stream
 }
 
-/// Returns everything up to the end of the connection.
 pub async fn answer(mut stream: TcpStream) -> String {
     let mut text = String::new();
     timeout(PATIENCE, stream.read_to_string(&mut text)).await.expect("an answer in time").unwrap();

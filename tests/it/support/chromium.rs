@@ -55,7 +55,6 @@ pub fn axe() -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("AXE names {}: {error}", path.display()))
 }
 
-/// One browser with one window.
 pub struct Chromium {
     driver: Child,
     http: reqwest::Client,

@@ -13,7 +13,6 @@ use super::{
 
 const LOGIN_PAGE: &str = include_str!("login.html");
 
-/// The public endpoints: login configuration, lookup, metadata and keys.
 impl State {
     pub(super) fn auth_config(&self, request: &Request) -> Answer {
         if let Some(refusal) = missing_header(request, &["x-astro-client-identifier"]) {
@@ -91,7 +90,6 @@ impl State {
         self.call_back(redirect_uri, request, json!({"code": code}))
     }
 
-    /// A login that has its code; the code.
     pub(super) fn begin(&mut self, request: Request, email: &str) -> String {
         let code = self.next("code-");
         let login = Login {
@@ -135,7 +133,6 @@ fn is_callback(uri: &str) -> bool {
         .is_some_and(|port| uri == format!("http://localhost:{port}/callback"))
 }
 
-/// Returns the error of an authorization request, if any.
 fn authorization_fault(request: &Request) -> Option<&'static str> {
     let has = |name: &str, valid: &dyn Fn(&str) -> bool| request.query(name).is_some_and(valid);
     let challenge = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).is_ok_and(|hash| hash.len() == 32);
@@ -168,7 +165,6 @@ fn login_page(request: &Request, email: &str, message: &str) -> Answer {
     answer(200, "text/html; charset=utf-8", page)
 }
 
-/// Tokens: made, renewed, revoked, and asked whose they are.
 impl State {
     pub(super) fn token(&mut self, request: &Request) -> Answer {
         if request.header("content-type") != Some("application/x-www-form-urlencoded") {

@@ -53,7 +53,6 @@ impl Session {
         session
     }
 
-    /// A bus without services.
     pub(crate) fn with_bus() -> Self {
         let mut session = Self::at_socket("bus");
         session.start_bus();
@@ -72,7 +71,6 @@ impl Session {
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
         let mut bus = bus.spawn().expect("dbus-daemon is installed");
-        // It tells its address when it listens.
         BufReader::new(bus.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
         self.bus = Some(bus);
     }
@@ -177,9 +175,7 @@ fn end(child: Option<Child>) {
 
 /// Stands for the process that shows the keyring's dialogs, and for the person before them.
 pub(crate) enum Prompter {
-    /// The prompter that cancels each prompt.
     Dismisses,
-    /// The prompter that never responds.
     Waits,
 }
 

@@ -27,7 +27,7 @@ use astro_login::environment::Environment;
 
 pub use astro_login::commands::token::token;
 pub use browser::{FakeBrowser, Mode, Page};
-pub use program::{MemoryStore, NOON, Outcome, Stage, callback_port};
+pub use program::{ADA_CONFIG, MemoryStore, NOON, Outcome, Stage, callback_port};
 pub use service::{AUDIENCE, CLIENT_ID, Fault, Options, Organization, Part, Person, Request, Service, Workspace};
 
 /// The reason why no browser opens in an empty environment, on Linux.

@@ -30,8 +30,18 @@ use zeroize::Zeroizing;
 
 use super::{AUDIENCE, CLIENT_ID, FakeBrowser, Mode, Options, Page, Service, TestHome};
 
-/// The time in a world whose clocks stand still.
 pub const NOON: &str = "2026-11-24T12:00:00Z";
+
+/// config.yaml after a login by Ada into the keychain.
+pub const ADA_CONFIG: &str = "\
+contexts:
+    localhost:PORT:
+        domain: localhost:PORT
+        user_email: ada@example.com
+        organization: clorg00000000000000000001
+        organization_product: HOSTED
+context: localhost:PORT
+";
 
 /// A keychain in memory, which can be told to fail.
 #[derive(Default)]
@@ -56,13 +66,11 @@ impl MemoryStore {
         held(&self.damaged).insert(domain.to_owned());
     }
 
-    /// From now on every call fails so.
     pub fn fail(&self, error: StoreError) {
         *held(&self.loading) = Some(error.clone());
         self.fail_saving(error);
     }
 
-    /// From now on every change fails so.
     pub fn fail_saving(&self, error: StoreError) {
         *held(&self.saving) = Some(error);
     }
@@ -116,7 +124,6 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Panics unless the run succeeded.
     #[track_caller]
     pub fn success(self) -> Self {
         assert!(self.result.is_ok(), "{self:?}");
@@ -187,7 +194,6 @@ impl Stage {
         self
     }
 
-    /// Replaces the person in the browser.
     pub fn send(&mut self, mode: Mode) {
         self.browser = Arc::new(FakeBrowser::new(mode));
     }
@@ -307,7 +313,6 @@ impl Stage {
         }
     }
 
-    /// Leaves `credentials` in the keychain.
     pub fn keep_in_keychain(&self, credentials: &Credentials) {
         self.keychain.put(&self.service.domain(), credentials.clone());
     }

@@ -135,7 +135,6 @@ impl Proxy {
         Self { port, connects, stop: Some(stop), thread: Some(thread) }
     }
 
-    /// Its address, for `HTTPS_PROXY`.
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
@@ -148,7 +147,6 @@ impl Proxy {
         self.connects.lock().unwrap().clone()
     }
 
-    /// The hosts and ports that were asked for, each once.
     pub(crate) fn targets(&self) -> Vec<String> {
         let mut targets: Vec<String> = self.connects().into_iter().map(|connect| connect.target).collect();
         targets.sort();
@@ -184,7 +182,6 @@ struct Behind {
 }
 
 impl Behind {
-    /// One connection of the program, to its end.
     async fn serve(&self, mut client: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
         let connect = read_connect(&mut client).await?;
         self.connects.lock().unwrap().push(connect.clone());
@@ -198,7 +195,6 @@ impl Behind {
             Way::HungUp => return Ok(()),
             Way::Silent(first) => {
                 client.write_all(first).await?;
-                // Until the client has had enough.
                 while client.read(&mut [0; 1024]).await? > 0 {}
                 return Ok(());
             }
@@ -227,7 +223,6 @@ async fn accept(listener: tokio::net::TcpListener, behind: Arc<Behind>) {
 /// Forwards the bytes of both sides with a delay.
 fn held_back(client: TcpStream, latency: Duration) -> impl AsyncRead + AsyncWrite + Unpin {
     let (near, far) = duplex(64 * 1024);
-    // An answer waits for nothing but the line.
     client.set_nodelay(true).unwrap();
     let ((from_client, to_client), (from_far, to_far)) = (split(client), split(far));
     tokio::spawn(line(from_client, to_far, latency));

@@ -21,7 +21,6 @@ pub(crate) const CTRL_C: &str = "\x03";
 pub(crate) const ENTER: &str = "\r";
 pub(crate) const DOWN: &str = "\x1b[B";
 
-/// A running program, 80 columns wide and 24 rows high; killed when dropped.
 pub(crate) struct Pty {
     process: OsProcess,
     keyboard: OsStream,
@@ -119,7 +118,6 @@ impl Pty {
         String::from_utf8_lossy(&self.transcript).into_owned()
     }
 
-    /// Returns the text on the screen, with the scrollback.
     pub(crate) fn screen(&self) -> String {
         screen(&self.transcript)
     }

@@ -43,9 +43,7 @@ mod world;
 
 pub use world::{Options, Organization, Person, Workspace};
 
-/// The client that the program is registered as.
 pub const CLIENT_ID: &str = "astro-cli-client";
-/// The audience of access tokens for the API.
 pub const AUDIENCE: &str = "astronomer-ee";
 
 const KEYS: [(&str, &[u8]); 2] = [
@@ -62,11 +60,8 @@ pub enum Part {
     Keys,
     /// The parameters of the redirect to the callback, of a success and of an error.
     Callback,
-    /// The token endpoint's successes.
     Token,
-    /// The claims of the access tokens in them.
     AccessToken,
-    /// The claims of the ID tokens in them.
     IdToken,
     Userinfo,
     User,
@@ -108,21 +103,17 @@ pub enum Fault {
     ContentType(&'static str),
 }
 
-/// A request as it arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     pub method: String,
     /// The path, from its slash on, without the query.
     pub path: String,
-    /// The query's parameters in their order.
     pub query: Vec<(String, String)>,
-    /// The headers, their names in lower case.
     pub headers: BTreeMap<String, String>,
     pub body: String,
 }
 
 impl Request {
-    /// The first query parameter of this name.
     pub fn query(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
@@ -132,7 +123,6 @@ impl Request {
         form_urlencoded::parse(self.body.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
     }
 
-    /// A header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }
@@ -150,7 +140,6 @@ impl Request {
     }
 }
 
-/// The running service.
 pub struct Service {
     port: u16,
     shared: Arc<Shared>,
@@ -226,12 +215,10 @@ impl Service {
         self.shared.lock().issuer.clone()
     }
 
-    /// The world as it is.
     pub fn options(&self) -> Options {
         self.shared.lock().options.clone()
     }
 
-    /// Changes the world.
     pub fn set(&self, change: impl FnOnce(&mut Options)) {
         change(&mut self.shared.lock().options);
     }
@@ -282,12 +269,10 @@ impl Service {
         self.shared.lock().requests.clone()
     }
 
-    /// The requests to `path` so far.
     pub fn requests_to(&self, path: &str) -> Vec<Request> {
         self.requests().into_iter().filter(|request| request.path == path).collect()
     }
 
-    /// The requests to the token endpoint so far.
     pub fn token_requests(&self) -> Vec<Request> {
         self.requests_to("/oauth/token")
     }
@@ -301,7 +286,6 @@ impl Service {
         nth(&state).unwrap_or_else(|| panic!("request {count} to {path} never came"))
     }
 
-    /// The parameters of the last authorization request.
     pub fn authorization_request(&self) -> BTreeMap<String, String> {
         let requests = self.requests_to("/authorize");
         requests.last().map(|request| request.query.iter().cloned().collect()).unwrap_or_default()
@@ -385,7 +369,6 @@ impl Drop for Service {
     }
 }
 
-/// Binds both loopback addresses to one port.
 /// Both loopback addresses at one port, or the one of them that this machine has.
 fn listen(wanted: u16) -> (u16, Vec<TcpListener>) {
     loop {
@@ -425,7 +408,6 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             if let Err(error) = (&mut connection).await
                 && error.source().and_then(|it| it.downcast_ref()).is_some_and(|it: &io::Error| it.kind() == RESET)
             {
-                // Without a farewell: what the client gets is a RST.
                 let _ = connection.into_parts().io.inner().set_zero_linger();
             }
         });
@@ -567,13 +549,11 @@ impl Body for Broken {
 /// One login: a code, then a family of refresh tokens of which only the last is good.
 #[derive(Clone)]
 struct Login {
-    /// The authorization request that it began with.
     request: Request,
     person: Person,
     code: String,
     code_spent: bool,
     refresh_tokens: Vec<String>,
-    /// When the last of them was made.
     rotated_at: i64,
     revoked: bool,
 }
@@ -596,7 +576,6 @@ struct State {
     users: Vec<String>,
 }
 
-/// Routing, the clock and the pen.
 impl State {
     fn new(options: Options, issuer: String) -> Self {
         let keys = KEYS.iter().map(|(_, pkcs8)| RsaKeyPair::from_pkcs8(pkcs8).unwrap()).collect();

@@ -9,7 +9,6 @@ pub struct Options {
     pub port: u16,
     /// The issuer's name, with its slash, where it is reached by another name than `http://localhost:PORT/`.
     pub issuer: Option<String>,
-    /// The Unix time; `None` is the machine's clock.
     pub now: Option<i64>,
     pub delay: Duration,
     /// The lifetime of access tokens, in seconds.
@@ -18,7 +17,6 @@ pub struct Options {
     pub rotation: bool,
     /// The seconds after a rotation in which the previous refresh token may be spent again, because the response may be
     /// lost.
-    /// Auth0's default is 0.
     pub overlap: i64,
     /// Whether the callback carries `iss` and the metadata announce it (RFC 9207).
     pub iss_in_callback: bool,
@@ -30,13 +28,10 @@ pub struct Options {
     pub cookie: Option<String>,
     /// Whether every page of a list is full, at any offset.
     pub endless_pages: bool,
-    /// Those who have an account. Anyone else who logs in is given one.
     pub people: Vec<Person>,
-    /// The organizations of every person.
     pub organizations: Vec<Organization>,
 }
 
-/// Someone with an account at the identity provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
     pub sub: String,
@@ -47,12 +42,10 @@ pub struct Person {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Organization {
     pub id: String,
-    /// Its id at the identity provider, which is another one.
     pub auth0_id: String,
     pub name: String,
     /// `HOSTED`, `HYBRID`, or not told.
     pub product: Option<&'static str>,
-    /// The email domains that it owns, for the organization lookup.
     pub managed_domains: Vec<String>,
     pub workspaces: Vec<Workspace>,
 }
@@ -64,7 +57,6 @@ pub struct Workspace {
 }
 
 impl Person {
-    /// Somebody with this address, named after it.
     pub fn new(email: &str) -> Self {
         let mut name = email.split('@').next().unwrap_or_default().to_owned();
         if let Some(first) = name.get_mut(..1) {
