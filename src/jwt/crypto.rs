@@ -51,23 +51,4 @@ impl JwtVerifier for Rs256 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn jw_2_jw_3_jw_7_other_algorithms_unavailable() {
-        install();
-        install();
-        let rsa = DecodingKey::from_rsa_raw_components(&[0xff; 256], &[1, 0, 1]);
-        let secret = DecodingKey::from_secret(&[0xff; 256]);
-        for algorithm in [Algorithm::HS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::ES256] {
-            assert!(verifier(algorithm, &rsa).is_err(), "{algorithm:?}");
-            assert!(verifier(algorithm, &secret).is_err(), "{algorithm:?}");
-        }
-        assert!(verifier(Algorithm::RS256, &secret).is_err());
-        assert!(verifier(Algorithm::RS256, &rsa).is_ok());
-        assert!(
-            jsonwebtoken::crypto::sign(b"x", &jsonwebtoken::EncodingKey::from_secret(b"x"), Algorithm::HS256).is_err()
-        );
-    }
-}
+mod tests;

@@ -297,3 +297,6 @@ fn at_hash(access_token: &str) -> String {
     let hash = digest(&SHA256, access_token.as_bytes());
     URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16])
 }
+
+#[cfg(test)]
+mod tests;
