@@ -35,7 +35,6 @@ enum Call {
 
 const CALLS: [Call; 6] = [Call::Login, Call::Token, Call::Status, Call::StatusJson, Call::Organizations, Call::Logout];
 
-/// The bus address that a command gets.
 #[derive(Clone)]
 enum Bus {
     At(String),
@@ -57,7 +56,6 @@ struct World {
     session: Session,
     service: Service,
     token: String,
-    /// The token of a login that a test tries.
     other: String,
     /// The earlier login in config.yaml and in the keychain.
     config: String,
@@ -227,7 +225,6 @@ fn expect_json(ended: &Ended, state: &str) {
     assert_eq!(found, (&json!(state), &Value::Null, &json!("DOMAIN")));
 }
 
-/// The context after a logout.
 const CLEARED: &str = "contexts:\n    \"DOMAIN\":\n        domain: \"DOMAIN\"\ncontext: \"\"\n";
 
 const UNLOCK: &str =
@@ -377,7 +374,6 @@ fn welcome(listener: UnixListener) -> mpsc::Receiver<()> {
     receiver
 }
 
-/// Returns the entries of this value in two pieces.
 fn in_pieces(value: &str, version: u8) -> [(&'static str, String); 3] {
     let hash: Vec<String> =
         digest(&SHA256, value.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -458,7 +454,6 @@ fn newer_entry_is_never_overwritten() {
     }
 }
 
-/// A change of the keychain, and its reversal.
 type Change = fn(&mut World);
 
 const KEYRING_DIES: Change = |world| world.session.stop_keyring();
@@ -497,7 +492,6 @@ fn keychain_lost_before_write_costs_only_new_login() {
             |world| world.delete_collection(),
             "no keychain available (no default collection)",
             ABSENT,
-            // A deleted collection cannot be restored.
             |world| {
                 world.session.stop_keyring();
                 world.session.start_keyring(true);

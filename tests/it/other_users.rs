@@ -10,7 +10,6 @@ use crate::support::binary::{Astro, Output};
 use crate::support::{FakeBrowser, Mode, Options, Service, TestHome};
 use serde_json::json;
 
-/// Runs what follows with another umask.
 const UMASK: [(&str, [&str; 3]); 2] = [
     ("000", ["/bin/sh", "-c", "umask 000; exec \"$0\" \"$@\""]),
     ("077", ["/bin/sh", "-c", "umask 077; exec \"$0\" \"$@\""]),
@@ -64,7 +63,7 @@ impl World {
     }
 }
 
-/// Signs in with a link, into the plaintext store.
+/// Logs in with a link, into the plaintext store.
 fn log_in(astro: Astro) -> Output {
     let mut running = astro.start(&["login", "-l", "--insecure-storage", "--workspace", "Punched Cards"]);
     let browser = FakeBrowser::new(Mode::LogIn("ada@example.com".to_owned()));
@@ -292,7 +291,6 @@ mod linux {
         // As far up as it may go, so that there is something to lower.
         let shell = ["/bin/sh", "-c", "ulimit -S -c \"$(ulimit -H -c)\"; exec \"$0\" \"$@\""];
         let mut running = world.astro().through(&shell).start(&["login", "-l", "--insecure-storage"]);
-        // The link is out, so it is the program, and no longer the shell.
         running.line();
         let name = "Max core file size";
         let [_, hard] = limit("self", name);
@@ -360,7 +358,6 @@ mod second_user {
             set_mode(&shared.program(), 0o755);
             fs::create_dir(shared.lair()).unwrap();
             give(&shared.lair(), ATTACKER);
-            // Everybody may look into the home, as it is on many machines.
             set_mode(shared.world.home.path(), 0o755);
             give(shared.world.home.path(), VICTIM);
             give(&shared.world.precious(), VICTIM);
@@ -478,7 +475,6 @@ mod second_user {
     fn rf_10_config_in_folder_of_other_user_is_private() {
         let shared = Shared::new();
         shared.folder(VICTIM, 0o700);
-        // A file of the victim's, in a folder where both may write.
         let lair = shared.lair();
         set_mode(&lair, 0o777);
         let file = lair.join("shared.yaml");
@@ -512,7 +508,6 @@ mod second_user {
         assert!(said.stderr.contains("warning: others may write in "), "{}", said.stderr);
         assert_denied("cat \"$0\"", &shared.world.home.config_path());
 
-        // A folder without access for others is harmless.
         set_mode(&shared.world.folder(), 0o700);
         let Output { stderr, code, .. } = shared.astro().run(&["auth", "status"]);
         assert_eq!(code, Some(1), "{stderr}");

@@ -16,7 +16,6 @@ const ASTRO: &str = env!("CARGO_BIN_EXE_astro");
 const LOGIN: [&str; 7] = ["login", "localhost", "--insecure-storage", "--timeout", "20", "--email", "ada@example.com"];
 const REDIRECT_URI: &str = "http://localhost:12345/callback";
 const WAITING: &str = "Waiting for browser login";
-/// The addresses that a browser may use for `localhost`.
 const STRANGERS: [&str; 4] = ["127.0.0.1:12345", "[::1]:12345", "0.0.0.0:12345", "[::]:12345"];
 
 static PORTS: Mutex<()> = Mutex::new(());
@@ -233,7 +232,7 @@ fn https_callback_attempt_is_reported() {
     let mut pty = world.login();
     let link = pty.link();
     pty.wait_for(WAITING);
-    // A browser that has its mind set on it tries more than once; a person wants to read of it once.
+    // The browser tries HTTPS more than once; the note appears once.
     for address in &STRANGERS[..2] {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();

@@ -216,7 +216,6 @@ fn browser_waits_for_enter_without_question() {
     pty.type_keys(ENTER);
     let opened = world.opened();
     pty.wait_for(WAITING);
-    // Impatience opens no second one.
     pty.type_keys(ENTER);
     visit(&opened, "ada@example.com");
     assert_eq!(pty.finish().0, 0);

@@ -14,7 +14,6 @@ const API: &str = "api.astronomer.io";
 const AUTH: &str = "auth.astronomer.io";
 const AUTH_CONFIG: &str = "/private/v1alpha1/cli/auth-config";
 
-/// Astro as the program finds it behind a proxy.
 struct Astronomer {
     service: Service,
     proxy: Proxy,
@@ -204,7 +203,6 @@ fn tk_10_refusing_proxy_fails_with_cause() {
     }
 }
 
-/// The doctor's report about Astro's real domains.
 fn examined(world: &Astronomer, astro: Astro) -> (Value, Option<i32>) {
     let output = astro.with("CI", "true").run(&["auth", "doctor", "--json"]);
     assert_eq!(world.home.config(), None);

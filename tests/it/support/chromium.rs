@@ -124,13 +124,11 @@ impl Chromium {
         text_of(self.get(&format!("{element}/text")).await)
     }
 
-    /// Types `text` into the first element that `css` selects, once there is one.
     pub async fn type_into(&self, css: &str, text: &str) {
         let element = self.find(css).await;
         self.post(&format!("{element}/value"), json!({ "text": text })).await;
     }
 
-    /// Clicks the first element that `css` selects, once there is one.
     pub async fn click(&self, css: &str) {
         let element = self.find(css).await;
         self.post(&format!("{element}/click"), json!({})).await;
