@@ -81,7 +81,7 @@ async fn lb_24_received_request_read_before_eviction() {
     let (mut callbacks, port) = listener();
     let browser = connect(port);
     let first: Vec<_> = (0..100).map(|_| connect(port)).collect();
-    // They are accepted; then more connections come, and the browser sends its request before any of them is accepted.
+    // These are accepted. More connections and the browser's request arrive before the next accept.
     pause();
     turns().await;
     advance(Duration::from_secs(1)).await;

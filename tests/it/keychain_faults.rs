@@ -183,7 +183,7 @@ impl World {
         assert_eq!((printed.stdout, printed.code), (format!("{}\n", self.token), 0), "{fault}: {}", printed.stderr);
     }
 
-    /// A command before a keychain that it may not do without, for this reason and with this advice.
+    /// The expected end of a command that needs the keychain: the reason and the hint.
     #[track_caller]
     fn expect_failure(&self, call: Call, ended: &Ended, why: &str, hint: &str) {
         let failed = format!("error: could not use the keychain\ncause: {why}\nhint: {hint}\n");

@@ -446,8 +446,7 @@ fn attempts(row: &Row, fault: NetworkFault) -> usize {
     }
 }
 
-/// So many cells are at work at a time; one that only waits for the bound is not. More would run into bounds that are not
-/// theirs on a slow machine.
+/// The cells that run at a time, without those that wait for a limit. More would exceed other limits on a slow machine.
 static BUSY: Semaphore = Semaphore::const_new(3);
 
 /// The limit of the request that stalls. Other requests of the flow may share it, so a busy machine must keep it too.

@@ -255,7 +255,7 @@ mod linux {
             let browser = folder.join("xdg-open");
             tell_tale(&browser, &pipe);
             let (sender, told) = mpsc::channel();
-            // BrowserLaunch it waits for the writer; where none comes, the thread ends with the test.
+            // The open call waits for the writer; where none comes, the thread ends with the test.
             thread::spawn(move || sender.send(fs::read_to_string(pipe).unwrap()));
             let api_token = world.service.api_token();
             let astro = world.astro().with("ASTRO_API_TOKEN", &api_token).with("PATH", folder.to_str().unwrap());

@@ -128,7 +128,7 @@ async fn rf_2_rf_5_cl_18_bad_refreshed_token_rejected() {
         (Part::IdToken, json!({"aud": "another-client"})),
         (Part::IdToken, json!({"sub": "auth0|grace@example.org"})),
         (Part::IdToken, past),
-        // One of before the login that it is to renew, and still valid.
+        // Issued before the login, and still valid.
         (Part::IdToken, json!({"iat": 1_700_000_000})),
         (Part::IdToken, foreign),
         (Part::Token, json!({"access_token": "no.jwt.atall"})),

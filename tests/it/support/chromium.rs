@@ -100,7 +100,7 @@ impl Chromium {
         let created = chromium.post("", json!({ "capabilities": { "alwaysMatch": capabilities } })).await;
         let id = created["sessionId"].as_str().expect("a session");
         chromium.session = format!("{}/{id}", chromium.session);
-        // The browser's own first page complains on the console when there is no network.
+        // The browser's first page logs errors without a network.
         chromium.open("about:blank").await;
         chromium.console().await;
         chromium
