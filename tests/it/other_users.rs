@@ -236,7 +236,7 @@ mod linux {
 
     const BOUND: Duration = Duration::from_secs(30);
     /// Puts a program there that writes its own environment and command line into a pipe, one item on a line.
-    fn tell_tale(path: &Path, pipe: &Path) {
+    fn write_recorder(path: &Path, pipe: &Path) {
         let script = format!(
             "#!/bin/sh\nPATH=/usr/bin:/bin\n{{ tr '\\0' '\\n' </proc/$$/environ; tr '\\0' '\\n' </proc/$$/cmdline; }} >'{}'\n",
             pipe.display()
@@ -253,7 +253,7 @@ mod linux {
             let (pipe, folder) = (world.home.path().join("pipe"), world.home.path().join("bin"));
             fs::create_dir(&folder).unwrap();
             let browser = folder.join("xdg-open");
-            tell_tale(&browser, &pipe);
+            write_recorder(&browser, &pipe);
             let (sender, told) = mpsc::channel();
             // The open call waits for the writer; where none comes, the thread ends with the test.
             thread::spawn(move || sender.send(fs::read_to_string(pipe).unwrap()));
@@ -347,17 +347,17 @@ mod second_user {
     /// A home of the victim's, a folder of the attacker's, and a copy of the program that both can reach.
     struct Shared {
         world: World,
-        everybodys: tempfile::TempDir,
+        shared_folder: tempfile::TempDir,
     }
 
     impl Shared {
         fn new() -> Self {
-            let shared = Self { world: World::new(), everybodys: tempfile::tempdir().unwrap() };
-            set_mode(shared.everybodys.path(), 0o755);
+            let shared = Self { world: World::new(), shared_folder: tempfile::tempdir().unwrap() };
+            set_mode(shared.shared_folder.path(), 0o755);
             fs::copy(crate::support::binary::BINARY, shared.program()).unwrap();
             set_mode(&shared.program(), 0o755);
-            fs::create_dir(shared.lair()).unwrap();
-            give(&shared.lair(), ATTACKER);
+            fs::create_dir(shared.attacks()).unwrap();
+            give(&shared.attacks(), ATTACKER);
             set_mode(shared.world.home.path(), 0o755);
             give(shared.world.home.path(), VICTIM);
             give(&shared.world.precious(), VICTIM);
@@ -365,11 +365,11 @@ mod second_user {
         }
 
         fn program(&self) -> PathBuf {
-            self.everybodys.path().join("astro")
+            self.shared_folder.path().join("astro")
         }
 
-        fn lair(&self) -> PathBuf {
-            self.everybodys.path().join("lair")
+        fn attacks(&self) -> PathBuf {
+            self.shared_folder.path().join("attacks")
         }
 
         fn astro(&self) -> Astro {
@@ -455,10 +455,10 @@ mod second_user {
             let shared = Shared::new();
             shared.folder(VICTIM, 0o777);
             let config = shared.world.home.config_path();
-            let file = if linked { shared.lair().join("theirs.yaml") } else { config.clone() };
+            let file = if linked { shared.attacks().join("theirs.yaml") } else { config.clone() };
             attack("echo 'show_warnings: \"true\"' >\"$0\"; chmod 666 \"$0\"", &file).unwrap();
             if linked {
-                set_mode(&shared.lair(), 0o777);
+                set_mode(&shared.attacks(), 0o777);
                 symlink(&file, &config).unwrap();
             }
             let said = shared.refused();
@@ -466,7 +466,7 @@ mod second_user {
             assert!(said.contains("warning: others may write in "), "{said}");
             assert_eq!(fs::read_to_string(&file).unwrap(), "show_warnings: \"true\"\n");
             assert_eq!(fs::metadata(&file).unwrap().uid(), ATTACKER);
-            assert_eq!(fs::read_dir(shared.lair()).unwrap().count(), usize::from(linked), "no temporary file stays");
+            assert_eq!(fs::read_dir(shared.attacks()).unwrap().count(), usize::from(linked), "no temporary file stays");
         }
     }
 
@@ -475,9 +475,9 @@ mod second_user {
     fn rf_10_config_in_folder_of_other_user_is_private() {
         let shared = Shared::new();
         shared.folder(VICTIM, 0o700);
-        let lair = shared.lair();
-        set_mode(&lair, 0o777);
-        let file = lair.join("shared.yaml");
+        let attacks = shared.attacks();
+        set_mode(&attacks, 0o777);
+        let file = attacks.join("shared.yaml");
         fs::write(&file, "show_warnings: \"true\"\n").unwrap();
         give(&file, VICTIM);
         symlink(&file, shared.world.home.config_path()).unwrap();
@@ -487,7 +487,7 @@ mod second_user {
         assert_denied("cat \"$0\"", &file);
 
         // Nothing is written in a folder that the victim may not write to.
-        set_mode(&lair, 0o755);
+        set_mode(&attacks, 0o755);
         fs::write(&file, "show_warnings: \"true\"\n").unwrap();
         let said = shared.refused();
         assert!(said.contains(&format!("could not write {}", file.display())), "{said}");

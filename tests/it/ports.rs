@@ -130,7 +130,7 @@ fn link_login_with_stdin_closed() {
 fn lb_3_port_taken_with_terminal_accepts_paste() {
     for address in STRANGERS {
         let world = World::new();
-        let stranger = TcpListener::bind(address).unwrap();
+        let other = TcpListener::bind(address).unwrap();
         let mut pty = world.login();
         pty.wait_for("another program has port 12345");
         pty.wait_for("`lsof -i :12345`");
@@ -142,8 +142,8 @@ fn lb_3_port_taken_with_terminal_accepts_paste() {
         let (code, shown) = pty.finish();
         assert_eq!(code, 0, "{address}: {shown}");
         world.assert_logged_in();
-        stranger.set_nonblocking(true).unwrap();
-        assert!(stranger.accept().is_err(), "{address}: the stranger was spoken to");
+        other.set_nonblocking(true).unwrap();
+        assert!(other.accept().is_err(), "{address}: a request was sent to the other program");
     }
 }
 
@@ -152,7 +152,7 @@ fn lb_3_port_taken_with_terminal_accepts_paste() {
 fn lb_3_lb_7_port_taken_without_terminal_fails() {
     for address in STRANGERS {
         let world = World::new();
-        let _stranger = TcpListener::bind(address).unwrap();
+        let _other = TcpListener::bind(address).unwrap();
         let Output { status, stdout, stderr } = world.login_with_stdin_closed().output().unwrap();
         let said = String::from_utf8(stderr).unwrap();
         assert_eq!((status.code(), stdout.len()), (Some(1), 0), "{address}: {said}");
@@ -179,7 +179,7 @@ fn doctor_reports_taken_port() {
     assert!(code == Some(0) && said.contains(free), "{said}");
     assert_callback_port_is_free();
     for address in STRANGERS {
-        let _stranger = TcpListener::bind(address).unwrap();
+        let _other = TcpListener::bind(address).unwrap();
         let (code, said) = run();
         assert!(code == Some(1) && said.contains(&format!("fails  {taken}")), "{address}: {said}");
         assert!(said.contains("`lsof -i :12345`") && said.starts_with("A login to localhost would fail."), "{said}");
