@@ -250,16 +250,16 @@ async fn lb_1_other_addresses_cannot_connect() {
 
 #[tokio::test]
 async fn lb_3_port_taken_on_either_address_fails() {
-    let mut strangers: Vec<SocketAddr> = vec![(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()];
+    let mut addresses: Vec<SocketAddr> = vec![(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()];
     if cfg!(target_os = "linux") {
-        strangers.extend::<[SocketAddr; 2]>([(Ipv4Addr::UNSPECIFIED, 0).into(), (Ipv6Addr::UNSPECIFIED, 0).into()]);
+        addresses.extend::<[SocketAddr; 2]>([(Ipv4Addr::UNSPECIFIED, 0).into(), (Ipv6Addr::UNSPECIFIED, 0).into()]);
     }
-    for address in strangers {
-        let Ok(stranger) = TcpListener::bind(address).await else {
-            eprintln!("ignored: {address} is not to be had here");
+    for address in addresses {
+        let Ok(other) = TcpListener::bind(address).await else {
+            eprintln!("ignored: {address} is not available here");
             continue;
         };
-        let port = stranger.local_addr().unwrap().port();
+        let port = other.local_addr().unwrap().port();
         match CallbackListener::bind(port) {
             Err(ListenError::PortTaken(taken)) => assert_eq!(taken, port),
             other => panic!("{address}: {other:?}"),

@@ -81,7 +81,7 @@ async fn lb_24_received_request_read_before_eviction() {
     let (mut callbacks, port) = listener();
     let browser = connect(port);
     let first: Vec<_> = (0..100).map(|_| connect(port)).collect();
-    // They are accepted; then more connections come, and the browser sends its request before any of them is accepted.
+    // These are accepted. More connections and the browser's request arrive before the next accept.
     pause();
     turns().await;
     advance(Duration::from_secs(1)).await;
@@ -210,7 +210,6 @@ async fn many_tls_handshakes_reported_once() {
         let mut stream = stream;
         stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").unwrap();
     }
-    // A request behind them has been served, so all of them have been seen.
     assert_eq!(status(&answer(send(port, &get("/")).await).await), "404");
     assert!(matches!(next(&mut callbacks).await, Event::TlsAttempt));
     the_login_goes_on(callbacks, port).await;

@@ -12,7 +12,6 @@ use serde_json::{Map, Value, json};
 
 const PAGE: &str = include_str!("../../docs/ci.md");
 
-/// A step that a CI system runs in its own shell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Step {
     script: String,
@@ -21,7 +20,6 @@ struct Step {
     always: bool,
 }
 
-/// A job, as its system runs it.
 struct Job {
     shell: &'static [&'static str],
     steps: Vec<Step>,
@@ -140,9 +138,7 @@ fn shell_lines(code: &str) -> Vec<String> {
 struct Ran {
     codes: Vec<i32>,
     output: String,
-    /// The stdin of `curl`.
     sent: String,
-    /// The text of every file that is left.
     left: String,
 }
 
@@ -214,7 +210,6 @@ fn rf_10_tk_11_snippet_logs_in_and_leaves_no_secret() {
             assert!(ran.output.contains(&format!("Logged in to {}", service.domain())), "{system}: {ran:#?}");
             assert!(ran.output.contains(&format!("Logged out of {}", service.domain())), "{system}: {ran:#?}");
             assert!(!ran.output.contains("warning:"), "{system}: {ran:#?}");
-            // The file exists, so the search looked in the right folder.
             assert!(ran.left.contains("contexts:"), "{system}: {ran:#?}");
             for secret in &signatures {
                 assert!(!ran.output.contains(secret), "{system} shows a token: {ran:#?}");

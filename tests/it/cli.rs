@@ -185,7 +185,6 @@ fn no_browser_no_terminal_fails_at_once() {
     assert_eq!(home.config(), None);
 }
 
-/// A good token, and the arguments of a login with it on stdin.
 fn token_login(service: &Service) -> (String, [String; 7]) {
     let arguments = ["login", &service.domain(), "-t", "-", "--insecure-storage", "--workspace", "Punched Cards"];
     (service.access_token(&json!({})), arguments.map(str::to_owned))
@@ -202,7 +201,6 @@ fn missing_keychain_falls_back_with_warning() {
     let service = Service::start(Options::default());
     let home = TestHome::new();
     let token = service.access_token(&json!({}));
-    // The bus of these tests leads nowhere.
     let outcome = Astro::at(&home).stdin(&token).run(&["login", &service.domain(), "-t", "-"]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     assert!(outcome.stderr.contains("warning: no keychain available ("), "{}", outcome.stderr);
@@ -303,7 +301,6 @@ fn lb_16_concurrent_logins_are_separate() {
     let [first, second] = logins.each_ref().map(|(_, _, link)| redirect_and_state(link));
     assert!(first.0.port() != second.0.port() && first.1 != second.1);
 
-    // The callback of the second login is unrelated to the first.
     let log_in = |mode: fn(String) -> Mode, link: &Url| {
         let browser = FakeBrowser::new(mode("ada@example.com".to_owned()));
         browser.visit(link);
@@ -349,7 +346,6 @@ fn tk_7_missing_scope_warns() {
     assert_eq!(withheld("offline_access email openid profile more"), None);
 }
 
-/// The first line of what a callback answers.
 fn answer(callback: &Url) -> String {
     let address = (Ipv4Addr::LOCALHOST, callback.port().unwrap());
     let mut stream = TcpStream::connect(address).unwrap();

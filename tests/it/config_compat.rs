@@ -156,7 +156,7 @@ fn config_lock_is_shared_with_go_cli() {
     assert!(matches!(refused, ConfigError::Locked { .. }), "{refused}");
     std::thread::scope(|threads| {
         let edit = threads.spawn(|| config.edit(|document| document.update_context(&domain("localhost"), |_| ())));
-        // While the other holds the lock, nothing is written; once it lets go, what it wrote is seen.
+        // Nothing is written until the other program releases the lock; then its change is read.
         drop(other.stdin.take());
         edit.join().unwrap().unwrap();
     });
@@ -164,7 +164,7 @@ fn config_lock_is_shared_with_go_cli() {
     let after = text(&config);
     assert!(after.contains("late: 1\n") && after.contains("domain: localhost\n"), "{after}");
 
-    // The other way round: who asks flock(1) while we edit is told that it is taken.
+    // The reverse: flock(1) fails during our edit.
     let taken = config.edit(|_| Ok(Command::new("flock").arg("-n").arg(&lock).arg("true").status().unwrap().success()));
     assert!(!taken.unwrap());
 }

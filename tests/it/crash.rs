@@ -34,12 +34,10 @@ enum Place {
     Config,
 }
 
-/// One home with one earlier login of Ada's in it.
 struct World<'a> {
     stage: Stage,
     keyring: Option<&'a Session>,
     old: Credentials,
-    /// config.yaml as it was.
     before: String,
 }
 
@@ -71,7 +69,6 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Returns the program's status of the login.
     fn seen(&self) -> Seen {
         let status = self.astro().run(&["auth", "status", "--json", "--domain", &self.stage.service.domain()]);
         let json: Value = serde_json::from_str(&status.stdout).unwrap_or_else(|_| panic!("{status:?}"));
@@ -104,7 +101,6 @@ impl<'a> World<'a> {
         assert_eq!(odd, [""; 0]);
     }
 
-    /// The refresh token in the store.
     fn stored_refresh(&self) -> Option<String> {
         let domain: Domain = self.stage.service.domain().parse().unwrap();
         match self.keyring {
@@ -122,7 +118,6 @@ impl<'a> World<'a> {
     }
 }
 
-/// The program's status of a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Seen {
     state: String,
@@ -134,7 +129,6 @@ fn seen(state: &str, account: &str, place: [&str; 2]) -> Seen {
     Seen { state: state.to_owned(), account: account.to_owned(), place: place.map(str::to_owned) }
 }
 
-/// Ada, where she was working.
 fn ada() -> Seen {
     seen("valid", "ada@example.com", ["clkvh3b46003m01kbalgwwdcy", "cl0v1p6lc728255byzyfs7lw21"])
 }
@@ -160,7 +154,6 @@ fn foreign(text: &str, domain: &str) -> Vec<String> {
     lines
 }
 
-/// Leaves a login in the keychain, as the program does.
 fn put(session: &Session, domain: &str, login: &Credentials) {
     let record = json!({
         "v": 1, "kind": "user", "access": login.access.expose(),

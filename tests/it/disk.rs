@@ -178,7 +178,7 @@ fn lock_held_by_other_process_times_out_without_loss() {
                 check_told(&output, &told, "wait until other astro commands are done and try again");
             }
             assert_eq!((stage.service.token_requests(), stage.home.config()), (vec![], before), "{context}");
-            // Once the other is gone, the login is as good as ever.
+            // After the repair the login works.
             drop(lock);
             let token = run(&stage, TOKEN);
             assert_eq!((token.code, token.stdout == format!("{}\n", old.access.expose())), (Some(0), seconds == FRESH));

@@ -33,7 +33,6 @@ async fn ask(stage: &Stage, json: bool) -> Outcome {
     outcome
 }
 
-/// Every file, folder and link below `folder`, with what it holds.
 fn everything_in(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -46,7 +45,6 @@ fn everything_in(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// Replaces the values that differ from run to run by names.
 fn normalize(stage: &Stage, text: &str) -> String {
     let home = stage.home.path().display().to_string();
     times(&text.replace(&stage.service.domain(), "localhost:PORT").replace(&home, "HOME").replace('\\', "/"))
@@ -63,7 +61,6 @@ fn normalize_json(stage: &Stage, value: Value) -> Value {
     }
 }
 
-/// `text` with each time in milliseconds replaced by `N`.
 fn times(text: &str) -> String {
     let mut parts = text.split(" ms");
     let first = parts.next().unwrap().to_owned();

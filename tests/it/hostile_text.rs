@@ -5,7 +5,7 @@ use crate::support::binary::{Astro, Output};
 use crate::support::{Fault, Options, Part, Stage};
 use serde_json::{Value, json};
 
-/// Sets the title, clears the screen, colours, turns the direction around, and begins a line of its own: with seven-bit
+/// Sets the title, clears the screen, colors, turns the direction around, and begins a line of its own: with seven-bit
 /// controls, with eight-bit ones, and with Unicode's.
 const HOSTILE: &str = "Mark\u{1b}]0;t\u{7}\u{1b}[2J\u{9b}31m\u{90}q\u{9c}\u{7f}\u{8}\u{85}\u{202e}\u{2066}\u{200f}\u{61c}\u{feff}\r\nforged:\u{2028}forged:";
 

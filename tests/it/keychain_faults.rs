@@ -35,7 +35,6 @@ enum Call {
 
 const CALLS: [Call; 6] = [Call::Login, Call::Token, Call::Status, Call::StatusJson, Call::Organizations, Call::Logout];
 
-/// The bus address that a command gets.
 #[derive(Clone)]
 enum Bus {
     At(String),
@@ -57,7 +56,6 @@ struct World {
     session: Session,
     service: Service,
     token: String,
-    /// The token of a login that a test tries.
     other: String,
     /// The earlier login in config.yaml and in the keychain.
     config: String,
@@ -185,7 +183,7 @@ impl World {
         assert_eq!((printed.stdout, printed.code), (format!("{}\n", self.token), 0), "{fault}: {}", printed.stderr);
     }
 
-    /// A command before a keychain that it may not do without, for this reason and with this advice.
+    /// The expected end of a command that needs the keychain: the reason and the hint.
     #[track_caller]
     fn expect_failure(&self, call: Call, ended: &Ended, why: &str, hint: &str) {
         let failed = format!("error: could not use the keychain\ncause: {why}\nhint: {hint}\n");
@@ -377,7 +375,6 @@ fn welcome(listener: UnixListener) -> mpsc::Receiver<()> {
     receiver
 }
 
-/// Returns the entries of this value in two pieces.
 fn in_pieces(value: &str, version: u8) -> [(&'static str, String); 3] {
     let hash: Vec<String> =
         digest(&SHA256, value.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -458,7 +455,6 @@ fn newer_entry_is_never_overwritten() {
     }
 }
 
-/// A change of the keychain, and its reversal.
 type Change = fn(&mut World);
 
 const KEYRING_DIES: Change = |world| world.session.stop_keyring();
@@ -497,7 +493,6 @@ fn keychain_lost_before_write_costs_only_new_login() {
             |world| world.delete_collection(),
             "no keychain available (no default collection)",
             ABSENT,
-            // A deleted collection cannot be restored.
             |world| {
                 world.session.stop_keyring();
                 world.session.start_keyring(true);

@@ -149,7 +149,7 @@ async fn log_out(stage: &Stage, file: &mut File<'_>, plaintext: &[&str]) {
     expected.push("+context: \"\"".to_owned());
     assert_eq!(sorted(file.step()), sorted(expected));
     assert_eq!((stage.stored(), stage.service.live_refresh_tokens()), (None, vec![]));
-    // All in all: our own keys are gone, the current context is unset, and every other line is where it was.
+    // Our keys are removed, the current context is unset, and every other line is unchanged.
     let domain = stage.service.domain();
     let ours = [
         "last_used_workspace: \"\"",

@@ -54,7 +54,7 @@ async fn other_account_starts_without_organization() {
     let told =
         "as Grace Hopper <grace@example.org>\n  account       changed from ada@example.com to grace@example.org\n";
     assert!(outcome.stderr.contains(told), "{}", outcome.stderr);
-    // Nothing decides between the two organizations for Grace, so she has none until she chooses.
+    // Grace belongs to two organizations and has selected none.
     let settings = ["organization", "organization_product", "workspace", "last_used_workspace"];
     assert_eq!(settings.map(|name| setting(&stage, name)), [None, None, None, None]);
     assert_eq!(setting(&stage, "user_email").as_deref(), Some(GRACE));

@@ -38,7 +38,6 @@ fn log_in(email: &str) -> Mode {
     Mode::LogIn(email.to_owned())
 }
 
-/// `astro login localhost:PORT --email EMAIL`
 fn request_as(stage: &Stage, email: &str) -> Login {
     Login { email: Some(email.parse().unwrap()), ..stage.request() }
 }

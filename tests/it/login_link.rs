@@ -17,7 +17,6 @@ fn stage(environment: Variables<'_>) -> Stage {
     stage
 }
 
-/// `astro login localhost:PORT --login-link`
 fn link_request(stage: &Stage) -> Login {
     Login { login_link: true, ..stage.request() }
 }

@@ -16,7 +16,6 @@ const ABSENT: StoreError = StoreError::Absent { reason: "no D-Bus session bus" }
 /// A config.yaml of the Go CLI, with the context of another cluster as the current one.
 const GO: &str = include_str!("../fixtures/other-cluster.yaml");
 
-/// `astro login localhost:PORT --insecure-storage`
 fn insecure(stage: &Stage) -> Login {
     Login { insecure_storage: true, ..stage.request() }
 }

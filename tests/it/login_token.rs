@@ -47,7 +47,7 @@ async fn refused(stage: &Stage, request: &Login, token: &str) -> Refusal {
     assert_eq!(stage.stored(), None);
     assert_eq!(stage.home.config(), None);
     assert_eq!(stage.browser.opened(), []);
-    // The last part is the one that makes a token worth something.
+    // Only the signature makes a token secret.
     let secret = token.rsplit('.').next().unwrap();
     assert!(!told.contains(secret), "{told}");
     for sent in stage.service.requests() {
@@ -391,7 +391,7 @@ async fn jw_5_jw_9_jw_18_bad_signature_rejected() {
         format!("{}.{}.{}", parts[0], others.split('.').nth(1).unwrap(), parts[2])
     };
     assert_eq!(refused_token(forged).await, wrong, "other claims");
-    // The key that the header brings along is no reason to believe anything.
+    // A key in the header is not trusted.
     let by_another_key = |stage: &Stage| {
         stage.service.set(|world| world.signing_key = 1);
         let header =

@@ -182,7 +182,7 @@ async fn rf_12_silent_issuer_does_not_delay_removal() {
 async fn logout_works_offline() {
     let mut stage = logged_in(true).await;
     let domain = stage.service.domain();
-    // The service that signed the person in is gone; another answers somewhere else.
+    // The service of the login is stopped; another one runs on another port.
     stage.service = Stage::new().service;
     let request = Logout { domain: Some(domain), all: false };
     let outcome = stage.run(async |system| logout(system, &request).await).await;

@@ -39,7 +39,6 @@ const CLOSED: &str = "localhost:1";
 
 const OTHERS: &str = "show_warnings: \"true\"   # quoted, as Go wants it\n";
 
-/// A command that succeeds without a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flow {
     /// `astro login --email ADA`
@@ -65,7 +64,6 @@ enum Flow {
     WorkspaceSwitch,
 }
 
-/// The effect of a failed request on its flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Effect {
     /// It fails without changes.
@@ -240,9 +238,9 @@ impl NetworkFault {
 
     /// Returns true if the program accepts the response.
     fn is_fine(self, row: &Row) -> bool {
-        // Types are for those who show an answer; here only what is in it counts.
+        // The program ignores the content type.
         self == Self::OtherContentType
-            // Nothing is to be read in the answer to a revocation (RFC 7009 section 2.2).
+            // The response to a revocation has no content (RFC 7009 section 2.2).
             || (row.path == REVOKE && matches!(self, Self::Truncated | Self::Portal))
     }
 
@@ -396,7 +394,7 @@ fn has_alternative(row: &Row, fault: NetworkFault) -> bool {
 fn expected(row: &Row, fault: NetworkFault) -> Report {
     let person = row.path.starts_with("/v1/");
     let cause = match (row.path, fault) {
-        // OAuth has words of its own, which tell more than the status.
+        // An OAuth error tells more than the HTTP status.
         (TOKEN, NetworkFault::TooMany) => "the issuer refused the request: slow down (too_many_requests)".to_owned(),
         _ => format!("could not {}: localhost:PORT: {}", row.step, fault.words(row)),
     };
@@ -431,7 +429,7 @@ const NOT_ANY_MORE: &str = "the API of localhost:PORT refused the login\n";
 
 fn attempts(row: &Row, fault: NetworkFault) -> usize {
     match (row.flow, row.effect, fault) {
-        // RF-7: what may pass is tried once more. What is asked to wait for an hour is not.
+        // RF-7: a transient failure is retried once. A request to wait for an hour is not obeyed.
         (
             Flow::Refresh,
             _,
@@ -448,8 +446,7 @@ fn attempts(row: &Row, fault: NetworkFault) -> usize {
     }
 }
 
-/// So many cells are at work at a time; one that only waits for the bound is not. More would run into bounds that are not
-/// theirs on a slow machine.
+/// The cells that run at a time, without those that wait for a limit. More would exceed other limits on a slow machine.
 static BUSY: Semaphore = Semaphore::const_new(3);
 
 /// The limit of the request that stalls. Other requests of the flow may share it, so a busy machine must keep it too.

@@ -10,7 +10,6 @@ use crate::support::binary::{Astro, Output};
 use crate::support::{FakeBrowser, Mode, Options, Service, TestHome};
 use serde_json::json;
 
-/// Runs what follows with another umask.
 const UMASK: [(&str, [&str; 3]); 2] = [
     ("000", ["/bin/sh", "-c", "umask 000; exec \"$0\" \"$@\""]),
     ("077", ["/bin/sh", "-c", "umask 077; exec \"$0\" \"$@\""]),
@@ -64,7 +63,7 @@ impl World {
     }
 }
 
-/// Signs in with a link, into the plaintext store.
+/// Logs in with a link, into the plaintext store.
 fn log_in(astro: Astro) -> Output {
     let mut running = astro.start(&["login", "-l", "--insecure-storage", "--workspace", "Punched Cards"]);
     let browser = FakeBrowser::new(Mode::LogIn("ada@example.com".to_owned()));
@@ -237,7 +236,7 @@ mod linux {
 
     const BOUND: Duration = Duration::from_secs(30);
     /// Puts a program there that writes its own environment and command line into a pipe, one item on a line.
-    fn tell_tale(path: &Path, pipe: &Path) {
+    fn write_recorder(path: &Path, pipe: &Path) {
         let script = format!(
             "#!/bin/sh\nPATH=/usr/bin:/bin\n{{ tr '\\0' '\\n' </proc/$$/environ; tr '\\0' '\\n' </proc/$$/cmdline; }} >'{}'\n",
             pipe.display()
@@ -254,9 +253,9 @@ mod linux {
             let (pipe, folder) = (world.home.path().join("pipe"), world.home.path().join("bin"));
             fs::create_dir(&folder).unwrap();
             let browser = folder.join("xdg-open");
-            tell_tale(&browser, &pipe);
+            write_recorder(&browser, &pipe);
             let (sender, told) = mpsc::channel();
-            // BrowserLaunch it waits for the writer; where none comes, the thread ends with the test.
+            // The open call waits for the writer; where none comes, the thread ends with the test.
             thread::spawn(move || sender.send(fs::read_to_string(pipe).unwrap()));
             let api_token = world.service.api_token();
             let astro = world.astro().with("ASTRO_API_TOKEN", &api_token).with("PATH", folder.to_str().unwrap());
@@ -292,7 +291,6 @@ mod linux {
         // As far up as it may go, so that there is something to lower.
         let shell = ["/bin/sh", "-c", "ulimit -S -c \"$(ulimit -H -c)\"; exec \"$0\" \"$@\""];
         let mut running = world.astro().through(&shell).start(&["login", "-l", "--insecure-storage"]);
-        // The link is out, so it is the program, and no longer the shell.
         running.line();
         let name = "Max core file size";
         let [_, hard] = limit("self", name);
@@ -349,18 +347,17 @@ mod second_user {
     /// A home of the victim's, a folder of the attacker's, and a copy of the program that both can reach.
     struct Shared {
         world: World,
-        everybodys: tempfile::TempDir,
+        shared_folder: tempfile::TempDir,
     }
 
     impl Shared {
         fn new() -> Self {
-            let shared = Self { world: World::new(), everybodys: tempfile::tempdir().unwrap() };
-            set_mode(shared.everybodys.path(), 0o755);
+            let shared = Self { world: World::new(), shared_folder: tempfile::tempdir().unwrap() };
+            set_mode(shared.shared_folder.path(), 0o755);
             fs::copy(crate::support::binary::BINARY, shared.program()).unwrap();
             set_mode(&shared.program(), 0o755);
-            fs::create_dir(shared.lair()).unwrap();
-            give(&shared.lair(), ATTACKER);
-            // Everybody may look into the home, as it is on many machines.
+            fs::create_dir(shared.attacks()).unwrap();
+            give(&shared.attacks(), ATTACKER);
             set_mode(shared.world.home.path(), 0o755);
             give(shared.world.home.path(), VICTIM);
             give(&shared.world.precious(), VICTIM);
@@ -368,11 +365,11 @@ mod second_user {
         }
 
         fn program(&self) -> PathBuf {
-            self.everybodys.path().join("astro")
+            self.shared_folder.path().join("astro")
         }
 
-        fn lair(&self) -> PathBuf {
-            self.everybodys.path().join("lair")
+        fn attacks(&self) -> PathBuf {
+            self.shared_folder.path().join("attacks")
         }
 
         fn astro(&self) -> Astro {
@@ -458,10 +455,10 @@ mod second_user {
             let shared = Shared::new();
             shared.folder(VICTIM, 0o777);
             let config = shared.world.home.config_path();
-            let file = if linked { shared.lair().join("theirs.yaml") } else { config.clone() };
+            let file = if linked { shared.attacks().join("theirs.yaml") } else { config.clone() };
             attack("echo 'show_warnings: \"true\"' >\"$0\"; chmod 666 \"$0\"", &file).unwrap();
             if linked {
-                set_mode(&shared.lair(), 0o777);
+                set_mode(&shared.attacks(), 0o777);
                 symlink(&file, &config).unwrap();
             }
             let said = shared.refused();
@@ -469,7 +466,7 @@ mod second_user {
             assert!(said.contains("warning: others may write in "), "{said}");
             assert_eq!(fs::read_to_string(&file).unwrap(), "show_warnings: \"true\"\n");
             assert_eq!(fs::metadata(&file).unwrap().uid(), ATTACKER);
-            assert_eq!(fs::read_dir(shared.lair()).unwrap().count(), usize::from(linked), "no temporary file stays");
+            assert_eq!(fs::read_dir(shared.attacks()).unwrap().count(), usize::from(linked), "no temporary file stays");
         }
     }
 
@@ -478,10 +475,9 @@ mod second_user {
     fn rf_10_config_in_folder_of_other_user_is_private() {
         let shared = Shared::new();
         shared.folder(VICTIM, 0o700);
-        // A file of the victim's, in a folder where both may write.
-        let lair = shared.lair();
-        set_mode(&lair, 0o777);
-        let file = lair.join("shared.yaml");
+        let attacks = shared.attacks();
+        set_mode(&attacks, 0o777);
+        let file = attacks.join("shared.yaml");
         fs::write(&file, "show_warnings: \"true\"\n").unwrap();
         give(&file, VICTIM);
         symlink(&file, shared.world.home.config_path()).unwrap();
@@ -491,7 +487,7 @@ mod second_user {
         assert_denied("cat \"$0\"", &file);
 
         // Nothing is written in a folder that the victim may not write to.
-        set_mode(&lair, 0o755);
+        set_mode(&attacks, 0o755);
         fs::write(&file, "show_warnings: \"true\"\n").unwrap();
         let said = shared.refused();
         assert!(said.contains(&format!("could not write {}", file.display())), "{said}");
@@ -512,7 +508,6 @@ mod second_user {
         assert!(said.stderr.contains("warning: others may write in "), "{}", said.stderr);
         assert_denied("cat \"$0\"", &shared.world.home.config_path());
 
-        // A folder without access for others is harmless.
         set_mode(&shared.world.folder(), 0o700);
         let Output { stderr, code, .. } = shared.astro().run(&["auth", "status"]);
         assert_eq!(code, Some(1), "{stderr}");

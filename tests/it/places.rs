@@ -306,8 +306,7 @@ async fn inconsistent_or_endless_list_fails() {
             Options { endless_pages: true, ..Options::default().organizations(1, 1) },
             &context(ENGINES, None, "w"),
         );
-        stage.service.patch(Part::Workspaces, json!({"totalCount": total, "limit": 1}));
-        stage.service.patch(Part::Organizations, json!({"totalCount": total}));
+        stage.service.patch(Part::Organizations, json!({"totalCount": total, "limit": 1}));
         let outcome = organizations(&stage, false).await;
         assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (1, ""), "{total}");
         let error_chain = outcome.error_chain();

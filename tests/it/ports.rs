@@ -16,7 +16,6 @@ const ASTRO: &str = env!("CARGO_BIN_EXE_astro");
 const LOGIN: [&str; 7] = ["login", "localhost", "--insecure-storage", "--timeout", "20", "--email", "ada@example.com"];
 const REDIRECT_URI: &str = "http://localhost:12345/callback";
 const WAITING: &str = "Waiting for browser login";
-/// The addresses that a browser may use for `localhost`.
 const STRANGERS: [&str; 4] = ["127.0.0.1:12345", "[::1]:12345", "0.0.0.0:12345", "[::]:12345"];
 
 static PORTS: Mutex<()> = Mutex::new(());
@@ -132,7 +131,7 @@ fn link_login_with_stdin_closed() {
 fn lb_3_port_taken_with_terminal_accepts_paste() {
     for address in STRANGERS {
         let world = World::new();
-        let stranger = TcpListener::bind(address).unwrap();
+        let other = TcpListener::bind(address).unwrap();
         let mut pty = world.login();
         pty.wait_for("another program uses port 12345");
         pty.wait_for("`lsof -i :12345`");
@@ -144,8 +143,8 @@ fn lb_3_port_taken_with_terminal_accepts_paste() {
         let (code, shown) = pty.finish();
         assert_eq!(code, 0, "{address}: {shown}");
         world.assert_logged_in();
-        stranger.set_nonblocking(true).unwrap();
-        assert!(stranger.accept().is_err(), "{address}: the stranger was spoken to");
+        other.set_nonblocking(true).unwrap();
+        assert!(other.accept().is_err(), "{address}: a request was sent to the other program");
     }
 }
 
@@ -154,7 +153,7 @@ fn lb_3_port_taken_with_terminal_accepts_paste() {
 fn lb_3_lb_7_port_taken_without_terminal_fails() {
     for address in STRANGERS {
         let world = World::new();
-        let _stranger = TcpListener::bind(address).unwrap();
+        let _other = TcpListener::bind(address).unwrap();
         let Output { status, stdout, stderr } = world.login_with_stdin_closed().output().unwrap();
         let said = String::from_utf8(stderr).unwrap();
         assert_eq!((status.code(), stdout.len()), (Some(1), 0), "{address}: {said}");
@@ -181,7 +180,7 @@ fn doctor_reports_taken_port() {
     assert!(code == Some(0) && said.contains(free), "{said}");
     assert_callback_port_is_free();
     for address in STRANGERS {
-        let _stranger = TcpListener::bind(address).unwrap();
+        let _other = TcpListener::bind(address).unwrap();
         let (code, said) = run();
         assert!(code == Some(1) && said.contains(&format!("fails  {taken}")), "{address}: {said}");
         assert!(said.contains("`lsof -i :12345`") && said.starts_with("`astro login localhost` would fail."), "{said}");
@@ -234,7 +233,7 @@ fn https_callback_attempt_is_reported() {
     let mut pty = world.login();
     let link = pty.link();
     pty.wait_for(WAITING);
-    // A browser that has its mind set on it tries more than once; a person wants to read of it once.
+    // The browser tries HTTPS more than once; the note appears once.
     for address in &STRANGERS[..2] {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();

@@ -136,7 +136,7 @@ fn visit(link: &Url, email: &str) -> FakeBrowser {
     browser
 }
 
-/// Somebody logs in there, on another machine: the address at which that browser ends.
+/// Logs in on another machine and returns the final URL of that browser.
 fn visit_elsewhere(link: &Url, email: &str) -> Url {
     let browser = FakeBrowser::new(Mode::StopAtRedirect(email.to_owned()));
     browser.visit(link);
@@ -216,7 +216,6 @@ fn browser_waits_for_enter_without_question() {
     pty.type_keys(ENTER);
     let opened = world.opened();
     pty.wait_for(WAITING);
-    // Impatience opens no second one.
     pty.type_keys(ENTER);
     visit(&opened, "ada@example.com");
     assert_eq!(pty.finish().0, 0);

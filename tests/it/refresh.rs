@@ -128,7 +128,7 @@ async fn rf_2_rf_5_cl_18_bad_refreshed_token_rejected() {
         (Part::IdToken, json!({"aud": "another-client"})),
         (Part::IdToken, json!({"sub": "auth0|grace@example.org"})),
         (Part::IdToken, past),
-        // One of before the login that it is to renew, and still valid.
+        // Issued before the login, and still valid.
         (Part::IdToken, json!({"iat": 1_700_000_000})),
         (Part::IdToken, foreign),
         (Part::Token, json!({"access_token": "no.jwt.atall"})),
@@ -262,7 +262,7 @@ async fn rf_6_invalid_grant_ends_login_of_valid_token() {
         if in_config {
             stage.keep_in_config(&dead);
         }
-        // Only the API can call a fresh token into question.
+        // Only the API rejects a fresh token.
         stage.service.fail(ORGANIZATIONS, no());
         let first = if seconds == FRESH { call(&stage).await } else { print(&stage).await };
         assert_eq!((first.exit_code(), first.stdout.as_str()), (4, ""));
@@ -285,13 +285,13 @@ async fn rf_6_invalid_grant_ends_login_of_valid_token() {
 async fn rf_7_transient_failure_is_retried() {
     let unavailable = || Fault::Status(503, json!({"statusCode": 503, "error": "Service Unavailable"}).to_string());
     tokio::join!(
-        // An answer that tells nothing of whether the request was acted upon: one repetition.
+        // The service may have processed the request: one retry.
         transient(TOKEN, Fault::Status(500, String::new()), 2),
         transient(TOKEN, unavailable(), 2),
         transient(TOKEN, Fault::RetryAfter(1), 3),
         transient(TOKEN, Fault::Status(429, json!({"error": "Too Many Requests"}).to_string()), 3),
         transient(TOKEN, Fault::RetryAfter(3600), 1),
-        // Somebody is in between: not this time, and no use in trying again.
+        // An unexpected body is not retried.
         transient(TOKEN, Fault::Body("<html>".to_owned()), 1),
         transient(TOKEN, Fault::Redirect("https://portal.example/".to_owned()), 1),
         // Without keys nothing could be verified: the refresh token is not spent.
@@ -342,7 +342,6 @@ async fn rf_7_retry_after_is_obeyed() {
 async fn rf_7_refused_connection_is_retried() {
     for (seconds, exit_code) in [(ENDS_SOON, 0), (ENDED, 1)] {
         let (stage, old) = with_keychain(seconds, Options::default());
-        // No process listens there, and only root could.
         let old = Credentials { issuer: "http://localhost:1/".to_owned(), ..old };
         stage.keep_in_keychain(&old);
         let started = tokio::time::Instant::now();
@@ -350,12 +349,10 @@ async fn rf_7_refused_connection_is_retried() {
         let expected = if exit_code == 0 { printed(&old) } else { String::new() };
         assert_eq!((outcome.exit_code(), outcome.stdout), (exit_code, expected));
         assert_eq!((stage.stored(), stage.service.requests()), (Some(old), vec![]));
-        // The pauses before the second and the third attempt.
         assert!(started.elapsed() >= Duration::from_millis(400 + 800));
     }
 }
 
-/// Dice that always show their highest.
 struct Highest;
 
 impl Random for Highest {

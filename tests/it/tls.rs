@@ -14,7 +14,6 @@ const API: &str = "api.astronomer.io";
 const AUTH: &str = "auth.astronomer.io";
 const AUTH_CONFIG: &str = "/private/v1alpha1/cli/auth-config";
 
-/// Astro as the program finds it behind a proxy.
 struct Astronomer {
     service: Service,
     proxy: Proxy,
@@ -146,7 +145,7 @@ fn ar_15_tk_10_bad_certificate_ends_login() {
 fn ar_15_untrusted_authority_ends_login() {
     let table = [
         ("another authority", "signed by an unknown authority"),
-        // A name is made up quickly, a signature is not.
+        // Only the signature needs a key.
         ("the authority", "invalid signature"),
     ];
     for (trusted, reason) in table {
@@ -204,7 +203,6 @@ fn tk_10_refusing_proxy_fails_with_cause() {
     }
 }
 
-/// The doctor's report about Astro's real domains.
 fn examined(world: &Astronomer, astro: Astro) -> (Value, Option<i32>) {
     let output = astro.with("CI", "true").run(&["auth", "doctor", "--json"]);
     assert_eq!(world.home.config(), None);
@@ -328,7 +326,7 @@ fn ar_15_tk_10_every_command_reports_bad_host() {
         (Flaw::ProxySilent, unreached("no response within 5 seconds")),
         (Flaw::HostSilent, unreached("no response within 5 seconds")),
     ];
-    // All at once, for some take as long as the program waits.
+    // In parallel, because some run into a time limit.
     thread::scope(|scope| {
         for (flaw, (words, hint)) in &table {
             for command in COMMANDS {

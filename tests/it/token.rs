@@ -230,7 +230,7 @@ fn auth_token_at_terminal_never_prompts() {
 #[test]
 fn plaintext_login_serves_scripts_across_refresh() {
     let stage = Stage::new();
-    // Such a login ends soon at once, so that every call renews it.
+    // Such a token expires soon, so every call refreshes it.
     stage.service.set(|options| options.token_lifetime = ENDS_SOON);
     let domain = stage.service.domain();
     let arguments = ["login", &domain, "--insecure-storage", "--login-link", "--organization", "Compilers"];

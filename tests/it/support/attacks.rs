@@ -12,7 +12,6 @@ use super::callback_client::{filled, get, status};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An attack, repeated in rounds.
 pub enum Attack {
     /// Holds this many connections open and sends nothing.
     Silent(usize),
@@ -174,7 +173,6 @@ impl RunningAttack {
         self.first_round.recv_timeout(PATIENCE).expect("the attack starts");
     }
 
-    /// Stops the attack. Panics if a response was unexpected.
     pub fn stop(self) {
         assert!(!self.attacker.is_finished(), "the attack is still running");
         self.stop.store(true, Ordering::Relaxed);

@@ -96,7 +96,7 @@ impl Astro {
         command.stdout(self.stdout.unwrap_or_else(Stdio::piped)).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         if let (Some(mut pipe), Some(text)) = (child.stdin.take(), self.stdin) {
-            // A program that ends without reading is no fault of the test's.
+            // The program may end without reading.
             thread::spawn(move || drop(pipe.write_all(text.as_bytes())));
         }
         let stdout = child.stdout.take().map(Lines::of);

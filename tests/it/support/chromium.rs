@@ -100,7 +100,7 @@ impl Chromium {
         let created = chromium.post("", json!({ "capabilities": { "alwaysMatch": capabilities } })).await;
         let id = created["sessionId"].as_str().expect("a session");
         chromium.session = format!("{}/{id}", chromium.session);
-        // The browser's own first page complains on the console when there is no network.
+        // The browser's first page logs errors without a network.
         chromium.open("about:blank").await;
         chromium.console().await;
         chromium
@@ -124,13 +124,11 @@ impl Chromium {
         text_of(self.get(&format!("{element}/text")).await)
     }
 
-    /// Types `text` into the first element that `css` selects, once there is one.
     pub async fn type_into(&self, css: &str, text: &str) {
         let element = self.find(css).await;
         self.post(&format!("{element}/value"), json!({ "text": text })).await;
     }
 
-    /// Clicks the first element that `css` selects, once there is one.
     pub async fn click(&self, css: &str) {
         let element = self.find(css).await;
         self.post(&format!("{element}/click"), json!({})).await;

@@ -60,7 +60,7 @@ impl State {
 
 impl State {
     pub(super) fn authorize(&mut self, request: &Request) -> Answer {
-        // Without a client and an address that belongs to it there is nowhere to send an error: the person is told.
+        // Without a valid client and redirect URI the error is shown to the user.
         let redirect_uri = request.query("redirect_uri").filter(|uri| is_callback(uri));
         let (Some(CLIENT_ID), Some(redirect_uri)) = (request.query("client_id"), redirect_uri) else {
             return answer(403, "text/html; charset=utf-8", "<h1>Callback URL mismatch</h1>".to_owned());

@@ -212,7 +212,6 @@ impl Stage {
         }
     }
 
-    /// `astro login localhost:PORT --token-login TOKEN`
     pub fn token_request(&self, token: &str) -> Login {
         Login { token_login: Some(TokenArgument::Given(Zeroizing::new(token.to_owned()))), ..self.request() }
     }
@@ -338,7 +337,6 @@ impl Stage {
         tokio::task::spawn_blocking(move || browser.answers()).await.unwrap()
     }
 
-    /// Returns the callback URL, once the browser has it. The runtime goes on.
     pub async fn redirect(&self) -> Url {
         let browser = Arc::clone(&self.browser);
         let redirect = move || {

@@ -17,7 +17,6 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-/// A certificate authority of the test's own.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A fault of a host: its certificate, or the connection.
@@ -30,9 +29,7 @@ pub(crate) enum Flaw {
     SelfSigned,
     /// The proxy answers a CONNECT to it with this status.
     Refused(&'static str),
-    /// The proxy hangs up at a CONNECT to it.
     HungUp,
-    /// The proxy does not answer a CONNECT to it.
     ProxySilent,
     /// It is connected, and does not speak.
     HostSilent,
@@ -82,7 +79,6 @@ pub(crate) struct Connect {
     pub(crate) authorization: Option<String>,
 }
 
-/// The running proxy; gone when dropped.
 pub(crate) struct Proxy {
     port: u16,
     connects: Arc<Mutex<Vec<Connect>>>,
@@ -128,7 +124,7 @@ impl Proxy {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 tokio::spawn(accept(tokio::net::TcpListener::from_std(listener).unwrap(), behind));
-                // Either way it is over: it was told to stop, or its owner is gone.
+                // An error means that the owner was dropped.
                 let _ = stopped.await;
             });
         });
@@ -210,7 +206,7 @@ async fn accept(listener: tokio::net::TcpListener, behind: Arc<Behind>) {
     while let Ok((client, _)) = listener.accept().await {
         let behind = Arc::clone(&behind);
         tokio::spawn(async move {
-            // A program that breaks off, as over a certificate, is no fault of the proxy's.
+            // The program may close the connection, for example over a certificate.
             let _ = if behind.round_trip.is_zero() {
                 behind.serve(client).await
             } else {

@@ -14,7 +14,6 @@ use rustix::process::{Pid, test_kill_process_group};
 use rustix::termios::{LocalModes, tcgetattr};
 use url::Url;
 
-/// The time limit of each step.
 const BOUND: Duration = Duration::from_secs(20);
 
 pub(crate) const CTRL_C: &str = "\x03";

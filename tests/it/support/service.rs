@@ -65,9 +65,7 @@ pub enum Part {
     IdToken,
     Userinfo,
     User,
-    /// Each page of the list.
     Organizations,
-    /// Each page of the list.
     Workspaces,
 }
 
@@ -85,7 +83,7 @@ pub enum Fault {
     Redirect(String),
     /// No answer at all, and the request is not acted upon.
     Stall,
-    /// The request is acted upon and answered once the path is healed.
+    /// The request is acted upon and answered once the path is repaired.
     Hold,
     /// The request is acted upon, but the connection ends in the middle of the answer.
     CloseMidBody,
@@ -193,7 +191,7 @@ impl Service {
                 for listener in listeners {
                     tokio::spawn(accept(listener, Arc::clone(&serving)));
                 }
-                // Either way the service is over: it was told to stop, or its owner is gone.
+                // An error means that the owner was dropped.
                 let _ = stopped.await;
             });
         });
@@ -205,12 +203,10 @@ impl Service {
         format!("localhost:{}", self.port)
     }
 
-    /// The address of `path`, which begins with a slash.
     pub fn url(&self, path: &str) -> Url {
         Url::parse(&format!("http://localhost:{}{path}", self.port)).unwrap()
     }
 
-    /// The issuer's name, which ends with a slash.
     pub fn issuer(&self) -> String {
         self.shared.lock().issuer.clone()
     }
@@ -264,7 +260,6 @@ impl Service {
         }
     }
 
-    /// Every request so far, in the order of arrival.
     pub fn requests(&self) -> Vec<Request> {
         self.shared.lock().requests.clone()
     }
@@ -291,7 +286,7 @@ impl Service {
         requests.last().map(|request| request.query.iter().cloned().collect()).unwrap_or_default()
     }
 
-    /// The refresh tokens that would be honoured now.
+    /// The refresh tokens that are valid now.
     pub fn live_refresh_tokens(&self) -> Vec<String> {
         let state = self.shared.lock();
         let live = state.logins.iter().filter(|login| !login.revoked);
@@ -404,7 +399,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             let service = service_fn(|request| handle(Arc::clone(&shared), request));
             let mut connection =
                 hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-            // A client that goes away, or an answer torn on purpose, is no fault of ours.
+            // The client may disconnect, and a fault may cut the response.
             if let Err(error) = (&mut connection).await
                 && error.source().and_then(|it| it.downcast_ref()).is_some_and(|it: &io::Error| it.kind() == RESET)
             {
@@ -624,7 +619,7 @@ impl State {
     }
 
     fn next(&mut self, prefix: &str) -> String {
-        // As hard to guess as the real ones, so that no piece of it stands anywhere by chance.
+        // Hashes share no piece with other text by chance.
         self.serial += 1;
         let hash = ring::digest::digest(&ring::digest::SHA256, &self.serial.to_be_bytes());
         format!("{prefix}{}", BASE64_URL_SAFE_NO_PAD.encode(hash))
