@@ -264,7 +264,7 @@ mod tests {
         ui.success("Signed in");
         ui.hint("try `astro login`");
         ui.warn("the port is taken");
-        ui.error("could not sign in", &["no reply".into(), "timed out".into()], Some("try again"));
+        ui.error("could not log in", &["no reply".into(), "timed out".into()], Some("try again"));
         let spinner = ui.spinner("Waiting");
         spinner.set_message("Still waiting");
         (captured.stdout(), captured.stderr())
@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(
             err,
             "Welcome\nSigned in\nhint: try `astro login`\nwarning: the port is taken\n\
-             error: could not sign in\ncause: no reply\ncause: timed out\nhint: try again\nWaiting\n"
+             error: could not log in\ncause: no reply\ncause: timed out\nhint: try again\nWaiting\n"
         );
     }
 
@@ -287,7 +287,7 @@ mod tests {
         assert_eq!(out, "https://link\n");
         assert_eq!(
             err,
-            "warning: the port is taken\nerror: could not sign in\ncause: no reply\ncause: timed out\nhint: try again\n"
+            "warning: the port is taken\nerror: could not log in\ncause: no reply\ncause: timed out\nhint: try again\n"
         );
     }
 
