@@ -1,8 +1,8 @@
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::document::tests::{LOGGED_IN, log_in};
 use super::*;
-use crate::token::AccessToken;
 
 fn domain(name: &str) -> Domain {
     name.parse().unwrap()
@@ -20,16 +20,6 @@ fn with(text: impl AsRef<[u8]>) -> (tempfile::TempDir, Config) {
     fs::write(config.path(), text).unwrap();
     (home, config)
 }
-
-fn log_in(document: &mut Document) -> Result<(), DocumentError> {
-    document.update_context(&domain("localhost:9000"), |context| {
-        context.token = Some(AccessToken::new("eyJ.a-b_c.d"));
-        context.expires_at = Some("2026-11-24T10:11:12.5+01:00".parse().unwrap());
-    })?;
-    document.set_current_context(Some("localhost:9000"))
-}
-
-const LOGGED_IN: &str = "contexts:\n    localhost:9000:\n        domain: localhost:9000\n        expiresin: 2026-11-24T09:11:12.5Z\n        token: Bearer eyJ.a-b_c.d\ncontext: localhost:9000\n";
 
 #[test]
 fn missing_file_reads_empty_and_stays_missing() {

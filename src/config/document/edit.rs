@@ -120,12 +120,13 @@ impl Document {
         let (start, end) = (usize::try_from(range.start).ok()?, usize::try_from(range.end).ok()?);
         let (before, entry, behind) = (text.get(..start)?, text.get(start..end)?, text.get(end..)?);
         let column = before.len() - before.rfind('\n').map_or(0, |newline| newline + 1);
+        let deeper = self.indentation().saturating_sub(LIBRARY_INDENTATION);
         let mut lines = entry.split_inclusive('\n');
         let mut indented = format!("{before}{}", lines.next()?);
         for line in lines {
             let below = line.len() - line.trim_start_matches(' ').len();
             let levels = below.saturating_sub(column) / LIBRARY_INDENTATION;
-            indented.push_str(&" ".repeat(levels * self.indentation().saturating_sub(LIBRARY_INDENTATION)));
+            indented.push_str(&" ".repeat(levels * deeper));
             indented.push_str(line);
         }
         Some(indented + behind)

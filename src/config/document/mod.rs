@@ -177,4 +177,4 @@ fn refuse_ambiguity(root: &Node) -> Result<(), DocumentError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

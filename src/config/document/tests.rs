@@ -11,7 +11,7 @@ fn edited(text: &str, change: impl FnOnce(&mut Document) -> Result<(), DocumentE
     document.as_str().to_owned()
 }
 
-fn log_in(document: &mut Document) -> Result<(), DocumentError> {
+pub(in crate::config) fn log_in(document: &mut Document) -> Result<(), DocumentError> {
     document.update_context(&domain("localhost:9000"), |context| {
         context.token = Some(AccessToken::new("eyJ.a-b_c.d"));
         context.expires_at = Some("2026-11-24T10:11:12.5+01:00".parse().unwrap());
@@ -19,7 +19,7 @@ fn log_in(document: &mut Document) -> Result<(), DocumentError> {
     document.set_current_context(Some("localhost:9000"))
 }
 
-const LOGGED_IN: &str = "contexts:\n    localhost:9000:\n        domain: localhost:9000\n        expiresin: 2026-11-24T09:11:12.5Z\n        token: Bearer eyJ.a-b_c.d\ncontext: localhost:9000\n";
+pub(in crate::config) const LOGGED_IN: &str = "contexts:\n    localhost:9000:\n        domain: localhost:9000\n        expiresin: 2026-11-24T09:11:12.5Z\n        token: Bearer eyJ.a-b_c.d\ncontext: localhost:9000\n";
 
 #[test]
 fn login_into_empty_file() {
