@@ -80,7 +80,7 @@ async fn cl_17_workspace_token_selects_its_workspace() {
 
     let request = Status { domain: Some(domain), json: false, check: false };
     let shown = stage.run(async |system| status(system, &request).await).await.stdout;
-    assert!(shown.contains("type          API token\n"), "{shown}");
+    assert!(shown.contains("type          API token (signature not verified)\n"), "{shown}");
 }
 
 #[tokio::test]

@@ -132,7 +132,7 @@ async fn status_json_api_token() {
     let expected = include_str!("../snapshots/status-api-token.json");
     assert_eq!(normalize(&stage, &outcome.stdout), expected);
     let people = normalize(&stage, &ask(&stage, &[]).await.stdout);
-    assert!(people.contains("type          API token\n"), "{people}");
+    assert!(people.contains("type          API token (signature not verified)\n"), "{people}");
     assert!(people.contains("expires       never\n"), "{people}");
 }
 
@@ -150,7 +150,7 @@ async fn status_json_environment_token_wins() {
     let people = ask(&stage, &[]).await;
     let line = "credentials   ASTRO_API_TOKEN, which overrides any login\n";
     assert!(people.stdout.contains(line), "{}", people.stdout);
-    assert!(people.stdout.contains("type          API token\n"), "{}", people.stdout);
+    assert!(people.stdout.contains("type          API token (signature not verified)\n"), "{}", people.stdout);
     assert_eq!(
         people.stderr,
         "warning: ASTRO_API_TOKEN is set and overrides the login of ada@example.com\n\

@@ -267,7 +267,7 @@ fn show(session: &Session<'_>, report: &Report) -> Result<(), Error> {
         ("organization", report.organization.clone()),
         ("workspace", report.workspace.clone()),
         ("credentials", report.location.as_ref().map(location)),
-        ("type", (report.kind == Some(Kind::ApiToken)).then(|| "API token".to_owned())),
+        ("type", (report.kind == Some(Kind::ApiToken)).then(|| "API token (signature not verified)".to_owned())),
         ("issued", report.issued_at.map(dated)),
         ("expires", report.kind.map(|_| expires)),
         ("checked", checked.map(str::to_owned)),
