@@ -67,19 +67,42 @@ impl Session<'_> {
     }
 
     async fn login(&self) -> Result<SavedLogin, Error> {
-        self.require_issuer_of_domain(self.saved_login().await?)
+        let saved = self.saved_login().await?;
+        self.require_issuer_of_domain(&saved.credentials)?;
+        Ok(saved)
+    }
+
+    /// Fails like [`access`](Self::access) without a login, but offline: a command that lacks something else as well first
+    /// says that it lacks the login.
+    pub async fn require_login(&self) -> Result<(), Error> {
+        if environment_token(self.system).is_some() {
+            return Ok(());
+        }
+        self.require_usable(&self.saved_login().await?.credentials)
+    }
+
+    /// Rejects a stored login that no command can use, as far as that is known offline: every command that needs a token
+    /// fails with the same error.
+    pub fn require_usable(&self, credentials: &Credentials) -> Result<(), Error> {
+        self.require_issuer_of_domain(credentials)?;
+        match credentials.expires_at {
+            Some(at) if at <= self.now() && credentials.refresh.is_none() => {
+                Err(Error::LoginExpired { domain: self.domain.to_string(), at, now: self.now() })
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Rejects a stored login whose issuer does not belong to this domain (RFC 9700 section 4.14).
-    fn require_issuer_of_domain(&self, saved: SavedLogin) -> Result<SavedLogin, Error> {
-        let Credentials { kind, issuer, .. } = &saved.credentials;
+    fn require_issuer_of_domain(&self, credentials: &Credentials) -> Result<(), Error> {
+        let Credentials { kind, issuer, .. } = credentials;
         match kind {
             Kind::User if Issuer::parse(issuer, &self.domain).is_err() => {
                 let issuer = Some(clean(issuer, 100)).filter(|issuer| !issuer.is_empty());
                 Err(Error::IssuerMismatch { domain: self.domain.to_string(), issuer })
             }
             // An API token names no issuer.
-            Kind::User | Kind::ApiToken => Ok(saved),
+            Kind::User | Kind::ApiToken => Ok(()),
         }
     }
 

@@ -274,7 +274,8 @@ async fn tk_11_verbose_login_shows_no_secret() {
 async fn saved_email_without_terminal_is_only_a_hint() {
     let stage = Stage::with(Options::default(), log_in("grace@example.org"));
     remembering(&stage, "        user_email: ada@example.com\n");
-    drop(stage.login(&stage.request()).await.success());
+    // Grace has several organizations and selects none.
+    assert_eq!(stage.login(&stage.request()).await.exit_code(), 1);
     let sent = stage.service.authorization_request();
     let hints = ["login_hint", "organization"].map(|name| sent.get(name).map(String::as_str));
     assert_eq!(hints, [Some(ADA), Some("org_0000000000000001")]);
@@ -505,6 +506,11 @@ async fn assert_failed(stage: &Stage, outcome: &Outcome, expected: (&str, Ended,
     for page in pages {
         assert_eq!(page.status, 400, "{what}");
         assert!(page.body.contains("Login failed"), "{what}: {}", page.body);
+        assert!(
+            page.body.contains("an earlier one stays as it was") && !page.body.contains('`'),
+            "{what}: {}",
+            page.body
+        );
         assert_no_secret(stage, &page.body);
     }
     if let Some(callback) = callback_port(&outcome.stderr) {

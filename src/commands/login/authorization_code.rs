@@ -166,7 +166,7 @@ async fn respond(reply: Option<Reply>, outcome: &Result<VerifiedLogin, Error>) {
         }
         Err(failure) => {
             let detail = sentence(&failure.to_string());
-            reply.send(&Outcome::Failed { title: "Login failed", detail: &detail }).await;
+            reply.send(&Outcome::Failed { detail: &detail }).await;
         }
     }
 }
