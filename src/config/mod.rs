@@ -16,10 +16,12 @@ mod document;
 mod dry_run;
 mod error;
 mod lock;
+mod names;
 
 pub use document::{Context, Document, DocumentError, is_yes};
 pub use error::ConfigError;
 pub use lock::Lock;
+pub use names::LoginNames;
 
 use crate::domain::Domain;
 
