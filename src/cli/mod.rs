@@ -26,6 +26,7 @@ use crate::commands::organization::organization;
 use crate::commands::status::status;
 use crate::commands::token::token;
 use crate::commands::workspace::workspace;
+use crate::config::Config;
 use crate::credentials::Keychain;
 use crate::environment::Environment;
 use crate::error::Error;
@@ -98,13 +99,14 @@ async fn execute(system: &System, command: Command) -> Result<(), Error> {
 
 fn system(environment: Environment, ui: Ui) -> Result<System, Error> {
     let home = environment.get("ASTRO_HOME").map(PathBuf::from).or_else(dirs::home_dir).ok_or(Error::NoHome)?;
+    let keychain = Keychain::new(SystemRandom::new(), Config::new(&home).home_id(dirs::home_dir().as_deref()));
     Ok(System {
         environment,
         machine: OnceLock::new(),
         http: Http::default(),
         home,
         browser: Arc::new(SystemBrowser),
-        keychain: Arc::new(Keychain::new(SystemRandom::new())),
+        keychain: Arc::new(keychain),
         ui,
         now,
         time_zone: TimeZone::system,

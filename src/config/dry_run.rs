@@ -25,7 +25,8 @@ impl Config {
         if has_other_owner(&target) {
             return Err(ConfigError::ForeignOwner(target));
         }
-        for lock in [self.lock_path(), self.refresh_lock_path(domain)] {
+        let locks = [Some(self.lock_path()), self.lock_path_at_target(), Some(self.refresh_lock_path(domain))];
+        for lock in locks.into_iter().flatten() {
             if fs::symlink_metadata(&lock).is_ok() {
                 drop(self.lock(lock, Duration::ZERO)?);
             }

@@ -28,6 +28,8 @@ mod demo;
 mod disk;
 mod doctor;
 mod fuzz_corpus;
+#[cfg(all(unix, not(target_os = "macos")))]
+mod homes;
 mod hostile_text;
 #[cfg(target_os = "linux")]
 mod keychain;
