@@ -45,7 +45,7 @@ pub fn program_exists(environment: &Environment, program: &OsStr) -> bool {
     if Path::new(program).components().count() > 1 {
         return is_in(Path::new(""));
     }
-    let folders = environment.get("PATH").unwrap_or(DEFAULT_PATH);
+    let folders = environment.get_os("PATH").unwrap_or(OsStr::new(DEFAULT_PATH));
     std::env::split_paths(folders).any(|folder| is_in(&folder))
 }
 

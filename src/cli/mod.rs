@@ -97,9 +97,23 @@ async fn execute(system: &System, command: Command) -> Result<(), Error> {
     }
 }
 
+/// Returns the folder that holds `.astro`: `ASTRO_HOME`, else the home directory.
+fn home(environment: &Environment) -> Result<PathBuf, Error> {
+    // Windows takes the home directory from the user's profile.
+    let variables: &[&str] = if cfg!(unix) { &["ASTRO_HOME", "HOME"] } else { &["ASTRO_HOME"] };
+    for name in variables {
+        if let Some(home) = environment.absolute_path(name)? {
+            return Ok(home.to_owned());
+        }
+    }
+    dirs::home_dir().ok_or(Error::NoHome)
+}
+
 fn system(environment: Environment, ui: Ui) -> Result<System, Error> {
-    let home = environment.get("ASTRO_HOME").map(PathBuf::from).or_else(dirs::home_dir).ok_or(Error::NoHome)?;
-    let keychain = Keychain::new(SystemRandom::new(), Config::new(&home).home_id(dirs::home_dir().as_deref()));
+    environment.check()?;
+    let home = home(&environment)?;
+    let ordinary_home = dirs::home_dir().filter(|home| home.is_absolute());
+    let keychain = Keychain::new(SystemRandom::new(), Config::new(&home).home_id(ordinary_home.as_deref()));
     Ok(System {
         environment,
         machine: OnceLock::new(),

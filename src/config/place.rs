@@ -9,7 +9,9 @@ use super::Config;
 impl Config {
     /// Returns the folder of config.yaml after all links are resolved. Homes that share a config.yaml share this folder.
     pub(super) fn real_folder(&self) -> PathBuf {
-        let path = canonical(&self.path);
+        // A link to a device or a folder is refused by every read, and gets no lock beside it.
+        let is_other = self.path.metadata().is_ok_and(|it| !it.is_file());
+        let path = if is_other { canonical(&self.folder).join("config.yaml") } else { canonical(&self.path) };
         path.parent().unwrap_or(&self.folder).to_owned()
     }
 

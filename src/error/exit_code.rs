@@ -13,7 +13,7 @@ impl Error {
             Self::Login { source, .. } | Self::Selection { source, .. } => source.exit_code(),
             // The command line.
             Self::Domain(_) | Self::TokenAsDomain | Self::NoToken | Self::MissingArgument { .. } => 2,
-            Self::NoBrowserNoTerminal { .. } | Self::ConfirmationRequired => 2,
+            Self::NoBrowserNoTerminal { .. } | Self::ConfirmationRequired | Self::Environment(_) => 2,
             // The account and its tokens.
             Self::AccountMismatch { .. } | Self::TokenAccountMismatch { .. } | Self::SubjectMismatch => 4,
             Self::NotLoggedIn { .. } | Self::LoginExpired { .. } | Self::LoginRevoked { .. } => 4,

@@ -7,6 +7,7 @@ use crate::api::ListError;
 use crate::browser::NoBrowser;
 use crate::credentials::StoreError;
 use crate::domain::{DEFAULT, is_loopback};
+use crate::environment::EnvironmentError;
 use crate::http::{Fault, HttpError};
 use crate::jwt::JwtError;
 use crate::oauth::{IssuerError, ListenError, TokenEndpointError, port_owner_command};
@@ -61,6 +62,7 @@ impl Error {
             | Self::Token(TokenEndpointError::Refused(_)) => return Some(self.login_hint(domain)),
             Self::MissingArgument { what } => return Some(missing_argument_hint(what)),
             Self::NotFound(not_found) => return Some(not_found.hint()),
+            Self::Environment(error) => return Some(environment_hint(*error)),
             Self::Config(error) => error.hint(),
             Self::Store { domain, source } => return Some(store_hint(source, &login(domain))),
             Self::Listen(ListenError::PortTaken(port) | ListenError::Bind { port, .. }) => {
@@ -131,6 +133,7 @@ impl Error {
             Self::NotLoggedIn { .. } | Self::LoginExpired { .. } | Self::LoginRevoked { .. } => return None,
             Self::TokenRefused { .. } | Self::IssuerMismatch { .. } | Self::RefreshRefused { .. } => return None,
             Self::FallbackForbidden { .. } | Self::MissingArgument { .. } | Self::Config(_) => return None,
+            Self::Environment(_) => return None,
             Self::Listen(_) | Self::Callback(_) | Self::Issuer(_) | Self::Token(_) => return None,
         })
     }
@@ -172,6 +175,15 @@ fn login(domain: &str) -> String {
 fn missing_argument_hint(what: &str) -> String {
     let value = if what == "context" { "DOMAIN" } else { "NAME" };
     format!("run `astro {what} switch <{value}>`")
+}
+
+fn environment_hint(error: EnvironmentError) -> String {
+    match error {
+        EnvironmentError::RelativePath(name) => {
+            format!("set {name} to an absolute path (`~` and `$HOME` are not expanded), or unset it")
+        }
+        EnvironmentError::NotText(name) => format!("set {name} again, or unset it"),
+    }
 }
 
 fn store_hint(error: &StoreError, login: &str) -> String {

@@ -18,6 +18,7 @@ use crate::browser::NoBrowser;
 use crate::config::ConfigError;
 use crate::credentials::StoreError;
 use crate::domain::{Domain, DomainError};
+use crate::environment::EnvironmentError;
 use crate::http::HttpError;
 use crate::jwt::{JwksError, JwtError};
 use crate::oauth::{CallbackError, IssuerError, ListenError, RandomError, TokenEndpointError, TokenError};
@@ -42,6 +43,8 @@ pub enum Error {
     TokenAsDomain,
     #[error("the token is empty")]
     NoToken,
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
     #[error("could not find the home directory")]
     NoHome,
     #[error("cannot log in interactively: no terminal ({reason})")]

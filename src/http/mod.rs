@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::domain::is_loopback;
-use crate::text::clean;
+use crate::text::{clean, parse_url};
 use crate::token::AccessToken;
 
 pub use error::{Fault, HttpError};
@@ -194,7 +194,7 @@ async fn exchange(
     let status = response.status();
     if status.is_redirection() {
         let to = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        return Err(origin.fault(Fault::Redirect { to: Url::parse(to).ok().map(|url| host_of(&url)) }));
+        return Err(origin.fault(Fault::Redirect { to: parse_url(to).ok().map(|url| host_of(&url)) }));
     }
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| origin.fault(classify(&error, bounds)))? {

@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use url::{Host, Url};
+use url::Host;
 
 use crate::domain::Domain;
-use crate::text::clean;
+use crate::text::{clean, parse_url};
 use crate::time_format::format_relative;
 
 /// A rejected token. Values of the token are cleaned when they are printed.
@@ -69,7 +69,7 @@ pub enum JwtError {
 /// Returns the Astro domain of `issuer`, such as `astronomer-stage.io` for `https://auth.astronomer-stage.io/`. `None` for
 /// any other issuer.
 pub fn issuer_domain(issuer: &str) -> Option<Domain> {
-    let url = Url::parse(issuer).ok()?;
+    let url = parse_url(issuer).ok()?;
     let host = url.host_str()?;
     match url.port() {
         Some(port) if host == "localhost" => format!("{host}:{port}").parse().ok(),
@@ -92,7 +92,7 @@ fn wrong_issuer(found: &str, expected: &str) -> String {
 
 /// Returns whether this is Auth0's own name for a tenant. Tokens requested under that name carry it as their issuer.
 fn is_canonical(issuer: &str) -> bool {
-    let host = Url::parse(issuer).ok().and_then(|url| url.host().map(|host| host.to_owned()));
+    let host = parse_url(issuer).ok().and_then(|url| url.host().map(|host| host.to_owned()));
     matches!(host, Some(Host::Domain(name)) if name.ends_with(".auth0.com"))
 }
 

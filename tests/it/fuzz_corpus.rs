@@ -63,4 +63,14 @@ proptest! {
         properties::domain(format!("{front}{name}{back}").as_bytes());
         prop_assert!(name.parse::<astro_login::domain::Domain>().is_ok());
     }
+
+    #[test]
+    fn paste_holds_for_odd_hosts(
+        scheme in prop::sample::select(vec!["", "?", "http://", "HTTPS:\\\\", "http:", "localhost:", "\u{e9}://", "user@"]),
+        host in "([A-Za-z0-9.@:%\\[\\]-]|\u{e9}|\u{130}|\u{212a}|%C3%A9|%41|xn--|LOCALHOST|localhost:12345){0,6}",
+        path in prop::sample::select(vec!["", "/", "/callback", "/\u{e9}A"]),
+        query in prop::sample::select(vec!["", "?code=c", "?code=c&state=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]),
+    ) {
+        properties::paste(format!("{scheme}{host}{path}{query}").as_bytes());
+    }
 }

@@ -55,6 +55,8 @@ mod packaging;
 #[cfg(unix)]
 mod page;
 #[cfg(target_os = "linux")]
+mod path_variables;
+#[cfg(target_os = "linux")]
 mod pictures;
 mod places;
 #[cfg(target_os = "linux")]

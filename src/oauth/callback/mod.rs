@@ -6,14 +6,14 @@
 
 use std::fmt;
 
+use url::ParseError;
 use url::form_urlencoded;
-use url::{ParseError, Url};
 use zeroize::Zeroizing;
 
 use super::authorization::RedirectUri;
 use super::issuer::Issuer;
 use super::pkce::State;
-use crate::text::clean;
+use crate::text::{clean, parse_url};
 
 /// The longest pasted text, in bytes; the same as the listener's limit for a request.
 const LIMIT: usize = 16 * 1024;
@@ -200,9 +200,9 @@ fn pasted_query(text: &str, redirect_uri: &RedirectUri) -> Option<Zeroizing<Stri
         return Some(Zeroizing::new(query.to_owned()));
     }
     // Some browsers hide `http://`.
-    let mut url = match Url::parse(text) {
+    let mut url = match parse_url(text) {
         Ok(url) if url.has_host() => url,
-        Ok(_) | Err(ParseError::RelativeUrlWithoutBase) => Url::parse(&format!("http://{text}")).ok()?,
+        Ok(_) | Err(ParseError::RelativeUrlWithoutBase) => parse_url(&format!("http://{text}")).ok()?,
         Err(_) => return None,
     };
     let query = Zeroizing::new(url.query()?.to_owned());

@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::domain::Domain;
 use crate::http::{Http, HttpError, Response};
-use crate::text::clean;
+use crate::text::{clean, parse_url};
 use crate::token::AccessToken;
 
 /// An authorization server that belongs to a domain. Its tokens must carry the same text as `iss`.
@@ -64,7 +64,7 @@ impl Issuer {
             Err(IssuerError::Refused { domain: domain.to_string(), named: clean(named, 100), refusal })
         };
         // Hosts must be ASCII, so a look-alike letter makes no URL and is printed as an escape.
-        let Ok(url) = Url::parse(text) else {
+        let Ok(url) = parse_url(text) else {
             return refused(&text.escape_default().to_string(), Refusal::NotAnAddress);
         };
         let Some(host) = url.host_str() else { return refused(text, Refusal::NotAnAddress) };
