@@ -1,7 +1,7 @@
 //! Times as text: `3 years ago`, `in 24 hours`, `2026-11-25 10:11 CET`.
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 /// Formats the distance from `now` to `at` in its largest unit. Months and years have their average length.
 pub fn format_relative(at: Timestamp, now: Timestamp) -> String {
@@ -9,7 +9,7 @@ pub fn format_relative(at: Timestamp, now: Timestamp) -> String {
         [(31_556_952, "year"), (2_629_746, "month"), (86_400, "day"), (3_600, "hour"), (60, "minute")];
     let seconds = at.duration_since(now).as_secs();
     let Some((length, unit)) = UNITS.into_iter().find(|(length, _)| seconds.abs() >= *length) else {
-        return if seconds < 0 { "just now" } else { "in less than a minute" }.to_owned();
+        return if at <= now { "just now" } else { "in less than a minute" }.to_owned();
     };
     // Rounds up by 1/30 of a unit: a token that was issued for 24 hours a minute ago expires `in 24 hours`.
     let count = (seconds.abs() + length / 30) / length;
@@ -19,7 +19,18 @@ pub fn format_relative(at: Timestamp, now: Timestamp) -> String {
 
 /// Formats a time in `zone`, to the minute, with its distance from `now`.
 pub fn format_timestamp(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
-    format!("{} ({})", at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M %Z"), format_relative(at, now))
+    format!("{} ({})", minute(at, zone), format_relative(at, now))
+}
+
+/// Formats the time of something that has happened. Within a minute after `now` it is "just now": the server's clock is
+/// ahead by less than a verifier tolerates.
+pub fn format_past_timestamp(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+    let distance = if at.duration_since(now) <= SignedDuration::from_mins(1) { at.min(now) } else { at };
+    format!("{} ({})", minute(at, zone), format_relative(distance, now))
+}
+
+fn minute(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string()
 }
 
 #[cfg(test)]
@@ -33,6 +44,8 @@ mod tests {
             ("2023-03-22T08:35:40Z", "3 years ago"),
             ("2026-11-24T09:59:01Z", "just now"),
             ("2026-11-24T09:58:59Z", "1 minute ago"),
+            ("2026-11-24T10:00:00Z", "just now"),
+            ("2026-11-24T10:00:00.5Z", "in less than a minute"),
             ("2026-11-24T10:00:59Z", "in less than a minute"),
             ("2026-11-24T11:30:00Z", "in 1 hour"),
             ("2026-11-25T09:59:40Z", "in 24 hours"),
@@ -42,6 +55,21 @@ mod tests {
         ];
         for (at, expected) in table {
             assert_eq!(format_relative(at.parse().unwrap(), now), expected, "{at}");
+        }
+    }
+
+    #[test]
+    fn past_time_is_never_in_less_than_a_minute() {
+        let now: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
+        let table = [
+            ("2026-11-24T09:59:30Z", "2026-11-24 09:59 UTC (just now)"),
+            ("2026-11-24T10:00:00Z", "2026-11-24 10:00 UTC (just now)"),
+            ("2026-11-24T10:00:01Z", "2026-11-24 10:00 UTC (just now)"),
+            ("2026-11-24T10:01:00Z", "2026-11-24 10:01 UTC (just now)"),
+            ("2026-11-24T10:02:00Z", "2026-11-24 10:02 UTC (in 2 minutes)"),
+        ];
+        for (at, expected) in table {
+            assert_eq!(format_past_timestamp(at.parse().unwrap(), now, &TimeZone::UTC), expected, "{at}");
         }
     }
 

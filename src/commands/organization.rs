@@ -43,6 +43,7 @@ struct Listed {
 
 pub async fn organization(system: &System, command: OrganizationCommand) -> Result<(), Error> {
     let session = Session::open(system, None)?;
+    session.require_login().await?;
     match command {
         OrganizationCommand::List { json } => list(&session, json).await,
         OrganizationCommand::Switch { wanted } => switch(&session, wanted.as_deref()).await,

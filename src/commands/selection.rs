@@ -47,18 +47,23 @@ impl Selectable for Workspace {
     }
 }
 
-/// Selects an organization, with a menu if nothing else decides. Returns `None` if there is no terminal for the menu.
+/// Selects an organization, with a menu if nothing else decides. Without a terminal for the menu, an error names the flag:
+/// no command of the API works without an organization.
 pub(super) async fn select_organization(
     ui: &Ui,
     mut all: Vec<Organization>,
     wanted: Option<&str>,
     current: Option<&str>,
     email: Option<&str>,
-) -> Result<Option<Organization>, Error> {
+) -> Result<Organization, Error> {
     match decide_organization(&all, wanted, current, email)? {
-        Choice::One(organization) => Ok(Some(organization.clone())),
+        Choice::One(organization) => Ok(organization.clone()),
         Choice::Empty => Err(Error::NoOrganization),
-        Choice::Open => Ok(ask(ui, &all, "--organization").await?.map(|it| all.swap_remove(it))),
+        Choice::Open if ui.can_ask() => {
+            let chosen = ui.choose(Organization::QUESTION, labels(&all), 0).await?;
+            Ok(all.swap_remove(chosen))
+        }
+        Choice::Open => Err(NotFound::Open { kind: Organization::KIND, known: labels(&all) }.into()),
     }
 }
 

@@ -42,6 +42,7 @@ struct Listed {
 
 pub async fn workspace(system: &System, command: WorkspaceCommand) -> Result<(), Error> {
     let session = Session::open(system, None)?;
+    session.require_login().await?;
     let context = session.context()?;
     let organization = context.organization.ok_or(Error::NoOrganizationSelected)?;
     match command {

@@ -186,7 +186,7 @@ mod unix {
     }
 
     #[test]
-    fn rf_16_linked_homes_share_locks() {
+    fn rf_17_linked_homes_share_locks() {
         let (_root, first, second, _) = linked();
         let localhost = domain("localhost:9000");
         let held = first.lock_refresh(&localhost, Duration::ZERO).unwrap();
@@ -199,7 +199,7 @@ mod unix {
     }
 
     #[test]
-    fn rf_16_without_lock_at_target_nothing_is_written() {
+    fn rf_17_without_lock_at_target_nothing_is_written() {
         let (root, first, _, target) = linked();
         fs::create_dir(root.path().join("config.yaml.lock")).unwrap();
         // An edit that changes nothing needs no lock.

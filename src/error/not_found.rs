@@ -1,4 +1,4 @@
-//! A name that matches no context, organization or workspace, or several.
+//! A choice that nothing decides: a name that matches no context, organization or workspace, or several, or no name at all.
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotFound {
@@ -6,12 +6,21 @@ pub enum NotFound {
     Nothing { kind: &'static str, wanted: String, known: Vec<String> },
     #[error("several {kind}s are named `{wanted}`; use an ID: {}", first_few(.ids))]
     Ambiguous { kind: &'static str, wanted: String, ids: Vec<String> },
+    /// Several to choose from, and no terminal for a menu.
+    #[error("no {kind} selected ({} available: {})", .known.len(), first_few(.known))]
+    Open { kind: &'static str, known: Vec<String> },
 }
 
 impl NotFound {
     pub fn hint(&self) -> String {
-        let (Self::Nothing { kind, .. } | Self::Ambiguous { kind, .. }) = self;
-        format!("run `astro {kind} list` to see all of them")
+        match self {
+            Self::Nothing { kind, .. } | Self::Ambiguous { kind, .. } => {
+                format!("run `astro {kind} list` to see all of them")
+            }
+            Self::Open { kind, .. } => {
+                format!("run `astro {kind} switch NAME`, or log in with `--{kind} NAME`")
+            }
+        }
     }
 }
 

@@ -18,13 +18,12 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
 
 /// The longest subject (OpenID Connect Core section 2); an email address has one character less.
 const ACCOUNT_LIMIT: usize = 255;
-const TITLE_LIMIT: usize = 120;
 const DETAIL_LIMIT: usize = 500;
 
 #[derive(Debug, Clone, Copy)]
 pub enum Outcome<'a> {
     Confirmed { account: &'a str, question: bool },
-    Failed { title: &'a str, detail: &'a str },
+    Failed { detail: &'a str },
     Refused { detail: &'a str },
 }
 
@@ -35,10 +34,11 @@ pub fn render(outcome: &Outcome<'_>) -> String {
     [
         ("<!--kind-->", words.kind.to_owned()),
         ("<!--sign-->", words.sign.to_owned()),
-        ("<!--title-->", format!("{} – astro", clean(words.title, TITLE_LIMIT))),
-        ("<!--heading-->", clean(words.heading, TITLE_LIMIT)),
+        ("<!--title-->", format!("{} – astro", words.title)),
+        ("<!--heading-->", words.heading.to_owned()),
         ("<!--account-->", clean(words.account, ACCOUNT_LIMIT)),
-        ("<!--detail-->", clean(words.detail, DETAIL_LIMIT)),
+        // Backticks mark a word in the terminal; a browser shows them as they are.
+        ("<!--detail-->", clean(&words.detail.replace('`', "\""), DETAIL_LIMIT)),
         ("<!--next-->", words.next.to_owned()),
         ("<!--note-->", words.note.to_owned()),
     ]
@@ -51,8 +51,8 @@ struct Words<'a> {
     kind: &'static str,
     /// The SVG path of the icon: a check mark, a cross or an exclamation mark.
     sign: &'static str,
-    title: &'a str,
-    heading: &'a str,
+    title: &'static str,
+    heading: &'static str,
     account: &'a str,
     detail: &'a str,
     next: &'static str,
@@ -72,15 +72,15 @@ impl<'a> Words<'a> {
                 next: "Return to the terminal to finish.",
                 note: if question { "It needs your input." } else { "" },
             },
-            Outcome::Failed { title, detail } => Self {
+            Outcome::Failed { detail } => Self {
                 kind: "failed",
                 sign: "m23 23 18 18M41 23 23 41",
-                title,
-                heading: title,
+                title: "Login failed",
+                heading: "Login failed",
                 account: "",
                 detail,
                 next: "Return to the terminal.",
-                note: "",
+                note: "This login was not saved, and an earlier one stays as it was.",
             },
             Outcome::Refused { detail } => Self {
                 kind: "refused",
@@ -106,7 +106,7 @@ mod tests {
 
     const CONFIRMED: Outcome<'_> = Outcome::Confirmed { account: "ada@example.com", question: false };
     const ASKED: Outcome<'_> = Outcome::Confirmed { account: "ada@example.com", question: true };
-    const FAILED: Outcome<'_> = Outcome::Failed { title: "Login failed", detail: "It said: access denied." };
+    const FAILED: Outcome<'_> = Outcome::Failed { detail: "It said: `access_denied`." };
     const REFUSED: Outcome<'_> = Outcome::Refused { detail: "It carries another state." };
 
     /// Returns the text between the first `open` and the next `close`.
@@ -134,7 +134,8 @@ mod tests {
             [
                 "Authenticated as ada@example.com Return to the terminal to finish.",
                 "Authenticated as ada@example.com Return to the terminal to finish. It needs your input.",
-                "Login failed It said: access denied. Return to the terminal.",
+                "Login failed It said: \"access_denied\". Return to the terminal. \
+                 This login was not saved, and an earlier one stays as it was.",
                 "This request is not part of the current login It carries another state. Return to the terminal. \
                  The login is still waiting.",
             ]
@@ -153,10 +154,8 @@ mod tests {
             "&lt;/title&gt;&lt;script&gt;alert(\"1\")&lt;/script&gt;&amp;lt;'[31m&lt;!--detail--&gt;".to_owned();
         let confirmed = render(&Outcome::Confirmed { account: hostile, question: false });
         assert_eq!(between(&confirmed, "<bdi>", "</bdi>"), inert);
-        let failed = render(&Outcome::Failed { title: hostile, detail: hostile });
-        assert_eq!(between(&failed, "<h1>", " <bdi>"), inert);
+        let failed = render(&Outcome::Failed { detail: hostile });
         assert_eq!(between(&failed, "<p class=\"detail\">", "</p>"), inert);
-        assert_eq!(between(&failed, "<title>", "</title>"), format!("{inert} – astro"));
         let refused = render(&Outcome::Refused { detail: hostile });
         assert_eq!(between(&refused, "<p class=\"detail\">", "</p>"), inert);
     }
@@ -165,8 +164,7 @@ mod tests {
     fn lb_21_long_text_is_cut() {
         let long = "&".repeat(10_000);
         let cut = |limit: usize| "&amp;".repeat(limit) + "…";
-        let failed = render(&Outcome::Failed { title: &long, detail: &long });
-        assert_eq!(between(&failed, "<h1>", " <bdi>"), cut(TITLE_LIMIT));
+        let failed = render(&Outcome::Failed { detail: &long });
         assert_eq!(between(&failed, "<p class=\"detail\">", "</p>"), cut(DETAIL_LIMIT));
         let confirmed = render(&Outcome::Confirmed { account: &long, question: true });
         assert_eq!(between(&confirmed, "<bdi>", "</bdi>"), cut(ACCOUNT_LIMIT));

@@ -129,7 +129,7 @@ fn text(output: &Output) -> String {
 
 #[test]
 #[ignore = "needs dbus-daemon, gnome-keyring-daemon and secret-tool"]
-fn rf_16_two_homes_refresh_two_logins_at_once() {
+fn rf_17_two_homes_refresh_two_logins_at_once() {
     let world = World::new();
     let linked = world.linked("linked", &world.grace);
     assert_ne!(world.account(&world.ada), world.account(&world.grace));
@@ -156,7 +156,7 @@ fn rf_16_two_homes_refresh_two_logins_at_once() {
 
 #[test]
 #[ignore = "needs dbus-daemon, gnome-keyring-daemon and secret-tool"]
-fn rf_16_entry_of_another_home_is_not_used() {
+fn rf_17_entry_of_another_home_is_not_used() {
     let world = World::new();
     world.log_in(&world.ada, "ada@example.com");
     // An entry of the released program in the ordinary home.
@@ -187,7 +187,7 @@ fn rf_16_entry_of_another_home_is_not_used() {
 
 #[test]
 #[ignore = "needs dbus-daemon, gnome-keyring-daemon and secret-tool"]
-fn rf_16_login_is_stored_under_the_homes_account() {
+fn rf_17_login_is_stored_under_the_homes_account() {
     let world = World::new();
     world.log_in(&world.ada, "ada@example.com");
     let before = world.entry(&world.service.domain());
@@ -223,7 +223,7 @@ fn rf_12_logout_all_finds_keychain_login_without_context() {
 
 /// The same without a keychain: two links to one config.yaml, whose login is in plain text.
 #[test]
-fn rf_16_linked_homes_refresh_one_login_at_once() {
+fn rf_17_linked_homes_refresh_one_login_at_once() {
     let stage = Stage::new();
     let shared = stage.home.path().join("shared");
     fs::create_dir(&shared).unwrap();

@@ -93,8 +93,9 @@ async fn deployment_token_without_organization_uses_list() {
     assert_eq!(chosen(&stage), some(ORGANIZATION, "clws000010000000000000001"));
 
     let stage = Stage::new();
-    let outcome = log_in(&stage, &stage.service.api_token_with(&permissions)).await.success();
-    assert!(outcome.stderr.contains("warning: no organization selected (2 available"), "{}", outcome.stderr);
+    let outcome = log_in(&stage, &stage.service.api_token_with(&permissions)).await;
+    assert_eq!(outcome.exit_code(), 1);
+    assert!(outcome.error_chain().contains("\nno organization selected (2 available: "), "{}", outcome.error_chain());
     assert_eq!((chosen(&stage), stage.stored().is_some()), ((None, None), true));
 }
 
@@ -102,7 +103,9 @@ async fn deployment_token_without_organization_uses_list() {
 async fn unknown_permissions_accepted_empty_ones_rejected() {
     let stage = Stage::new();
     let token = stage.service.api_token_with(&json!({"permissions": ["apiTokenId:t1", "moonId:m1", "odd"]}));
-    assert_eq!(log_in(&stage, &token).await.exit_code(), 0);
+    let outcome = log_in(&stage, &token).await;
+    assert!(outcome.error_chain().contains("no organization selected (2 available: "), "{}", outcome.error_chain());
+    assert!(stage.stored().is_some());
 
     for patch in [json!({"permissions": null}), json!({"permissions": []}), json!({"permissions": 7})] {
         let stage = Stage::new();

@@ -274,7 +274,8 @@ async fn tk_11_verbose_login_shows_no_secret() {
 async fn saved_email_without_terminal_is_only_a_hint() {
     let stage = Stage::with(Options::default(), log_in("grace@example.org"));
     remembering(&stage, "        user_email: ada@example.com\n");
-    drop(stage.login(&stage.request()).await.success());
+    // Grace has several organizations and selects none.
+    assert_eq!(stage.login(&stage.request()).await.exit_code(), 1);
     let sent = stage.service.authorization_request();
     let hints = ["login_hint", "organization"].map(|name| sent.get(name).map(String::as_str));
     assert_eq!(hints, [Some(ADA), Some("org_0000000000000001")]);
@@ -505,6 +506,11 @@ async fn assert_failed(stage: &Stage, outcome: &Outcome, expected: (&str, Ended,
     for page in pages {
         assert_eq!(page.status, 400, "{what}");
         assert!(page.body.contains("Login failed"), "{what}: {}", page.body);
+        assert!(
+            page.body.contains("an earlier one stays as it was") && !page.body.contains('`'),
+            "{what}: {}",
+            page.body
+        );
         assert_no_secret(stage, &page.body);
     }
     if let Some(callback) = callback_port(&outcome.stderr) {
@@ -680,19 +686,9 @@ async fn tk_3_tk_4_tk_5_tk_6_tk_9_failed_code_exchange() {
             "could not exchange the code for a token: localhost:PORT: invalid response",
         ),
         (
-            "TK-6: no access token",
-            |stage| stage.service.patch(Part::Token, json!({"access_token": null})),
-            "could not exchange the code for a token: localhost:PORT: invalid response",
-        ),
-        (
             "TK-6: too large",
             |stage| stage.service.patch(Part::Token, json!({"padding": "x".repeat(1024 * 1024)})),
             "could not exchange the code for a token: localhost:PORT: the response is larger than 1048576 bytes",
-        ),
-        (
-            "TK-5: a token of another type",
-            |stage| stage.service.patch(Part::Token, json!({"token_type": "DPoP"})),
-            "the issuer sent a token of type `DPoP` instead of `Bearer`",
         ),
         (
             "TK-4: torn, and not asked for again",
@@ -706,6 +702,33 @@ async fn tk_3_tk_4_tk_5_tk_6_tk_9_failed_code_exchange() {
         ),
     ];
     assert_fail(Ended::AtTheTokenEndpoint, 1, failures).await;
+}
+
+#[tokio::test]
+async fn tk_5_tk_6_rf_16_grant_with_unusable_token_is_revoked() {
+    let failures: &[Failure] = &[
+        (
+            "TK-6: no access token",
+            |stage| stage.service.patch(Part::Token, json!({"access_token": null})),
+            "could not exchange the code for a token: localhost:PORT: invalid response",
+        ),
+        (
+            "TK-6: an access token that is no text",
+            |stage| stage.service.patch(Part::Token, json!({"access_token": 7, "expires_in": "soon"})),
+            "could not exchange the code for a token: localhost:PORT: invalid response",
+        ),
+        (
+            "TK-5: a token of another type",
+            |stage| stage.service.patch(Part::Token, json!({"token_type": "DPoP"})),
+            "the issuer sent a token of type `DPoP` instead of `Bearer`",
+        ),
+        (
+            "TK-5: no token type",
+            |stage| stage.service.patch(Part::Token, json!({"token_type": null})),
+            "could not exchange the code for a token: localhost:PORT: invalid response",
+        ),
+    ];
+    assert_fail(Ended::AfterTheGrant, 1, failures).await;
 }
 
 #[tokio::test]

@@ -176,26 +176,49 @@ async fn organization_with_email_domain_is_selected() {
 }
 
 #[tokio::test]
-async fn several_organizations_name_the_flag() {
-    let several = "warning: no organization selected (2 available: Analytical Engines, Compilers); \
-                   use `--organization`";
+async fn several_organizations_fail_and_name_the_flag() {
+    let several = "no organization selected (2 available: Analytical Engines, Compilers)";
     let stage = grace();
     let outcome = stage.login(&stage.request()).await;
-    assert_eq!((outcome.exit_code(), place(&stage), warnings(&outcome)), (0, NOWHERE, vec![several]));
+    assert_stands(&stage, &outcome, several);
+    assert_eq!(place(&stage), NOWHERE);
+    assert_eq!(
+        outcome.result.unwrap_err().hint().unwrap(),
+        "run `astro organization switch NAME`, or log in with `--organization NAME`"
+    );
 
-    let two_owners = Stage::new();
+    let two_owners = Stage::new().at_noon();
     two_owners.service.set(|options| options.organizations[1].managed_domains = vec!["Example.com".to_owned()]);
     let outcome = two_owners.login(&two_owners.request()).await;
-    assert_eq!((outcome.exit_code(), place(&two_owners), warnings(&outcome)), (0, NOWHERE, vec![several]));
+    assert_stands(&two_owners, &outcome, several);
 
     let namesakes = grace();
     namesakes.service.set(|options| options.organizations[1].name = "Analytical Engines".to_owned());
     let outcome = namesakes.login(&namesakes.request()).await;
-    let told = format!(
-        "warning: no organization selected (2 available: Analytical Engines ({ENGINES}), \
-         Analytical Engines ({COMPILERS})); use `--organization`"
+    assert_stands(
+        &namesakes,
+        &outcome,
+        &format!(
+            "no organization selected (2 available: Analytical Engines ({ENGINES}), Analytical Engines ({COMPILERS}))"
+        ),
     );
-    assert_eq!((outcome.exit_code(), warnings(&outcome)), (0, vec![told.as_str()]));
+}
+
+#[tokio::test]
+async fn token_login_with_several_organizations_fails() {
+    let mut stage = grace();
+    stage.clock = || "2026-11-24T12:00:00Z".parse().unwrap();
+    let token = stage.service.access_token(&json!({"sub": "auth0|grace@example.org"}));
+    let outcome = stage.login(&stage.token_request(&token)).await;
+    assert_eq!((outcome.exit_code(), place(&stage)), (1, NOWHERE), "{outcome:?}");
+    assert!(outcome.error_chain().ends_with("no organization selected (2 available: Analytical Engines, Compilers)"));
+    assert_eq!(stage.stored().unwrap().access.expose(), token, "the login stands");
+
+    let request = Login { organization: Some("Compilers".to_owned()), ..stage.token_request(&token) };
+    assert_eq!(stage.login(&request).await.exit_code(), 0);
+    assert_eq!(place(&stage)[0].as_deref(), Some(COMPILERS));
+    let outcome = stage.login(&stage.token_request(&token)).await;
+    assert_eq!(outcome.exit_code(), 0, "the one in use needs no flag");
 }
 
 #[tokio::test]
@@ -253,7 +276,7 @@ async fn other_account_inherits_no_selection() {
 
     stage.send(Mode::LogIn("grace@example.org".to_owned()));
     let outcome = stage.login(&stage.request()).await;
-    assert_eq!((outcome.exit_code(), place(&stage)), (0, NOWHERE), "{}", outcome.stderr);
+    assert_eq!((outcome.exit_code(), place(&stage)), (1, NOWHERE), "{}", outcome.stderr);
     assert_eq!(stage.stored().unwrap().sub, "auth0|grace@example.org");
     assert!(stage.home.config().unwrap().contains("user_email: grace@example.org\n"));
 }
@@ -273,8 +296,7 @@ async fn organization_list_is_read_to_its_end() {
     stage.service.set(|options| *options = options.clone().organizations(250, 1));
     let outcome = stage.login(&stage.request()).await;
     let shown = "Organization 00001, Organization 00002, Organization 00003, Organization 00004, Organization 00005";
-    let told = format!("warning: no organization selected (250 available: {shown} and 245 more); use `--organization`");
-    assert_eq!((outcome.exit_code(), warnings(&outcome)), (0, vec![told.as_str()]));
+    assert_stands(&stage, &outcome, &format!("no organization selected (250 available: {shown} and 245 more)"));
 }
 
 #[tokio::test]

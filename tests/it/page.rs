@@ -26,7 +26,6 @@ const OUTCOMES: [(&str, Outcome<'_>); 4] = [
     (
         "failed",
         Outcome::Failed {
-            title: "Login failed",
             detail: "The issuer answered `access_denied`: user is not part of the organization org_9f3kd72hs.",
         },
     ),

@@ -244,6 +244,27 @@ async fn switch_without_terminal_needs_name() {
 }
 
 #[tokio::test]
+async fn commands_without_login_name_the_login_first() {
+    let expired = stage(Options::default(), "");
+    expired.keep_in_keychain(&Credentials { refresh: None, ..expired.earlier_login(-3_600) });
+    for (stage, said) in [(Stage::new(), "not logged in to "), (expired, "your login to ")] {
+        let outcomes = [
+            organizations(&stage, false).await,
+            switch_organization(&stage, None).await,
+            switch_organization(&stage, Some("Compilers")).await,
+            workspaces(&stage, true).await,
+            switch_workspace(&stage, None).await,
+            switch_workspace(&stage, Some("Flow-Matic")).await,
+        ];
+        for outcome in outcomes {
+            assert_eq!((outcome.exit_code(), outcome.error_chain().starts_with(said)), (4, true), "{outcome:?}");
+            assert!(outcome.result.unwrap_err().hint().unwrap().starts_with("run `astro login"));
+        }
+        assert_eq!(stage.service.requests(), []);
+    }
+}
+
+#[tokio::test]
 async fn workspace_commands_need_organization() {
     let stage = stage(Options::default(), "");
     for outcome in [workspaces(&stage, false).await, switch_workspace(&stage, Some("Flow-Matic")).await] {
@@ -352,7 +373,7 @@ async fn domain_is_astro_domain_or_current_context() {
         assert_eq!((outcome.exit_code(), outcome.error_chain().as_str()), (4, "not logged in to astronomer.io"));
     }
     let outcome = workspaces(&stage, false).await;
-    assert_eq!((outcome.exit_code(), outcome.error_chain().as_str()), (1, "no organization selected"));
+    assert_eq!((outcome.exit_code(), outcome.error_chain().as_str()), (4, "not logged in to astronomer.io"));
 
     stage.environment = stage.environment.clone().with("ASTRO_DOMAIN", &domain);
     assert_eq!(organizations(&stage, false).await.stdout.lines().count(), 3);

@@ -349,6 +349,49 @@ async fn check_of_api_token_reads_its_organization() {
     assert_eq!(outcome.error_chain(), "the API refused the token in ASTRO_API_TOKEN");
 }
 
+/// Logins that no command can use, in either store.
+#[tokio::test]
+async fn status_judges_login_as_other_commands_do() {
+    let foreign = "https://auth.astronomer-stage.io/";
+    for in_config in [false, true] {
+        let mut stage = stage();
+        stage.clock = one_hour_later;
+        let token = |patch: Value| stage.service.access_token(&patch);
+        let logins = [
+            (token(json!({})), stage.service.issuer(), SIGN_IN + 86_400, "valid"),
+            (token(json!({"iss": foreign})), foreign.to_owned(), SIGN_IN + 86_400, "refused"),
+            (token(json!({"iss": foreign})), foreign.to_owned(), SIGN_IN, "refused"),
+            ("no.jwt.atall".to_owned(), String::new(), SIGN_IN + 86_400, "refused"),
+            (token(json!({"exp": SIGN_IN})), stage.service.issuer(), SIGN_IN, "expired"),
+            (token(json!({"exp": SIGN_IN + 3_600})), stage.service.issuer(), SIGN_IN + 3_600, "expired"),
+        ];
+        for (token, issuer, end, state) in logins {
+            let expires_at = Some(Timestamp::from_second(end).unwrap());
+            let credentials = Credentials { issuer, expires_at, ..stage.credentials(&token) };
+            if in_config {
+                stage.keep_in_config(&credentials)
+            } else {
+                stage.keep_in_keychain(&credentials)
+            }
+            let domain = stage.service.domain();
+            let other = stage.run(async |system| crate::support::token(system, Some(&domain)).await).await;
+            let outcome = ask(&stage, &["--json"]).await;
+            assert_eq!(parsed(&outcome)["state"], state);
+            assert_eq!(format!("{:?}", outcome.result), format!("{:?}", other.result));
+            assert_eq!(outcome.exit_code() == 0, state == "valid");
+            assert!(state == "valid" || ask(&stage, &["--check"]).await.exit_code() == 4);
+        }
+    }
+}
+
+#[tokio::test]
+async fn fresh_login_was_issued_just_now() {
+    let stage = stage();
+    drop(stage.login(&stage.request()).await.success());
+    let shown = ask(&stage, &[]).await.success().stdout;
+    assert!(shown.contains("issued        2026-11-24 10:00 UTC (just now)\n"), "{shown}");
+}
+
 #[test]
 fn quiet_keeps_status_output() {
     let home = crate::support::TestHome::new();
@@ -359,7 +402,7 @@ fn quiet_keeps_status_output() {
     program.args(["--quiet", "auth", "status", "--domain", "localhost:1"]).env_clear();
     let output = program.env("HOME", home.path()).env("ASTRO_HOME", home.path()).output().unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(stdout.starts_with("domain        localhost:1\ncredentials   "), "{stdout}");
     assert!(!stdout.contains("opaque"), "{stdout}");
 }

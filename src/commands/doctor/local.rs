@@ -201,6 +201,9 @@ pub(super) fn account(session: &Session<'_>, keychain: Result<Option<Credentials
         (None, Err(_)) => return Check::note("account", "unknown: could not read the keychain"),
     };
     let Some(found) = found else { return Check::ok("account", "not logged in") };
+    if let Err(mismatch @ Error::IssuerMismatch { .. }) = session.require_usable(&found) {
+        return Check::note("account", &mismatch.to_string()).advice("log in again");
+    }
     let who = match found.kind {
         Kind::ApiToken => "an API token".to_owned(),
         Kind::User => found.email.or(context.user_email).unwrap_or_else(|| "unknown email".to_owned()),

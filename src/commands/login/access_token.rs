@@ -81,9 +81,8 @@ impl LoginFlow<'_> {
             api.granted_organization(id).await.map_err(|failure| self.api_token_error(failure.into()))?;
         let wanted = self.login.organization.as_deref();
         // Rejects a `--organization` that is not this one.
-        let selected =
-            selection::select_organization(self.ui(), vec![organization.clone()], wanted, Some(id), None).await?;
-        let organization = selected.unwrap_or(organization);
+        let organization =
+            selection::select_organization(self.ui(), vec![organization], wanted, Some(id), None).await?;
         let mut workspaces = match api.workspaces(&organization.id).await {
             Ok(workspaces) => workspaces,
             // The token may be for something else, such as a deployment.

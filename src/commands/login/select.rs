@@ -59,8 +59,7 @@ impl LoginFlow<'_> {
     ) -> Result<(), Error> {
         let current = self.session.context()?;
         let current_organization = current.organization.as_deref();
-        let selected = self.select_organization(new, user, accessible?, current_organization).await?;
-        let Some((organization, workspaces)) = selected else { return Ok(()) };
+        let (organization, workspaces) = self.select_organization(new, user, accessible?, current_organization).await?;
         let is_new = current_organization != Some(&organization.id);
         let last_used = current.workspace.or(current.last_used_workspace);
         let wanted = self.login.workspace.as_deref();
@@ -85,22 +84,21 @@ impl LoginFlow<'_> {
         user: &User,
         accessible: Accessible,
         current: Option<&str>,
-    ) -> Result<Option<(Organization, Vec<Workspace>)>, Error> {
+    ) -> Result<(Organization, Vec<Workspace>), Error> {
         let api = self.session.api(&new.credentials.access);
         let all = match accessible {
             Accessible::Current(organization, workspaces) if current == Some(&organization.id) => {
-                return Ok(Some((organization, workspaces)));
+                return Ok((organization, workspaces));
             }
-            Accessible::OfApiToken(organization, workspaces) => return Ok(Some((organization, workspaces))),
+            Accessible::OfApiToken(organization, workspaces) => return Ok((organization, workspaces)),
             Accessible::All(all) => all,
             // The organization in use belonged to the previous account; saving this login removed it.
             Accessible::Current(..) => api.organizations().await?,
         };
         let wanted = self.login.organization.as_deref();
-        let selected = selection::select_organization(self.ui(), all, wanted, current, Some(&user.email)).await?;
-        let Some(organization) = selected else { return Ok(None) };
+        let organization = selection::select_organization(self.ui(), all, wanted, current, Some(&user.email)).await?;
         let workspaces = api.workspaces(&organization.id).await?;
-        Ok(Some((organization, workspaces)))
+        Ok((organization, workspaces))
     }
 
     pub(super) fn print_summary(

@@ -134,6 +134,7 @@ impl Report {
             }
         });
         let SavedLogin { location, credentials } = stored?;
+        let usable = session.require_usable(&credentials);
         self.source = Some(match location {
             Location::Keychain => Source::Keychain,
             Location::Config => Source::Config,
@@ -151,12 +152,11 @@ impl Report {
         self.expires_at = credentials.expires_at;
         self.refreshable = credentials.refresh.is_some();
         self.state = self.state_by_time(session.now());
-        match (self.state, self.expires_at) {
-            (State::Expired, Some(at)) => {
-                Err(Error::LoginExpired { domain: session.domain.to_string(), at, now: session.now() })
+        usable.inspect_err(|failure| {
+            if !matches!(failure, Error::LoginExpired { .. }) {
+                self.state = State::Refused;
             }
-            _ => Ok(()),
-        }
+        })
     }
 
     /// Sends the token to the API, which may refresh the login, and compares the clocks.
@@ -246,7 +246,9 @@ fn shown(text: &str) -> String {
 fn show(session: &Session<'_>, report: &Report) -> Result<(), Error> {
     let ui = &session.system.ui;
     let now = session.now();
-    let dated = |at: Timestamp| time_format::format_timestamp(at, now, &(session.system.time_zone)());
+    let zone = (session.system.time_zone)();
+    let dated = |at: Timestamp| time_format::format_timestamp(at, now, &zone);
+    let issued = |at: Timestamp| time_format::format_past_timestamp(at, now, &zone);
     let location = |place: &String| match report.source {
         Some(Source::Environment) => format!("{place}, which overrides any login"),
         Some(Source::Keychain | Source::Config) | None => place.to_owned(),
@@ -268,7 +270,7 @@ fn show(session: &Session<'_>, report: &Report) -> Result<(), Error> {
         ("workspace", report.workspace.clone()),
         ("credentials", report.location.as_ref().map(location)),
         ("type", (report.kind == Some(Kind::ApiToken)).then(|| "API token (signature not verified)".to_owned())),
-        ("issued", report.issued_at.map(dated)),
+        ("issued", report.issued_at.map(issued)),
         ("expires", report.kind.map(|_| expires)),
         ("checked", checked.map(str::to_owned)),
     ];

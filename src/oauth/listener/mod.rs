@@ -232,12 +232,7 @@ async fn deliver(
     let callback = Callback { result, reply: Reply { response, closed } };
     // Without a receiver, the reply is dropped right here.
     let _: Result<(), _> = attempt.events.send(Event::Callback(callback));
-    received.await.unwrap_or_else(|_| {
-        HtmlResponse::of(&Outcome::Failed {
-            title: "The login did not finish",
-            detail: "See the terminal for the cause.",
-        })
-    })
+    received.await.unwrap_or_else(|_| HtmlResponse::of(&Outcome::Failed { detail: "See the terminal for the cause." }))
 }
 
 /// Returns whether the request has one `Host` header, which names this listener, and no host in its request line.
