@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::session::{self, Location, Session, edit_config};
 use crate::system::System;
 use crate::time_format::format_timestamp;
+use crate::ui::Ui;
 
 #[derive(Debug, Args)]
 pub struct Logout {
@@ -94,12 +95,12 @@ pub(super) async fn log_out(session: &Session<'_>) -> bool {
     let loaded = session.keychain(|store, domain| store.load(domain)).await;
     let in_keychain = loaded.as_ref().ok().and_then(Option::as_ref);
 
-    // The stores are emptied while the issuer responds.
-    let (removed, revoked) = tokio::join!(
+    // The stores are emptied while the issuer responds, which is reported after them: the receipt has one order.
+    let (removed, responses) = tokio::join!(
         async { (remove_from_keychain(session, &loaded).await, clear_context(session, &context).await) },
         async { tokio::join!(revoke(session, in_config.as_ref()), revoke(session, in_keychain)) },
     );
-    complete &= removed.0 & removed.1 & revoked.0 & revoked.1;
+    complete &= removed.0 & removed.1 & report_revocation(ui, responses.0) & report_revocation(ui, responses.1);
 
     for credentials in in_config.iter().chain(in_keychain) {
         warn_access_token_still_valid(session, credentials);
@@ -121,16 +122,21 @@ pub(super) async fn log_out(session: &Session<'_>) -> bool {
     complete
 }
 
-/// Revokes the refresh token, and reports the outcome. Returns `true` if no valid refresh token remains.
-async fn revoke(session: &Session<'_>, credentials: Option<&Credentials>) -> bool {
-    let Some(credentials) = credentials.filter(|it| it.refresh.is_some()) else { return true };
-    let ui = &session.system.ui;
-    match session.revoke(credentials).await {
-        Ok(()) => {
+/// Revokes the refresh token. Returns `None` if there is none.
+async fn revoke(session: &Session<'_>, credentials: Option<&Credentials>) -> Option<Result<(), Error>> {
+    let credentials = credentials.filter(|it| it.refresh.is_some())?;
+    Some(session.revoke(credentials).await)
+}
+
+/// Reports the issuer's response. Returns `true` if no valid refresh token remains.
+fn report_revocation(ui: &Ui, response: Option<Result<(), Error>>) -> bool {
+    match response {
+        None => true,
+        Some(Ok(())) => {
             ui.success("Revoked the refresh token");
             true
         }
-        Err(failure) => {
+        Some(Err(failure)) => {
             ui.warn(&format!("{failure}; the refresh token stays valid until it expires"));
             false
         }
