@@ -21,7 +21,7 @@ pub struct Logout {
     /// Domain to log out of [default: current context]
     #[arg(conflicts_with = "all", value_hint = ValueHint::Other)]
     pub domain: Option<String>,
-    /// Log out of every Astro domain in config.yaml and the keychain
+    /// Log out of every Astro domain, with or without context
     #[arg(long)]
     pub all: bool,
 }
