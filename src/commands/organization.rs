@@ -3,7 +3,7 @@
 use clap::{Subcommand, ValueHint};
 use serde::Serialize;
 
-use super::list::{Row, print_json, print_table};
+use super::list::{Column, Row, print_json, print_table};
 use super::selection::{self, Selectable as _};
 use crate::error::Error;
 use crate::session::Session;
@@ -17,6 +17,9 @@ pub enum OrganizationCommand {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        /// Domain [default: current context]
+        #[arg(short, long, value_hint = ValueHint::Other)]
+        domain: Option<String>,
     },
     /// Switch to another organization
     #[command(visible_alias = "sw")]
@@ -24,6 +27,9 @@ pub enum OrganizationCommand {
         /// Name or ID [prompts if omitted]
         #[arg(value_name = "NAME|ID", value_hint = ValueHint::Other)]
         wanted: Option<String>,
+        /// Domain [default: current context]
+        #[arg(short, long, value_hint = ValueHint::Other)]
+        domain: Option<String>,
     },
 }
 
@@ -42,17 +48,21 @@ struct Listed {
 }
 
 pub async fn organization(system: &System, command: OrganizationCommand) -> Result<(), Error> {
-    let session = Session::open(system, None)?;
+    let (OrganizationCommand::List { domain, .. } | OrganizationCommand::Switch { domain, .. }) = &command;
+    let session = Session::open(system, domain.as_deref())?;
     session.require_login().await?;
     match command {
-        OrganizationCommand::List { json } => list(&session, json).await,
-        OrganizationCommand::Switch { wanted } => switch(&session, wanted.as_deref()).await,
+        OrganizationCommand::List { json, .. } => list(&session, json).await,
+        OrganizationCommand::Switch { wanted, .. } => switch(&session, wanted.as_deref()).await,
     }
 }
 
 async fn list(session: &Session<'_>, json: bool) -> Result<(), Error> {
     let current = session.context()?.organization;
     let all = session.call(async |api| api.organizations().await).await?;
+    if let Some(current) = all.iter().find(|it| current.as_ref() == Some(&it.id)) {
+        session.config.edit_names(|names| names.remember(&current.id, &current.name));
+    }
     let listed = all.into_iter().map(|it| Listed {
         current: current.as_ref() == Some(&it.id),
         id: it.id,
@@ -66,7 +76,12 @@ async fn list(session: &Session<'_>, json: bool) -> Result<(), Error> {
     let row =
         |it: &Listed| Row { current: it.current, cells: vec![it.name.clone(), it.id.clone(), it.product.clone()] };
     let rows: Vec<Row> = listing.organizations.iter().map(row).collect();
-    print_table(session.system, "organizations", &["NAME", "ID", "PRODUCT"], &rows)
+    print_table(
+        session.system,
+        "organizations",
+        &[Column::Display("NAME"), Column::Copied("ID"), Column::Copied("PRODUCT")],
+        &rows,
+    )
 }
 
 /// Switches to another organization, and in it to the workspace last used, the only one, or the one that the user chooses.

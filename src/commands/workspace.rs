@@ -3,7 +3,7 @@
 use clap::{Subcommand, ValueHint};
 use serde::Serialize;
 
-use super::list::{Row, print_json, print_table};
+use super::list::{Column, Row, print_json, print_table};
 use super::selection;
 use crate::error::Error;
 use crate::session::{Session, edit_config};
@@ -17,6 +17,9 @@ pub enum WorkspaceCommand {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        /// Domain [default: current context]
+        #[arg(short, long, value_hint = ValueHint::Other)]
+        domain: Option<String>,
     },
     /// Switch to another workspace
     #[command(visible_alias = "sw")]
@@ -24,6 +27,9 @@ pub enum WorkspaceCommand {
         /// Name or ID [prompts if omitted]
         #[arg(value_name = "NAME|ID", value_hint = ValueHint::Other)]
         wanted: Option<String>,
+        /// Domain [default: current context]
+        #[arg(short, long, value_hint = ValueHint::Other)]
+        domain: Option<String>,
     },
 }
 
@@ -41,13 +47,14 @@ struct Listed {
 }
 
 pub async fn workspace(system: &System, command: WorkspaceCommand) -> Result<(), Error> {
-    let session = Session::open(system, None)?;
+    let (WorkspaceCommand::List { domain, .. } | WorkspaceCommand::Switch { domain, .. }) = &command;
+    let session = Session::open(system, domain.as_deref())?;
     session.require_login().await?;
     let context = session.context()?;
     let organization = context.organization.ok_or(Error::NoOrganizationSelected)?;
     match command {
-        WorkspaceCommand::List { json } => list(&session, &organization, context.workspace.as_deref(), json).await,
-        WorkspaceCommand::Switch { wanted } => {
+        WorkspaceCommand::List { json, .. } => list(&session, &organization, context.workspace.as_deref(), json).await,
+        WorkspaceCommand::Switch { wanted, .. } => {
             switch(&session, &organization, context.workspace.as_deref(), wanted.as_deref()).await
         }
     }
@@ -55,6 +62,9 @@ pub async fn workspace(system: &System, command: WorkspaceCommand) -> Result<(),
 
 async fn list(session: &Session<'_>, organization: &str, current: Option<&str>, json: bool) -> Result<(), Error> {
     let all = session.call(async |api| api.workspaces(organization).await).await?;
+    if let Some(current) = all.iter().find(|it| current == Some(&it.id)) {
+        session.config.edit_names(|names| names.remember(&current.id, &current.name));
+    }
     let listed = all.into_iter().map(|it| Listed { current: current == Some(&it.id), id: it.id, name: it.name });
     let listing = Listing { version: 1, workspaces: listed.collect() };
     if json {
@@ -62,7 +72,7 @@ async fn list(session: &Session<'_>, organization: &str, current: Option<&str>, 
     }
     let row = |it: &Listed| Row { current: it.current, cells: vec![it.name.clone(), it.id.clone()] };
     let rows: Vec<Row> = listing.workspaces.iter().map(row).collect();
-    print_table(session.system, "workspaces", &["NAME", "ID"], &rows)
+    print_table(session.system, "workspaces", &[Column::Display("NAME"), Column::Copied("ID")], &rows)
 }
 
 async fn switch(
@@ -79,6 +89,7 @@ async fn switch(
     let Some(workspace) = selection::choose_one(ui, all, wanted, current).await? else {
         return Err(Error::NoWorkspace);
     };
+    session.config.edit_names(|names| names.remember(&workspace.id, &workspace.name));
     let (domain, id) = (session.domain.clone(), workspace.id);
     edit_config(&session.config, move |document| {
         document.update_context(&domain, |context| {
