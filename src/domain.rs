@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use url::Url;
 
-use crate::text::clean;
+use crate::text::{NOT_SHOWN, clean, may_be_secret};
 
 /// The domain of a login if nothing names another.
 pub const DEFAULT: &str = "astronomer.io";
@@ -93,7 +93,7 @@ impl FromStr for Domain {
         parse_local(name)
             .or_else(|| parse_astro(name.strip_prefix("cloud.").unwrap_or(name)))
             .or_else(|| parse_preview(name))
-            .ok_or_else(|| DomainError { understood: clean(name, 100) })
+            .ok_or_else(|| DomainError { understood: if may_be_secret(typed) { NOT_SHOWN.to_owned() } else { clean(name, 100) } })
     }
 }
 
