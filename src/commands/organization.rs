@@ -3,6 +3,7 @@
 use clap::{Subcommand, ValueHint};
 use serde::Serialize;
 
+use super::api_token_scope::ApiTokenScope;
 use super::list::{Row, print_json, print_table};
 use super::selection::{self, Selectable as _};
 use crate::error::Error;
@@ -51,7 +52,8 @@ pub async fn organization(system: &System, command: OrganizationCommand) -> Resu
 }
 
 async fn list(session: &Session<'_>, json: bool) -> Result<(), Error> {
-    let current = session.context()?.organization;
+    let granted = ApiTokenScope::of_environment(session.system).organization;
+    let current = granted.or(session.context()?.organization);
     let all = session.call(async |api| api.organizations().await).await?;
     let listed = all.into_iter().map(|it| Listed {
         current: current.as_ref() == Some(&it.id),

@@ -3,6 +3,7 @@
 use clap::{Subcommand, ValueHint};
 use serde::Serialize;
 
+use super::api_token_scope::ApiTokenScope;
 use super::list::{Row, print_json, print_table};
 use super::selection;
 use crate::error::Error;
@@ -44,6 +45,11 @@ pub async fn workspace(system: &System, command: WorkspaceCommand) -> Result<(),
     let session = Session::open(system, None)?;
     session.require_login().await?;
     let context = session.context()?;
+    let granted = ApiTokenScope::of_environment(system);
+    if let (WorkspaceCommand::List { json }, Some(organization)) = (&command, &granted.organization) {
+        let current = context.workspace.filter(|_| context.organization.as_ref() == Some(organization));
+        return list(&session, organization, granted.workspace.or(current).as_deref(), *json).await;
+    }
     let organization = context.organization.ok_or(Error::NoOrganizationSelected)?;
     match command {
         WorkspaceCommand::List { json } => list(&session, &organization, context.workspace.as_deref(), json).await,
