@@ -109,7 +109,7 @@ fn serve(arguments: &[OsString]) -> Result<ExitCode, Box<dyn Error>> {
             arguments.iter().filter_map(|argument| argument.to_str()?.strip_prefix(name)?.parse::<u32>().ok());
         values.next()
     };
-    let mut options = Options { port: PORT, ..options() };
+    let mut options = Options { port: PORT, demands_client: false, ..options() };
     options.delay = Duration::from_millis(value("--delay=").unwrap_or_default().into());
     if let Some(count) = value("--organizations=") {
         options = options.organizations(count as usize, 1);
@@ -121,6 +121,10 @@ fn serve(arguments: &[OsString]) -> Result<ExitCode, Box<dyn Error>> {
     let set = if cfg!(windows) { format!("$env:ASTRO_HOME='{path}';") } else { format!("ASTRO_HOME='{path}'") };
     tell("Run this in another terminal. Press Ctrl-C to stop the demo.");
     tell(&format!("$ {set} astro login localhost --insecure-storage"));
+    tell("After the login, the API answers:");
+    tell(&format!(
+        "$ printf 'Authorization: Bearer %s' \"$({set} astro auth token)\" |\n    curl --header @- http://localhost:{PORT}/v1/organizations"
+    ));
     tell("With --token-login, use this token instead of one from cloud.astronomer.io/token:");
     say(&format!("{}\n", service.access_token(&json!({}))));
     until_ctrl_c()?;

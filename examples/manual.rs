@@ -10,15 +10,17 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use astro_login::cli;
+use astro_login::commands::completion;
 use clap::{Command, ValueEnum as _};
-use clap_complete::Shell;
+use clap_complete::{Generator as _, Shell};
 use clap_mangen::Man;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args_os().nth(1).map(PathBuf::from).ok_or("usage: manual FOLDER")?;
     fs::create_dir_all(&folder)?;
     for shell in Shell::value_variants() {
-        clap_complete::generate_to(*shell, &mut cli::command(), "astro", &folder)?;
+        let script = completion::script(*shell, cli::command());
+        fs::write(folder.join(shell.file_name("astro")), script)?;
     }
     // A page about `help` would repeat the other pages.
     let mut command = cli::command().disable_help_subcommand(true);

@@ -32,7 +32,7 @@ pub struct System {
     pub now: fn() -> Timestamp,
     /// The time zone of printed times.
     pub time_zone: fn() -> TimeZone,
-    /// A refresh token that was granted but not stored yet. Locked from grant to store, so that Ctrl-C can wait for the
+    /// A refresh token that was granted but not stored yet. Locked from grant to store, so that a signal can wait for the
     /// store or revoke the token.
     pub pending_grant: PendingGrant,
     pub random: Arc<dyn Random>,

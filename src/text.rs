@@ -2,7 +2,7 @@
 //!
 //! Servers, tokens and files may contain escape sequences. All text that is printed and not ours goes through [`clean`].
 
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use url::{ParseError, Url};
 
 /// Removes control, escape, bidirectional and invisible formatting characters, folds white space to single blanks, and
@@ -47,6 +47,23 @@ pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Cuts text to a width in columns. An ellipsis marks the cut.
+pub fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut kept = String::new();
+    for character in text.chars() {
+        let columns = character.width().unwrap_or_default();
+        if kept.width() + columns + 1 > width {
+            break;
+        }
+        kept.push(character);
+    }
+    kept.push('…');
+    kept
 }
 
 /// Parses the URL in foreign text. Every host here is ASCII, and the `idna_adapter` that is built for such hosts panics in

@@ -263,8 +263,9 @@ async fn tk_11_tracing_fields_have_no_secret() {
         let mut request = stage.request();
         request.insecure_storage = insecure_storage;
         assert_eq!(stage.login(&request).await.exit_code(), 0);
-        let listed =
-            stage.run(async |system| organization(system, OrganizationCommand::List { json: false }).await).await;
+        let listed = stage
+            .run(async |system| organization(system, OrganizationCommand::List { json: false, domain: None }).await)
+            .await;
         assert_eq!(listed.exit_code(), 0, "{}", listed.error_chain());
         let checked = Status { domain: Some(domain.clone()), json: false, check: true };
         assert_eq!(stage.run(async |system| status(system, &checked).await).await.exit_code(), 0);

@@ -67,9 +67,9 @@ pub(super) enum AnyCommand {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     #[command(about = LOGIN, long_about = LOGIN_LONG)]
-    Login(Login),
+    Login(WithDomainFlag<Login>),
     #[command(about = LOGOUT, long_about = LOGOUT_LONG)]
-    Logout(Logout),
+    Logout(WithDomainFlag<Logout>),
     /// Log in, log out, and manage credentials
     #[command(subcommand, subcommand_required = true, arg_required_else_help = true)]
     Auth(AuthCommand),
@@ -90,27 +90,66 @@ pub(super) enum Command {
 #[derive(Debug, Subcommand)]
 pub(super) enum AuthCommand {
     #[command(about = LOGIN, long_about = LOGIN_LONG)]
-    Login(Login),
+    Login(WithDomainFlag<Login>),
     #[command(about = LOGOUT, long_about = LOGOUT_LONG)]
-    Logout(Logout),
+    Logout(WithDomainFlag<Logout>),
     /// Show login status
     ///
     /// Works offline. Exits with 4 if not logged in.
-    Status(Status),
+    Status(WithDomainFlag<Status>),
     /// Diagnose login problems on this machine
     ///
     /// Checks the browser, the callback port, the keychain, config.yaml, the network, and the clock, as a login does.
     /// Changes nothing and sends no credentials. Exits with 1 if a login would fail.
-    Doctor(Doctor),
+    Doctor(WithDomainFlag<Doctor>),
     /// Print a valid access token, refreshing it if needed
     ///
     /// Refreshes tokens that expire within five minutes. Never opens a browser; exits with 4 if you need to log in again.
-    Token {
-        /// Domain [default: current context]
-        #[arg(long, value_hint = ValueHint::Other)]
-        domain: Option<String>,
-    },
+    Token(WithDomainFlag<Token>),
 }
+
+#[derive(Debug, Args)]
+pub(super) struct Token {
+    /// Domain [default: current context]
+    #[arg(value_hint = ValueHint::Other)]
+    pub(super) domain: Option<String>,
+}
+
+/// A request whose domain may be given as an argument or as a flag.
+#[derive(Debug, Args)]
+pub(super) struct WithDomainFlag<T: Args + TakesDomain> {
+    #[command(flatten)]
+    request: T,
+    /// The same as the argument DOMAIN
+    #[arg(id = "domain-flag", short, long = "domain", value_name = "DOMAIN", conflicts_with = "domain")]
+    #[arg(value_hint = ValueHint::Other)]
+    flag: Option<String>,
+}
+
+pub(super) trait TakesDomain {
+    fn domain(&mut self) -> &mut Option<String>;
+}
+
+impl<T: Args + TakesDomain> WithDomainFlag<T> {
+    pub(super) fn into_request(mut self) -> T {
+        if let Some(flag) = self.flag {
+            *self.request.domain() = Some(flag);
+        }
+        self.request
+    }
+}
+
+macro_rules! takes_domain {
+    ($($request:ty),+) => {$(
+        impl TakesDomain for $request {
+            fn domain(&mut self) -> &mut Option<String> {
+                &mut self.domain
+            }
+        }
+    )+};
+}
+
+takes_domain!(Login, Logout, Status, Doctor, Token);
 
 fn styles() -> Styles {
     Styles::styled()

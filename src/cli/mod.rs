@@ -2,6 +2,7 @@
 
 mod args;
 mod examples;
+mod go_cli;
 mod runtime;
 
 use std::ffi::OsString;
@@ -32,7 +33,7 @@ use crate::error::Error;
 use crate::http::Http;
 use crate::oauth::PendingGrant;
 use crate::system::{OsRandom, System};
-use crate::text::{NOT_SHOWN, clean, may_be_secret};
+use crate::text::{NOT_SHOWN, may_be_secret};
 use crate::ui::{self, Ui};
 use crate::{core_dumps, log};
 
@@ -48,9 +49,10 @@ pub fn command() -> clap::Command {
 
 pub fn run(argv: impl IntoIterator<Item = OsString>, environment: Environment) -> ExitCode {
     core_dumps::forbid();
-    let cli = match parse(argv) {
+    let argv: Vec<OsString> = argv.into_iter().collect();
+    let cli = match parse(&argv) {
         Ok(cli) => cli,
-        Err(error) => return print_usage(error),
+        Err(error) => return print_usage(error, &argv),
     };
     let color = match cli.global.color {
         ColorChoice::Auto => anstream::ColorChoice::Auto,
@@ -77,7 +79,7 @@ pub fn run(argv: impl IntoIterator<Item = OsString>, environment: Environment) -
     }
 }
 
-fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+fn parse(argv: &[OsString]) -> Result<Cli, clap::Error> {
     let mut command = command();
     let mut matches = command.try_get_matches_from_mut(argv)?;
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
@@ -85,11 +87,15 @@ fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
 
 async fn execute(system: &System, command: Command) -> Result<(), Error> {
     match command {
-        Command::Login(request) | Command::Auth(AuthCommand::Login(request)) => login(system, &request).await,
-        Command::Logout(request) | Command::Auth(AuthCommand::Logout(request)) => logout(system, &request).await,
-        Command::Auth(AuthCommand::Status(request)) => status(system, &request).await,
-        Command::Auth(AuthCommand::Doctor(request)) => doctor(system, &request).await,
-        Command::Auth(AuthCommand::Token { domain }) => token(system, domain.as_deref()).await,
+        Command::Login(request) | Command::Auth(AuthCommand::Login(request)) => {
+            login(system, &request.into_request()).await
+        }
+        Command::Logout(request) | Command::Auth(AuthCommand::Logout(request)) => {
+            logout(system, &request.into_request()).await
+        }
+        Command::Auth(AuthCommand::Status(request)) => status(system, &request.into_request()).await,
+        Command::Auth(AuthCommand::Doctor(request)) => doctor(system, &request.into_request()).await,
+        Command::Auth(AuthCommand::Token(request)) => token(system, request.into_request().domain.as_deref()).await,
         Command::Context(request) => context(system, request).await,
         Command::Organization(request) => organization(system, request).await,
         Command::Workspace(request) => workspace(system, request).await,
@@ -139,13 +145,14 @@ fn report(ui: &Ui, error: &Error) {
     }
 }
 
-fn print_usage(mut error: clap::Error) -> ExitCode {
+fn print_usage(mut error: clap::Error, argv: &[OsString]) -> ExitCode {
     hide_secrets(&mut error);
     if error.kind() == ErrorKind::InvalidSubcommand
         && let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand)
         && name != NOT_SHOWN
+        && let Some(command) = go_cli::command(argv, name)
     {
-        let advice = format!("this program only logs in; use the Go CLI for `{}`", clean(name, LONGEST_SHOWN));
+        let advice = format!("this program only logs in; use the Go CLI for `{command}`");
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![advice.into()]));
     }
     // A failure to print has nowhere to be reported.

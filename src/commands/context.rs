@@ -5,7 +5,7 @@
 use clap::{Subcommand, ValueHint};
 use serde::Serialize;
 
-use super::list::{Row, print_json, print_table};
+use super::list::{Column, Row, print_json, print_table};
 use super::logout::log_out;
 use crate::config::{Config, Context};
 use crate::domain::Domain;
@@ -29,6 +29,9 @@ pub enum ContextCommand {
         /// Domain [prompts if omitted]
         #[arg(value_hint = ValueHint::Other)]
         domain: Option<String>,
+        /// The same as the argument DOMAIN
+        #[arg(short = 'd', long = "domain", value_name = "DOMAIN", conflicts_with = "domain", value_hint = ValueHint::Other)]
+        flag: Option<String>,
     },
     /// Log out of a domain and delete its context
     #[command(visible_alias = "de")]
@@ -62,7 +65,7 @@ pub async fn context(system: &System, command: ContextCommand) -> Result<(), Err
     let config = Config::new(&system.home);
     match command {
         ContextCommand::List { json } => list(system, &config, json),
-        ContextCommand::Switch { domain } => switch(system, &config, domain.as_deref()).await,
+        ContextCommand::Switch { domain, flag } => switch(system, &config, domain.or(flag).as_deref()).await,
         ContextCommand::Delete { domain, force } => delete(system, &domain.parse()?, force).await,
     }
 }
@@ -84,13 +87,21 @@ fn list(system: &System, config: &Config, json: bool) -> Result<(), Error> {
     if json {
         return print_json(system, &listing);
     }
+    let names = config.names();
+    let named = |id: Option<String>| id.map(|id| names.name(&id).unwrap_or(id));
     let row = |it: Listed| {
         let account = if it.astro { it.account } else { Some("(Astro Private Cloud)".to_owned()) };
-        let cells = [Some(it.domain), account, it.organization, it.workspace];
+        let cells = [Some(it.domain), account, named(it.organization), named(it.workspace)];
         Row { current: it.current, cells: cells.into_iter().map(Option::unwrap_or_default).collect() }
     };
     let rows: Vec<Row> = listing.contexts.into_iter().map(row).collect();
-    print_table(system, "contexts", &["DOMAIN", "ACCOUNT", "ORGANIZATION", "WORKSPACE"], &rows)
+    let header = [
+        Column::Copied("DOMAIN"),
+        Column::Display("ACCOUNT"),
+        Column::Display("ORGANIZATION"),
+        Column::Display("WORKSPACE"),
+    ];
+    print_table(system, "contexts", &header, &rows)
 }
 
 async fn switch(system: &System, config: &Config, typed: Option<&str>) -> Result<(), Error> {

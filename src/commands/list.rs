@@ -5,6 +5,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::error::Error;
 use crate::system::System;
+use crate::text::cut;
 
 pub(super) struct Row {
     /// Whether this item is in use. Marked by `*`, since not everyone sees colors.
@@ -13,24 +14,42 @@ pub(super) struct Row {
     pub(super) cells: Vec<String>,
 }
 
+/// A column of a table. One for display is cut where a row is too wide; one to be copied never is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Column {
+    Display(&'static str),
+    Copied(&'static str),
+}
+
+impl Column {
+    fn title(self) -> &'static str {
+        let (Self::Display(title) | Self::Copied(title)) = self;
+        title
+    }
+}
+
+/// The columns of a line, if the table can be cut to it, and those that a cut cell keeps at least.
+const WIDTH: usize = 80;
+const NARROWEST: usize = 10;
+
 /// Prints rows under a header, or `No KIND.` if there are none.
-pub(super) fn print_table(system: &System, kind: &str, header: &[&str], rows: &[Row]) -> Result<(), Error> {
+pub(super) fn print_table(system: &System, kind: &str, header: &[Column], rows: &[Row]) -> Result<(), Error> {
     if rows.is_empty() {
         system.ui.say(&format!("No {kind}."));
         return Ok(());
     }
-    let widest = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.cells.get(column));
-        cells.map(|cell| cell.width()).chain([header[column].width()]).max().unwrap_or_default()
-    };
-    let widths: Vec<usize> = (0..header.len()).map(widest).collect();
+    let widths = widths(header, rows);
     let line = |mark: char, cells: &[&str]| {
         // `format!` pads by characters, but a wide character takes two columns.
-        let padded =
-            cells.iter().zip(&widths).map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.width())));
+        let padded = cells.iter().zip(&widths).map(|(cell, width)| {
+            let cell = cut(cell, *width);
+            let blanks = " ".repeat(width - cell.width());
+            cell + &blanks
+        });
         format!("{mark} {}", padded.collect::<Vec<_>>().join("  ")).trim_end().to_owned()
     };
-    let mut lines = vec![line(' ', header)];
+    let titles: Vec<&str> = header.iter().map(|column| column.title()).collect();
+    let mut lines = vec![line(' ', &titles)];
     lines.extend(rows.iter().map(|row| {
         let cells: Vec<&str> = row.cells.iter().map(String::as_str).collect();
         line(if row.current { '*' } else { ' ' }, &cells)
@@ -38,6 +57,25 @@ pub(super) fn print_table(system: &System, kind: &str, header: &[&str], rows: &[
     // At once: a list may be long, and every write is flushed.
     system.ui.write_data_ignoring_closed_pipe(&lines.join("\n"))?;
     Ok(())
+}
+
+/// Returns the width of each column: that of its widest cell, cut from the widest column for display until a line fits.
+fn widths(header: &[Column], rows: &[Row]) -> Vec<usize> {
+    let widest = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.cells.get(column));
+        cells.map(|cell| cell.width()).chain([header[column].title().width()]).max().unwrap_or_default()
+    };
+    let mut widths: Vec<usize> = (0..header.len()).map(widest).collect();
+    // The mark, and two blanks between columns.
+    while widths.iter().map(|width| width + 2).sum::<usize>() > WIDTH {
+        let cuttable = |&column: &usize| {
+            let narrowest = NARROWEST.max(header[column].title().width());
+            matches!(header[column], Column::Display(_)) && widths[column] > narrowest
+        };
+        let Some(column) = (0..header.len()).filter(cuttable).max_by_key(|&column| widths[column]) else { break };
+        widths[column] -= 1;
+    }
+    widths
 }
 
 pub(super) fn print_json(system: &System, value: &impl Serialize) -> Result<(), Error> {

@@ -4,10 +4,10 @@ use clap::{Subcommand, ValueHint};
 use serde::Serialize;
 
 use super::api_token_scope::ApiTokenScope;
-use super::list::{Row, print_json, print_table};
+use super::list::{Column, Row, print_json, print_table};
 use super::selection::{self, Selectable as _};
 use crate::error::Error;
-use crate::session::Session;
+use crate::session::{Session, environment_token_is_set};
 use crate::system::System;
 
 #[derive(Debug, Subcommand)]
@@ -18,6 +18,9 @@ pub enum OrganizationCommand {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        /// Domain [default: current context]
+        #[arg(short, long, value_hint = ValueHint::Other)]
+        domain: Option<String>,
     },
     /// Switch to another organization
     #[command(visible_alias = "sw")]
@@ -25,6 +28,9 @@ pub enum OrganizationCommand {
         /// Name or ID [prompts if omitted]
         #[arg(value_name = "NAME|ID", value_hint = ValueHint::Other)]
         wanted: Option<String>,
+        /// Domain [default: current context]
+        #[arg(short, long, value_hint = ValueHint::Other)]
+        domain: Option<String>,
     },
 }
 
@@ -43,11 +49,12 @@ struct Listed {
 }
 
 pub async fn organization(system: &System, command: OrganizationCommand) -> Result<(), Error> {
-    let session = Session::open(system, None)?;
+    let (OrganizationCommand::List { domain, .. } | OrganizationCommand::Switch { domain, .. }) = &command;
+    let session = Session::open(system, domain.as_deref())?;
     session.require_login().await?;
     match command {
-        OrganizationCommand::List { json } => list(&session, json).await,
-        OrganizationCommand::Switch { wanted } => switch(&session, wanted.as_deref()).await,
+        OrganizationCommand::List { json, .. } => list(&session, json).await,
+        OrganizationCommand::Switch { wanted, .. } => switch(&session, wanted.as_deref()).await,
     }
 }
 
@@ -55,6 +62,12 @@ async fn list(session: &Session<'_>, json: bool) -> Result<(), Error> {
     let granted = ApiTokenScope::of_environment(session.system).organization;
     let current = granted.or(session.context()?.organization);
     let all = session.call(async |api| api.organizations().await).await?;
+    // Nothing is written for a token of the environment.
+    if !environment_token_is_set(session.system)
+        && let Some(current) = all.iter().find(|it| current.as_ref() == Some(&it.id))
+    {
+        session.config.edit_names(|names| names.remember(&current.id, &current.name));
+    }
     let listed = all.into_iter().map(|it| Listed {
         current: current.as_ref() == Some(&it.id),
         id: it.id,
@@ -68,7 +81,12 @@ async fn list(session: &Session<'_>, json: bool) -> Result<(), Error> {
     let row =
         |it: &Listed| Row { current: it.current, cells: vec![it.name.clone(), it.id.clone(), it.product.clone()] };
     let rows: Vec<Row> = listing.organizations.iter().map(row).collect();
-    print_table(session.system, "organizations", &["NAME", "ID", "PRODUCT"], &rows)
+    print_table(
+        session.system,
+        "organizations",
+        &[Column::Display("NAME"), Column::Copied("ID"), Column::Copied("PRODUCT")],
+        &rows,
+    )
 }
 
 /// Switches to another organization, and in it to the workspace last used, the only one, or the one that the user chooses.

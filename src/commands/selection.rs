@@ -121,6 +121,12 @@ pub(super) async fn write(
     workspace: Option<&Workspace>,
 ) -> Result<(), Error> {
     let domain = session.domain.clone();
+    session.config.edit_names(|names| {
+        names.remember(&organization.id, &organization.name);
+        if let Some(workspace) = workspace {
+            names.remember(&workspace.id, &workspace.name);
+        }
+    });
     let (organization, workspace) = (organization.clone(), workspace.map(|it| it.id.clone()));
     let login = match session::environment_token_is_set(session.system) {
         true => None,

@@ -4,10 +4,10 @@ use clap::{Subcommand, ValueHint};
 use serde::Serialize;
 
 use super::api_token_scope::ApiTokenScope;
-use super::list::{Row, print_json, print_table};
+use super::list::{Column, Row, print_json, print_table};
 use super::selection;
 use crate::error::Error;
-use crate::session::{Session, edit_config};
+use crate::session::{Session, edit_config, environment_token_is_set};
 use crate::system::System;
 
 #[derive(Debug, Subcommand)]
@@ -18,6 +18,9 @@ pub enum WorkspaceCommand {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        /// Domain [default: current context]
+        #[arg(short, long, value_hint = ValueHint::Other)]
+        domain: Option<String>,
     },
     /// Switch to another workspace
     #[command(visible_alias = "sw")]
@@ -25,6 +28,9 @@ pub enum WorkspaceCommand {
         /// Name or ID [prompts if omitted]
         #[arg(value_name = "NAME|ID", value_hint = ValueHint::Other)]
         wanted: Option<String>,
+        /// Domain [default: current context]
+        #[arg(short, long, value_hint = ValueHint::Other)]
+        domain: Option<String>,
     },
 }
 
@@ -42,18 +48,19 @@ struct Listed {
 }
 
 pub async fn workspace(system: &System, command: WorkspaceCommand) -> Result<(), Error> {
-    let session = Session::open(system, None)?;
+    let (WorkspaceCommand::List { domain, .. } | WorkspaceCommand::Switch { domain, .. }) = &command;
+    let session = Session::open(system, domain.as_deref())?;
     session.require_login().await?;
     let context = session.context()?;
     let granted = ApiTokenScope::of_environment(system);
-    if let (WorkspaceCommand::List { json }, Some(organization)) = (&command, &granted.organization) {
+    if let (WorkspaceCommand::List { json, .. }, Some(organization)) = (&command, &granted.organization) {
         let current = context.workspace.filter(|_| context.organization.as_ref() == Some(organization));
         return list(&session, organization, granted.workspace.or(current).as_deref(), *json).await;
     }
     let organization = context.organization.ok_or(Error::NoOrganizationSelected)?;
     match command {
-        WorkspaceCommand::List { json } => list(&session, &organization, context.workspace.as_deref(), json).await,
-        WorkspaceCommand::Switch { wanted } => {
+        WorkspaceCommand::List { json, .. } => list(&session, &organization, context.workspace.as_deref(), json).await,
+        WorkspaceCommand::Switch { wanted, .. } => {
             switch(&session, &organization, context.workspace.as_deref(), wanted.as_deref()).await
         }
     }
@@ -61,6 +68,12 @@ pub async fn workspace(system: &System, command: WorkspaceCommand) -> Result<(),
 
 async fn list(session: &Session<'_>, organization: &str, current: Option<&str>, json: bool) -> Result<(), Error> {
     let all = session.call(async |api| api.workspaces(organization).await).await?;
+    // Nothing is written for a token of the environment.
+    if !environment_token_is_set(session.system)
+        && let Some(current) = all.iter().find(|it| current == Some(&it.id))
+    {
+        session.config.edit_names(|names| names.remember(&current.id, &current.name));
+    }
     let listed = all.into_iter().map(|it| Listed { current: current == Some(&it.id), id: it.id, name: it.name });
     let listing = Listing { version: 1, workspaces: listed.collect() };
     if json {
@@ -68,7 +81,7 @@ async fn list(session: &Session<'_>, organization: &str, current: Option<&str>, 
     }
     let row = |it: &Listed| Row { current: it.current, cells: vec![it.name.clone(), it.id.clone()] };
     let rows: Vec<Row> = listing.workspaces.iter().map(row).collect();
-    print_table(session.system, "workspaces", &["NAME", "ID"], &rows)
+    print_table(session.system, "workspaces", &[Column::Display("NAME"), Column::Copied("ID")], &rows)
 }
 
 async fn switch(
@@ -85,6 +98,7 @@ async fn switch(
     let Some(workspace) = selection::choose_one(ui, all, wanted, current).await? else {
         return Err(Error::NoWorkspace);
     };
+    session.config.edit_names(|names| names.remember(&workspace.id, &workspace.name));
     let (domain, id) = (session.domain.clone(), workspace.id);
     edit_config(&session.config, move |document| {
         document.update_context(&domain, |context| {

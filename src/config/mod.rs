@@ -14,9 +14,11 @@ use tempfile::NamedTempFile;
 mod document;
 mod dry_run;
 mod error;
+mod names;
 
 pub use document::{Context, Document, DocumentError, is_yes};
 pub use error::ConfigError;
+pub use names::LoginNames;
 
 use crate::domain::Domain;
 

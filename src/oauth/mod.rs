@@ -32,6 +32,6 @@ pub use callback::{
 };
 pub use issuer::{AuthConfig, Issuer, IssuerError, Metadata, Refusal, UserInfo};
 pub use listener::{Callback, CallbackListener, Callbacks, Event, ListenError, Reply, port_owner_command};
-pub use pending_grant::{PendingGrant, Storing};
+pub use pending_grant::{Exchanging, PendingGrant, Storing};
 pub use pkce::{Nonce, PkceChallenge, PkceVerifier, Random, RandomError, State};
-pub use token_endpoint::{ErrorCode, TokenEndpointError, TokenError, TokenResponse};
+pub use token_endpoint::{ErrorCode, Granted, TokenEndpointError, TokenError, TokenResponse};

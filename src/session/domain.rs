@@ -22,7 +22,7 @@ pub enum DomainSource {
 impl fmt::Display for DomainSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Argument => "from --domain",
+            Self::Argument => "from the command line",
             Self::EnvVar => "from ASTRO_DOMAIN",
             Self::CurrentContext => "the current context",
             Self::Default => "the default",

@@ -13,7 +13,7 @@ use crate::credentials::{Credentials, Kind};
 use crate::error::Error;
 use crate::http::HttpError;
 use crate::jwt::{ExpectedAccess, ExpectedId, JwtError, verify_access_token, verify_id_token};
-use crate::oauth::{AuthConfig, ErrorCode, Issuer, Storing, TokenEndpointError, TokenError, TokenResponse};
+use crate::oauth::{AuthConfig, ErrorCode, Granted, Issuer, Storing, TokenEndpointError, TokenError, TokenResponse};
 use crate::text::clean;
 use crate::token::{AccessToken, RefreshToken};
 
@@ -134,7 +134,7 @@ impl Session<'_> {
             return self.keep_current_token(saved, reason, failure);
         }
         match self.exchange(&auth, refresh).await {
-            Ok((_storing, keys, response)) => self.store_refreshed(saved, reason, &auth, keys, response).await,
+            Ok((_storing, keys, granted)) => self.store_refreshed(saved, reason, &auth, keys, granted).await,
             Err(Error::Token(TokenEndpointError::Refused(refused))) if refused.code == ErrorCode::InvalidGrant => {
                 self.drop_refresh_token(saved, refused).await
             }
@@ -168,18 +168,18 @@ impl Session<'_> {
         }
     }
 
-    /// Spends the refresh token. Ctrl-C waits from here until the returned guard is dropped, after the store.
+    /// Spends the refresh token. A signal waits from here until the returned guard is dropped, after the store.
     async fn exchange(
         &self,
         auth: &AuthConfig,
         refresh: &RefreshToken,
-    ) -> Result<(Storing<'_>, KeySource<'_>, TokenResponse), Error> {
+    ) -> Result<(Storing<'_>, KeySource<'_>, Granted), Error> {
         let (http, random) = (&self.system.http, &*self.system.random);
         // Fetched first: without the keys nothing could be verified, and the refresh token would be spent for nothing.
         let keys = with_retries(random, async || KeySource::fetch(http, &auth.issuer).await).await?;
         let storing = self.system.pending_grant.start_storing().await;
-        let response = with_retries(random, async || Ok(auth.refresh(http, refresh).await?)).await?;
-        Ok((storing, keys, response))
+        let granted = with_retries(random, async || Ok(auth.refresh(http, refresh).await?)).await?;
+        Ok((storing, keys, granted))
     }
 
     /// Verifies and stores the response before any of it is used.
@@ -189,10 +189,14 @@ impl Session<'_> {
         reason: &Reason,
         auth: &AuthConfig,
         mut keys: KeySource<'_>,
-        response: TokenResponse,
+        granted: Granted,
     ) -> Result<SavedLogin, Error> {
-        let refresh = response.refresh_token.clone().or_else(|| saved.credentials.refresh.clone());
-        match self.verify(auth, &mut keys, &saved.credentials, response).await {
+        let refresh = granted.refresh_token.or_else(|| saved.credentials.refresh.clone());
+        let verified = match granted.tokens {
+            Ok(response) => self.verify(auth, &mut keys, &saved.credentials, response).await,
+            Err(unusable) => Err(unusable.into()),
+        };
+        match verified {
             Ok(verified) => {
                 let credentials = Credentials { refresh, ..verified };
                 if self.replace(&saved, Some(credentials.clone())).await? {

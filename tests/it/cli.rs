@@ -94,7 +94,52 @@ fn unknown_command_names_go_cli() {
         assert!(said.contains(&format!("this program only logs in; use the Go CLI for `{name}`")), "{said}");
     }
     let said = wrong_usage(&["workspace", "create"]);
-    assert!(said.contains("this program only logs in; use the Go CLI for `create`"), "{said}");
+    assert!(said.contains("this program only logs in; use the Go CLI for `workspace create`"), "{said}");
+}
+
+#[test]
+fn misspelled_command_does_not_name_go_cli() {
+    for (typed, similar) in [("lgoin", "login"), ("logn", "login"), ("workspce", "workspace")] {
+        let said = wrong_usage(&[typed]);
+        assert!(!said.contains("Go CLI") && said.contains(similar), "{said}");
+    }
+    for typed in [&["workspace", "lst"][..], &["auth", "stats"], &["context", "create"], &["frobnicate"]] {
+        let said = wrong_usage(typed);
+        assert!(!said.contains("Go CLI"), "{said}");
+    }
+}
+
+#[test]
+fn domain_is_argument_or_flag_everywhere() {
+    let home = TestHome::new();
+    home.write_config("context: astronomer.io\n");
+    let table: [&[&str]; 16] = [
+        &["auth", "status", "localhost:9"],
+        &["auth", "status", "--domain", "localhost:9"],
+        &["auth", "token", "localhost:9"],
+        &["auth", "token", "-d", "localhost:9"],
+        &["logout", "localhost:9"],
+        &["logout", "--domain=localhost:9"],
+        &["auth", "logout", "-d", "localhost:9"],
+        &["auth", "doctor", "localhost:9"],
+        &["auth", "doctor", "--domain", "localhost:9"],
+        &["login", "localhost:9", "--login-link"],
+        &["login", "--domain", "localhost:9", "--login-link"],
+        &["organization", "list", "--domain", "localhost:9"],
+        &["organization", "switch", "Acme", "-d", "localhost:9"],
+        &["workspace", "list", "--domain", "localhost:9"],
+        &["workspace", "switch", "--domain", "localhost:9"],
+        &["context", "switch", "--domain", "localhost:9"],
+    ];
+    for arguments in table {
+        let Output { stdout, stderr, code } = Astro::at(&home).run(arguments);
+        assert_ne!(code, Some(2), "{arguments:?}: {stderr}");
+        assert!(format!("{stdout}{stderr}").contains("localhost:9"), "{arguments:?}: {stdout}{stderr}");
+    }
+    for command in [&["login"][..], &["logout"], &["auth", "status"], &["auth", "token"], &["context", "switch"]] {
+        let both = [command, &["localhost:9", "--domain", "localhost:8"]].concat();
+        assert!(wrong_usage(&both).contains("cannot be used with"), "{both:?}");
+    }
 }
 
 #[test]

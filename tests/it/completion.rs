@@ -141,6 +141,14 @@ fn with_line_of_help(shell: &str, file: &str, before: &str, after: &str) -> Stri
     said(program(shell).args([quiet, "-c", &lines]).env("PATH", path).env("HOME", home.path()))
 }
 
+#[test]
+fn bash_and_fish_scripts_complete_no_file_names() {
+    for fallback in ["bashdefault", "-o default"] {
+        assert!(!script("bash").contains(fallback), "{fallback}");
+    }
+    assert!(script("fish").starts_with("complete -c astro --no-files\n"));
+}
+
 #[cfg(unix)]
 #[test]
 fn bash_line_in_help_works() {
@@ -165,12 +173,20 @@ fn fish_completes_commands_and_flags() {
     let (folder, script) = written(&script("fish"));
     let complete = |typed: &str| {
         let asked = format!("source {}; complete --do-complete {typed:?}", script.display());
-        let said = said(program("fish").args(["--no-config", "--command", &asked]).env("HOME", folder.path()));
+        let mut fish = program("fish");
+        fish.args(["--no-config", "--command", &asked]).env("HOME", folder.path()).current_dir(folder.path());
+        let said = said(&mut fish);
         said.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(complete("astro au"), ["auth"]);
     assert_eq!(complete("astro auth st"), ["status"]);
     assert_eq!(complete("astro auth status --ch"), ["--check"]);
+    for nothing in
+        ["astro logout ", "astro workspace switch ", "astro context switch ", "astro login --email ", "astro "]
+    {
+        let offered = complete(nothing);
+        assert!(!offered.iter().any(|it| it == "script" || it.contains('/')), "{nothing:?}: {offered:?}");
+    }
 }
 
 #[cfg(unix)]
@@ -206,7 +222,7 @@ fn manual_example_writes_every_page_and_script() {
         page.contains("\n.SH EXAMPLES\n.nf\n\\&printf \\(aqAuthorization: Bearer %s\\(aq \"$(astro auth token)\" |\n"),
         "{page}"
     );
-    assert!(page.contains("\n.SH SYNOPSIS\n\\fBastro auth token\\fR [OPTIONS]\n"), "{page}");
+    assert!(page.contains("\n.SH SYNOPSIS\n\\fBastro auth token\\fR [OPTIONS] [DOMAIN]\n"), "{page}");
     assert!(page.contains("\n.SH EXIT STATUS\n.nf\n\\&0    success\n"), "{page}");
 }
 

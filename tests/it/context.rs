@@ -13,7 +13,7 @@ async fn list(stage: &Stage, json: bool) -> Outcome {
 
 async fn switch(stage: &Stage, domain: Option<&str>) -> Outcome {
     let domain = domain.map(str::to_owned);
-    stage.run(async |system| context(system, ContextCommand::Switch { domain }).await).await
+    stage.run(async |system| context(system, ContextCommand::Switch { domain, flag: None }).await).await
 }
 
 async fn delete(stage: &Stage, domain: &str, force: bool) -> Outcome {
@@ -50,6 +50,32 @@ async fn context_list_marks_current() {
          \x20 astronomer-stage.io\n"
     );
     assert_eq!(stage.home.config().unwrap(), FILE);
+}
+
+#[tokio::test]
+async fn context_list_shows_names_within_80_columns() {
+    let stage = stage(
+        "contexts:\n    astronomer_io: {domain: astronomer.io, user_email: ada.lovelace@analytical-engines.example.com, \
+         organization: clorg00000000000000000001, workspace: clws000010000000000000002}\n",
+    );
+    let names = [("clorg00000000000000000001", "Analytical Engines"), ("clws000010000000000000002", "Punched Cards")];
+    let config = astro_login::config::Config::new(stage.home.path());
+    config.edit_names(|known| names.iter().for_each(|(id, name)| known.remember(id, name)));
+    let listed = list(&stage, false).await.success().stdout;
+    assert_eq!(
+        listed,
+        "  DOMAIN         ACCOUNT                       ORGANIZATION        WORKSPACE\n\
+         \x20 astronomer.io  ada.lovelace@analytical-eng…  Analytical Engines  Punched Cards\n"
+    );
+    let identifiers = list(&stage, true).await.success().stdout;
+    assert!(identifiers.contains("clorg00000000000000000001") && !identifiers.contains("Punched"), "{identifiers}");
+
+    for name in ["Analytical Engines of the whole of Great Britain and Ireland".to_owned(), "日本語".repeat(30)] {
+        config.edit_names(|known| names.iter().for_each(|(id, _)| known.remember(id, &name)));
+        let listed = list(&stage, false).await.success().stdout;
+        let widest = listed.lines().map(unicode_width::UnicodeWidthStr::width).max().unwrap();
+        assert!((70..=80).contains(&widest), "{widest}: {listed}");
+    }
 }
 
 #[tokio::test]

@@ -102,7 +102,7 @@ async fn healthy_doctor_sends_no_secret() {
         "version": 1,
         "would": "browser",
         "checks": [
-            ok("domain", "localhost:PORT (from --domain)"),
+            ok("domain", "localhost:PORT (from the command line)"),
             ok("login", "opens the default browser (X)"),
             ok("callback", "any free port"),
             check(&report(&outcome), "loopback"),
@@ -125,7 +125,7 @@ async fn healthy_doctor_sends_no_secret() {
     {
       "name": "domain",
       "outcome": "ok",
-      "detail": "localhost:PORT (from --domain)",
+      "detail": "localhost:PORT (from the command line)",
       "advice": null
     },
 "#;

@@ -29,11 +29,11 @@ async fn printed(stage: &Stage) -> Outcome {
 }
 
 async fn organizations(stage: &Stage) -> Outcome {
-    stage.run(async |system| organization(system, OrganizationCommand::List { json: false }).await).await
+    stage.run(async |system| organization(system, OrganizationCommand::List { json: false, domain: None }).await).await
 }
 
 async fn workspaces(stage: &Stage) -> Outcome {
-    stage.run(async |system| workspace(system, WorkspaceCommand::List { json: false }).await).await
+    stage.run(async |system| workspace(system, WorkspaceCommand::List { json: false, domain: None }).await).await
 }
 
 #[tokio::test]
@@ -175,6 +175,8 @@ async fn permissions_name_the_organization_and_nothing_is_written() {
         let listed = organizations(&stage).await.success().stdout;
         assert!(listed.lines().any(|line| line.starts_with('*') && line.contains("Compilers")), "{listed}");
         assert_eq!(stage.home.config(), config);
+        let files = std::fs::read_dir(stage.home.path().join(".astro")).unwrap().count();
+        assert_eq!(files, usize::from(config.is_some()));
     }
 }
 

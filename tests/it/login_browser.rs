@@ -686,19 +686,9 @@ async fn tk_3_tk_4_tk_5_tk_6_tk_9_failed_code_exchange() {
             "could not exchange the code for a token: localhost:PORT: invalid response",
         ),
         (
-            "TK-6: no access token",
-            |stage| stage.service.patch(Part::Token, json!({"access_token": null})),
-            "could not exchange the code for a token: localhost:PORT: invalid response",
-        ),
-        (
             "TK-6: too large",
             |stage| stage.service.patch(Part::Token, json!({"padding": "x".repeat(1024 * 1024)})),
             "could not exchange the code for a token: localhost:PORT: the response is larger than 1048576 bytes",
-        ),
-        (
-            "TK-5: a token of another type",
-            |stage| stage.service.patch(Part::Token, json!({"token_type": "DPoP"})),
-            "the issuer sent a token of type `DPoP` instead of `Bearer`",
         ),
         (
             "TK-4: torn, and not asked for again",
@@ -712,6 +702,33 @@ async fn tk_3_tk_4_tk_5_tk_6_tk_9_failed_code_exchange() {
         ),
     ];
     assert_fail(Ended::AtTheTokenEndpoint, 1, failures).await;
+}
+
+#[tokio::test]
+async fn tk_5_tk_6_rf_16_grant_with_unusable_token_is_revoked() {
+    let failures: &[Failure] = &[
+        (
+            "TK-6: no access token",
+            |stage| stage.service.patch(Part::Token, json!({"access_token": null})),
+            "could not exchange the code for a token: localhost:PORT: invalid response",
+        ),
+        (
+            "TK-6: an access token that is no text",
+            |stage| stage.service.patch(Part::Token, json!({"access_token": 7, "expires_in": "soon"})),
+            "could not exchange the code for a token: localhost:PORT: invalid response",
+        ),
+        (
+            "TK-5: a token of another type",
+            |stage| stage.service.patch(Part::Token, json!({"token_type": "DPoP"})),
+            "the issuer sent a token of type `DPoP` instead of `Bearer`",
+        ),
+        (
+            "TK-5: no token type",
+            |stage| stage.service.patch(Part::Token, json!({"token_type": null})),
+            "could not exchange the code for a token: localhost:PORT: invalid response",
+        ),
+    ];
+    assert_fail(Ended::AfterTheGrant, 1, failures).await;
 }
 
 #[tokio::test]

@@ -67,6 +67,8 @@ mod pty_ui;
 mod refresh;
 mod security_rules;
 mod service;
+#[cfg(target_os = "linux")]
+mod signals;
 mod status;
 #[cfg(target_os = "linux")]
 mod tls;

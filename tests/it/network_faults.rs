@@ -352,17 +352,23 @@ impl Flow {
                 stage.run(async |system| status(system, &request).await).await
             }
             Self::OrganizationList => {
-                stage.run(async |system| organization(system, OrganizationCommand::List { json: false }).await).await
+                stage
+                    .run(async |system| {
+                        organization(system, OrganizationCommand::List { json: false, domain: None }).await
+                    })
+                    .await
             }
             Self::OrganizationSwitch => {
-                let switch = OrganizationCommand::Switch { wanted: wanted("Analytical Engines") };
+                let switch = OrganizationCommand::Switch { wanted: wanted("Analytical Engines"), domain: None };
                 stage.run(async |system| organization(system, switch).await).await
             }
             Self::WorkspaceList => {
-                stage.run(async |system| workspace(system, WorkspaceCommand::List { json: false }).await).await
+                stage
+                    .run(async |system| workspace(system, WorkspaceCommand::List { json: false, domain: None }).await)
+                    .await
             }
             Self::WorkspaceSwitch => {
-                let switch = WorkspaceCommand::Switch { wanted: wanted("Punched Cards") };
+                let switch = WorkspaceCommand::Switch { wanted: wanted("Punched Cards"), domain: None };
                 stage.run(async |system| workspace(system, switch).await).await
             }
         }

@@ -13,21 +13,21 @@ const ENGINES: &str = "clorg00000000000000000001";
 const COMPILERS: &str = "clorg00000000000000000002";
 
 async fn organizations(stage: &Stage, json: bool) -> Outcome {
-    stage.run(async |system| organization(system, OrganizationCommand::List { json }).await).await
+    stage.run(async |system| organization(system, OrganizationCommand::List { json, domain: None }).await).await
 }
 
 async fn workspaces(stage: &Stage, json: bool) -> Outcome {
-    stage.run(async |system| workspace(system, WorkspaceCommand::List { json }).await).await
+    stage.run(async |system| workspace(system, WorkspaceCommand::List { json, domain: None }).await).await
 }
 
 async fn switch_organization(stage: &Stage, wanted: Option<&str>) -> Outcome {
     let wanted = wanted.map(str::to_owned);
-    stage.run(async |system| organization(system, OrganizationCommand::Switch { wanted }).await).await
+    stage.run(async |system| organization(system, OrganizationCommand::Switch { wanted, domain: None }).await).await
 }
 
 async fn switch_workspace(stage: &Stage, wanted: Option<&str>) -> Outcome {
     let wanted = wanted.map(str::to_owned);
-    stage.run(async |system| workspace(system, WorkspaceCommand::Switch { wanted }).await).await
+    stage.run(async |system| workspace(system, WorkspaceCommand::Switch { wanted, domain: None }).await).await
 }
 
 fn stage(options: Options, fields: &str) -> Stage {

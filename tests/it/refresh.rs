@@ -320,6 +320,21 @@ async fn transient(path: &str, fault: Fault, requests: usize) {
 }
 
 #[tokio::test]
+async fn rf_2_rf_16_unusable_refresh_response_keeps_login() {
+    for patch in [json!({"token_type": "DPoP"}), json!({"access_token": null}), json!({"token_type": null})] {
+        for (seconds, exit_code) in [(ENDS_SOON, 0), (ENDED, 1)] {
+            let (stage, old) = with_keychain(seconds, Options::default());
+            stage.service.patch(Part::Token, patch.clone());
+            let outcome = print(&stage).await;
+            assert_eq!(outcome.exit_code(), exit_code, "{patch}");
+            let [live] = stage.service.live_refresh_tokens().try_into().unwrap();
+            let kept = Credentials { refresh: Some(RefreshToken::new(live)), ..old };
+            assert_eq!(stage.stored(), Some(kept), "{patch}: the rotated refresh token is stored");
+        }
+    }
+}
+
+#[tokio::test]
 async fn rf_7_recovered_server_is_not_reported() {
     let (stage, old) = with_keychain(ENDED, Options::default());
     stage.service.fail_times(KEYS, 1, Fault::Status(503, String::new()));
@@ -561,7 +576,7 @@ async fn unrefreshable_401_fails_at_once() {
     assert_eq!((outcome.exit_code(), bearers(&stage).len(), stage.service.token_requests().len()), (4, 2, 1));
 
     let (mut stage, old) = with_keychain(FRESH, Options::default());
-    let token = format!("{}c2ln", stage.service.api_token());
+    let token = format!("{}.c2ln", stage.service.api_token().rsplit_once('.').unwrap().0);
     stage.environment = stage.environment.clone().with("ASTRO_API_TOKEN", &format!("Bearer {token}"));
     let outcome = call(&stage).await;
     assert_eq!(outcome.error_chain(), "the API refused the token in ASTRO_API_TOKEN");

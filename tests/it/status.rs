@@ -80,8 +80,8 @@ async fn status_shows_account_place_expiry_offline() {
     let expected = "\
 domain        localhost:PORT
 account       ada@example.com
-organization  clorg00000000000000000001
-workspace     clws000010000000000000002
+organization  Analytical Engines
+workspace     Punched Cards
 credentials   the test's keychain
 issued        2026-11-24 10:00 UTC (1 hour ago)
 expires       2026-11-25 10:00 UTC (in 23 hours), renews automatically
@@ -213,8 +213,8 @@ async fn status_unreadable_store_is_not_logged_out() {
         assert_eq!(outcome.error_chain(), format!("could not use the keychain\n{error}"));
         let people = ask(&stage, &[]).await;
         assert_eq!(people.exit_code(), 1);
-        let said = "domain        localhost:PORT\norganization  clorg00000000000000000001\n\
-                    workspace     clws000010000000000000002\n";
+        let said = "domain        localhost:PORT\norganization  Analytical Engines\n\
+                    workspace     Punched Cards\n";
         assert_eq!(normalize(&stage, &people.stdout), said);
     }
 }
@@ -241,6 +241,8 @@ async fn status_warns_of_plaintext_and_permissions() {
     let stage = logged_in(true).await;
     let folder = stage.home.path().join(".astro");
     set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
+    // The choice of the login is forgotten with this file.
+    std::fs::remove_file(folder.join("login-names.json")).unwrap();
     let plaintext = "warning: tokens are stored unencrypted in HOME/.astro/config.yaml\n";
     let outcome = ask(&stage, &[]).await;
     assert_eq!((outcome.exit_code(), normalize(&stage, &outcome.stderr)), (0, plaintext.to_owned()));
@@ -270,7 +272,8 @@ async fn check_calls_api_and_compares_clocks() {
         assert_eq!(report["check"], json!({"outcome": "accepted", "clock_ahead_seconds": ahead}));
         assert_eq!(codes(&report), codes_expected);
         let asked: Vec<String> = stage.service.requests()[before..].iter().map(|it| it.path.clone()).collect();
-        assert_eq!(asked, ["/v1/users/self"]);
+        let organization = "/v1/organizations/clorg00000000000000000001";
+        assert_eq!(asked, ["/v1/users/self", organization, &format!("{organization}/workspaces")]);
     }
     let stage = logged_in(false).await;
     stage.service.set(|options| options.now = Some(one_hour_later().as_second() + 90));
@@ -341,7 +344,8 @@ async fn check_of_api_token_reads_its_organization() {
     let outcome = ask(&stage, &["--json", "--check"]).await.success();
     assert_eq!(parsed(&outcome)["check"], json!({"outcome": "accepted", "clock_ahead_seconds": -100}));
     let asked: Vec<String> = stage.service.requests().iter().map(|it| it.path.clone()).collect();
-    assert_eq!(asked, ["/v1/organizations/clorg00000000000000000001"]);
+    let organization = "/v1/organizations/clorg00000000000000000001";
+    assert_eq!(asked, [organization, organization, &format!("{organization}/workspaces")], "the check, then the names");
 
     stage.service.set(|options| options.organizations.clear());
     let outcome = ask(&stage, &["--json", "--check"]).await;
@@ -382,6 +386,51 @@ async fn status_judges_login_as_other_commands_do() {
             assert!(state == "valid" || ask(&stage, &["--check"]).await.exit_code() == 4);
         }
     }
+}
+
+#[tokio::test]
+async fn status_does_not_repeat_chosen_plaintext() {
+    let stage = logged_in(true).await;
+    let outcome = ask(&stage, &[]).await.success();
+    assert!(outcome.stdout.contains("(unencrypted)\n") && outcome.stderr.is_empty(), "{outcome:?}");
+    assert_eq!(codes(&parsed(&ask(&stage, &["--json"]).await)), ["plaintext_tokens"], "the JSON is for scripts");
+
+    // Without a keychain nobody chose it.
+    let fallback = stage_without_keychain();
+    drop(fallback.login(&fallback.request()).await);
+    let outcome = ask(&fallback, &[]).await;
+    assert!(outcome.stderr.starts_with("warning: tokens are stored unencrypted in "), "{outcome:?}");
+}
+
+fn stage_without_keychain() -> Stage {
+    let stage = stage();
+    stage.keychain.fail(StoreError::Absent { reason: "no D-Bus session" });
+    stage
+}
+
+#[tokio::test]
+async fn status_shows_names_if_known_and_check_asks() {
+    let stage = logged_in(false).await;
+    let file = stage.home.path().join(".astro/login-names.json");
+    let places = |outcome: &Outcome| {
+        let line = |name: &str| outcome.stdout.lines().find_map(|line| line.strip_prefix(name)).unwrap().to_owned();
+        [line("organization  "), line("workspace     ")]
+    };
+    assert_eq!(places(&ask(&stage, &[]).await), ["Analytical Engines", "Punched Cards"]);
+    for odd in ["", "{", "[1]", "{\"names\": {\"clorg00000000000000000001\": \"\"}}"] {
+        std::fs::write(&file, odd).unwrap();
+        assert_eq!(places(&ask(&stage, &[]).await), ["clorg00000000000000000001", "clws000010000000000000002"]);
+    }
+    stage.service.set(|options| options.organizations[0].name = "Renamed\u{1b}[31m".to_owned());
+    assert_eq!(places(&ask(&stage, &["--check"]).await), ["Renamed[31m", "Punched Cards"]);
+    assert_eq!(places(&ask(&stage, &[]).await), ["Renamed[31m", "Punched Cards"], "it is remembered");
+    let report = parsed(&ask(&stage, &["--json", "--check"]).await);
+    assert_eq!(report["organization"], "clorg00000000000000000001");
+
+    // Names that cannot be saved are shown all the same.
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    assert_eq!(places(&ask(&stage, &["--check"]).await), ["Renamed[31m", "Punched Cards"]);
 }
 
 #[tokio::test]

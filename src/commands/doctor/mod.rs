@@ -29,7 +29,7 @@ pub struct Doctor {
     #[arg(long)]
     pub json: bool,
     /// Domain [default: current context]
-    #[arg(long, value_hint = ValueHint::Other)]
+    #[arg(value_hint = ValueHint::Other)]
     pub domain: Option<String>,
 }
 

@@ -12,11 +12,12 @@ use crate::error::Error;
 use crate::jwt::{Claims, ExpectedAccess, ExpectedId, verify_access_token, verify_id_token};
 use crate::oauth::page::Outcome;
 use crate::oauth::{
-    AuthConfig, AuthorizationCode, AuthorizationRequest, CallbackError, ExpectedResponse, Metadata, Nonce,
+    AuthConfig, AuthorizationCode, AuthorizationRequest, CallbackError, ExpectedResponse, Granted, Metadata, Nonce,
     PkceChallenge, PkceVerifier, RedirectUri, Reply, State, TokenResponse,
 };
 use crate::session::{KeySource, effective_expiry};
 use crate::text::clean;
+use crate::token::RefreshToken;
 
 /// The issuer's configuration, fetched before the user is asked anything.
 struct Prepared<'a> {
@@ -27,6 +28,7 @@ struct Prepared<'a> {
 
 struct VerifiedLogin {
     tokens: TokenResponse,
+    refresh_token: Option<RefreshToken>,
     access: Claims,
     identity: Claims,
     /// The email that the issuer reports, safe to print.
@@ -107,10 +109,8 @@ impl LoginFlow<'_> {
     ) -> Result<VerifiedLogin, Error> {
         let code = code?;
         let _spinner = self.ui().spinner("Verifying the login…");
-        let tokens = prepared.auth.redeem(self.http(), code, sent.verifier, redirect_uri).await?;
-        if let Some(refresh) = tokens.refresh_token.clone() {
-            self.session.system.pending_grant.hold(prepared.auth.clone(), refresh).await;
-        }
+        let Granted { refresh_token, tokens } = self.redeem(prepared, code, sent.verifier, redirect_uri).await?;
+        let tokens = tokens?;
         let id_token = tokens.id_token.as_ref().ok_or(Error::NoIdToken)?;
         let AuthConfig { issuer, client_id, audience, .. } = &prepared.auth;
         let expected_id = ExpectedId {
@@ -134,7 +134,24 @@ impl LoginFlow<'_> {
         };
         let email = email.map(|email| clean(&email, 254));
         let needs_confirmation = self.compare_account(email.as_deref(), expected)?;
-        Ok(VerifiedLogin { tokens, access, identity, email, needs_confirmation })
+        Ok(VerifiedLogin { tokens, refresh_token, access, identity, email, needs_confirmation })
+    }
+
+    /// Redeems the code. From here on, a signal waits for the response, so that a grant is stored or revoked.
+    async fn redeem(
+        &self,
+        prepared: &Prepared<'_>,
+        code: AuthorizationCode,
+        verifier: PkceVerifier,
+        redirect_uri: &RedirectUri,
+    ) -> Result<Granted, Error> {
+        let pending = &self.session.system.pending_grant;
+        let _exchanging = pending.start_exchange().await;
+        let granted = prepared.auth.redeem(self.http(), code, verifier, redirect_uri).await?;
+        if let Some(refresh) = granted.refresh_token.clone() {
+            pending.hold(prepared.auth.clone(), refresh).await;
+        }
+        Ok(granted)
     }
 
     /// Asks the issuer for the email that the ID token lacks. A failure is a warning; another subject is an error (OpenID
@@ -179,11 +196,11 @@ fn sentence(message: &str) -> String {
 }
 
 fn new_login(auth: &AuthConfig, verified: VerifiedLogin, destination: Destination) -> NewLogin {
-    let VerifiedLogin { tokens, access, identity, email, needs_confirmation: _ } = verified;
+    let VerifiedLogin { tokens, refresh_token, access, identity, email, needs_confirmation: _ } = verified;
     let credentials = Credentials {
         kind: Kind::User,
         access: tokens.access_token,
-        refresh: tokens.refresh_token,
+        refresh: refresh_token,
         issuer: identity.issuer,
         client_id: auth.client_id.clone(),
         audience: auth.audience.clone(),

@@ -61,6 +61,8 @@ impl LoginFlow<'_> {
             }
         };
         storing.stored();
+        let chosen = new.destination == Destination::ConfigByFlag;
+        self.session.config.edit_names(|names| names.set_unencrypted_by_choice(&self.session.domain, chosen));
         Ok(previous_login(before, &new.credentials, email(new, user)))
     }
 

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
+use crate::config::LoginNames;
 use crate::credentials::Kind;
 
 #[derive(Serialize)]
@@ -18,6 +19,9 @@ pub(super) struct Report {
     pub(super) account: Option<String>,
     pub(super) organization: Option<String>,
     pub(super) workspace: Option<String>,
+    /// The names of both, for the text.
+    #[serde(skip)]
+    pub(super) names: LoginNames,
     pub(super) issued_at: Option<Timestamp>,
     pub(super) expires_at: Option<Timestamp>,
     pub(super) refreshable: bool,
@@ -90,6 +94,7 @@ impl Report {
             account: None,
             organization: None,
             workspace: None,
+            names: LoginNames::default(),
             issued_at: None,
             expires_at: None,
             refreshable: false,

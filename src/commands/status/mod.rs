@@ -12,7 +12,7 @@ use json::{Check, CheckOutcome, Report, Source, State, WarningCode};
 
 use super::api_token_scope::ApiTokenScope;
 use super::list;
-use crate::api::ListError;
+use crate::api::{ListError, Workspace};
 use crate::config::Context;
 use crate::credentials::Kind;
 use crate::error::Error;
@@ -35,7 +35,7 @@ pub struct Status {
     #[arg(long)]
     pub check: bool,
     /// Domain [default: current context]
-    #[arg(long, value_hint = ValueHint::Other)]
+    #[arg(value_hint = ValueHint::Other)]
     pub domain: Option<String>,
 }
 
@@ -68,6 +68,7 @@ impl Report {
             }
             (Err(failure), Ok(None)) => return Err(failure),
         };
+        self.names = session.config.names();
         self.organization = context.organization.as_deref().map(shown);
         self.workspace = context.workspace.as_deref().map(shown);
         self.warn_of_files(session, &context);
@@ -216,12 +217,33 @@ impl Report {
         if outcome == CheckOutcome::Refused && self.state != State::Expired {
             self.state = State::Refused;
         }
+        if outcome == CheckOutcome::Accepted {
+            self.ask_names(session).await;
+        }
         let ahead = answered_at.map(|theirs| session.now().duration_since(theirs));
         if let Some(message) = ahead.and_then(clock_off) {
             self.warn(WarningCode::ClockOff, message);
         }
         self.check = Some(Check { outcome, clock_ahead_seconds: ahead.map(|ahead| ahead.as_secs()) });
         result
+    }
+
+    /// Asks the API for the names of the organization and the workspace. Without an answer the known ones stay.
+    async fn ask_names(&mut self, session: &Session<'_>) {
+        let Some(id) = &self.organization else { return };
+        let asked = session.call(async |api| Ok(tokio::join!(api.organization(id), api.workspaces(id)))).await;
+        let Ok((organization, workspaces)) = asked else { return };
+        if let Ok(Some(organization)) = organization {
+            self.names.remember(&organization.id, &organization.name);
+        }
+        let current = |it: &&Workspace| Some(&it.id) == self.workspace.as_ref();
+        if let Some(workspace) = workspaces.iter().flatten().find(current) {
+            self.names.remember(&workspace.id, &workspace.name);
+        }
+        // Nothing is written for a token of the environment.
+        if self.source != Some(Source::Environment) {
+            session.config.edit_names(|names| names.clone_from(&self.names));
+        }
     }
 
     async fn granted_organization(&self, session: &Session<'_>) -> Option<String> {
@@ -274,6 +296,7 @@ fn show(session: &Session<'_>, report: &Report) -> Result<(), Error> {
         Some(Source::Environment) => format!("{place}, which overrides any login"),
         Some(Source::Keychain | Source::Config) | None => place.to_owned(),
     };
+    let named = |id: &Option<String>| id.as_ref().map(|id| report.names.name(id).unwrap_or_else(|| id.clone()));
     let expires = match (report.expires_at, report.refreshable) {
         (Some(end), true) => format!("{}, renews automatically", dated(end)),
         (Some(end), false) => dated(end),
@@ -287,8 +310,8 @@ fn show(session: &Session<'_>, report: &Report) -> Result<(), Error> {
     let lines = [
         ("domain", Some(report.domain.clone())),
         ("account", report.account.clone()),
-        ("organization", report.organization.clone()),
-        ("workspace", report.workspace.clone()),
+        ("organization", named(&report.organization)),
+        ("workspace", named(&report.workspace)),
         ("credentials", report.location.as_ref().map(location)),
         ("type", (report.kind == Some(Kind::ApiToken)).then(|| "API token (signature not verified)".to_owned())),
         ("issued", report.issued_at.map(issued)),
@@ -300,7 +323,8 @@ fn show(session: &Session<'_>, report: &Report) -> Result<(), Error> {
             ui.write_data_ignoring_closed_pipe(&format!("{name:<13} {}", clean(&value, 300)))?;
         }
     }
-    for warning in &report.warnings {
+    let chosen = report.names.is_unencrypted_by_choice(&session.domain);
+    for warning in report.warnings.iter().filter(|it| it.code != WarningCode::PlaintextTokens || !chosen) {
         ui.warn(&warning.message);
     }
     Ok(())

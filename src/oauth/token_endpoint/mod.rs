@@ -24,11 +24,18 @@ const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenResponse {
     pub access_token: AccessToken,
-    /// The refresh token. After a refresh, it replaces the old one; `None` keeps the old one.
-    pub refresh_token: Option<RefreshToken>,
     pub id_token: Option<IdToken>,
     /// The lifetime of the access token; `None` if it is missing or invalid.
     pub expires_in: Option<Duration>,
+}
+
+/// A successful response. Its refresh token is valid even if the rest of the response is not, so it must be stored or
+/// revoked.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// After a refresh, it replaces the old one; `None` keeps the old one.
+    pub refresh_token: Option<RefreshToken>,
+    pub tokens: Result<TokenResponse, TokenEndpointError>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -135,7 +142,7 @@ impl AuthConfig {
         code: AuthorizationCode,
         verifier: PkceVerifier,
         redirect_uri: &RedirectUri,
-    ) -> Result<TokenResponse, TokenEndpointError> {
+    ) -> Result<Granted, TokenEndpointError> {
         #[derive(Serialize)]
         struct Form<'a> {
             grant_type: &'static str,
@@ -155,7 +162,7 @@ impl AuthConfig {
     }
 
     /// Uses a refresh token (RFC 6749 section 6), without `scope` and so with every granted scope.
-    pub async fn refresh(&self, http: &Http, token: &RefreshToken) -> Result<TokenResponse, TokenEndpointError> {
+    pub async fn refresh(&self, http: &Http, token: &RefreshToken) -> Result<Granted, TokenEndpointError> {
         #[derive(Serialize)]
         struct Form<'a> {
             grant_type: &'static str,
@@ -184,10 +191,24 @@ impl AuthConfig {
         http: &Http,
         step: &'static str,
         form: &T,
-    ) -> Result<TokenResponse, TokenEndpointError> {
+    ) -> Result<Granted, TokenEndpointError> {
         let request = http.post(step, &self.issuer.at("/oauth/token"))?;
-        parse_response(&request.form(form).send().await?)
+        let response = request.form(form).send().await?;
+        let refresh_token = granted_refresh_token(&response);
+        match parse_response(&response) {
+            Err(failure) if refresh_token.is_none() => Err(failure),
+            tokens => Ok(Granted { refresh_token, tokens }),
+        }
     }
+}
+
+fn granted_refresh_token(response: &Response) -> Option<RefreshToken> {
+    #[derive(Deserialize)]
+    struct Granted {
+        refresh_token: RefreshToken,
+    }
+    let Granted { refresh_token } = response.success_json().ok()?;
+    Some(refresh_token).filter(|token| !token.expose().is_empty())
 }
 
 /// Parses a response. With an `error`, it is an error response of any status.
@@ -201,7 +222,6 @@ fn parse_response(response: &Response) -> Result<TokenResponse, TokenEndpointErr
     struct Granted {
         access_token: AccessToken,
         token_type: String,
-        refresh_token: Option<RefreshToken>,
         id_token: Option<IdToken>,
         expires_in: Option<Value>,
         scope: Option<String>,
@@ -231,7 +251,6 @@ fn parse_response(response: &Response) -> Result<TokenResponse, TokenEndpointErr
     }
     Ok(TokenResponse {
         access_token: granted.access_token,
-        refresh_token: granted.refresh_token.filter(|token| !token.expose().is_empty()),
         id_token: granted.id_token.filter(|token| !token.expose().is_empty()),
         expires_in: granted.expires_in.as_ref().and_then(lifetime),
     })

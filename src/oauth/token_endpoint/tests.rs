@@ -14,7 +14,7 @@ fn config(port: u16) -> AuthConfig {
 
 async fn refreshed(status: u16, body: &'static str) -> Result<TokenResponse, TokenEndpointError> {
     let (port, _request) = canned(status, body).await;
-    config(port).refresh(&http(), &RefreshToken::new("old")).await
+    config(port).refresh(&http(), &RefreshToken::new("old")).await?.tokens
 }
 
 #[tokio::test]
@@ -25,12 +25,12 @@ async fn tk_1_tk_2_tk_6_ar_19_rf_15_code_in_post_body() {
     let (code, verifier) = (AuthorizationCode::for_test("c&d"), PkceVerifier::random(&Fixed(0)).unwrap());
     let redirect_uri = RedirectUri::new(12345);
     let response = config(port).redeem(&http(), code, verifier, &redirect_uri).await.unwrap();
-    let expected = TokenResponse {
+    let tokens = TokenResponse {
         access_token: AccessToken::new("a"),
-        refresh_token: Some(RefreshToken::new("r")),
         id_token: Some(IdToken::new("i")),
         expires_in: Some(Duration::from_secs(86400)),
     };
+    let expected = Granted { refresh_token: Some(RefreshToken::new("r")), tokens: Ok(tokens) };
     assert_eq!(response, expected);
     let request = request.await.unwrap();
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
@@ -51,7 +51,8 @@ async fn rf_4_rf_15_refresh_sends_no_scope() {
     let (port, request) = canned(200, r#"{"access_token":"a","token_type":"bearer"}"#).await;
     let response = config(port).refresh(&http(), &RefreshToken::new("old+")).await.unwrap();
     let access_token = AccessToken::new("a");
-    assert_eq!(response, TokenResponse { access_token, refresh_token: None, id_token: None, expires_in: None });
+    let tokens = TokenResponse { access_token, id_token: None, expires_in: None };
+    assert_eq!(response, Granted { refresh_token: None, tokens: Ok(tokens) });
     let request = request.await.unwrap();
     assert_eq!(
         request.split_once("\r\n\r\n").unwrap().1,
@@ -76,6 +77,24 @@ async fn tk_5_token_type_is_bearer_in_any_case() {
     assert!(refreshed(200, r#"{"access_token":"a","token_type":"bEARER"}"#).await.is_ok());
     let refused = refreshed(200, r#"{"access_token":"a","token_type":"DPoP\u001b"}"#).await.unwrap_err();
     assert_eq!(refused, TokenEndpointError::TokenType("DPoP".to_owned()));
+}
+
+#[tokio::test]
+async fn rf_16_unusable_response_keeps_its_refresh_token() {
+    let table = [
+        (200, r#"{"refresh_token":"r","access_token":"a","token_type":"DPoP"}"#, Some("r")),
+        (200, r#"{"refresh_token":"r","access_token":"","token_type":"Bearer"}"#, Some("r")),
+        (200, r#"{"refresh_token":"r","token_type":7}"#, Some("r")),
+        (200, r#"{"refresh_token":"","access_token":"a"}"#, None),
+        (200, r#"{"refresh_token":7}"#, None),
+        (502, r#"{"refresh_token":"r"}"#, None),
+    ];
+    for (status, body, expected) in table {
+        let (port, _request) = canned(status, body).await;
+        let granted = config(port).refresh(&http(), &RefreshToken::new("old")).await.ok();
+        assert!(granted.as_ref().is_none_or(|granted| granted.tokens.is_err()), "{body}");
+        assert_eq!(granted.and_then(|it| it.refresh_token), expected.map(RefreshToken::new), "{body}");
+    }
 }
 
 #[tokio::test]

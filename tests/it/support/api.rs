@@ -9,7 +9,9 @@ use super::{
 impl State {
     pub(super) fn api(&mut self, request: &Request, path: &[&str]) -> Answer {
         let demanded = ["x-astro-client-identifier", "x-astro-client-version", "x-client-os-identifier"];
-        if let Some(refusal) = missing_header(request, &demanded) {
+        if self.options.demands_client
+            && let Some(refusal) = missing_header(request, &demanded)
+        {
             return refusal;
         }
         let Some(claims) = self.bearer(request) else {

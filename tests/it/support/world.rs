@@ -24,6 +24,8 @@ pub struct Options {
     pub signing_key: usize,
     /// Key 1 is in the key set once this many fetches have been answered without it.
     pub second_key_after: usize,
+    /// Whether the API refuses requests without the headers of the Astro CLI, as those of curl.
+    pub demands_client: bool,
     /// A cookie that every answer sets.
     pub cookie: Option<String>,
     /// Whether every page of a list is full, at any offset.
@@ -100,6 +102,7 @@ impl Default for Options {
             iss_in_callback: false,
             signing_key: 0,
             second_key_after: usize::MAX,
+            demands_client: true,
             cookie: None,
             endless_pages: false,
             people: vec![
