@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::session::{self, Location, Session, edit_config};
 use crate::system::System;
 use crate::time_format::format_timestamp;
+use crate::ui::Ui;
 
 #[derive(Debug, Args)]
 pub struct Logout {
@@ -26,6 +27,7 @@ pub struct Logout {
 }
 
 pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
+    Config::new(&system.home).check_owner()?;
     let (domains, unreadable) =
         if logout.all { all_domains(system) } else { (vec![one_domain(system, logout)?], None) };
     Config::new(&system.home).remove_login_cache();
@@ -79,18 +81,17 @@ pub(super) async fn log_out(session: &Session<'_>) -> bool {
         complete = false;
         ui.warn(&format!("another command may save the login again: {failure}"));
     });
-    // An unreadable config.yaml is reported once, by `clear_context`.
-    let context = session.context().unwrap_or_default();
+    let context = context_under_lock(session).await;
     let in_config = session::credentials_from_context(&context);
     let loaded = session.keychain(|store, domain| store.load(domain)).await;
     let in_keychain = loaded.as_ref().ok().and_then(Option::as_ref);
 
-    // The stores are emptied while the issuer responds.
-    let (removed, revoked) = tokio::join!(
+    // The stores are emptied while the issuer responds, which is reported after them: the receipt has one order.
+    let (removed, responses) = tokio::join!(
         async { (remove_from_keychain(session, &loaded).await, clear_context(session, &context).await) },
         async { tokio::join!(revoke(session, in_config.as_ref()), revoke(session, in_keychain)) },
     );
-    complete &= removed.0 & removed.1 & revoked.0 & revoked.1;
+    complete &= removed.0 & removed.1 & report_revocation(ui, responses.0) & report_revocation(ui, responses.1);
 
     for credentials in in_config.iter().chain(in_keychain) {
         warn_access_token_still_valid(session, credentials);
@@ -112,16 +113,29 @@ pub(super) async fn log_out(session: &Session<'_>) -> bool {
     complete
 }
 
-/// Revokes the refresh token, and reports the outcome. Returns `true` if no valid refresh token remains.
-async fn revoke(session: &Session<'_>, credentials: Option<&Credentials>) -> bool {
-    let Some(credentials) = credentials.filter(|it| it.refresh.is_some()) else { return true };
-    let ui = &session.system.ui;
-    match session.revoke(credentials).await {
-        Ok(()) => {
+/// Reads the context while the Go CLI cannot write it. An unreadable config.yaml is reported once, by `clear_context`.
+async fn context_under_lock(session: &Session<'_>) -> Context {
+    let domain = session.domain.clone();
+    let context = edit_config(&session.config, move |document| Ok(document.context(&domain))).await;
+    // Without the lock, what can be read is revoked nevertheless.
+    context.or_else(|_| session.context().map(Some)).ok().flatten().unwrap_or_default()
+}
+
+/// Revokes the refresh token. Returns `None` if there is none.
+async fn revoke(session: &Session<'_>, credentials: Option<&Credentials>) -> Option<Result<(), Error>> {
+    let credentials = credentials.filter(|it| it.refresh.is_some())?;
+    Some(session.revoke(credentials).await)
+}
+
+/// Reports the issuer's response. Returns `true` if no valid refresh token remains.
+fn report_revocation(ui: &Ui, response: Option<Result<(), Error>>) -> bool {
+    match response {
+        None => true,
+        Some(Ok(())) => {
             ui.success("Revoked the refresh token");
             true
         }
-        Err(failure) => {
+        Some(Err(failure)) => {
             ui.warn(&format!("{failure}; the refresh token stays valid until it expires"));
             false
         }

@@ -73,14 +73,13 @@ async fn rf_12_rf_13_logout_revokes_removes_and_reports() {
     let stage = logged_in(false).await;
     let refresh = stage.stored().unwrap().refresh.unwrap();
     let outcome = log_out(&stage).await.success();
-    let mut lines: Vec<String> = normalize(&stage, &outcome.stderr).lines().map(str::to_owned).collect();
-    lines.sort();
+    let lines: Vec<String> = normalize(&stage, &outcome.stderr).lines().map(str::to_owned).collect();
     let expected = [
-        "Access tokens already copied elsewhere stay valid until 2026-11-25 10:00 UTC (in 1 day)",
-        "Cleared the context in HOME/.astro/config.yaml",
-        "Logged out of localhost:PORT",
         "Removed credentials from the test's keychain",
+        "Cleared the context in HOME/.astro/config.yaml",
         "Revoked the refresh token",
+        "Access tokens already copied elsewhere stay valid until 2026-11-25 10:00 UTC (in 1 day)",
+        "Logged out of localhost:PORT",
     ];
     assert_eq!(lines, expected);
     assert_eq!(outcome.stdout, "");
