@@ -67,7 +67,7 @@ impl Error {
             Self::Store { domain, source } => return Some(store_hint(source, &login(domain))),
             Self::Listen(ListenError::PortTaken(port) | ListenError::Bind { port, .. }) => {
                 return Some(format!(
-                    "stop the program using the port (`{}` shows which), or log in from a terminal and paste the URL",
+                    "stop the program using the port (`{}` shows which), or log in from a terminal",
                     port_owner_command(*port)
                 ));
             }
@@ -112,7 +112,10 @@ impl Error {
             Self::NoBrowserNoTerminal { .. } => {
                 "use `--login-link` for a URL to open on any device, or `--token-login -` with a token on standard input"
             }
-            Self::CallbackTimeout { .. } => "if the last page did not load, run this again and paste its URL here",
+            Self::CallbackTimeout { can_paste: true, .. } => {
+                "if the last page did not load, run this again and paste its URL here"
+            }
+            Self::CallbackTimeout { can_paste: false, .. } => "run this again, and allow more time with `--timeout`",
             Self::AccountMismatch { .. } => {
                 "log in with the expected account in the browser (try a private window), or drop `--email`"
             }

@@ -71,7 +71,7 @@ pub enum Error {
     #[error("cannot log in interactively: no terminal ({reason})")]
     NoBrowserNoTerminal { reason: NoBrowser },
     #[error("timed out after {} waiting for the browser", minutes(*.waited))]
-    CallbackTimeout { waited: Duration },
+    CallbackTimeout { waited: Duration, can_paste: bool },
     #[error("expected {expected}, but logged in as {}", .found.as_deref().unwrap_or(NO_EMAIL))]
     AccountMismatch { expected: String, found: Option<String> },
     #[error("expected {expected}, but the token belongs to {}", .found.as_deref().unwrap_or(NO_EMAIL))]
