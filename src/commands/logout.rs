@@ -37,7 +37,7 @@ pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
             incomplete.push(domain.to_string());
         }
     }
-    if session::environment_token(system).is_some() {
+    if session::environment_token_is_set(system) {
         system.ui.warn("ASTRO_API_TOKEN is still set and will be used until you unset it");
     }
     match unreadable {
