@@ -27,7 +27,10 @@ mod demo;
 #[cfg(unix)]
 mod disk;
 mod doctor;
+mod environment_token;
 mod fuzz_corpus;
+#[cfg(all(unix, not(target_os = "macos")))]
+mod homes;
 mod hostile_text;
 #[cfg(target_os = "linux")]
 mod keychain;
