@@ -80,6 +80,7 @@ pub(super) enum WarningCode {
     EnvironmentTokenWins,
     OtherOrganization,
     ClockOff,
+    TwoLogins,
 }
 
 impl Report {
