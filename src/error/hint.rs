@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Error, minutes};
+use super::{Error, TokenPlace, minutes};
 use crate::api::ListError;
 use crate::browser::NoBrowser;
 use crate::credentials::StoreError;
@@ -95,7 +95,15 @@ impl Error {
                 "use astronomer.io, a preview of it, or localhost[:PORT]; for Astro Private Cloud, use the Go CLI"
             }
             Self::TokenAsDomain => "to log in with a token, run `astro login --token-login -` and paste it there",
-            Self::NoToken => "create one at https://cloud.astronomer.io/token",
+            Self::TokenText { place: TokenPlace::Variable, .. } => "set ASTRO_API_TOKEN to a token, or unset it",
+            Self::TokenText { .. } => {
+                "check the variable or secret that should hold the token, or create a token at \
+                 https://cloud.astronomer.io/token"
+            }
+            Self::ApiTokenOfOtherDomain { .. } | Self::ApiTokenWithheld { .. } => {
+                "set ASTRO_DOMAIN to the domain of the token, or unset ASTRO_API_TOKEN"
+            }
+            Self::ApiTokenEmpty { .. } => "set ASTRO_API_TOKEN to a token; a CI secret that does not exist is empty",
             Self::NoHome => "set HOME, or set ASTRO_HOME to the folder that contains `.astro`",
             // In a CI job, no user can open a link.
             Self::NoBrowserNoTerminal { reason: NoBrowser::Ci } => {
@@ -112,7 +120,7 @@ impl Error {
                 "log in with the expected account in the browser (try a private window), or drop `--email`"
             }
             Self::TokenAccountMismatch { .. } => "use a token of the expected account, or drop `--email`",
-            Self::ApiTokenRefused | Self::ApiTokenExpired { .. } => {
+            Self::ApiTokenRefused | Self::ApiTokenExpired { .. } | Self::ApiTokenInvalid(_) => {
                 "unset it to use your login, or create a new token in the Astro UI"
             }
             Self::NoPermissions | Self::ApiTokenNotAccepted { .. } => "create a new API token in the Astro UI",

@@ -344,7 +344,8 @@ async fn check_of_api_token_reads_its_organization() {
     let outcome = ask(&stage, &["--json", "--check"]).await.success();
     assert_eq!(parsed(&outcome)["check"], json!({"outcome": "accepted", "clock_ahead_seconds": -100}));
     let asked: Vec<String> = stage.service.requests().iter().map(|it| it.path.clone()).collect();
-    assert_eq!(asked, ["/v1/organizations/clorg00000000000000000001"], "no name to ask for");
+    let organization = "/v1/organizations/clorg00000000000000000001";
+    assert_eq!(asked, [organization, organization, &format!("{organization}/workspaces")], "the check, then the names");
 
     stage.service.set(|options| options.organizations.clear());
     let outcome = ask(&stage, &["--json", "--check"]).await;

@@ -130,7 +130,7 @@ impl<'a> LoginFlow<'a> {
         if let Some(warning) = session.config.writable_by_others() {
             system.ui.warn(&warning);
         }
-        if session::environment_token(system).is_some() {
+        if session::environment_token_is_set(system) {
             system.ui.warn("ASTRO_API_TOKEN is set and overrides this login");
         }
         tracing::info!(domain = %session.domain, config = %session.config.path().display(), "logging in");
