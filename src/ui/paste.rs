@@ -41,8 +41,7 @@ impl fmt::Debug for Line {
 /// The terminal is in raw mode until this is dropped.
 pub struct Lines {
     reader: Reader<Line>,
-    // The last field, so that it is dropped after raw mode has ended.
-    _progress: Arc<Progress>,
+    progress: Arc<Progress>,
 }
 
 /// The spinner's line: the message, or how many characters have been entered.
@@ -84,7 +83,14 @@ impl Ui {
             // The spinner draws itself.
             Input::Draw => None,
         })?;
-        Ok(Lines { reader, _progress: progress })
+        Ok(Lines { reader, progress })
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        // Also if the reader does not end yet.
+        self.progress.spinner.clear();
     }
 }
 

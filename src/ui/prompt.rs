@@ -122,7 +122,10 @@ impl Ui {
                 return None;
             }
             let step = match input {
-                Input::Draw => Step::Draw,
+                Input::Draw => {
+                    screen.start_anew();
+                    Step::Draw
+                }
                 Input::Event(event) => question.event(event),
             };
             let outcome = match step {

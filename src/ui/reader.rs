@@ -17,8 +17,8 @@ use super::{Ui, UiError, restore_terminal};
 
 /// The interval at which the reader checks its stop flag.
 const POLL: Duration = Duration::from_millis(50);
-/// The longest wait for the reader's end.
-const JOIN: Duration = Duration::from_secs(1);
+/// The longest wait for the reader's end. After half an escape sequence, crossterm waits for the other half.
+const JOIN: Duration = Duration::from_millis(250);
 /// The time to look for input to discard. With zero, crossterm does not look at all.
 const DRAIN: Duration = Duration::from_millis(1);
 
@@ -137,6 +137,9 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
+        // First what the terminal holds, then what crossterm holds.
+        #[cfg(unix)]
+        let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush);
         while event::poll(DRAIN).unwrap_or(false) && event::read().is_ok() {}
         self.ui.0.reading.active.store(false, Ordering::Relaxed);
         restore_terminal(self.ui.supports_escapes());
@@ -194,7 +197,7 @@ fn read_events<T>(
 }
 
 /// Has the terminal send the signals of Ctrl-C and Ctrl-Z also in raw mode, but not the one of Ctrl-\, which would end the
-/// process without restoring the terminal. Has a read return at once: crossterm reads on after half an escape sequence.
+/// process without restoring the terminal.
 #[cfg(unix)]
 fn adjust_raw_mode() -> io::Result<()> {
     use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
@@ -204,7 +207,5 @@ fn adjust_raw_mode() -> io::Result<()> {
     let mut mode = tcgetattr(&stdin)?;
     mode.local_modes |= LocalModes::ISIG;
     mode.special_codes[SpecialCodeIndex::VQUIT] = DISABLED;
-    mode.special_codes[SpecialCodeIndex::VMIN] = 0;
-    mode.special_codes[SpecialCodeIndex::VTIME] = 0;
     Ok(tcsetattr(&stdin, OptionalActions::Now, &mode)?)
 }

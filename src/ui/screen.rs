@@ -41,6 +41,11 @@ impl Screen {
         Self { ui: ui.clone(), cursor_row: None }
     }
 
+    /// Has the next drawing begin at the cursor: the shell has written since the last one.
+    pub(super) fn start_anew(&mut self) {
+        self.cursor_row = None;
+    }
+
     pub(super) fn draw(&mut self, view: &View) {
         let (columns, _) = size();
         let mut text = self.erasing();
