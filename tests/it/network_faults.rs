@@ -418,7 +418,7 @@ fn expected(row: &Row, fault: NetworkFault) -> Report {
     };
     let headline = match (row.effect, row.flow) {
         (Effect::AtLogout, _) => {
-            let error_chain = "logout from localhost:PORT was incomplete; see the warnings above".to_owned();
+            let error_chain = "logout from localhost:PORT was incomplete".to_owned();
             return Report { exit: 1, error_chain, hint: None };
         }
         (Effect::Essential, Flow::Refresh) if fault == NetworkFault::TooMany && row.path == TOKEN => {

@@ -5,7 +5,7 @@ use crate::api::User;
 use crate::config::Context;
 use crate::credentials::{Credentials, Kind};
 use crate::email::EmailAddress;
-use crate::error::{Error, NO_EMAIL};
+use crate::error::{Error, NO_EMAIL, Warning};
 use crate::session;
 
 pub(super) struct ExpectedAccount {
@@ -66,7 +66,7 @@ impl LoginFlow<'_> {
     pub(super) async fn confirm_account(&self, found: Option<&str>, expected: &ExpectedAccount) -> Result<(), Error> {
         let Some(email) = &expected.email else { return Ok(()) };
         let found = found.unwrap_or(NO_EMAIL);
-        self.ui().warn(&format!("expected {email}, but logged in as {found}"));
+        Warning::OtherAccount { expected: email.to_string(), found: found.to_owned() }.show(self.ui());
         if self.ui().confirm(&format!("Continue as {found}?"), false).await? { Ok(()) } else { Err(Error::Canceled) }
     }
 

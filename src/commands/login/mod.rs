@@ -22,7 +22,7 @@ use crate::api::{ListError, User};
 use crate::config::Context;
 use crate::credentials::{Credentials, Kind};
 use crate::email::EmailAddress;
-use crate::error::Error;
+use crate::error::{Error, Warning};
 use crate::http::Http;
 use crate::oauth::AuthConfig;
 use crate::session::{self, Session};
@@ -126,11 +126,11 @@ impl<'a> LoginFlow<'a> {
         let session = Session::open(system, login.domain.as_deref())?;
         let before = session.context()?;
         session.config.remove_login_cache();
-        if let Some(warning) = session.config.writable_by_others() {
-            system.ui.warn(&warning);
+        if let Some(folder) = session.config.writable_by_others() {
+            Warning::FolderWritable { folder }.show(&system.ui);
         }
         if session::environment_token(system).is_some() {
-            system.ui.warn("ASTRO_API_TOKEN is set and overrides this login");
+            Warning::ApiTokenOverrides.show(&system.ui);
         }
         tracing::info!(domain = %session.domain, config = %session.config.path().display(), "logging in");
         Ok(Self { session, login, before })
