@@ -147,6 +147,7 @@ fn no_context(typed: &str, known: Vec<String>) -> Error {
 /// Logs out of the domain and deletes its context, even if the issuer or the keychain fails. Warns of what remains.
 async fn delete(system: &System, domain: &Domain, force: bool) -> Result<(), Error> {
     let session = Session::for_domain(system, domain.clone());
+    session.config.check_owner()?;
     let document = session.config.read()?;
     if document.context(domain).is_none() {
         let known = document.domains().iter().map(|domain| clean(domain, 100)).collect();

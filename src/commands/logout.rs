@@ -27,6 +27,7 @@ pub struct Logout {
 }
 
 pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
+    Config::new(&system.home).check_owner()?;
     let (domains, unreadable) =
         if logout.all { all_domains(system) } else { (vec![one_domain(system, logout)?], None) };
     Config::new(&system.home).remove_login_cache();
@@ -80,8 +81,7 @@ pub(super) async fn log_out(session: &Session<'_>) -> bool {
         complete = false;
         Warning::MayBeSavedAgain { domain: session.domain.to_string(), cause: failure.to_string() }.show(ui);
     });
-    // An unreadable config.yaml is reported once, by `clear_context`.
-    let context = session.context().unwrap_or_default();
+    let context = context_under_lock(session).await;
     let in_config = session::credentials_from_context(&context);
     let loaded = session.keychain(|store, domain| store.load(domain)).await;
     let in_keychain = loaded.as_ref().ok().and_then(Option::as_ref);
@@ -111,6 +111,14 @@ pub(super) async fn log_out(session: &Session<'_>) -> bool {
         }
     }
     complete
+}
+
+/// Reads the context while the Go CLI cannot write it. An unreadable config.yaml is reported once, by `clear_context`.
+async fn context_under_lock(session: &Session<'_>) -> Context {
+    let domain = session.domain.clone();
+    let context = edit_config(&session.config, move |document| Ok(document.context(&domain))).await;
+    // Without the lock, what can be read is revoked nevertheless.
+    context.or_else(|_| session.context().map(Some)).ok().flatten().unwrap_or_default()
 }
 
 /// Revokes the refresh token. Returns `None` if there is none.

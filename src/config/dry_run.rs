@@ -5,26 +5,26 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::lock::check_locks;
 use super::{Config, ConfigError, Document, DocumentError};
 use crate::domain::Domain;
 
 impl Config {
     /// Checks that `change` could store a login of `domain`. [`ConfigError::Locked`] means only that another process holds
-    /// a lock now. A nearly full disk is not detected; a login does a dry run.
+    /// a lock now. A nearly full disk is not detected; a login detects it by a dry run.
     pub fn check_editable(
         &self,
         domain: &Domain,
         change: impl FnOnce(&mut Document) -> Result<(), DocumentError>,
     ) -> Result<(), ConfigError> {
+        self.check_owner()?;
         let mut document = self.read()?;
         change(&mut document).map_err(|source| self.document_error(source))?;
         let target = self.target()?;
         let folder = target.parent().unwrap_or(&self.folder);
         may_write_in(existing(&self.folder)).map_err(|source| self.folder_error(source))?;
-        may_write_in(existing(folder)).map_err(|source| ConfigError::Write { path: target.clone(), source })?;
-        if has_other_owner(&target) {
-            return Err(ConfigError::ForeignOwner(target));
-        }
+        may_write_in(existing(folder)).map_err(|source| self.write_error(&target, source))?;
+        check_locks(existing(&self.folder))?;
         for lock in [self.lock_path(), self.refresh_lock_path(domain)] {
             if fs::symlink_metadata(&lock).is_ok() {
                 drop(self.lock(lock, Duration::ZERO)?);
@@ -61,16 +61,4 @@ fn may_write_in(folder: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn may_write_in(folder: &Path) -> io::Result<()> {
     if fs::metadata(folder)?.is_dir() { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) }
-}
-
-#[cfg(unix)]
-fn has_other_owner(file: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    fs::metadata(file).is_ok_and(|file| file.uid() != rustix::process::geteuid().as_raw())
-}
-
-/// Returns false: the profile's inherited access rules decide, not the owner.
-#[cfg(not(unix))]
-fn has_other_owner(_file: &Path) -> bool {
-    false
 }

@@ -3,7 +3,7 @@
 //! Edits hold the lock that the Go CLI takes, and replace the file in one step, so a reader sees the old or the new
 //! settings, never a part. A file that cannot be parsed, or not be edited without a foreign change, is left alone.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -11,13 +11,16 @@ use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
+mod access;
 mod document;
 mod dry_run;
 mod error;
+mod lock;
 mod names;
 
 pub use document::{Context, Document, DocumentError, is_yes};
 pub use error::ConfigError;
+pub use lock::Lock;
 pub use names::LoginNames;
 
 use crate::domain::Domain;
@@ -27,11 +30,6 @@ const EDIT_WAIT: Duration = Duration::from_secs(10);
 const RETRY_EVERY: Duration = Duration::from_millis(100);
 /// The number of attempts to replace the file. Windows refuses while another program reads it.
 const ATTEMPTS: u32 = 10;
-
-/// The flag that makes opening a symbolic link fail.
-#[cfg(unix)]
-#[expect(clippy::cast_possible_wrap, reason = "the flags of open are a C int")]
-const NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
 
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 16 * 1024 * 1024;
@@ -45,10 +43,6 @@ pub struct Config {
     path: PathBuf,
 }
 
-#[derive(Debug)]
-#[must_use = "dropping it releases the lock"]
-pub struct Lock(#[expect(dead_code, reason = "closing the file releases the lock")] File);
-
 impl Config {
     pub fn new(home: &Path) -> Self {
         let folder = home.join(".astro");
@@ -60,23 +54,30 @@ impl Config {
         &self.path
     }
 
-    /// Reads the settings without a lock. A missing file reads as an empty one.
-    pub fn read(&self) -> Result<Document, ConfigError> {
+    /// Returns the file's content as it is now, or `None` if there is no file.
+    fn bytes(&self) -> Result<Option<Vec<u8>>, ConfigError> {
+        let mut options = File::options();
+        options.read(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, access::NO_WAIT);
         let bytes = match fs::metadata(&self.path) {
             Ok(metadata) if !metadata.is_file() => return Err(ConfigError::NotAFile(self.path.clone())),
-            Ok(_) => File::open(&self.path).and_then(|file| {
+            Ok(_) => options.open(&self.path).and_then(|file| {
                 let mut bytes = Vec::new();
                 file.take(LARGEST + 1).read_to_end(&mut bytes).map(|_| bytes)
             }),
             Err(error) => Err(error),
         };
-        let bytes = match bytes {
-            Ok(bytes) if bytes.len() as u64 > LARGEST => return Err(ConfigError::TooLarge(self.path.clone())),
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Err(self.folder_error(error)),
-            Err(source) => return Err(ConfigError::Read { path: self.path.clone(), source }),
-        };
+        match bytes {
+            Ok(bytes) if bytes.len() as u64 > LARGEST => Err(ConfigError::TooLarge(self.path.clone())),
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(self.folder_error(error)),
+            Err(source) => Err(self.read_error(&self.path, source)),
+        }
+    }
+
+    fn document(&self, bytes: Vec<u8>) -> Result<Document, ConfigError> {
         Document::from_bytes(bytes).map_err(|source| self.document_error(source))
     }
 
@@ -99,7 +100,7 @@ impl Config {
         let _lock = self.lock(self.lock_path(), EDIT_WAIT)?;
         let target = self.target();
         self.remove_leftovers(target.as_deref().ok());
-        let mut document = self.read()?;
+        let mut document = self.document(self.bytes()?.unwrap_or_default())?;
         let before = document.as_str().to_owned();
         let result = change(&mut document).map_err(|source| self.document_error(source))?;
         if document.as_str() != before {
@@ -132,73 +133,6 @@ impl Config {
         }
     }
 
-    /// Returns the settings folder, or the home around it, if other users may write there, and so replace the settings.
-    #[cfg(unix)]
-    pub fn writable_by_others(&self) -> Option<PathBuf> {
-        use std::os::unix::fs::PermissionsExt;
-        const OTHERS_WRITE: u32 = 0o022;
-        /// In a sticky folder, users may rename and remove only their own files.
-        const STICKY: u32 = 0o1000;
-        let mode = |folder: &Path| fs::metadata(folder).map_or(0, |folder| folder.permissions().mode());
-        let home = self.folder.parent().filter(|home| mode(home) & STICKY == 0);
-        let mut folders = [Some(self.folder.as_path()), home].into_iter().flatten();
-        folders.find(|it| mode(it) & OTHERS_WRITE != 0).map(Path::to_owned)
-    }
-
-    /// Returns `None`: the profile's inherited access rules decide.
-    #[cfg(not(unix))]
-    pub fn writable_by_others(&self) -> Option<PathBuf> {
-        None
-    }
-
-    /// True if other users may read the settings, and so the tokens in them.
-    #[cfg(unix)]
-    pub fn readable_by_others(&self) -> bool {
-        use std::os::unix::fs::PermissionsExt;
-        fs::metadata(&self.path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0)
-    }
-
-    /// Returns false: the profile's inherited access rules decide.
-    #[cfg(not(unix))]
-    pub fn readable_by_others(&self) -> bool {
-        false
-    }
-
-    fn lock(&self, path: PathBuf, wait: Duration) -> Result<Lock, ConfigError> {
-        self.create_folder().map_err(|source| self.folder_error(source))?;
-        // Opening a pipe would wait for a process at its other end.
-        if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
-            return Err(ConfigError::NotAFile(path));
-        }
-        let mut options = File::options();
-        options.write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
-            // Another user's link would create a file at its target.
-            options.mode(0o600).custom_flags(NOFOLLOW);
-        }
-        let file = options.open(&path).map_err(|source| ConfigError::Write { path: path.clone(), source })?;
-        let mut waited = Duration::ZERO;
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Lock(file)),
-                Err(TryLockError::WouldBlock) if waited >= wait => return Err(ConfigError::Locked { path, waited }),
-                Err(TryLockError::WouldBlock) => sleep(RETRY_EVERY),
-                Err(TryLockError::Error(source)) => return Err(ConfigError::Write { path, source }),
-            }
-            waited += RETRY_EVERY;
-        }
-    }
-
-    fn create_folder(&self) -> io::Result<()> {
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&self.folder)
-    }
-
     /// Removes temporary files of killed processes. Under the lock no such file is in use.
     fn remove_leftovers(&self, target: Option<&Path>) {
         let folders = [Some(self.folder.as_path()), target.and_then(Path::parent)];
@@ -218,7 +152,7 @@ impl Config {
         }
         self.path.canonicalize().map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => ConfigError::DanglingLink(self.path.clone()),
-            _ => ConfigError::Read { path: self.path.clone(), source },
+            _ => self.read_error(&self.path, source),
         })
     }
 
@@ -230,13 +164,13 @@ impl Config {
         finish: impl FnOnce(NamedTempFile, &Path) -> io::Result<()>,
     ) -> Result<(), ConfigError> {
         let folder = target.parent().unwrap_or(&self.folder);
-        let failed = |source| ConfigError::Write { path: target.to_owned(), source };
+        let failed = |source| self.write_error(target, source);
         // Created exclusively, with mode 0600, and removed when dropped.
         let mut file =
             tempfile::Builder::new().prefix(TEMPORARY.0).suffix(TEMPORARY.1).tempfile_in(folder).map_err(failed)?;
         #[cfg(unix)]
-        if !same_owner(file.as_file(), target).map_err(failed)? {
-            return Err(ConfigError::ForeignOwner(target.to_owned()));
+        if let Some(owner) = access::other_owner(file.as_file(), target).map_err(failed)? {
+            return Err(self.foreign(target, owner).into());
         }
         file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
         finish(file, target).map_err(failed)?;
@@ -250,7 +184,7 @@ impl Config {
     fn folder_error(&self, source: io::Error) -> ConfigError {
         match self.folder.ancestors().find(|path| path.is_file()) {
             Some(file) => ConfigError::NotAFolder(file.to_owned()),
-            None => ConfigError::Write { path: self.folder.clone(), source },
+            None => self.write_error(&self.folder, source),
         }
     }
 
@@ -275,17 +209,6 @@ fn put_in_place(mut file: NamedTempFile, target: &Path) -> io::Result<()> {
 /// while another process reads the file.
 fn may_pass(error: &io::Error, windows: bool) -> bool {
     windows && matches!(error.raw_os_error(), Some(5 | 32))
-}
-
-/// True if a file of ours has the owner of `target`, or `target` does not exist.
-#[cfg(unix)]
-fn same_owner(ours: &File, target: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    match fs::metadata(target) {
-        Ok(metadata) => Ok(metadata.uid() == ours.metadata()?.uid()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(error),
-    }
 }
 
 #[cfg(test)]

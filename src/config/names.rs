@@ -99,10 +99,10 @@ impl Config {
 #[cfg(unix)]
 fn open(path: &std::path::Path) -> io::Result<File> {
     use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+
+    use super::access::{NO_LINK, NO_WAIT};
     const OTHERS_WRITE: u32 = 0o022;
-    #[expect(clippy::cast_possible_wrap, reason = "the flags of open are a C int")]
-    const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-    let file = File::options().read(true).custom_flags(super::NOFOLLOW | NONBLOCK).open(path)?;
+    let file = File::options().read(true).custom_flags(NO_LINK | NO_WAIT).open(path)?;
     let metadata = file.metadata()?;
     let ours = metadata.uid() == rustix::process::geteuid().as_raw();
     if metadata.is_file() && ours && metadata.mode() & OTHERS_WRITE == 0 {

@@ -63,7 +63,7 @@ impl Error {
             Self::MissingArgument { what } => return Some(missing_argument_hint(what)),
             Self::NotFound(not_found) => return Some(not_found.hint()),
             Self::Environment(error) => return Some(environment_hint(*error)),
-            Self::Config(error) => error.hint(),
+            Self::Config(error) => return Some(error.hint()),
             Self::Store { domain, source } => return Some(store_hint(source, &login(domain))),
             Self::Listen(ListenError::PortTaken(port) | ListenError::Bind { port, .. }) => {
                 return Some(format!(

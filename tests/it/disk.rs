@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use astro_login::commands::login::Login;
 use astro_login::credentials::Credentials;
@@ -199,6 +200,12 @@ struct SmallDisk(PathBuf);
 impl SmallDisk {
     /// Moves what is in the folder to a file system of its own, and lets the trouble begin.
     fn with(trouble: Trouble, stage: &Stage) -> Self {
+        let disk = Self::before(trouble, stage);
+        begin(trouble, &disk.0);
+        disk
+    }
+
+    fn before(trouble: Trouble, stage: &Stage) -> Self {
         let (folder, config) = (folder(stage), stage.home.config().unwrap());
         let inodes = if trouble == Trouble::NoInodes { "nr_inodes=5" } else { "nr_inodes=50" };
         mount(&["-t", "tmpfs", "-o", &format!("size=64k,mode=700,{inodes}"), "tmpfs"], &folder);
@@ -207,20 +214,23 @@ impl SmallDisk {
         for lock in locks(stage) {
             File::create(disk.0.join(lock)).unwrap();
         }
-        match trouble {
-            Trouble::Full => assert!(fs::write(disk.0.join("filler"), vec![0; 128 * 1024]).is_err()),
-            Trouble::NoInodes => {
-                fs::write(disk.0.join("filler"), "").unwrap();
-                assert!(fs::write(disk.0.join("one too many"), "").is_err());
-            }
-            Trouble::ReadOnly => mount(&["-o", "remount,ro"], &disk.0),
-        }
         disk
     }
 
     fn repair(&self) {
         mount(&["-o", "remount,rw"], &self.0);
         let _ = fs::remove_file(self.0.join("filler"));
+    }
+}
+
+fn begin(trouble: Trouble, folder: &Path) {
+    match trouble {
+        Trouble::Full => assert!(fs::write(folder.join("filler"), vec![0; 128 * 1024]).is_err()),
+        Trouble::NoInodes => {
+            fs::write(folder.join("filler"), "").unwrap();
+            assert!(fs::write(folder.join("one too many"), "").is_err());
+        }
+        Trouble::ReadOnly => mount(&["-o", "remount,ro"], folder),
     }
 }
 
@@ -276,9 +286,12 @@ fn rf_2_unstorable_refresh_spends_nothing() {
 async fn unstorable_login_revoked_and_earlier_login_kept() {
     for (trouble, cause) in TROUBLES {
         for insecure_storage in [false, true] {
-            let (stage, old) = logged_in(FRESH);
+            let (mut stage, old) = logged_in(FRESH);
             let before = stage.home.config();
-            let disk = SmallDisk::with(trouble, &stage);
+            let disk = SmallDisk::before(trouble, &stage);
+            // Behind the user's back: the login was prepared.
+            let folder = disk.0.clone();
+            stage.before_visit = Arc::new(move || begin(trouble, &folder));
             let outcome = stage.login(&Login { insecure_storage, ..stage.request() }).await;
             let error_chain = outcome.error_chain();
             let told = format!("could not log in to {}\ncould not write {}", stage.service.domain(), disk.0.display());

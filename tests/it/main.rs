@@ -63,6 +63,8 @@ mod ports;
 mod pty;
 #[cfg(unix)]
 mod pty_ui;
+#[cfg(target_os = "linux")]
+mod readonly_disk;
 mod refresh;
 mod security_rules;
 mod service;
@@ -73,3 +75,5 @@ mod status;
 mod tls;
 #[cfg(unix)]
 mod token;
+#[cfg(target_os = "linux")]
+mod torn_config;

@@ -23,7 +23,7 @@ impl LoginFlow<'_> {
             return self.accept_api_token(&token, &unverified).await;
         }
         unverified.check_offline(self.session.now())?;
-        let (auth, destination) = tokio::try_join!(self.auth_config(), self.destination())?;
+        let (auth, destination) = tokio::try_join!(self.auth_config(), self.prepare_to_save())?;
         let expected =
             ExpectedAccess { issuer: auth.issuer.as_str(), audience: &auth.audience, client_id: &auth.client_id };
         unverified.check_claims(&expected, self.session.now())?;
@@ -65,7 +65,7 @@ impl LoginFlow<'_> {
             issued_at: claims.issued_at(),
             expires_at: claims.expires_at(),
         };
-        Ok(NewLogin { credentials, destination: self.destination().await? })
+        Ok(NewLogin { credentials, destination: self.prepare_to_save().await? })
     }
 
     /// Asks the API to confirm the organization and the workspaces that an API token names. A token of a single deployment

@@ -49,7 +49,7 @@ impl LoginFlow<'_> {
         let delivery = self.link_delivery()?;
         let (redirect_uri, listener) = self.bind()?;
         let spinner = self.ui().spinner(&format!("Preparing to log in to {}…", self.session.domain));
-        let (mut prepared, destination) = tokio::try_join!(self.prepare(), self.destination())?;
+        let (mut prepared, destination) = tokio::try_join!(self.prepare(), self.prepare_to_save())?;
         drop(spinner);
 
         let expected = self.ask_account().await?;

@@ -124,6 +124,7 @@ pub async fn login(system: &System, login: &Login) -> Result<(), Error> {
 impl<'a> LoginFlow<'a> {
     fn resolve(system: &'a System, login: &'a Login) -> Result<Self, Error> {
         let session = Session::open(system, login.domain.as_deref())?;
+        session.config.check_owner()?;
         let before = session.context()?;
         session.config.remove_login_cache();
         if let Some(folder) = session.config.writable_by_others() {

@@ -3,10 +3,15 @@
 use super::account::{account_name, is_same_account};
 use super::{LoginFlow, NewLogin};
 use crate::api::User;
-use crate::config::Context;
+use crate::blocking::run_blocking;
+use crate::config::{Context, Document};
 use crate::credentials::{Credentials, Kind, StoreError};
 use crate::error::{Error, Warning};
 use crate::session::{self, Location, edit_config};
+use crate::token::AccessToken;
+
+/// The length of the placeholder with which a disk is tried: more than an access and a refresh token.
+const LONG_TOKEN: usize = 8 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Destination {
@@ -26,7 +31,27 @@ struct Before {
 }
 
 impl LoginFlow<'_> {
-    pub(super) async fn destination(&self) -> Result<Destination, Error> {
+    /// Chooses the store and checks that the login can be saved, before the user is sent to the browser.
+    pub(super) async fn prepare_to_save(&self) -> Result<Destination, Error> {
+        let destination = self.destination().await?;
+        let _lock = self.session.lock().await?;
+        let (config, domain) = (self.session.config.clone(), self.session.domain.clone());
+        let edit = move |document: &mut Document| {
+            document.update_context(&domain, |context| {
+                context.user_email = Some("user@example.com".to_owned());
+                if destination == Destination::Keychain {
+                    session::clear_tokens(context);
+                } else {
+                    context.token = Some(AccessToken::new("x".repeat(LONG_TOKEN)));
+                }
+            })?;
+            document.set_current_context(Some(domain.as_str()))
+        };
+        run_blocking(move || config.dry_run(edit)).await??;
+        Ok(destination)
+    }
+
+    async fn destination(&self) -> Result<Destination, Error> {
         if self.login.insecure_storage {
             return Ok(Destination::ConfigByFlag);
         }
