@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use url::Url;
 
-use crate::text::clean;
+use crate::text::{NOT_SHOWN, clean, may_be_secret};
 
 /// The domain of a login if nothing names another.
 pub const DEFAULT: &str = "astronomer.io";
@@ -32,6 +32,15 @@ pub struct Domain {
 enum Kind {
     Astro { base: &'static str },
     Local { port: Option<u16> },
+}
+
+impl Kind {
+    fn owns_host(self, host: &str) -> bool {
+        match self {
+            Self::Local { .. } => is_loopback(host),
+            Self::Astro { base } => host == base || host.strip_suffix(base).is_some_and(|rest| rest.ends_with('.')),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,10 +80,7 @@ impl Domain {
     /// Returns `true` if `host` belongs to this domain: its registrable domain or a name below that. For a development
     /// server: a loopback name.
     pub fn owns_host(&self, host: &str) -> bool {
-        match self.kind {
-            Kind::Local { .. } => is_loopback(host),
-            Kind::Astro { base } => host == base || host.strip_suffix(base).is_some_and(|rest| rest.ends_with('.')),
-        }
+        self.kind.owns_host(host)
     }
 
     fn new(name: String, kind: Kind, api: &str) -> Option<Self> {
@@ -93,7 +99,9 @@ impl FromStr for Domain {
         parse_local(name)
             .or_else(|| parse_astro(name.strip_prefix("cloud.").unwrap_or(name)))
             .or_else(|| parse_preview(name))
-            .ok_or_else(|| DomainError { understood: clean(name, 100) })
+            .ok_or_else(|| DomainError {
+                understood: if may_be_secret(typed) { NOT_SHOWN.to_owned() } else { clean(name, 100) },
+            })
     }
 }
 
@@ -131,6 +139,11 @@ fn parse_local(name: &str) -> Option<Domain> {
     }
     let port: u16 = digits.parse().ok()?;
     Domain::new(name.to_owned(), Kind::Local { port: Some(port) }, &format!("http://localhost:{port}/"))
+}
+
+/// Returns `true` for a host of some Astro domain, or of this machine.
+pub fn is_known_host(host: &str) -> bool {
+    is_loopback(host) || ASTRO.into_iter().any(|base| Kind::Astro { base }.owns_host(host))
 }
 
 /// Returns `true` for the three loopback names in a URL.

@@ -36,7 +36,7 @@ pub enum EnvironmentError {
 
 impl Environment {
     pub fn new(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        Self(variables.into_iter().filter(|(_, value)| !value.is_empty()).collect())
+        Self(variables.into_iter().collect())
     }
 
     pub fn from_pairs(pairs: &[(&str, &str)]) -> Self {
@@ -50,7 +50,12 @@ impl Environment {
 
     /// Returns a variable, such as a path, whose bytes need not be UTF-8.
     pub fn get_os(&self, name: &str) -> Option<&OsStr> {
-        self.0.get(OsStr::new(name)).map(OsString::as_os_str)
+        self.0.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    }
+
+    /// Returns `true` for a variable that is set to nothing but white space, such as a secret that does not exist.
+    pub fn is_empty(&self, name: &str) -> bool {
+        self.0.get(OsStr::new(name)).and_then(|value| value.to_str()).is_some_and(|value| value.trim().is_empty())
     }
 
     /// Returns a variable that must be an absolute path: the working folder belongs to a project, not to the user.

@@ -16,7 +16,7 @@ pub fn clean(text: &str, max_chars: usize) -> String {
             blank = count > 0;
             continue;
         }
-        if character.is_control() || is_format(character) {
+        if is_invisible(character) {
             continue;
         }
         if count + usize::from(blank) >= max_chars {
@@ -74,6 +74,25 @@ pub fn parse_url(text: &str) -> Result<Url, ParseError> {
     if plain { Url::parse(text) } else { Err(ParseError::InvalidDomainCharacter) }
 }
 
+/// Stands for typed text that may be a token.
+pub const NOT_SHOWN: &str = "(not shown: it may be a token)";
+
+/// Returns `true` for text that may be a token or a part of one, and so must not be printed. Each part of a JWT that is JSON
+/// begins with `eyJ`; other secrets are long runs of letters and digits.
+pub fn may_be_secret(text: &str) -> bool {
+    let is_secret = |run: &str| {
+        let has = |is: fn(&u8) -> bool| run.bytes().any(|byte| is(&byte));
+        run.len() > 40 || (run.len() >= 20 && has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase))
+    };
+    let is_separator = |character: char| !(character.is_ascii_alphanumeric() || matches!(character, '-' | '_'));
+    text.contains("eyJ") || text.split(is_separator).any(is_secret)
+}
+
+/// Returns `true` for characters that leave no trace on a screen.
+pub fn is_invisible(character: char) -> bool {
+    character.is_control() || is_format(character)
+}
+
 /// Returns `true` for characters of Unicode's general category Cf and similar ones: invisible, or able to reorder text.
 fn is_format(character: char) -> bool {
     matches!(character,
@@ -105,6 +124,23 @@ mod tests {
             parse_url("HTTP://LOCALHOST/?\u{e9}A%").map(|url| url.host_str().map(str::to_owned)),
             Ok(Some("localhost".to_owned()))
         );
+    }
+
+    #[test]
+    fn tk_11_text_that_may_be_a_token_is_recognized() {
+        for secret in [
+            "eyJhbGciOiJSUzI1NiJ9.e30.c2ln",
+            "--token-logineyJ0",
+            "Bearer eyJ",
+            "v1.MRrtRefreshRefreshRefreshRefreshRefreshRefresh",
+            "user:Abcdefghijklmnopqrst",
+            "0123456789abcdef0123456789abcdef0123456789",
+        ] {
+            assert!(may_be_secret(secret), "{secret}");
+        }
+        for word in ["", "deploy", "--insecure-storage", "clorg00000000000000000001", "Compilers International 2026"] {
+            assert!(!may_be_secret(word), "{word}");
+        }
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use crate::text::is_invisible;
+
 macro_rules! secret {
     ($($(#[$doc:meta])* $name:ident;)+) => {$(
         $(#[$doc])*
@@ -38,6 +40,39 @@ macro_rules! secret {
     )+};
 }
 
+/// The reason why text that was typed, piped in or set as a variable holds no token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenTextError {
+    #[error("the text is empty")]
+    Empty,
+    #[error("the text contains `{0}`, which no token does")]
+    Character(char),
+}
+
+impl AccessToken {
+    /// Finds the token in text that was copied, and drops what is often copied along: the word `Bearer`, quotes, white space
+    /// and line breaks, also inside, a byte order mark and other invisible characters.
+    pub fn from_text(text: &str) -> Result<Self, TokenTextError> {
+        let is_quote = |c: char| matches!(c, '"' | '\'' | '`' | '\u{2018}'..='\u{201f}');
+        let is_around = |c: char| c.is_whitespace() || is_invisible(c) || is_quote(c);
+        let text = text.trim_matches(is_around);
+        let text = match text.split_once(is_around) {
+            Some((word, rest)) if word.eq_ignore_ascii_case("bearer") => rest,
+            Some(_) | None if text.eq_ignore_ascii_case("bearer") => "",
+            Some(_) | None => text,
+        };
+        // Never reallocated, which would leave a copy of the secret in memory.
+        let mut token = Zeroizing::new(String::with_capacity(text.len()));
+        token.extend(text.chars().filter(|c| !is_around(*c)));
+        let is_odd = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+        match token.chars().find(|c| is_odd(*c)) {
+            Some(odd) => Err(TokenTextError::Character(odd)),
+            None if token.is_empty() => Err(TokenTextError::Empty),
+            None => Ok(Self(token)),
+        }
+    }
+}
+
 secret! {
     /// The token for the API (RFC 6749 section 1.4): a JWT, without the word `Bearer`.
     AccessToken;
@@ -49,6 +84,29 @@ secret! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn token_found_in_copied_text() {
+        for text in [
+            "a.b-c._d",
+            "\u{feff}a.b-c._d\r\n",
+            " \"a.b-c._d\" ",
+            "Bearer a.b-c._d",
+            "'bearer\ta.b-c._d'",
+            "\u{201c}BEARER \r\n a.b-\r\n  c._d\u{201d}",
+            "a.b\u{200b}-\u{a0}c._d\0",
+        ] {
+            assert_eq!(AccessToken::from_text(text), Ok(AccessToken::new("a.b-c._d")), "{text:?}");
+        }
+        for text in ["", " \r\n", "\u{feff}", "\"\"", "Bearer", " bearer \n", "'Bearer '"] {
+            assert_eq!(AccessToken::from_text(text), Err(TokenTextError::Empty), "{text:?}");
+        }
+        for (text, odd) in
+            [("***", '*'), ("a.b.c=", '='), ("a.b\u{2026}", '\u{2026}'), ("token: a.b.c", ':'), ("${X}", '$')]
+        {
+            assert_eq!(AccessToken::from_text(text), Err(TokenTextError::Character(odd)), "{text:?}");
+        }
+    }
 
     #[test]
     fn tk_11_debug_hides_token() {

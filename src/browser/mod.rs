@@ -22,13 +22,13 @@ use crate::environment::{API_TOKEN, Environment};
 
 pub use detect::{BrowserLaunch, CallbackRoute, Desktop, Machine, NoBrowser, callback_route, decide, forward_command};
 
-const OPEN_BOUND: Duration = Duration::from_secs(5);
-/// The time within which a failing launcher fails.
-const LAUNCHER_BOUND: Duration = Duration::from_millis(250);
-const POLL_INTERVAL: Duration = Duration::from_millis(10);
+const OPEN_BOUND: Duration = Duration::from_secs(20);
+/// The time within which a failing launcher fails. `xdg-open` tries several programs first.
+const LAUNCHER_BOUND: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 pub trait Browser: Send + Sync {
-    /// Opens `url`. Success means that a program was started, not that it shows the page.
+    /// Opens `url`. Success means that a program was started and did not fail soon, not that it shows the page.
     fn open(&self, url: &Url, launch: &BrowserLaunch) -> io::Result<()>;
 }
 
@@ -72,10 +72,9 @@ impl Browser for SystemBrowser {
         }
         match launch {
             BrowserLaunch::Platform(_) => start_first(open::commands(url.as_str()), LAUNCHER_BOUND),
-            // Not watched: it may be the browser itself, which exits when the user closes it.
             BrowserLaunch::FromEnv(alternatives) => {
                 let commands = alternatives.iter().filter_map(|words| command(words, url.as_str()));
-                start_first(commands, Duration::ZERO)
+                start_first(commands, LAUNCHER_BOUND)
             }
             BrowserLaunch::Unavailable(reason) => Err(io::Error::new(io::ErrorKind::Unsupported, reason.to_string())),
         }
@@ -121,7 +120,7 @@ fn command(words: &[String], url: &str) -> Option<Command> {
     Some(command)
 }
 
-/// Opens `url` on another thread, because some launchers block. Times out after five seconds.
+/// Opens `url` on another thread, because some launchers block. Takes a few seconds to notice that a launcher failed.
 pub async fn open(browser: Arc<dyn Browser>, url: Url, launch: BrowserLaunch) -> io::Result<()> {
     match tokio::time::timeout(OPEN_BOUND, run_blocking(move || browser.open(&url, &launch))).await {
         Ok(outcome) => outcome?,

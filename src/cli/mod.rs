@@ -33,13 +33,14 @@ use crate::error::Error;
 use crate::http::Http;
 use crate::oauth::PendingGrant;
 use crate::system::{OsRandom, System};
+use crate::text::{NOT_SHOWN, may_be_secret};
 use crate::ui::{self, Ui};
 use crate::{core_dumps, log};
 
 use args::{AnyCommand, AuthCommand, Cli, Command};
 
-/// The longest argument that an error message repeats, in bytes. Every token is longer.
-const LONGEST_SHOWN: usize = 40;
+/// The longest typed text that a usage error repeats, in bytes. Every token is longer.
+const LONGEST_SHOWN: usize = 24;
 
 /// Returns the clap tree, with which completion scripts and manual pages are generated.
 pub fn command() -> clap::Command {
@@ -145,20 +146,34 @@ fn report(ui: &Ui, error: &Error) {
 }
 
 fn print_usage(mut error: clap::Error, argv: &[OsString]) -> ExitCode {
+    hide_secrets(&mut error);
     if error.kind() == ErrorKind::InvalidSubcommand
         && let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand)
+        && name != NOT_SHOWN
         && let Some(command) = go_cli::command(argv, name)
     {
         let advice = format!("this program only logs in; use the Go CLI for `{command}`");
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![advice.into()]));
     }
-    // A long argument in the wrong place may be a token.
-    for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::InvalidValue] {
-        if matches!(error.get(kind), Some(ContextValue::String(value)) if value.len() > LONGEST_SHOWN) {
-            error.insert(kind, ContextValue::String("(too long to be shown)".to_owned()));
-        }
-    }
     // A failure to print has nowhere to be reported.
     let _ = error.print();
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// Removes typed text that may be a token from a usage error: a token in the wrong place, or glued to a flag.
+fn hide_secrets(error: &mut clap::Error) {
+    let typed = match error.kind() {
+        ErrorKind::UnknownArgument => ContextKind::InvalidArg,
+        ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
+        _ => ContextKind::InvalidValue,
+    };
+    let is_shown = |text: &str| {
+        text.len() <= LONGEST_SHOWN && !may_be_secret(text) && !text.trim_start_matches('-').starts_with("token-login")
+    };
+    if matches!(error.get(typed), Some(ContextValue::String(text)) if !is_shown(text)) {
+        error.insert(typed, ContextValue::String(NOT_SHOWN.to_owned()));
+        // clap's own tip repeats the text.
+        let advice = "to log in with a token, use `--token-login -` and paste it there";
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![advice.into()]));
+    }
 }

@@ -1,7 +1,9 @@
 //! The scope that an Astro API token names. Its signature can be checked by the API only, so the scope is a claim until the
 //! API confirms it.
 
-use crate::jwt::Unverified;
+use crate::jwt::{TokenKind, Unverified};
+use crate::session::environment_token;
+use crate::system::System;
 
 /// The organization and workspace in the permissions of an API token.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -13,8 +15,19 @@ pub(super) struct ApiTokenScope {
 
 impl ApiTokenScope {
     /// Reads `organizationId:…` and `workspaceId:…`; the other permissions are for the API alone.
+    /// The permissions of a user's token name no scope.
     pub(super) fn of(claims: &Unverified<'_>) -> Self {
-        Self::from_permissions(&claims.permissions())
+        match claims.kind() {
+            TokenKind::Api => Self::from_permissions(&claims.permissions()),
+            TokenKind::Access | TokenKind::Id => Self::default(),
+        }
+    }
+
+    /// Reads the scope of the token in `ASTRO_API_TOKEN`, if that is an API token.
+    pub(super) fn of_environment(system: &System) -> Self {
+        let token = environment_token(system).ok().flatten();
+        let claims = token.as_ref().and_then(|token| Unverified::parse(token.expose()).ok());
+        claims.map(|claims| Self::of(&claims)).unwrap_or_default()
     }
 
     fn from_permissions(permissions: &[&str]) -> Self {

@@ -37,7 +37,7 @@ pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
             incomplete.push(domain.to_string());
         }
     }
-    if session::environment_token(system).is_some() {
+    if session::environment_token_is_set(system) {
         Warning::ApiTokenStays.show(&system.ui);
     }
     match unreadable {

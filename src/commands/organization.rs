@@ -3,10 +3,11 @@
 use clap::{Subcommand, ValueHint};
 use serde::Serialize;
 
+use super::api_token_scope::ApiTokenScope;
 use super::list::{Column, Row, print_json, print_table};
 use super::selection::{self, Selectable as _};
 use crate::error::Error;
-use crate::session::Session;
+use crate::session::{Session, environment_token_is_set};
 use crate::system::System;
 
 #[derive(Debug, Subcommand)]
@@ -58,9 +59,13 @@ pub async fn organization(system: &System, command: OrganizationCommand) -> Resu
 }
 
 async fn list(session: &Session<'_>, json: bool) -> Result<(), Error> {
-    let current = session.context()?.organization;
+    let granted = ApiTokenScope::of_environment(session.system).organization;
+    let current = granted.or(session.context()?.organization);
     let all = session.call(async |api| api.organizations().await).await?;
-    if let Some(current) = all.iter().find(|it| current.as_ref() == Some(&it.id)) {
+    // Nothing is written for a token of the environment.
+    if !environment_token_is_set(session.system)
+        && let Some(current) = all.iter().find(|it| current.as_ref() == Some(&it.id))
+    {
         session.config.edit_names(|names| names.remember(&current.id, &current.name));
     }
     let listed = all.into_iter().map(|it| Listed {

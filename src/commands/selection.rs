@@ -125,9 +125,9 @@ pub(super) async fn write(
         }
     });
     let (organization, workspace) = (organization.clone(), workspace.map(|it| it.id.clone()));
-    let login = match session::environment_token(session.system) {
-        Some(_) => None,
-        None => match session.saved_login().await {
+    let login = match session::environment_token_is_set(session.system) {
+        true => None,
+        false => match session.saved_login().await {
             Ok(saved) => Some(saved.credentials),
             Err(Error::NotLoggedIn { .. }) => None,
             Err(failure) => return Err(failure),

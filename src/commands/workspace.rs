@@ -3,10 +3,11 @@
 use clap::{Subcommand, ValueHint};
 use serde::Serialize;
 
+use super::api_token_scope::ApiTokenScope;
 use super::list::{Column, Row, print_json, print_table};
 use super::selection;
 use crate::error::Error;
-use crate::session::{Session, edit_config};
+use crate::session::{Session, edit_config, environment_token_is_set};
 use crate::system::System;
 
 #[derive(Debug, Subcommand)]
@@ -51,6 +52,11 @@ pub async fn workspace(system: &System, command: WorkspaceCommand) -> Result<(),
     let session = Session::open(system, domain.as_deref())?;
     session.require_login().await?;
     let context = session.context()?;
+    let granted = ApiTokenScope::of_environment(system);
+    if let (WorkspaceCommand::List { json, .. }, Some(organization)) = (&command, &granted.organization) {
+        let current = context.workspace.filter(|_| context.organization.as_ref() == Some(organization));
+        return list(&session, organization, granted.workspace.or(current).as_deref(), *json).await;
+    }
     let organization = context.organization.ok_or(Error::NoOrganizationSelected)?;
     match command {
         WorkspaceCommand::List { json, .. } => list(&session, &organization, context.workspace.as_deref(), json).await,
@@ -62,7 +68,10 @@ pub async fn workspace(system: &System, command: WorkspaceCommand) -> Result<(),
 
 async fn list(session: &Session<'_>, organization: &str, current: Option<&str>, json: bool) -> Result<(), Error> {
     let all = session.call(async |api| api.workspaces(organization).await).await?;
-    if let Some(current) = all.iter().find(|it| current == Some(&it.id)) {
+    // Nothing is written for a token of the environment.
+    if !environment_token_is_set(session.system)
+        && let Some(current) = all.iter().find(|it| current == Some(&it.id))
+    {
         session.config.edit_names(|names| names.remember(&current.id, &current.name));
     }
     let listed = all.into_iter().map(|it| Listed { current: current == Some(&it.id), id: it.id, name: it.name });

@@ -12,12 +12,14 @@ impl Error {
             Self::Canceled => 130,
             Self::Login { source, .. } | Self::Selection { source, .. } => source.exit_code(),
             // The command line.
-            Self::Domain(_) | Self::TokenAsDomain | Self::NoToken | Self::MissingArgument { .. } => 2,
+            Self::Domain(_) | Self::TokenAsDomain | Self::MissingArgument { .. } => 2,
             Self::NoBrowserNoTerminal { .. } | Self::ConfirmationRequired | Self::Environment(_) => 2,
             // The account and its tokens.
             Self::AccountMismatch { .. } | Self::TokenAccountMismatch { .. } | Self::SubjectMismatch => 4,
             Self::NotLoggedIn { .. } | Self::LoginExpired { .. } | Self::LoginRevoked { .. } => 4,
             Self::TokenRefused { .. } | Self::IssuerMismatch { .. } => 4,
+            Self::TokenText { .. } | Self::ApiTokenInvalid(_) | Self::ApiTokenOfOtherDomain { .. } => 4,
+            Self::ApiTokenWithheld { .. } | Self::ApiTokenEmpty { .. } => 4,
             Self::ApiTokenRefused | Self::ApiTokenExpired { .. } | Self::ApiTokenNotAccepted { .. } => 4,
             Self::NoIdToken | Self::NoPermissions | Self::Callback(_) | Self::Jwt(_) => 4,
             Self::Token(TokenEndpointError::Refused(refused)) | Self::RefreshRefused { refused, .. } => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Error, minutes};
+use super::{Error, TokenPlace, minutes};
 use crate::api::ListError;
 use crate::browser::NoBrowser;
 use crate::credentials::StoreError;
@@ -67,7 +67,7 @@ impl Error {
             Self::Store { domain, source } => return Some(store_hint(source, &login(domain))),
             Self::Listen(ListenError::PortTaken(port) | ListenError::Bind { port, .. }) => {
                 return Some(format!(
-                    "stop the program using the port (`{}` shows which), or log in from a terminal and paste the URL",
+                    "stop the program using the port (`{}` shows which), or log in from a terminal",
                     port_owner_command(*port)
                 ));
             }
@@ -96,7 +96,15 @@ impl Error {
                 "use astronomer.io, a preview of it, or localhost[:PORT]; for Astro Private Cloud, use the Go CLI"
             }
             Self::TokenAsDomain => "to log in with a token, run `astro login --token-login -` and paste it there",
-            Self::NoToken => "create one at https://cloud.astronomer.io/token",
+            Self::TokenText { place: TokenPlace::Variable, .. } => "set ASTRO_API_TOKEN to a token, or unset it",
+            Self::TokenText { .. } => {
+                "check the variable or secret that should hold the token, or create a token at \
+                 https://cloud.astronomer.io/token"
+            }
+            Self::ApiTokenOfOtherDomain { .. } | Self::ApiTokenWithheld { .. } => {
+                "set ASTRO_DOMAIN to the domain of the token, or unset ASTRO_API_TOKEN"
+            }
+            Self::ApiTokenEmpty { .. } => "set ASTRO_API_TOKEN to a token; a CI secret that does not exist is empty",
             Self::NoHome => "set HOME, or set ASTRO_HOME to the folder that contains `.astro`",
             // In a CI job, no user can open a link.
             Self::NoBrowserNoTerminal { reason: NoBrowser::Ci } => {
@@ -105,12 +113,15 @@ impl Error {
             Self::NoBrowserNoTerminal { .. } => {
                 "use `--login-link` for a URL to open on any device, or `--token-login -` with a token on standard input"
             }
-            Self::CallbackTimeout { .. } => "if the last page did not load, run this again and paste its URL here",
+            Self::CallbackTimeout { can_paste: true, .. } => {
+                "if the last page did not load, run this again and paste its URL here"
+            }
+            Self::CallbackTimeout { can_paste: false, .. } => "run this again, and allow more time with `--timeout`",
             Self::AccountMismatch { .. } => {
                 "log in with the expected account in the browser (try a private window), or drop `--email`"
             }
             Self::TokenAccountMismatch { .. } => "use a token of the expected account, or drop `--email`",
-            Self::ApiTokenRefused | Self::ApiTokenExpired { .. } => {
+            Self::ApiTokenRefused | Self::ApiTokenExpired { .. } | Self::ApiTokenInvalid(_) => {
                 "unset it to use your login, or create a new token in the Astro UI"
             }
             Self::NoPermissions | Self::ApiTokenNotAccepted { .. } => "create a new API token in the Astro UI",

@@ -8,8 +8,8 @@ mod not_found;
 mod warning;
 
 use std::error::Error as _;
-use std::io;
 use std::time::Duration;
+use std::{fmt, io};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -24,12 +24,33 @@ use crate::http::HttpError;
 use crate::jwt::{JwksError, JwtError};
 use crate::oauth::{CallbackError, IssuerError, ListenError, RandomError, TokenEndpointError, TokenError};
 use crate::time_format::format_relative;
+use crate::token::TokenTextError;
 use crate::ui::UiError;
 
 pub use not_found::{NotFound, first_few};
 pub use warning::Warning;
 
 pub const NO_EMAIL: &str = "an account without an email";
+
+/// The origin of text that should be a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenPlace {
+    Variable,
+    Argument,
+    Stdin,
+    Prompt,
+}
+
+impl fmt::Display for TokenPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Variable => "ASTRO_API_TOKEN",
+            Self::Argument => "the argument of `--token-login`",
+            Self::Stdin => "standard input",
+            Self::Prompt => "the prompt",
+        })
+    }
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -43,8 +64,8 @@ pub enum Error {
     Domain(#[from] DomainError),
     #[error("this looks like a token, not like a domain")]
     TokenAsDomain,
-    #[error("the token is empty")]
-    NoToken,
+    #[error("could not read a token from {place}")]
+    TokenText { place: TokenPlace, source: TokenTextError },
     #[error(transparent)]
     Environment(#[from] EnvironmentError),
     #[error("could not find the home directory")]
@@ -52,7 +73,7 @@ pub enum Error {
     #[error("cannot log in interactively: no terminal ({reason})")]
     NoBrowserNoTerminal { reason: NoBrowser },
     #[error("timed out after {} waiting for the browser", minutes(*.waited))]
-    CallbackTimeout { waited: Duration },
+    CallbackTimeout { waited: Duration, can_paste: bool },
     #[error("expected {expected}, but logged in as {}", .found.as_deref().unwrap_or(NO_EMAIL))]
     AccountMismatch { expected: String, found: Option<String> },
     #[error("expected {expected}, but the token belongs to {}", .found.as_deref().unwrap_or(NO_EMAIL))]
@@ -92,6 +113,14 @@ pub enum Error {
     IssuerMismatch { domain: String, issuer: Option<String> },
     #[error("the API refused the token in ASTRO_API_TOKEN")]
     ApiTokenRefused,
+    #[error("the token in ASTRO_API_TOKEN is not valid")]
+    ApiTokenInvalid(#[source] JwtError),
+    #[error("the token in ASTRO_API_TOKEN was issued by {issuer}, which does not belong to {domain}")]
+    ApiTokenOfOtherDomain { domain: String, issuer: String },
+    #[error("did not send ASTRO_API_TOKEN to {domain}, which only the current context names")]
+    ApiTokenWithheld { domain: String },
+    #[error("not logged in to {domain}, and ASTRO_API_TOKEN is empty")]
+    ApiTokenEmpty { domain: String },
     #[error("the token in ASTRO_API_TOKEN expired on {} ({})", TimeZone::UTC.to_datetime(*.at).date(), format_relative(*.at, *.now))]
     ApiTokenExpired { at: Timestamp, now: Timestamp },
     #[error("a login to {domain} would fail on this machine")]

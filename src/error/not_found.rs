@@ -1,10 +1,12 @@
 //! A choice that nothing decides: a name that matches no context, organization or workspace, or several, or no name at all.
 
+use crate::text::{NOT_SHOWN, may_be_secret};
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotFound {
-    #[error("no {kind} named `{wanted}`{}", alternatives(kind, .known))]
+    #[error("no {kind} named {}{}", shown(.wanted), alternatives(kind, .known))]
     Nothing { kind: &'static str, wanted: String, known: Vec<String> },
-    #[error("several {kind}s are named `{wanted}`; use an ID: {}", first_few(.ids))]
+    #[error("several {kind}s are named {}; use an ID: {}", shown(.wanted), first_few(.ids))]
     Ambiguous { kind: &'static str, wanted: String, ids: Vec<String> },
     /// Several to choose from, and no terminal for a menu.
     #[error("no {kind} selected ({} available: {})", .known.len(), first_few(.known))]
@@ -22,6 +24,11 @@ impl NotFound {
             }
         }
     }
+}
+
+/// Quotes the typed name, unless it may be a token in the wrong place.
+fn shown(wanted: &str) -> String {
+    if may_be_secret(wanted) { NOT_SHOWN.to_owned() } else { format!("`{wanted}`") }
 }
 
 fn alternatives(kind: &str, known: &[String]) -> String {

@@ -39,7 +39,7 @@ pub enum Warning {
     #[error("{cause}")]
     NoUserInfo { cause: String },
     #[error("expected {expected}, but logged in as {found}")]
-    OtherAccount { expected: String, found: String },
+    OtherAccount { expected: String, found: String, asks: bool },
     #[error("other users can see tokens passed as arguments, and your shell history keeps them")]
     TokenInArguments,
     #[error("this API token cannot list workspaces")]
@@ -89,9 +89,7 @@ impl Warning {
         let hint = match self {
             Self::FinishingUp => "press Ctrl-C again to stop now",
             Self::ApiTokenOverrides | Self::ApiTokenOverridesLogin { .. } => "unset ASTRO_API_TOKEN to use the login",
-            Self::ApiTokenOrganization { organization } => {
-                return format!("run `astro organization switch {organization}`, or unset ASTRO_API_TOKEN");
-            }
+            Self::ApiTokenOrganization { .. } => "unset ASTRO_API_TOKEN to work in the organization of the login",
             Self::ApiTokenStays => "unset ASTRO_API_TOKEN to stop using its token",
             Self::DomainOverrides => "unset ASTRO_DOMAIN to use the current context",
             Self::ClockOff { .. } => "set the clock of this machine",
@@ -103,7 +101,8 @@ impl Warning {
                 "start a keychain such as gnome-keyring, or set ASTRO_NO_INSECURE_FALLBACK=1 to forbid this"
             }
             Self::NoUserInfo { .. } => "check that the account of the summary is yours",
-            Self::OtherAccount { .. } => "answer no unless this is an account of yours",
+            Self::OtherAccount { asks: true, .. } => "answer no unless this is an account of yours",
+            Self::OtherAccount { asks: false, .. } => "run `astro logout` unless this is an account of yours",
             Self::TokenInArguments => "use `--token-login -`, which reads the token from standard input",
             Self::NoWorkspacesOfToken => "give the token a role in a workspace if you need one",
             Self::WorkspaceOfTokenUnlisted => "check in the Astro UI that the workspace still exists",

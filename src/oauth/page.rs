@@ -22,9 +22,18 @@ const DETAIL_LIMIT: usize = 500;
 
 #[derive(Debug, Clone, Copy)]
 pub enum Outcome<'a> {
-    Confirmed { account: &'a str, question: bool },
-    Failed { detail: &'a str },
-    Refused { detail: &'a str },
+    Confirmed {
+        account: &'a str,
+        question: bool,
+    },
+    Failed {
+        detail: &'a str,
+    },
+    Refused {
+        detail: &'a str,
+    },
+    /// The login has its response already: the page was reloaded.
+    Repeated,
 }
 
 pub fn render(outcome: &Outcome<'_>) -> String {
@@ -92,6 +101,16 @@ impl<'a> Words<'a> {
                 next: "Return to the terminal.",
                 note: "The login is still waiting.",
             },
+            Outcome::Repeated => Self {
+                kind: "refused",
+                sign: "M32 19v16M32 45v.01",
+                title: "Response received",
+                heading: "This login already has its response",
+                account: "",
+                detail: "The terminal shows its outcome.",
+                next: "Return to the terminal.",
+                note: "",
+            },
         }
     }
 }
@@ -108,6 +127,7 @@ mod tests {
     const ASKED: Outcome<'_> = Outcome::Confirmed { account: "ada@example.com", question: true };
     const FAILED: Outcome<'_> = Outcome::Failed { detail: "It said: `access_denied`." };
     const REFUSED: Outcome<'_> = Outcome::Refused { detail: "It carries another state." };
+    const REPEATED: Outcome<'_> = Outcome::Repeated;
 
     /// Returns the text between the first `open` and the next `close`.
     fn between<'a>(page: &'a str, open: &str, close: &str) -> &'a str {
@@ -130,7 +150,7 @@ mod tests {
     fn lb_26_page_states_outcome_and_next_step() {
         let around = |told: &str| format!("astro login {told}");
         assert_eq!(
-            [CONFIRMED, ASKED, FAILED, REFUSED].map(|outcome| words(&render(&outcome))),
+            [CONFIRMED, ASKED, FAILED, REFUSED, REPEATED].map(|outcome| words(&render(&outcome))),
             [
                 "Authenticated as ada@example.com Return to the terminal to finish.",
                 "Authenticated as ada@example.com Return to the terminal to finish. It needs your input.",
@@ -138,6 +158,7 @@ mod tests {
                  This login was not saved, and an earlier one stays as it was.",
                 "This request is not part of the current login It carries another state. Return to the terminal. \
                  The login is still waiting.",
+                "This login already has its response The terminal shows its outcome. Return to the terminal.",
             ]
             .map(around)
         );
@@ -173,7 +194,7 @@ mod tests {
 
     #[test]
     fn page_has_no_unfilled_slot() {
-        for outcome in [CONFIRMED, ASKED, FAILED, REFUSED] {
+        for outcome in [CONFIRMED, ASKED, FAILED, REFUSED, REPEATED] {
             assert!(!render(&outcome).contains("<!--"), "{outcome:?}");
         }
     }
@@ -211,7 +232,7 @@ mod tests {
 
     #[test]
     fn lb_26_page_never_claims_login_is_complete() {
-        for outcome in [CONFIRMED, ASKED, FAILED, REFUSED] {
+        for outcome in [CONFIRMED, ASKED, FAILED, REFUSED, REPEATED] {
             let page = render(&outcome).to_lowercase();
             for claim in ["logged in", "signed in", "logged-in", "success"] {
                 assert!(!page.contains(claim), "{outcome:?} claims {claim:?}");

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::domain::{self, Domain};
 use crate::error::Error;
 use crate::system::System;
-use crate::text::clean;
+use crate::text::{clean, may_be_secret};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DomainSource {
@@ -39,9 +39,8 @@ pub fn resolve_domain(
 ) -> Result<(Domain, DomainSource), Error> {
     let variable = || Some((system.environment.get("ASTRO_DOMAIN")?, DomainSource::EnvVar));
     if let Some((typed, source)) = argument.map(|typed| (typed, DomainSource::Argument)).or_else(variable) {
-        // A token in place of the domain is a forgotten flag, and must not be printed. No label of a domain is longer than
-        // 63 octets (RFC 1035 section 2.3.4).
-        if typed.split('.').any(|label| label.len() > 63) {
+        // A token in place of the domain is a forgotten flag, and must not be printed.
+        if may_be_secret(typed) {
             return Err(Error::TokenAsDomain);
         }
         return Ok((typed.parse()?, source));

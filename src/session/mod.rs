@@ -4,6 +4,7 @@
 //! empties the one in config.yaml, so one that is there is newer, or was chosen. Nothing here prompts or opens a browser.
 
 mod domain;
+mod environment_token;
 mod key_source;
 mod plaintext;
 mod refresh;
@@ -19,13 +20,13 @@ use crate::blocking::run_blocking;
 use crate::config::{Config, ConfigError, Context, Document, DocumentError, Lock, is_yes};
 use crate::credentials::{self, CredentialStore, Credentials, StoreError};
 use crate::domain::Domain;
-use crate::environment::API_TOKEN;
 use crate::error::Error;
 use crate::oauth::{AuthConfig, Issuer};
 use crate::system::System;
 use crate::token::{AccessToken, RefreshToken};
 
 pub use domain::{DomainSource, resolve_domain};
+pub use environment_token::{check_environment_token, environment_token, environment_token_is_set};
 pub use key_source::KeySource;
 pub use plaintext::{belongs_to, clear_tokens, credentials_from_context, set_tokens};
 pub use refresh::{Access, effective_expiry};
@@ -41,6 +42,8 @@ pub struct Session<'a> {
     pub system: &'a System,
     pub config: Config,
     pub domain: Domain,
+    /// `None` if no command line, variable or file named the domain.
+    pub domain_source: Option<DomainSource>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,12 +63,12 @@ impl<'a> Session<'a> {
     /// Opens the session of the domain that [`resolve_domain`] finds.
     pub fn open(system: &'a System, argument: Option<&str>) -> Result<Self, Error> {
         let config = Config::new(&system.home);
-        let (domain, _) = resolve_domain(system, &config, argument)?;
-        Ok(Self { system, config, domain })
+        let (domain, source) = resolve_domain(system, &config, argument)?;
+        Ok(Self { system, config, domain, domain_source: Some(source) })
     }
 
     pub fn for_domain(system: &'a System, domain: Domain) -> Self {
-        Self { system, config: Config::new(&system.home), domain }
+        Self { system, config: Config::new(&system.home), domain, domain_source: None }
     }
 
     pub fn context(&self) -> Result<Context, Error> {
@@ -241,20 +244,4 @@ pub async fn edit_config<T: Send + 'static>(
 ) -> Result<T, Error> {
     let config = config.clone();
     Ok(run_blocking(move || config.edit(edit)).await??)
-}
-
-/// Returns the API token of `ASTRO_API_TOKEN`, which wins over any login and is never stored.
-pub fn environment_token(system: &System) -> Option<AccessToken> {
-    let text = system.environment.get(API_TOKEN)?;
-    Some(AccessToken::new(strip_bearer(text))).filter(|token| !token.expose().is_empty())
-}
-
-/// Removes the white space and the word `Bearer` that are often copied along with a token.
-pub fn strip_bearer(text: &str) -> &str {
-    let text = text.trim();
-    match text.split_once(char::is_whitespace) {
-        Some((word, rest)) if word.eq_ignore_ascii_case("bearer") => rest.trim_start(),
-        Some(_) | None if text.eq_ignore_ascii_case("bearer") => "",
-        Some(_) | None => text,
-    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::retry::with_retries;
-use super::{KeySource, SavedLogin, Session, environment_token};
+use super::{KeySource, SavedLogin, Session};
 use crate::credentials::{Credentials, Kind};
 use crate::error::Error;
 use crate::http::HttpError;
@@ -48,7 +48,7 @@ impl Session<'_> {
     /// Returns a token that is valid now: the environment's, the saved one if it is fresh, or a refreshed one. A token from
     /// config.yaml that is fresh takes neither the keychain nor the network.
     pub async fn access(&self) -> Result<Access, Error> {
-        if let Some(token) = environment_token(self.system) {
+        if let Some(token) = self.environment_token_to_send().await? {
             return Ok(Access::Environment(token));
         }
         let saved = self.login().await?;
@@ -67,7 +67,7 @@ impl Session<'_> {
     }
 
     async fn login(&self) -> Result<SavedLogin, Error> {
-        let saved = self.saved_login().await?;
+        let saved = self.saved_login().await.map_err(|error| self.explain_empty_variable(error))?;
         self.require_issuer_of_domain(&saved.credentials)?;
         Ok(saved)
     }
@@ -75,10 +75,11 @@ impl Session<'_> {
     /// Fails like [`access`](Self::access) without a login, but offline: a command that lacks something else as well first
     /// says that it lacks the login.
     pub async fn require_login(&self) -> Result<(), Error> {
-        if environment_token(self.system).is_some() {
+        if self.environment_token()?.is_some() {
             return Ok(());
         }
-        self.require_usable(&self.saved_login().await?.credentials)
+        let saved = self.saved_login().await.map_err(|error| self.explain_empty_variable(error))?;
+        self.require_usable(&saved.credentials)
     }
 
     /// Rejects a stored login that no command can use, as far as that is known offline: every command that needs a token

@@ -58,7 +58,7 @@ pub struct Lines {
     ended: std_mpsc::Receiver<()>,
     escapes: bool,
     // The last field, so that it is dropped after raw mode has ended.
-    progress: Arc<Progress>,
+    _progress: Arc<Progress>,
 }
 
 /// The spinner's line: the message, or how many characters have been entered.
@@ -105,7 +105,7 @@ impl Ui {
         let (sender, received) = mpsc::unbounded_channel();
         let (end, ended) = std_mpsc::channel();
         let (stop, escapes) = (Arc::default(), self.supports_escapes());
-        let lines = Lines { received, stop, ended, escapes, progress: Arc::clone(&progress) };
+        let lines = Lines { received, stop, ended, escapes, _progress: Arc::clone(&progress) };
         let (ui, stop) = (self.clone(), Arc::clone(&lines.stop));
         thread::Builder::new()
             .name("stdin".into())
@@ -122,10 +122,6 @@ impl Lines {
     /// Returns the next line, or `None` after an error. Cancel safe.
     pub async fn next(&mut self) -> Option<Result<Line, UiError>> {
         self.received.recv().await
-    }
-
-    pub fn set_message(&self, message: &str) {
-        self.progress.update(|state| message.clone_into(&mut state.message));
     }
 }
 

@@ -11,8 +11,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use crate::support::callback_client::{
-    CONFIRMED, PATIENCE, STATE, answer, answer_or_reset, callback, get, listener, nothing_has_happened, send, status,
-    the_login_goes_on,
+    CONFIRMED, PATIENCE, STATE, answer, answer_or_reset, callback, get, it_is_answered, listener, nothing_has_happened,
+    right, send, status, the_login_goes_on,
 };
 
 #[tokio::test]
@@ -163,6 +163,34 @@ async fn lb_17_reload_delivers_code_once() {
     assert!(again.contains("already has its response"), "{again}");
     timeout(PATIENCE, pending.reply.send(&CONFIRMED)).await.expect("nobody is waited for who has gone");
     nothing_has_happened(&mut callbacks).await;
+}
+
+#[tokio::test]
+async fn lb_8_prefetch_uses_nothing_up() {
+    let (callbacks, port) = listener();
+    let headers = [
+        "Sec-Purpose: prefetch",
+        "Sec-Purpose: prefetch;prerender",
+        "sec-purpose: PREFETCH;anonymous-client-ip",
+        "Purpose: prefetch",
+        "X-Purpose: preview",
+        "X-Moz: prefetch",
+    ];
+    for header in headers {
+        let request = right().replace("\r\n\r\n", &format!("\r\n{header}\r\n\r\n"));
+        let answer = answer(send(port, &request).await).await;
+        // A browser would show the user a success that it has fetched in advance.
+        assert_eq!(status(&answer), "503", "{header}");
+    }
+    the_login_goes_on(callbacks, port).await;
+}
+
+#[tokio::test]
+async fn other_purpose_delivers_code() {
+    let (mut callbacks, port) = listener();
+    let request = right().replace("\r\n\r\n", "\r\nSec-Purpose: navigate\r\nPurpose: prefetching\r\n\r\n");
+    let browser = send(port, &request).await;
+    it_is_answered(&mut callbacks, browser).await;
 }
 
 #[tokio::test]

@@ -186,22 +186,50 @@ fn tk_11_misplaced_token_not_shown() {
     let refresh_token =
         "v1.MRrtRefreshRefreshRefreshRefreshRefreshRefreshRefreshRefreshRefreshRefreshRefreshRefreshRefresh";
     for token in [token.as_str(), &service.api_token(), refresh_token] {
-        let table: [&[&str]; 9] = [
+        let glued = |before: &str| format!("{before}{token}");
+        let (long, misspelled, cluster) = (glued("--token-login"), glued("--token"), glued("-l"));
+        let (domain, quiet, other) = (glued("--domain"), glued("--quiet="), glued("--no-such-flag="));
+        let piece = &token[..30];
+        let table: [&[&str]; 25] = [
             &["login", token],
             &["login", "astronomer.io", token],
             &["login", "Bearer", token],
             &["login", &format!("Bearer {token}")],
+            &["login", piece],
+            &["login", "astronomer.io", piece],
             &[token],
+            &[piece],
             &["auth", token],
+            &["auth", piece],
+            &["help", token],
             &["login", "--email", token],
             &["login", "--timeout", token],
             &["login", "--color", token],
+            &["login", "--color", piece],
+            &["login", &long],
+            &["auth", "login", &long],
+            &[&long],
+            &["login", &misspelled],
+            &["login", &cluster],
+            &["auth", "token", &domain],
+            &["login", &quiet],
+            &["login", &other],
+            &["auth", "token", "--domain", piece],
+            &["completion", token],
         ];
         for arguments in table {
             let said = wrong_usage(arguments);
             assert_eq!(leaked(&said, token), None, "{said}");
         }
+        let home = TestHome::new();
+        home.write_config("contexts:\n    localhost:1:\n        domain: localhost:1\n");
+        for arguments in [["context", "switch", token], ["context", "delete", token], ["context", "switch", piece]] {
+            let said = format!("{:?}", Astro::at(&home).run(&arguments));
+            assert_eq!(leaked(&said, token), None, "{said}");
+        }
     }
+    let said = wrong_usage(&["login", "--token-loginhunter2"]);
+    assert!(!said.contains("hunter2") && said.contains("--token-login -"), "{said}");
     assert_eq!(
         wrong_usage(&["login", &token]),
         "error: this looks like a token, not like a domain\nhint: to log in with a token, run `astro login \

@@ -365,6 +365,69 @@ async fn ar_9_lb_10_unrelated_callback_ignored() {
 }
 
 #[tokio::test]
+async fn lb_5_port_serves_reloads_until_reply_is_sent() {
+    let stage = Stage::with(Options::default(), Mode::StopAtRedirect(ADA.to_owned()));
+    stage.service.fail("/oauth/token", Fault::Hold);
+    let request = stage.request();
+    let reload = async {
+        let redirect = stage.redirect().await;
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let first = tokio::spawn(client.get(redirect.clone()).send());
+        while stage.service.token_requests().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        // The exchange is slow: a reload, a prefetch, and a request for an icon.
+        let again = client.get(redirect.clone()).send().await.unwrap();
+        assert_eq!(again.status(), 200);
+        assert!(again.text().await.unwrap().contains("This login already has its response"));
+        let prefetch = client.get(redirect.clone()).header("Sec-Purpose", "prefetch").send().await.unwrap();
+        assert_eq!(prefetch.status(), 503);
+        assert_eq!(client.get(redirect.join("/favicon.ico").unwrap()).send().await.unwrap().status(), 404);
+        stage.service.repair("/oauth/token");
+        let page = first.await.unwrap().unwrap().text().await.unwrap();
+        assert!(page.contains("Authenticated as"), "{page}");
+        redirect.port().unwrap()
+    };
+    let (outcome, port) = tokio::join!(stage.login(&request), reload);
+    drop(outcome.success());
+    assert_eq!(stage.service.token_requests().len(), 1);
+    assert!(is_free(port).await, "LB-5");
+}
+
+#[tokio::test]
+async fn lb_28_account_is_named_without_terminal() {
+    let table = [
+        (None, "Authenticated as ada@example.com\n"),
+        (Some("grace@example.org"), "warning: expected grace@example.org, but logged in as ada@example.com\n"),
+        (Some(ADA), ""),
+    ];
+    for (remembered, named) in table {
+        let stage = Stage::new();
+        if let Some(email) = remembered {
+            let domain = json!(stage.service.domain());
+            stage.home.write_config(&format!(
+                "context: {domain}\ncontexts:\n    {domain}:\n        domain: {domain}\n        user_email: {email}\n"
+            ));
+        }
+        let outcome = stage.login(&stage.request()).await.success();
+        let stderr = outcome.stderr;
+        assert!(stderr.contains(&format!("Verifying the login…\n{named}")), "{stderr}");
+        assert_eq!(stderr.contains("Authenticated as"), remembered.is_none(), "{stderr}");
+        assert_eq!(stderr.contains("expected"), remembered == Some("grace@example.org"), "{stderr}");
+    }
+}
+
+#[tokio::test]
+async fn no_hint_speaks_of_pasting_without_terminal() {
+    let stage = Stage::with(Options::default(), Mode::NeverComeBack);
+    let request = Login { timeout: Duration::from_millis(50), ..stage.request() };
+    let outcome = stage.login(&request).await;
+    assert_eq!(outcome.exit_code(), 1);
+    let text = outcome.all_text();
+    assert!(text.contains("allow more time with `--timeout`") && !text.contains("paste"), "{text}");
+}
+
+#[tokio::test]
 async fn lb_17_code_delivered_twice_redeemed_once() {
     let stage = Stage::with(Options::default(), Mode::DeliverTwice(ADA.to_owned()));
     drop(stage.login(&stage.request()).await.success());

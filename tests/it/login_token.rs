@@ -144,10 +144,11 @@ async fn token_login_warns_of_no_refresh() {
 
 #[tokio::test]
 async fn bearer_prefix_and_white_space_are_dropped() {
-    for (before, after) in [("Bearer ", ""), ("  bearer \t", " \r\n"), ("\n", "\n"), ("BEARER\n", "")] {
+    for (before, after) in [("Bearer ", ""), ("  bearer \t", " \r\n"), ("\u{feff}\"", "\"\n"), ("BEARER\n'", "'")] {
         let stage = Stage::new();
         let token = stage.service.access_token(&json!({}));
-        let outcome = stage.login(&stage.token_request(&format!("{before}{token}{after}"))).await;
+        let wrapped = token.replace('.', ".\r\n ");
+        let outcome = stage.login(&stage.token_request(&format!("{before}{wrapped}{after}"))).await;
         assert_eq!(outcome.exit_code(), 0, "{before:?} {outcome:?}");
         assert_eq!(stage.stored(), Some(expected(&stage, &token)), "{before:?}");
     }
@@ -166,9 +167,10 @@ async fn dash_reads_token_from_stdin() {
 #[tokio::test]
 async fn empty_or_oversized_stdin_fails_without_request() {
     let cases = [
-        (String::new(), "the token is empty", 2),
-        (" \n\t".to_owned(), "the token is empty", 2),
-        ("Bearer \n".to_owned(), "the token is empty", 2),
+        (String::new(), "could not read a token from standard input\nthe text is empty", 4),
+        ("\u{feff}\r\n".to_owned(), "could not read a token from standard input\nthe text is empty", 4),
+        ("Bearer \n".to_owned(), "could not read a token from standard input\nthe text is empty", 4),
+        ("***".to_owned(), "could not read a token from standard input\nthe text contains `*`, which no token does", 4),
         ("a".repeat(64 * 1024), "the token is longer than 16 KiB", 4),
         ("a".repeat(64 * 1024 + 1), "the input is longer than 64 KiB", 1),
     ];
@@ -181,26 +183,26 @@ async fn empty_or_oversized_stdin_fails_without_request() {
 }
 
 #[tokio::test]
-async fn empty_token_argument_is_usage_error() {
+async fn empty_token_argument_is_named() {
     for token in ["", "  ", "Bearer", "bearer  "] {
         let stage = Stage::new();
         let outcome = stage.login(&stage.token_request(token)).await;
         let Refused { cause, code } = Refused::from(&stage, &outcome);
-        assert_eq!((cause.as_str(), code, paths(&stage)), ("the token is empty", 2, Vec::new()), "{token:?}");
-        assert_eq!(hint(&outcome), "create one at https://cloud.astronomer.io/token");
+        let expected = "could not read a token from the argument of `--token-login`\nthe text is empty";
+        assert_eq!((cause.as_str(), code, paths(&stage)), (expected, 4, Vec::new()), "{token:?}");
+        assert!(hint(&outcome).starts_with("check the variable or secret that should hold the token"));
     }
 }
 
 #[tokio::test]
 async fn jw_1_malformed_token_rejected_offline() {
     let not_a_jwt = refusal("not a JSON Web Token (JWT)", 4, &[]);
-    for shape in ["opaque-and-secret", "a.b.c-secret", "e30.e30", "e30..c2VjcmV0", "e30.e30.c2Vj=cmV0"] {
+    for shape in ["opaque-and-secret", "a.b.c-secret", "e30.e30", "e30..c2VjcmV0"] {
         assert_eq!(refused_token(|_| shape.to_owned()).await, not_a_jwt, "{shape}");
     }
     let parts = |stage: &Stage| -> Vec<String> {
         stage.service.access_token(&json!({})).split('.').map(str::to_owned).collect()
     };
-    assert_eq!(refused_token(|stage| parts(stage).join(" .")).await, not_a_jwt, "white space inside");
     let stage = Stage::new();
     let unsigned = parts(&stage)[..2].join(".") + ".";
     assert_eq!(Refused::from(&stage, &stage.login(&stage.token_request(&unsigned)).await).cause, not_a_jwt.cause);

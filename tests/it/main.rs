@@ -27,6 +27,7 @@ mod demo;
 #[cfg(unix)]
 mod disk;
 mod doctor;
+mod environment_token;
 mod fuzz_corpus;
 mod hostile_text;
 #[cfg(target_os = "linux")]

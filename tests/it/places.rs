@@ -398,7 +398,8 @@ async fn rf_11_environment_token_is_used_and_not_stored() {
     assert_eq!((outcome.exit_code(), outcome.stdout.lines().count(), outcome.stderr.as_str()), (0, 3, ""));
     assert_eq!(stage.home.config(), None);
     assert_eq!(switch_organization(&stage, Some("Compilers")).await.exit_code(), 0);
-    assert_eq!(workspaces(&stage, false).await.stdout.lines().count(), 2);
+    // The token's organization, not the context's.
+    assert_eq!(workspaces(&stage, false).await.stdout.lines().count(), 3);
     assert_eq!(stage.stored(), None);
     assert!(!stage.home.config().unwrap().contains("token"));
     let bearer = format!("Bearer {token}");

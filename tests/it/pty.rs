@@ -8,12 +8,11 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::pty::{CTRL_C, DOWN, ENTER, Pty, screen};
-use crate::support::{FakeBrowser, Fault, Mode, Options, Organization, Service, TestHome, no_screen};
+use crate::support::{FakeBrowser, Fault, Mode, Options, Organization, Part, Service, TestHome, no_screen};
 use serde_json::json;
 use url::Url;
 
 const ASTRO: &str = env!("CARGO_BIN_EXE_astro");
-const PRESS_ENTER: &str = "Press Enter to open it";
 const WAITING: &str = "Waiting for browser login";
 
 /// A service, a home, and `$BROWSER`: a script that tells what it was asked to open.
@@ -160,10 +159,47 @@ fn empty_email_goes_on_without_hint() {
     pty.type_keys(ENTER);
     let link = pty.link();
     assert_eq!(parameter(&link, "login_hint"), None);
-    visit(&link, "grace@example.org");
-    pty.finish_with(0);
+    let browser = visit(&link, "grace@example.org");
+    pty.wait_for("Continue as grace@example.org?");
+    assert_eq!(world.home.config(), None, "named before anything is stored");
+    assert!(browser.answers().remove(0).unwrap().body.contains("It needs your input"));
+    pty.type_keys("y\r");
+    let shown = pty.finish_with(0);
+    assert!(!shown.contains("warning: expected"), "{shown}");
     world.assert_logged_in("grace@example.org");
     assert_eq!(world.service.requests_to("/hub/organization-lookup"), []);
+}
+
+#[test]
+fn lb_28_unexpected_account_can_be_rejected() {
+    for answer in [ENTER, "n\r", "\x1b", "\x04", CTRL_C] {
+        let world = World::simple();
+        let mut pty = world.login(&[]);
+        pty.wait_for("Email:");
+        pty.type_keys(ENTER);
+        // The code of another user, who has read the link in the process list.
+        visit(&pty.link(), "grace@example.org");
+        pty.wait_for("Continue as grace@example.org?");
+        pty.type_keys(answer);
+        pty.finish_with(130);
+        assert_eq!(world.home.config(), None);
+        world.assert_nothing_is_stored();
+    }
+}
+
+#[test]
+fn lb_28_account_without_email_is_named_by_subject() {
+    let world = World::simple();
+    world.service.patch(Part::IdToken, json!({"email": null}));
+    world.service.patch(Part::Userinfo, json!({"email": null}));
+    let mut pty = world.login(&[]);
+    pty.wait_for("Email:");
+    pty.type_keys(ENTER);
+    visit(&pty.link(), "grace@example.org");
+    pty.wait_for("Continue as auth0|grace@example.org, an account without an email?");
+    pty.type_keys(ENTER);
+    pty.finish_with(130);
+    world.assert_nothing_is_stored();
 }
 
 #[test]
@@ -204,18 +240,17 @@ fn browser_opens_after_email_answer() {
     assert_eq!(pty.link(), opened);
     visit(&opened, "ada@example.com");
     let shown = pty.finish_with(0);
-    assert!(!shown.contains(PRESS_ENTER), "{shown}");
+    assert!(shown.contains("If the last page doesn't load, copy its URL from the address bar"), "{shown}");
 }
 
 #[test]
-fn browser_waits_for_enter_without_question() {
+fn email_flag_opens_browser_at_once() {
     let world = World::simple();
     let mut pty = world.login(&["--email", "ada@example.com"]);
-    pty.wait_for(PRESS_ENTER);
-    world.assert_nothing_was_opened();
-    pty.type_keys(ENTER);
     let opened = world.opened();
+    assert_eq!(pty.link(), opened);
     pty.wait_for(WAITING);
+    // Enter alone does nothing.
     pty.type_keys(ENTER);
     visit(&opened, "ada@example.com");
     assert_eq!(pty.finish().0, 0);
@@ -226,9 +261,9 @@ fn browser_waits_for_enter_without_question() {
 #[test]
 fn callback_ends_wait_without_enter() {
     let world = World::simple();
-    let mut pty = world.login(&["--email", "ada@example.com"]);
+    let mut pty = world.login(&["--login-link", "--email", "ada@example.com"]);
     let link = pty.link();
-    pty.wait_for(PRESS_ENTER);
+    pty.wait_for(WAITING);
     let browser = visit(&link, "ada@example.com");
     pty.finish_with(0);
     assert_eq!(browser.answers().remove(0).unwrap().status, 200);
@@ -360,17 +395,49 @@ fn login_over_ssh_shows_link_and_port_forwarding() {
 
 #[test]
 fn failed_browser_launch_shows_link() {
-    for quiet in [&["--email", "ada@example.com"][..], &["--email", "ada@example.com", "--quiet"][..]] {
+    for arguments in [&["--email", "ada@example.com"][..], &["--email", "ada@example.com", "--quiet"][..]] {
         let world = World::simple().set("BROWSER", "/nonexistent/browser");
-        let mut pty = world.login(quiet);
+        let mut pty = world.login(arguments);
         let link = pty.link();
-        pty.wait_for(PRESS_ENTER);
-        pty.type_keys(ENTER);
         pty.wait_for("could not open a browser (/nonexistent/browser: ");
-        pty.wait_for(WAITING);
         visit(&link, "ada@example.com");
         assert_eq!(pty.finish().0, 0);
     }
+}
+
+#[test]
+fn failing_opener_is_noticed_and_link_explained() {
+    let openers = [
+        "/bin/false",
+        // It fails once other programs have been tried, as `xdg-open` does without a display.
+        "/bin/sh -c sleep${IFS}1;exit${IFS}3",
+        "/nonexistent/browser:/bin/false",
+    ];
+    for opener in openers {
+        let world = World::simple().set("BROWSER", opener).set("SSH_CONNECTION", "203.0.113.7 50022 192.0.2.9 22");
+        let world = world.set("USER", "ada");
+        let mut pty = world.login(&["--email", "ada@example.com"]);
+        let link = pty.link();
+        pty.wait_for("could not open a browser (");
+        pty.wait_for("If the browser is on another machine, the last page won't load.");
+        pty.wait_for("  ssh -L ");
+        let callback = visit_elsewhere(&link, "ada@example.com");
+        pty.paste(callback.as_str());
+        pty.type_keys(ENTER);
+        pty.finish_with(0);
+        world.assert_logged_in("ada@example.com");
+    }
+}
+
+#[test]
+fn browser_that_stays_open_is_no_failure() {
+    let world = World::simple().set("BROWSER", "/bin/sh -c sleep${IFS}8");
+    let mut pty = world.login(&["--email", "ada@example.com"]);
+    let link = pty.link();
+    pty.wait_for(WAITING);
+    visit(&link, "ada@example.com");
+    let shown = pty.finish_with(0);
+    assert!(!shown.contains("could not open"), "{shown}");
 }
 
 #[test]
@@ -457,9 +524,10 @@ fn lb_25_ctrl_c_before_store_leaves_nothing() {
             pty.wait_for("Email:");
             pty
         }),
-        ("before the browser opens", |world| {
+        ("after the browser has opened", |world| {
             let mut pty = world.login(&["--email", "ada@example.com"]);
-            pty.wait_for(PRESS_ENTER);
+            world.opened();
+            pty.wait_for(WAITING);
             pty
         }),
         ("during the wait, half an address pasted", |world| {
@@ -591,7 +659,7 @@ fn token_argument_warns_of_shell_history() {
 fn lb_25_login_times_out_at_terminal() {
     let world = World::simple();
     let mut pty = world.login(&["--email", "ada@example.com", "--timeout", "1"]);
-    pty.wait_for(PRESS_ENTER);
+    pty.wait_for(WAITING);
     let shown = pty.finish_with(1);
     let end = screen(&shown);
     assert!(
@@ -670,7 +738,7 @@ fn dumb_terminal_gets_plain_lines() {
     visit(&pty.link(), "ada@example.com");
     let shown = pty.finish_with(0);
     assert!(!shown.contains('\x1b'), "{shown:?}");
-    assert_eq!(shown.matches(PRESS_ENTER).count(), 1, "{shown:?}");
+    assert_eq!(shown.matches(WAITING).count(), 1, "{shown:?}");
 }
 
 #[test]
@@ -701,6 +769,8 @@ fn screen_after_login() {
     Opening your browser. If it doesn't open, go to:
     
       http://localhost:PORT/authorize?…
+    
+    If the last page doesn't load, copy its URL from the address bar and paste it here.
     
     > Workspace: Punched Cards
     ✓ Logged in to localhost:PORT as Ada Lovelace <ada@example.com>

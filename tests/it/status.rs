@@ -156,7 +156,7 @@ async fn status_json_environment_token_wins() {
         "warning: ASTRO_API_TOKEN is set and overrides the login of ada@example.com\n\
          hint: unset ASTRO_API_TOKEN to use the login\n\
          warning: ASTRO_API_TOKEN is for another organization, clorg00000000000000000002\n\
-         hint: run `astro organization switch clorg00000000000000000002`, or unset ASTRO_API_TOKEN\n"
+         hint: unset ASTRO_API_TOKEN to work in the organization of the login\n"
     );
 }
 
@@ -351,7 +351,8 @@ async fn check_of_api_token_reads_its_organization() {
     let outcome = ask(&stage, &["--json", "--check"]).await.success();
     assert_eq!(parsed(&outcome)["check"], json!({"outcome": "accepted", "clock_ahead_seconds": -100}));
     let asked: Vec<String> = stage.service.requests().iter().map(|it| it.path.clone()).collect();
-    assert_eq!(asked, ["/v1/organizations/clorg00000000000000000001"], "no name to ask for");
+    let organization = "/v1/organizations/clorg00000000000000000001";
+    assert_eq!(asked, [organization, organization, &format!("{organization}/workspaces")], "the check, then the names");
 
     stage.service.set(|options| options.organizations.clear());
     let outcome = ask(&stage, &["--json", "--check"]).await;

@@ -84,8 +84,9 @@ fn expired_astro_api_token_not_printed() {
 fn rf_11_astro_api_token_wins_and_is_not_stored() {
     let (stage, _) = logged_in(ENDED);
     let before = stage.home.config();
-    let seen = run(auth_token(&stage).env("ASTRO_API_TOKEN", "Bearer one.two.three"));
-    assert_eq!(seen, (0, "one.two.three\n".to_owned(), String::new()));
+    let token = stage.service.api_token();
+    let seen = run(auth_token(&stage).env("ASTRO_API_TOKEN", format!("Bearer {token}")));
+    assert_eq!(seen, (0, format!("{token}\n"), String::new()));
     assert_eq!((stage.service.requests(), stage.home.config()), (vec![], before));
     let names: Vec<_> =
         fs::read_dir(stage.home.path().join(".astro")).unwrap().map(|it| it.unwrap().file_name()).collect();

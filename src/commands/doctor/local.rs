@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 use url::Url;
 
-use super::{Check, Outcome, Would};
+use super::{Check, Outcome, Would, messages};
 use crate::browser::{BrowserLaunch, CallbackRoute, NoBrowser, callback_route, forward_command, program_exists};
 use crate::commands::login::callback_port;
 use crate::config::ConfigError;
@@ -12,9 +12,8 @@ use crate::credentials::{Credentials, Kind, StoreError};
 use crate::environment::{API_TOKEN, Environment};
 use crate::error::{Error, Warning};
 use crate::http::host_of;
-use crate::jwt::Unverified;
 use crate::oauth::{CallbackListener, ListenError};
-use crate::session::{self, DomainSource, Session, environment_token};
+use crate::session::{self, DomainSource, Session};
 use crate::text::clean;
 use crate::time_format;
 
@@ -184,10 +183,13 @@ pub(super) fn config(session: &Session<'_>) -> Check {
 
 pub(super) fn account(session: &Session<'_>, keychain: Result<Option<Credentials>, StoreError>) -> Check {
     let now = session.now();
-    if let Some(token) = environment_token(session.system) {
-        let end = Unverified::parse(token.expose()).ok().and_then(|claims| claims.expires_at());
-        let expired = if end.is_some_and(|end| end <= now) { " (expired)" } else { "" };
-        let detail = format!("{API_TOKEN} overrides any login{expired}");
+    if session::environment_token_is_set(session.system) {
+        let fault = match session.environment_token() {
+            Ok(_) => String::new(),
+            Err(Error::ApiTokenExpired { .. }) => " (expired)".to_owned(),
+            Err(failure) => format!(" ({})", messages(&failure)),
+        };
+        let detail = format!("{API_TOKEN} overrides any login{fault}");
         return Check::note("account", &detail).advice("unset it to use your login");
     }
     let Ok(context) = session.context() else {

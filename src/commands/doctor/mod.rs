@@ -73,7 +73,7 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
         Err(Error::Config(_)) => (domain::DEFAULT.parse()?, None),
         resolved => resolved.map(|(domain, source)| (domain, Some(source)))?,
     };
-    let session = Session::for_domain(system, domain);
+    let session = Session { domain_source: source, ..Session::for_domain(system, domain) };
     let spinner =
         system.ui.can_ask().then(|| system.ui.spinner("Checking the keychain, the API and the login server…"));
     let (keychain, network) = tokio::join!(local::read_keychain(&session), network::ask(&session));
@@ -164,8 +164,12 @@ impl Check {
 
     /// Returns a failed check with the error's message, causes and hint.
     fn fail(name: &'static str, error: &Error, session: &Session<'_>) -> Self {
-        let messages: Vec<String> = std::iter::once(error.to_string()).chain(error.causes()).collect();
         let advice = error.hint_for(session.domain.as_str()).map(|advice| clean(&advice, 600));
-        Self { advice, ..Self::new(name, Outcome::Fail, &messages.join(": ")) }
+        Self { advice, ..Self::new(name, Outcome::Fail, &messages(error)) }
     }
+}
+
+/// Returns the message of an error and those of its causes.
+fn messages(error: &Error) -> String {
+    std::iter::once(error.to_string()).chain(error.causes()).collect::<Vec<_>>().join(": ")
 }

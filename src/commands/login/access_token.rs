@@ -10,9 +10,8 @@ use crate::api::ListError;
 use crate::commands::api_token_scope::ApiTokenScope;
 use crate::commands::selection;
 use crate::credentials::{Credentials, Kind};
-use crate::error::{Error, Warning};
-use crate::jwt::{ExpectedAccess, TokenKind, Unverified, verify_access_token};
-use crate::session::{KeySource, strip_bearer};
+use crate::error::{Error, TokenPlace, Warning};
+use crate::jwt::{TokenKind, Unverified};
 use crate::token::AccessToken;
 
 impl LoginFlow<'_> {
@@ -24,11 +23,7 @@ impl LoginFlow<'_> {
         }
         unverified.check_offline(self.session.now())?;
         let (auth, destination) = tokio::try_join!(self.auth_config(), self.prepare_to_save())?;
-        let expected =
-            ExpectedAccess { issuer: auth.issuer.as_str(), audience: &auth.audience, client_id: &auth.client_id };
-        unverified.check_claims(&expected, self.session.now())?;
-        let mut keys = KeySource::fetch(self.http(), &auth.issuer).await?;
-        let claims = keys.verify(|jwks| verify_access_token(&token, jwks, &expected, self.session.now())).await?;
+        let claims = self.session.verify_user_token(&auth, &token).await?;
         let credentials = Credentials {
             kind: Kind::User,
             access: token.clone(),
@@ -113,23 +108,19 @@ impl LoginFlow<'_> {
 
     async fn read_token(&self, argument: &TokenArgument) -> Result<AccessToken, Error> {
         let ui = self.ui();
-        let text = match argument {
+        let (place, text) = match argument {
             TokenArgument::Given(text) => {
                 if ui.can_ask() {
                     Warning::TokenInArguments.show(ui);
                 }
-                text.clone()
+                (TokenPlace::Argument, text.clone())
             }
             TokenArgument::Stdin if ui.can_ask() => {
                 let question = "Paste your token from cloud.astronomer.io/token (input hidden):";
-                Zeroizing::new(ui.ask_secret(question).await?.expose().to_owned())
+                (TokenPlace::Prompt, Zeroizing::new(ui.ask_secret(question).await?.expose().to_owned()))
             }
-            TokenArgument::Stdin => Zeroizing::new(ui.read_input().await?.expose().to_owned()),
+            TokenArgument::Stdin => (TokenPlace::Stdin, Zeroizing::new(ui.read_input().await?.expose().to_owned())),
         };
-        let token = strip_bearer(&text);
-        if token.is_empty() {
-            return Err(Error::NoToken);
-        }
-        Ok(AccessToken::new(token))
+        AccessToken::from_text(&text).map_err(|source| Error::TokenText { place, source })
     }
 }

@@ -5,20 +5,19 @@ use crate::api::User;
 use crate::config::Context;
 use crate::credentials::{Credentials, Kind};
 use crate::email::EmailAddress;
-use crate::error::{Error, NO_EMAIL, Warning};
+use crate::error::{Error, Warning};
 use crate::session;
 
 pub(super) struct ExpectedAccount {
     pub(super) email: Option<EmailAddress>,
     on_mismatch: OnMismatch,
-    /// Whether the user has just answered a prompt, and so is ready for the browser.
-    pub(super) answered: bool,
 }
 
+/// The reaction to an account that is not the expected one, or to any account if none is expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OnMismatch {
-    /// Accept it: the expected email was a guess.
-    Accept,
+    /// Name it: there is no terminal to ask on, and a remembered email is a guess.
+    Name,
     Ask,
     Reject,
 }
@@ -28,11 +27,11 @@ impl LoginFlow<'_> {
     pub(super) async fn ask_account(&self) -> Result<ExpectedAccount, Error> {
         if let Some(email) = &self.login.email {
             let email = Some(email.clone());
-            return Ok(ExpectedAccount { email, on_mismatch: OnMismatch::Reject, answered: false });
+            return Ok(ExpectedAccount { email, on_mismatch: OnMismatch::Reject });
         }
         let remembered: Option<EmailAddress> = self.before.user_email.as_deref().and_then(|it| it.parse().ok());
         if !self.ui().can_ask() {
-            return Ok(ExpectedAccount { email: remembered, on_mismatch: OnMismatch::Accept, answered: false });
+            return Ok(ExpectedAccount { email: remembered, on_mismatch: OnMismatch::Name });
         }
         let default = remembered.as_ref().map(EmailAddress::as_str);
         let help = if default.is_none() { Some("press Enter to choose an account in the browser") } else { None };
@@ -41,33 +40,42 @@ impl LoginFlow<'_> {
             Ok(_) | Err(_) => Ok(()),
         };
         let typed = self.ui().ask_text("Email:", default, help, check).await?;
-        let email: Option<EmailAddress> = typed.and_then(|typed| typed.parse().ok());
-        let on_mismatch = if email.is_some() { OnMismatch::Ask } else { OnMismatch::Accept };
-        Ok(ExpectedAccount { email, on_mismatch, answered: true })
+        Ok(ExpectedAccount { email: typed.and_then(|typed| typed.parse().ok()), on_mismatch: OnMismatch::Ask })
     }
 
-    /// Compares the account in the browser with the expected one. Returns `true` if the user must confirm it, and an error
-    /// if it is rejected.
-    pub(super) fn compare_account(&self, found: Option<&str>, expected: &ExpectedAccount) -> Result<bool, Error> {
-        let Some(email) = &expected.email else { return Ok(false) };
+    /// Compares the account in the browser with the expected one. Returns `true` if it is another or none was expected, and
+    /// an error if it is rejected.
+    pub(super) fn is_unexpected(&self, found: Option<&str>, expected: &ExpectedAccount) -> Result<bool, Error> {
+        let Some(email) = &expected.email else { return Ok(true) };
         if found.is_some_and(|found| email.is_same_as(found)) {
             return Ok(false);
         }
         match expected.on_mismatch {
-            OnMismatch::Accept => Ok(false),
-            OnMismatch::Ask if self.ui().can_ask() => Ok(true),
-            OnMismatch::Ask | OnMismatch::Reject => {
+            OnMismatch::Name | OnMismatch::Ask => Ok(true),
+            OnMismatch::Reject => {
                 Err(Error::AccountMismatch { expected: email.to_string(), found: found.map(str::to_owned) })
             }
         }
     }
 
-    /// Asks the user whether to continue as another account than the one they typed.
-    pub(super) async fn confirm_account(&self, found: Option<&str>, expected: &ExpectedAccount) -> Result<(), Error> {
-        let Some(email) = &expected.email else { return Ok(()) };
-        let found = found.unwrap_or(NO_EMAIL);
-        Warning::OtherAccount { expected: email.to_string(), found: found.to_owned() }.show(self.ui());
-        if self.ui().confirm(&format!("Continue as {found}?"), false).await? { Ok(()) } else { Err(Error::Canceled) }
+    /// Names an account that was not expected, and asks for a confirmation if there is a terminal.
+    ///
+    /// Another user of this machine can read the link in the browser's arguments, log in as themselves and deliver their code.
+    pub(super) async fn confirm_account(&self, account: &str, expected: &ExpectedAccount) -> Result<(), Error> {
+        if let Some(email) = &expected.email {
+            let (expected_email, found) = (email.to_string(), account.to_owned());
+            let asks = expected.on_mismatch == OnMismatch::Ask;
+            Warning::OtherAccount { expected: expected_email, found, asks }.show(self.ui());
+        }
+        match expected.on_mismatch {
+            OnMismatch::Ask if self.ui().confirm(&format!("Continue as {account}?"), false).await? => Ok(()),
+            OnMismatch::Ask => Err(Error::Canceled),
+            OnMismatch::Name | OnMismatch::Reject if expected.email.is_some() => Ok(()),
+            OnMismatch::Name | OnMismatch::Reject => {
+                self.ui().say(&format!("Authenticated as {account}"));
+                Ok(())
+            }
+        }
     }
 
     /// Rejects a token whose user is not the one of `--email`. A browser login was compared before.

@@ -8,7 +8,7 @@ use super::{LoginFlow, NewLogin};
 use crate::api::lookup_organization;
 use crate::credentials::{Credentials, Kind};
 use crate::email::EmailAddress;
-use crate::error::{Error, Warning};
+use crate::error::{Error, NO_EMAIL, Warning};
 use crate::jwt::{Claims, ExpectedAccess, ExpectedId, verify_access_token, verify_id_token};
 use crate::oauth::page::Outcome;
 use crate::oauth::{
@@ -33,8 +33,15 @@ struct VerifiedLogin {
     identity: Claims,
     /// The email that the issuer reports, safe to print.
     email: Option<String>,
-    /// Whether the user must confirm that this is the right account.
-    needs_confirmation: bool,
+    /// Whether the account is another than the expected one, or none was expected.
+    unexpected: bool,
+}
+
+impl VerifiedLogin {
+    /// Returns a name of the account for the user: its email, or its subject.
+    fn account(&self) -> String {
+        self.email.clone().unwrap_or_else(|| format!("{}, {NO_EMAIL}", clean(&self.identity.subject, 255)))
+    }
 }
 
 /// The values that were sent, and that the tokens must match.
@@ -71,15 +78,18 @@ impl LoginFlow<'_> {
             issuer: prepared.auth.issuer.clone(),
             iss_required: prepared.metadata.is_some_and(|it| it.iss_parameter_supported),
         };
-        let sources = CallbackSources::open(listener, &redirect_uri, response);
-        let CallbackOutcome { code, reply } = self.wait(sources, delivery, &link, expected.answered).await?;
+        let mut sources = CallbackSources::open(listener, &redirect_uri, response);
+        let CallbackOutcome { code, reply } = self.wait(&mut sources, delivery, &link).await?;
+        // A reload during the exchange finds the port open.
+        let sources = Some(sources).filter(|_| reply.is_some());
 
         let sent = SentValues { verifier, nonce, organization };
         let outcome = self.exchange(&mut prepared, &redirect_uri, code, sent, &expected).await;
-        respond(reply, &outcome).await;
+        respond(reply, &outcome, self.ui().can_ask()).await;
+        drop(sources);
         let login = outcome?;
-        if login.needs_confirmation {
-            self.confirm_account(login.email.as_deref(), &expected).await?;
+        if login.unexpected {
+            self.confirm_account(&login.account(), &expected).await?;
         }
         Ok(new_login(&prepared.auth, login, destination))
     }
@@ -133,8 +143,8 @@ impl LoginFlow<'_> {
             None => self.userinfo_email(&prepared.auth, &tokens, &identity).await?,
         };
         let email = email.map(|email| clean(&email, 254));
-        let needs_confirmation = self.compare_account(email.as_deref(), expected)?;
-        Ok(VerifiedLogin { tokens, refresh_token, access, identity, email, needs_confirmation })
+        let unexpected = self.is_unexpected(email.as_deref(), expected)?;
+        Ok(VerifiedLogin { tokens, refresh_token, access, identity, email, unexpected })
     }
 
     /// Redeems the code. From here on, a signal waits for the response, so that a grant is stored or revoked.
@@ -174,12 +184,12 @@ impl LoginFlow<'_> {
 }
 
 /// Sends the waiting browser its page: the outcome that is certain by now.
-async fn respond(reply: Option<Reply>, outcome: &Result<VerifiedLogin, Error>) {
+async fn respond(reply: Option<Reply>, outcome: &Result<VerifiedLogin, Error>, can_ask: bool) {
     let Some(reply) = reply else { return };
     match outcome {
         Ok(login) => {
             let account = login.email.as_deref().unwrap_or(&login.identity.subject);
-            reply.send(&Outcome::Confirmed { account, question: login.needs_confirmation }).await;
+            reply.send(&Outcome::Confirmed { account, question: login.unexpected && can_ask }).await;
         }
         Err(failure) => {
             let detail = sentence(&failure.to_string());
@@ -196,7 +206,7 @@ fn sentence(message: &str) -> String {
 }
 
 fn new_login(auth: &AuthConfig, verified: VerifiedLogin, destination: Destination) -> NewLogin {
-    let VerifiedLogin { tokens, refresh_token, access, identity, email, needs_confirmation: _ } = verified;
+    let VerifiedLogin { tokens, refresh_token, access, identity, email, unexpected: _ } = verified;
     let credentials = Credentials {
         kind: Kind::User,
         access: tokens.access_token,

@@ -130,7 +130,7 @@ impl<'a> LoginFlow<'a> {
         if let Some(folder) = session.config.writable_by_others() {
             Warning::FolderWritable { folder }.show(&system.ui);
         }
-        if session::environment_token(system).is_some() {
+        if session::environment_token_is_set(system) {
             Warning::ApiTokenOverrides.show(&system.ui);
         }
         tracing::info!(domain = %session.domain, config = %session.config.path().display(), "logging in");

@@ -3,6 +3,8 @@
 //! One parser decides about both. Anything that does not belong to this login gets a warning, and the wait goes on; only
 //! the response to this login, Ctrl-C or the timeout ends it.
 
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::time::{Instant, sleep_until};
@@ -32,6 +34,8 @@ pub(super) enum LinkDelivery {
     /// It is printed, for a browser on any machine.
     Print,
 }
+
+type Opening<'a> = Pin<Box<dyn Future<Output = io::Result<()>> + 'a>>;
 
 pub(super) struct CallbackOutcome {
     pub(super) code: Result<AuthorizationCode, CallbackError>,
@@ -91,22 +95,24 @@ impl LoginFlow<'_> {
         }
     }
 
-    /// Shows the link or opens it, then waits for the response. `ready`: the user does not need to press Enter first.
+    /// Shows the link, opens it if there is a browser, and waits for the response.
     pub(super) async fn wait(
         &self,
-        mut sources: CallbackSources<'_>,
+        sources: &mut CallbackSources<'_>,
         delivery: LinkDelivery,
         link: &Url,
-        ready: bool,
     ) -> Result<CallbackOutcome, Error> {
         let ui = self.ui();
         let deadline = Instant::now() + self.login.timeout;
-        let mut open_on_enter = self.show(delivery, link, ready, &sources).await?;
-        let waiting = match &sources.callbacks {
+        self.show(delivery, link, sources)?;
+        let mut opening: Option<Opening<'_>> = match delivery {
+            LinkDelivery::OpenBrowser => Some(Box::pin(self.open_browser(link))),
+            LinkDelivery::Print => None,
+        };
+        let message = match &sources.callbacks {
             Some(_) => "Waiting for browser login… (Ctrl-C to cancel)",
             None => "Paste the URL of the browser's last page here (Ctrl-C to cancel):",
         };
-        let message = if open_on_enter { "Press Enter to open it (Ctrl-C to cancel)" } else { waiting };
         let mut lines = if ui.can_ask() { Some(ui.lines(message)?) } else { None };
         let _spinner = lines.is_none().then(|| ui.spinner(message));
         loop {
@@ -121,18 +127,20 @@ impl LoginFlow<'_> {
                 },
                 entered = next_line(&mut lines) => {
                     let entered = entered?;
-                    if !entered.expose().trim().is_empty() {
-                        if let Some(outcome) = self.accept_paste(&entered, &sources) {
-                            return Ok(outcome);
-                        }
-                    } else if std::mem::take(&mut open_on_enter) {
-                        self.open_browser(link).await;
-                        if let Some(lines) = &lines {
-                            lines.set_message(waiting);
-                        }
+                    if !entered.expose().trim().is_empty()
+                        && let Some(outcome) = self.accept_paste(&entered, sources)
+                    {
+                        return Ok(outcome);
                     }
                 },
-                () = sleep_until(deadline) => return Err(Error::CallbackTimeout { waited: self.login.timeout }),
+                opened = finished(&mut opening) => if let Err(error) = opened {
+                    Warning::BrowserNotOpened { cause: error.to_string() }.show(ui);
+                    self.explain_other_machines(sources);
+                },
+                () = sleep_until(deadline) => {
+                    let (waited, can_paste) = (self.login.timeout, ui.can_ask());
+                    return Err(Error::CallbackTimeout { waited, can_paste });
+                }
             }
         }
     }
@@ -149,39 +157,26 @@ impl LoginFlow<'_> {
         None
     }
 
-    /// Shows the link or opens it. Returns `true` if Enter is to open the browser.
-    async fn show(
-        &self,
-        delivery: LinkDelivery,
-        link: &Url,
-        ready: bool,
-        sources: &CallbackSources<'_>,
-    ) -> Result<bool, Error> {
+    fn show(&self, delivery: LinkDelivery, link: &Url, sources: &CallbackSources<'_>) -> Result<(), Error> {
+        let ui = self.ui();
         match delivery {
-            LinkDelivery::OpenBrowser if self.ui().can_ask() && !ready => {
-                self.show_link("Log in at this URL:", link);
-                Ok(true)
-            }
             LinkDelivery::OpenBrowser => {
-                self.show_link("Opening your browser. If it doesn't open, go to:", link);
-                self.open_browser(link).await;
-                Ok(false)
+                ui.say("Opening your browser. If it doesn't open, go to:\n");
+                // On stderr, and also with `--quiet`: an opener may report success without opening anything.
+                ui.log(&format!("  {link}"));
+                ui.say("");
+                if ui.can_ask() && sources.callbacks.is_some() {
+                    ui.say("If the last page doesn't load, copy its URL from the address bar and paste it here.\n");
+                }
             }
             LinkDelivery::Print => {
-                self.ui().say("Open this URL in a browser on any device:\n");
-                self.ui().write_data_ignoring_closed_pipe(link.as_str())?;
-                self.ui().say("");
+                ui.say("Open this URL in a browser on any device:\n");
+                ui.write_data_ignoring_closed_pipe(link.as_str())?;
+                ui.say("");
                 self.explain_other_machines(sources);
-                Ok(false)
             }
         }
-    }
-
-    /// Prints the link on stderr, even with `--quiet`: an opener may report success without opening anything.
-    fn show_link(&self, introduction: &str, link: &Url) {
-        self.ui().say(&format!("{introduction}\n"));
-        self.ui().log(&format!("  {link}"));
-        self.ui().say("");
+        Ok(())
     }
 
     fn explain_other_machines(&self, sources: &CallbackSources<'_>) {
@@ -210,12 +205,20 @@ impl LoginFlow<'_> {
         }
     }
 
-    async fn open_browser(&self, link: &Url) {
+    async fn open_browser(&self, link: &Url) -> io::Result<()> {
         let system = self.session.system;
-        if let Err(error) = browser::open(Arc::clone(&system.browser), link.clone(), system.opening()).await {
-            Warning::BrowserNotOpened { cause: error.to_string() }.show(&system.ui);
-        }
+        browser::open(Arc::clone(&system.browser), link.clone(), system.opening()).await
     }
+}
+
+/// Returns the outcome of opening the browser, once. Waits forever if none is being opened.
+async fn finished(opening: &mut Option<Opening<'_>>) -> io::Result<()> {
+    let outcome = match opening {
+        Some(running) => running.await,
+        None => std::future::pending().await,
+    };
+    *opening = None;
+    outcome
 }
 
 /// Returns the next pasted line. Waits forever without a terminal.

@@ -16,7 +16,7 @@ use crate::api::{ListError, Workspace};
 use crate::config::Context;
 use crate::credentials::Kind;
 use crate::error::{Error, Warning};
-use crate::jwt::{JwtError, TokenKind, Unverified};
+use crate::jwt::{TokenKind, Unverified};
 use crate::session::{Location, SavedLogin, Session, belongs_to, environment_token};
 use crate::system::System;
 use crate::text::clean;
@@ -62,20 +62,28 @@ impl Report {
         let context = match (session.context(), &environment) {
             (Ok(context), _) => context,
             // The token of the environment works without the file.
-            (Err(failure), Some(_)) => {
+            (Err(failure), Ok(Some(_)) | Err(_)) => {
                 let (message, hint) = (failure.to_string(), failure.hint().unwrap_or_default());
                 self.warn(WarningCode::ConfigUnreadable, &Warning::ConfigUnreadable { message, hint });
                 Context::default()
             }
-            (Err(failure), None) => return Err(failure),
+            (Err(failure), Ok(None)) => return Err(failure),
         };
         self.names = session.config.names();
         self.organization = context.organization.as_deref().map(shown);
         self.workspace = context.workspace.as_deref().map(shown);
         self.warn_of_files(session, &context);
         match environment {
-            Some(token) => self.look_at_environment(session, &context, &token),
-            None => self.look_at_store(session, context).await,
+            Ok(Some(token)) => self.look_at_environment(session, &context, &token),
+            Ok(None) => {
+                let looked = self.look_at_store(session, context).await;
+                looked.map_err(|error| session.explain_empty_variable(error))
+            }
+            Err(failure) => {
+                self.is_of_environment(&context);
+                self.state = State::Refused;
+                Err(failure)
+            }
         }
     }
 
@@ -99,32 +107,43 @@ impl Report {
         context: &Context,
         token: &AccessToken,
     ) -> Result<(), Error> {
+        self.is_of_environment(context);
+        let claims = Unverified::parse(token.expose()).inspect_err(|_| self.state = State::Refused)?;
+        self.kind = match claims.kind() {
+            TokenKind::Access => Some(Kind::User),
+            TokenKind::Api => Some(Kind::ApiToken),
+            TokenKind::Id => None,
+        };
+        self.issued_at = claims.issued_at();
+        self.expires_at = claims.expires_at();
+        self.state = self.state_by_time(session.now());
+        let ApiTokenScope { organization, workspace } = ApiTokenScope::of(&claims);
+        if let Some(granted) = organization {
+            if context.organization.as_ref() != Some(&granted) {
+                self.workspace = None;
+                if context.organization.is_some() {
+                    let organization = clean(&granted, 128);
+                    self.warn(WarningCode::OtherOrganization, &Warning::ApiTokenOrganization { organization });
+                }
+            }
+            self.organization = Some(shown(&granted));
+        }
+        if let Some(granted) = workspace {
+            self.workspace = Some(shown(&granted));
+        }
+        session.check_environment_token(token).inspect_err(|_| {
+            if self.state != State::Expired {
+                self.state = State::Refused;
+            }
+        })
+    }
+
+    fn is_of_environment(&mut self, context: &Context) {
         self.source = Some(Source::Environment);
         self.location = Some("ASTRO_API_TOKEN".to_owned());
         if let Some(email) = &context.user_email {
             let account = clean(email, 254);
             self.warn(WarningCode::EnvironmentTokenWins, &Warning::ApiTokenOverridesLogin { account });
-        }
-        let claims = Unverified::parse(token.expose()).inspect_err(|_| self.state = State::Refused)?;
-        self.kind = Some(match claims.kind() {
-            TokenKind::Access => Kind::User,
-            TokenKind::Api => Kind::ApiToken,
-            TokenKind::Id => {
-                self.state = State::Refused;
-                return Err(JwtError::IdTokenGiven.into());
-            }
-        });
-        self.issued_at = claims.issued_at();
-        self.expires_at = claims.expires_at();
-        self.state = self.state_by_time(session.now());
-        let granted = ApiTokenScope::of(&claims).organization;
-        if let Some(granted) = granted.filter(|granted| context.organization.as_ref().is_some_and(|it| it != granted)) {
-            let organization = clean(&granted, 128);
-            self.warn(WarningCode::OtherOrganization, &Warning::ApiTokenOrganization { organization });
-        }
-        match (self.state, self.expires_at) {
-            (State::Expired, Some(at)) => Err(Error::ApiTokenExpired { at, now: session.now() }),
-            _ => Ok(()),
         }
     }
 
@@ -221,12 +240,15 @@ impl Report {
         if let Some(workspace) = workspaces.iter().flatten().find(current) {
             self.names.remember(&workspace.id, &workspace.name);
         }
-        session.config.edit_names(|names| names.clone_from(&self.names));
+        // Nothing is written for a token of the environment.
+        if self.source != Some(Source::Environment) {
+            session.config.edit_names(|names| names.clone_from(&self.names));
+        }
     }
 
     async fn granted_organization(&self, session: &Session<'_>) -> Option<String> {
         let token = match self.source {
-            Some(Source::Environment) => environment_token(session.system)?,
+            Some(Source::Environment) => environment_token(session.system).ok()??,
             Some(Source::Keychain | Source::Config) => session.saved_login().await.ok()?.credentials.access,
             None => return None,
         };
@@ -244,6 +266,8 @@ impl Report {
                     }
                 })
             }
+            // It was not sent.
+            Error::ApiTokenWithheld { .. } => Err(failure),
             _ if failure.exit_code() == 4 => Ok(failure),
             _ => Err(failure),
         }

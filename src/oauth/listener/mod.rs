@@ -2,7 +2,7 @@
 //!
 //! It listens on loopback addresses only and serves all connections concurrently and briefly, so that a silent or hostile
 //! connection never blocks the callback. The first request with our state becomes a [`Callback`]; its browser waits for
-//! the [`Reply`], which reports the outcome of the login. Dropping [`Callbacks`] closes the port and every connection
+//! the [`Reply`], which reports the outcome of the login, and a reload is answered at once. Dropping [`Callbacks`] closes the port and every connection
 //! except the one that waits for its reply.
 
 mod bind;
@@ -208,6 +208,10 @@ async fn respond(
             return response;
         }
     }
+    // Refused with an error, so that the browser discards it and asks again when the user opens the page.
+    if is_prefetch(request) {
+        return HtmlResponse::refused(StatusCode::SERVICE_UNAVAILABLE, "It came before the page was opened.").into();
+    }
     let result = match parse(request.uri().query().unwrap_or_default(), &attempt.expected) {
         Ok(code) => Ok(code),
         Err(Rejection::Final(error)) => Err(error),
@@ -219,7 +223,7 @@ async fn respond(
     };
     match closed {
         Some(closed) if attempt.claimed_by.set(task::id()).is_ok() => deliver(result, closed, attempt).await.into(),
-        _ => HtmlResponse::refused(StatusCode::OK, "This login already has its response.").into(),
+        _ => HtmlResponse::of(&Outcome::Repeated).into(),
     }
 }
 
@@ -233,6 +237,14 @@ async fn deliver(
     // Without a receiver, the reply is dropped right here.
     let _: Result<(), _> = attempt.events.send(Event::Callback(callback));
     received.await.unwrap_or_else(|_| HtmlResponse::of(&Outcome::Failed { detail: "See the terminal for the cause." }))
+}
+
+/// Returns `true` for a request that a browser makes before the user opens the page.
+fn is_prefetch(request: &Request<Incoming>) -> bool {
+    let values =
+        ["sec-purpose", "purpose", "x-purpose", "x-moz"].iter().flat_map(|name| request.headers().get_all(*name));
+    let words = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split([';', ',']));
+    words.map(str::trim).any(|word| ["prefetch", "prerender", "preview"].iter().any(|it| word.eq_ignore_ascii_case(it)))
 }
 
 /// Returns whether the request has one `Host` header, which names this listener, and no host in its request line.

@@ -15,7 +15,7 @@ pub(super) struct HtmlResponse {
 impl HtmlResponse {
     pub(super) fn of(outcome: &Outcome<'_>) -> Self {
         let status = match outcome {
-            Outcome::Confirmed { .. } => StatusCode::OK,
+            Outcome::Confirmed { .. } | Outcome::Repeated => StatusCode::OK,
             Outcome::Failed { .. } | Outcome::Refused { .. } => StatusCode::BAD_REQUEST,
         };
         Self { status, html: page::render(outcome) }
