@@ -230,8 +230,8 @@ async fn clear_context(session: &Session<'_>, before: &Context) -> bool {
 fn no_token_left(session: &Session<'_>) -> bool {
     let left = session.config.read().ok().and_then(|document| document.token_left(&session.domain));
     if let Some(key) = &left {
-        let (domain, path, key) = (&session.domain, session.config.path().display(), clean(key, 100));
-        session.system.ui.warn(&format!("a token of {domain} is still in {path}, as `{key}`; remove it there by hand"));
+        let (path, key) = (session.config.path().to_owned(), clean(key, 100));
+        Warning::TokenRemains { domain: session.domain.to_string(), path, key }.show(&session.system.ui);
     }
     left.is_none()
 }

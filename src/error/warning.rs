@@ -76,6 +76,8 @@ pub enum Warning {
     MayRemain { keychain: String, cause: String },
     #[error("could not clear the context of {domain} in config.yaml: {cause}")]
     ContextNotCleared { domain: String, cause: String },
+    #[error("a token of {domain} is still in {}, as `{key}`", path.display())]
+    TokenRemains { domain: String, path: PathBuf, key: String },
     #[error("part of the context is still in {}", path.display())]
     ContextRemains { path: PathBuf },
 }
@@ -139,7 +141,8 @@ impl Warning {
             Self::ContextNotCleared { domain, .. } => {
                 return format!("run `astro logout {domain}` again once config.yaml can be written");
             }
-            Self::ContextRemains { .. } => "remove it by hand",
+            Self::ContextRemains { path } => return format!("remove it from {} by hand", path.display()),
+            Self::TokenRemains { path, .. } => return format!("remove it from {} by hand", path.display()),
         };
         hint.to_owned()
     }

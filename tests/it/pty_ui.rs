@@ -94,7 +94,7 @@ fn spinner_is_one_line_and_is_cleared() {
         pty.wait_for(&frame.to_string());
     }
     pty.type_keys("x");
-    pty.wait_for("hint: two\r\n");
+    pty.wait_for("two\r\n");
     pty.wait_for(" short");
     assert_eq!(seen(&pty), ["warning: one", "hint: two", " short"]);
     pty.type_keys("x");
@@ -108,7 +108,7 @@ fn spinner_is_one_line_and_is_cleared() {
 #[test]
 fn lb_27_paste_is_hidden_and_menu_follows() {
     let mut pty = play("wait");
-    pty.wait_for("hint: two\r\n");
+    pty.wait_for("one\r\n");
     pty.wait_for("two\r\n");
     pty.wait_for("Waiting for the browser");
     pty.type_keys(ENTER);
