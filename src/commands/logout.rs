@@ -13,6 +13,7 @@ use crate::domain::{self, Domain};
 use crate::error::Error;
 use crate::session::{self, Location, Session, edit_config};
 use crate::system::System;
+use crate::text::clean;
 use crate::time_format::format_timestamp;
 use crate::ui::Ui;
 
@@ -101,6 +102,9 @@ pub(super) async fn log_out(session: &Session<'_>) -> bool {
         async { tokio::join!(revoke(session, in_config.as_ref()), revoke(session, in_keychain)) },
     );
     complete &= removed.0 & removed.1 & report_revocation(ui, responses.0) & report_revocation(ui, responses.1);
+
+    // If the context could not be cleared, that was reported.
+    complete &= !removed.1 || no_token_left(session);
 
     for credentials in in_config.iter().chain(in_keychain) {
         warn_access_token_still_valid(session, credentials);
@@ -220,6 +224,16 @@ async fn clear_context(session: &Session<'_>, before: &Context) -> bool {
             true
         }
     }
+}
+
+/// Warns of a token that the Go CLI would still read, such as one in a context of another name. Returns `true` without one.
+fn no_token_left(session: &Session<'_>) -> bool {
+    let left = session.config.read().ok().and_then(|document| document.token_left(&session.domain));
+    if let Some(key) = &left {
+        let (domain, path, key) = (&session.domain, session.config.path().display(), clean(key, 100));
+        session.system.ui.warn(&format!("a token of {domain} is still in {path}, as `{key}`; remove it there by hand"));
+    }
+    left.is_none()
 }
 
 /// Says how long copies of the access token stay valid: RFC 7009 makes its revocation optional, and Auth0 has none.

@@ -80,3 +80,4 @@ mod tls;
 mod token;
 #[cfg(target_os = "linux")]
 mod torn_config;
+mod yaml_readers;
