@@ -6,7 +6,7 @@ use std::time::Duration;
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::error::Error;
+use crate::error::{Error, Warning};
 use crate::jwt;
 use crate::system::System;
 use crate::ui::Ui;
@@ -38,7 +38,7 @@ pub(super) fn run(
         let finish = async {
             let mut revoked = std::pin::pin!(system.revoke_pending_grant());
             if tokio::time::timeout(SILENT_BOUND, &mut revoked).await.is_err() {
-                system.ui.warn("finishing up; press Ctrl-C again to stop now");
+                Warning::FinishingUp.show(&system.ui);
                 revoked.await;
             }
         };

@@ -108,7 +108,10 @@ fn read_line(ui: &Ui, progress: &Progress, editor: &mut Editor, event: Event) ->
         Edit::Changed => progress.set_characters(editor.characters),
         Edit::Overlong => {
             progress.set_characters(0);
-            ui.warn(&format!("input of more than {} KiB was dropped", MAX_INPUT / 1024));
+            ui.warn(
+                &format!("input of more than {} KiB was dropped", MAX_INPUT / 1024),
+                "copy the URL of the last page alone",
+            );
         }
         Edit::Entered(line) => {
             progress.set_characters(0);
