@@ -11,7 +11,7 @@ use clap::{Args, ValueHint};
 use crate::config::{Config, Context};
 use crate::credentials::{Credentials, Kind, StoreError};
 use crate::domain::{self, Domain};
-use crate::error::Error;
+use crate::error::{Error, Warning};
 use crate::session::{self, DomainSource, Location, Session, edit_config};
 use crate::system::System;
 use crate::text::clean;
@@ -40,7 +40,7 @@ pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
         }
     }
     if session::environment_token_is_set(system) {
-        system.ui.warn("ASTRO_API_TOKEN is still set and will be used until you unset it");
+        Warning::ApiTokenStays.show(&system.ui);
     }
     match unreadable {
         // There may be contexts that were not found.
@@ -95,7 +95,7 @@ pub(super) async fn log_out(session: &Session<'_>) -> bool {
     // A refresh at this moment would store the login again.
     let _lock = session.lock().await.inspect_err(|failure| {
         complete = false;
-        ui.warn(&format!("another command may save the login again: {failure}"));
+        Warning::MayBeSavedAgain { domain: session.domain.to_string(), cause: failure.to_string() }.show(ui);
     });
     let (cleared, in_config) = clear_context(session).await;
     let loaded = session.keychain(|store, domain| store.load(domain)).await;
@@ -113,9 +113,9 @@ pub(super) async fn log_out(session: &Session<'_>) -> bool {
     }
     let existed = in_config.is_some() || !matches!(loaded, Ok(None) | Err(StoreError::Absent { .. }));
     if let Err(StoreError::Absent { reason }) = loaded {
-        let unseen = format!("no keychain available ({reason}); logins saved by a desktop session were not removed");
+        let unseen = Warning::KeychainUnseen { reason, domain: session.domain.to_string() };
         // A login that was found is the one that was in use.
-        if existed { ui.say(&unseen) } else { ui.warn(&unseen) }
+        if existed { ui.say(&unseen.to_string()) } else { unseen.show(ui) }
     }
     // Each failure was reported where it happened.
     if complete {
@@ -143,7 +143,7 @@ fn report_revocation(ui: &Ui, response: Option<Result<(), Error>>) -> bool {
             true
         }
         Some(Err(failure)) => {
-            ui.warn(&format!("{failure}; the refresh token stays valid until it expires"));
+            Warning::NotRevoked { cause: failure.to_string() }.show(ui);
             false
         }
     }
@@ -173,15 +173,15 @@ async fn remove_from_keychain(session: &Session<'_>, loaded: &Result<Option<Cred
         (Ok((false, false)), Some(_)) => true,
         (Ok((true, false)), Some(unreadable)) => {
             ui.success(&format!("Removed credentials from {name}"));
-            ui.warn(&format!("could not read them before ({unreadable}), so a refresh token in them was not revoked"));
+            Warning::RemovedUnread { cause: unreadable.to_string() }.show(ui);
             false
         }
         (Ok((_, true)), _) => {
-            ui.warn(&format!("the credentials are still in {name}"));
+            Warning::StillThere { keychain: name }.show(ui);
             false
         }
         (Err(failure), _) => {
-            ui.warn(&format!("credentials may remain in {name}: {failure}"));
+            Warning::MayRemain { keychain: name, cause: failure.to_string() }.show(ui);
             false
         }
     }
@@ -213,7 +213,7 @@ fn report_cleared(session: &Session<'_>, cleared: Result<Context, Error>) -> boo
     match cleared.and_then(|before| session.context().map(|_| before)) {
         Err(failure) => {
             let causes = std::iter::once(failure.to_string()).chain(failure.causes()).collect::<Vec<_>>().join(": ");
-            ui.warn(&format!("could not remove the login to {} from config.yaml: {causes}", session.domain));
+            Warning::ContextNotCleared { domain: session.domain.to_string(), cause: causes }.show(ui);
             false
         }
         Ok(before) => {
@@ -231,8 +231,8 @@ fn report_cleared(session: &Session<'_>, cleared: Result<Context, Error>) -> boo
 fn no_token_left(session: &Session<'_>) -> bool {
     let left = session.config.read().ok().and_then(|document| document.token_left(&session.domain));
     if let Some(key) = &left {
-        let (domain, path, key) = (&session.domain, session.config.path().display(), clean(key, 100));
-        session.system.ui.warn(&format!("a token of {domain} is still in {path}, as `{key}`; remove it there by hand"));
+        let (path, key) = (session.config.path().to_owned(), clean(key, 100));
+        Warning::TokenRemains { domain: session.domain.to_string(), path, key }.show(&session.system.ui);
     }
     left.is_none()
 }

@@ -6,7 +6,7 @@ use super::{
 use crate::blocking::run_blocking;
 use crate::config::Document;
 use crate::credentials::{self, Credentials, Kind, StoreError};
-use crate::error::Error;
+use crate::error::{Error, NO_EMAIL, Warning};
 use crate::oauth::{AuthConfig, Issuer};
 use crate::text::clean;
 use crate::token::{AccessToken, RefreshToken};
@@ -53,21 +53,18 @@ impl Session<'_> {
         }
     }
 
-    /// Describes the login in the other store than the one in use, and names the command that leaves one.
-    pub fn describe_second_login(&self, in_use: Location, second: &Credentials) -> String {
-        let holds = match (in_use, second.kind) {
-            (Location::Keychain, Kind::ApiToken) => {
-                "config.yaml also holds an API token, which only the Go CLI uses".to_owned()
-            }
-            (Location::Keychain, Kind::User) => {
-                "config.yaml also holds the login that this one replaced, which only the Go CLI uses".to_owned()
-            }
+    /// Returns a warning of the login in the other store than the one in use.
+    pub fn second_login_warning(&self, in_use: Location, second: &Credentials) -> Warning {
+        let domain = self.domain.to_string();
+        let what = match (in_use, second.kind) {
+            (Location::Keychain, Kind::ApiToken) => "an API token",
+            (Location::Keychain, Kind::User) => "the login that this one replaced",
             (Location::Config, _) => {
-                let of = second.email.as_ref().map_or_else(String::new, |email| format!(" of {}", clean(email, 254)));
-                format!("{} also holds a login{of}, which is not used", self.location_name(Location::Keychain))
+                let account = second.email.as_deref().map_or_else(|| NO_EMAIL.to_owned(), |email| clean(email, 254));
+                return Warning::UnusedInKeychain { keychain: self.location_name(Location::Keychain), account, domain };
             }
         };
-        format!("{holds}; run `astro login {}` to keep one", self.domain)
+        Warning::UsedByGoOnly { what, domain }
     }
 
     /// Replaces a saved login in its own store, or removes it if `new` is `None`.

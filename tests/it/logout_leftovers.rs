@@ -130,7 +130,8 @@ async fn rf_12_unrevocable_token_is_removed_with_exit_1() {
         let outcome = log_out(&stage).await;
         assert_eq!(outcome.exit_code(), 1);
         assert!(outcome.stderr.contains("the refresh token stays valid until it expires\n"), "{}", outcome.stderr);
-        assert_eq!(outcome.result.as_ref().unwrap_err().hint(), None);
+        assert_eq!(outcome.result.as_ref().unwrap_err().hint().unwrap(), "follow the hints of the warnings above");
+        assert!(!outcome.stderr.contains("astro logout"), "{}", outcome.stderr);
         assert!(!outcome.stderr.contains("Logged out of"), "{}", outcome.stderr);
         assert!(!stage.home.config().unwrap().contains(&refresh));
         let again = log_out(&stage).await.success();
