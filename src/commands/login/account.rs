@@ -4,9 +4,10 @@ use super::LoginFlow;
 use crate::api::User;
 use crate::config::Context;
 use crate::credentials::{Credentials, Kind};
-use crate::email::EmailAddress;
+use crate::email::{EmailAddress, is_same_email};
 use crate::error::Error;
 use crate::session;
+use crate::text::clean;
 
 pub(super) struct ExpectedAccount {
     pub(super) email: Option<EmailAddress>,
@@ -73,6 +74,19 @@ impl LoginFlow<'_> {
                 self.ui().say(&format!("Authenticated as {account}"));
                 Ok(())
             }
+        }
+    }
+
+    /// Says if the API knows the account under another address than the issuer confirmed.
+    pub(super) fn warn_of_other_address(&self, credentials: &Credentials, user: &User) {
+        if let Some(confirmed) = credentials.email.as_deref().filter(|it| !is_same_email(it, &user.email))
+            && !user.email.is_empty()
+        {
+            self.ui().warn(&format!(
+                "logged in as {}, which Astro knows as {}; run `astro logout` if that is not you",
+                clean(confirmed, 254),
+                user.email
+            ));
         }
     }
 
