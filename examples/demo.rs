@@ -25,6 +25,7 @@ use std::{fs, io};
 
 use anstyle::{AnsiColor, Style};
 use astro_login::cli;
+use astro_login::config::Config;
 use astro_login::credentials::{CredentialStore as _, Keychain};
 use astro_login::domain::Domain;
 use astro_login::environment::Environment;
@@ -80,19 +81,21 @@ fn login(keychain: bool, further: Vec<OsString>, environment: Environment) -> Re
     say("");
     farewell(&home.path().join(".astro").join("config.yaml"));
     if keychain {
-        forget(&service.domain().parse()?)?;
+        forget(&service.domain().parse()?, home.path())?;
     }
     home.close()?;
     Ok(code)
 }
 
 /// Deletes the tokens from the keychain after Ctrl-C.
-fn forget(domain: &Domain) -> Result<(), Box<dyn Error>> {
-    let store = Keychain::new(SystemRandom::new());
+fn forget(domain: &Domain, home: &Path) -> Result<(), Box<dyn Error>> {
+    let home = Config::new(home).home_id(dirs::home_dir().as_deref());
+    let account = home.as_ref().map_or_else(|| domain.to_string(), |home| format!("{domain}@{home}"));
+    let store = Keychain::new(SystemRandom::new(), home);
     // Without a keychain, the tokens are in the file.
     if let Ok(Some(_)) = store.load(domain) {
         if io::stdin().is_terminal() {
-            tell(&format!("The tokens are in {}, account {domain}. Press Ctrl-C to delete them.", store.describe()));
+            tell(&format!("The tokens are in {}, account {account}. Press Ctrl-C to delete them.", store.describe()));
             until_ctrl_c()?;
         }
         store.delete(domain)?;

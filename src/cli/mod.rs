@@ -27,6 +27,7 @@ use crate::commands::organization::organization;
 use crate::commands::status::status;
 use crate::commands::token::token;
 use crate::commands::workspace::workspace;
+use crate::config::Config;
 use crate::credentials::Keychain;
 use crate::environment::Environment;
 use crate::error::Error;
@@ -117,13 +118,15 @@ fn home(environment: &Environment) -> Result<PathBuf, Error> {
 fn system(environment: Environment, ui: Ui) -> Result<System, Error> {
     environment.check()?;
     let home = home(&environment)?;
+    let ordinary_home = dirs::home_dir().filter(|home| home.is_absolute());
+    let keychain = Keychain::new(SystemRandom::new(), Config::new(&home).home_id(ordinary_home.as_deref()));
     Ok(System {
         environment,
         machine: OnceLock::new(),
         http: Http::default(),
         home,
         browser: Arc::new(SystemBrowser),
-        keychain: Arc::new(Keychain::new(SystemRandom::new())),
+        keychain: Arc::new(keychain),
         ui,
         now,
         time_zone: TimeZone::system,

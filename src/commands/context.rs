@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::list::{Column, Row, print_json, print_table};
 use super::logout::log_out;
 use crate::config::{Config, Context};
+use crate::credentials::StoreError;
 use crate::domain::Domain;
 use crate::error::{Error, NotFound};
 use crate::session::{Session, edit_config};
@@ -144,12 +145,22 @@ fn no_context(typed: &str, known: Vec<String>) -> Error {
     NotFound::Nothing { kind: "context", wanted: clean(typed, 100), known }.into()
 }
 
+/// Returns `true` for a login whose context was deleted by the Go CLI, which knows no keychain.
+async fn is_in_keychain(session: &Session<'_>) -> Result<bool, Error> {
+    match session.keychain(|store, domain| store.load(domain)).await {
+        Ok(found) => Ok(found.is_some()),
+        Err(StoreError::Absent { .. }) => Ok(false),
+        Err(StoreError::Damaged | StoreError::NewerFormat) => Ok(true),
+        Err(failure) => Err(session.keychain_error(failure)),
+    }
+}
+
 /// Logs out of the domain and deletes its context, even if the issuer or the keychain fails. Warns of what remains.
 async fn delete(system: &System, domain: &Domain, force: bool) -> Result<(), Error> {
     let session = Session::for_domain(system, domain.clone());
     session.config.check_owner()?;
     let document = session.config.read()?;
-    if document.context(domain).is_none() {
+    if document.context(domain).is_none() && !is_in_keychain(&session).await? {
         let known = document.domains().iter().map(|domain| clean(domain, 100)).collect();
         return Err(no_context(domain.as_str(), known));
     }

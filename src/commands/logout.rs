@@ -13,6 +13,7 @@ use crate::domain::{self, Domain};
 use crate::error::Error;
 use crate::session::{self, Location, Session, edit_config};
 use crate::system::System;
+use crate::text::clean;
 use crate::time_format::format_timestamp;
 use crate::ui::Ui;
 
@@ -21,7 +22,7 @@ pub struct Logout {
     /// Domain to log out of [default: current context]
     #[arg(conflicts_with = "all", value_hint = ValueHint::Other)]
     pub domain: Option<String>,
-    /// Log out of every Astro domain in config.yaml
+    /// Log out of every Astro domain, with or without context
     #[arg(long)]
     pub all: bool,
 }
@@ -29,7 +30,7 @@ pub struct Logout {
 pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
     Config::new(&system.home).check_owner()?;
     let (domains, unreadable) =
-        if logout.all { all_domains(system) } else { (vec![one_domain(system, logout)?], None) };
+        if logout.all { all_domains(system).await? } else { (vec![one_domain(system, logout)?], None) };
     Config::new(&system.home).remove_login_cache();
     let mut incomplete = Vec::new();
     for domain in domains {
@@ -56,20 +57,29 @@ fn one_domain(system: &System, logout: &Logout) -> Result<Domain, Error> {
     Ok(opened?.domain)
 }
 
-/// Returns every Astro domain in config.yaml, and the default one, whose login may be in the keychain alone. If config.yaml
-/// cannot be read, the error comes with them.
-fn all_domains(system: &System) -> (Vec<Domain>, Option<Error>) {
-    let (mut names, unreadable): (Vec<String>, Option<Error>) = match Config::new(&system.home).read() {
+/// Returns every Astro domain in config.yaml and in the keychain, and the default one. If config.yaml or the keychain cannot
+/// be read, the error comes with them.
+async fn all_domains(system: &System) -> Result<(Vec<Domain>, Option<Error>), Error> {
+    let mut domains: Vec<Domain> = vec![domain::DEFAULT.parse()?];
+    let session = Session::for_domain(system, domains[0].clone());
+    let mut unreadable = None;
+    match session.config.read() {
         Ok(document) => {
-            let names = document.domains().into_iter();
-            (names.chain(document.current_context()).collect(), None)
+            let names = document.domains().into_iter().chain(document.current_context());
+            domains.extend(names.filter_map(|name| name.parse().ok()));
         }
-        Err(failure) => (Vec::new(), Some(failure.into())),
-    };
-    names.push(domain::DEFAULT.to_owned());
+        Err(failure) => unreadable = Some(failure.into()),
+    }
+    // The Go CLI may have deleted the context of a login in the keychain.
+    match session.keychain(|store, _| store.domains()).await {
+        Ok(found) => domains.extend(found),
+        // Reported for each domain.
+        Err(StoreError::Absent { .. }) => {}
+        Err(failure) => unreadable = unreadable.or(Some(session.keychain_error(failure))),
+    }
     let mut seen = HashSet::new();
-    let domains: Vec<Domain> = names.iter().filter_map(|name| name.parse().ok()).collect();
-    (domains.into_iter().filter(|domain| seen.insert(domain.clone())).collect(), unreadable)
+    domains.retain(|domain| seen.insert(domain.clone()));
+    Ok((domains, unreadable))
 }
 
 /// Logs out of one domain. Returns `true` if nothing of the login remains.
@@ -92,6 +102,9 @@ pub(super) async fn log_out(session: &Session<'_>) -> bool {
         async { tokio::join!(revoke(session, in_config.as_ref()), revoke(session, in_keychain)) },
     );
     complete &= removed.0 & removed.1 & report_revocation(ui, responses.0) & report_revocation(ui, responses.1);
+
+    // If the context could not be cleared, that was reported.
+    complete &= !removed.1 || no_token_left(session);
 
     for credentials in in_config.iter().chain(in_keychain) {
         warn_access_token_still_valid(session, credentials);
@@ -211,6 +224,16 @@ async fn clear_context(session: &Session<'_>, before: &Context) -> bool {
             true
         }
     }
+}
+
+/// Warns of a token that the Go CLI would still read, such as one in a context of another name. Returns `true` without one.
+fn no_token_left(session: &Session<'_>) -> bool {
+    let left = session.config.read().ok().and_then(|document| document.token_left(&session.domain));
+    if let Some(key) = &left {
+        let (domain, path, key) = (&session.domain, session.config.path().display(), clean(key, 100));
+        session.system.ui.warn(&format!("a token of {domain} is still in {path}, as `{key}`; remove it there by hand"));
+    }
+    left.is_none()
 }
 
 /// Says how long copies of the access token stay valid: RFC 7009 makes its revocation optional, and Auth0 has none.

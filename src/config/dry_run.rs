@@ -24,8 +24,11 @@ impl Config {
         let folder = target.parent().unwrap_or(&self.folder);
         may_write_in(existing(&self.folder)).map_err(|source| self.folder_error(source))?;
         may_write_in(existing(folder)).map_err(|source| self.write_error(&target, source))?;
-        check_locks(existing(&self.folder))?;
-        for lock in [self.lock_path(), self.refresh_lock_path(domain)] {
+        for folder in [&self.folder, folder] {
+            check_locks(existing(folder))?;
+        }
+        let locks = [Some(self.lock_path()), self.lock_path_at_target(), Some(self.refresh_lock_path(domain))];
+        for lock in locks.into_iter().flatten() {
             if fs::symlink_metadata(&lock).is_ok() {
                 drop(self.lock(lock, Duration::ZERO)?);
             }

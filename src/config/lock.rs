@@ -25,7 +25,7 @@ pub struct Lock(#[expect(dead_code, reason = "closing the file releases the lock
 
 /// The lock of the file, for a read.
 enum ReadLock {
-    Held(#[expect(dead_code, reason = "dropping it releases the lock")] Lock),
+    Held(#[expect(dead_code, reason = "dropping them releases the locks")] Vec<Lock>),
     /// Another process has it.
     Busy(PathBuf),
     /// No process can have it: there is no file for it, or this user may not open it, or the file system has no locks.
@@ -67,15 +67,19 @@ impl Config {
         }
     }
 
-    /// Takes the lock, shared with other readers, without creating its file.
+    /// Takes the lock, shared with other readers, without creating its file; for a linked config.yaml the one at its target,
+    /// too.
     fn lock_for_reading(&self) -> ReadLock {
-        let path = self.lock_path();
-        let Ok(file) = open(&path, File::options().read(true)) else { return ReadLock::Unavailable };
-        match file.try_lock_shared() {
-            Ok(()) => ReadLock::Held(Lock(file)),
-            Err(TryLockError::WouldBlock) => ReadLock::Busy(path),
-            Err(TryLockError::Error(_)) => ReadLock::Unavailable,
+        let mut held = Vec::new();
+        for path in [Some(self.lock_path()), self.lock_path_at_target()].into_iter().flatten() {
+            let Ok(file) = open(&path, File::options().read(true)) else { continue };
+            match file.try_lock_shared() {
+                Ok(()) => held.push(Lock(file)),
+                Err(TryLockError::WouldBlock) => return ReadLock::Busy(path),
+                Err(TryLockError::Error(_)) => {}
+            }
         }
+        if held.is_empty() { ReadLock::Unavailable } else { ReadLock::Held(held) }
     }
 
     /// Takes a lock that no other process shares, and creates its file and the folder if they are missing.

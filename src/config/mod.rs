@@ -17,6 +17,7 @@ mod dry_run;
 mod error;
 mod lock;
 mod names;
+mod place;
 
 pub use document::{Context, Document, DocumentError, is_yes};
 pub use error::ConfigError;
@@ -45,7 +46,7 @@ pub struct Config {
 
 impl Config {
     pub fn new(home: &Path) -> Self {
-        let folder = home.join(".astro");
+        let folder = place::clean(home).join(".astro");
         let path = folder.join("config.yaml");
         Self { folder, path }
     }
@@ -98,12 +99,15 @@ impl Config {
         finish: impl FnOnce(NamedTempFile, &Path) -> io::Result<()>,
     ) -> Result<T, ConfigError> {
         let _lock = self.lock(self.lock_path(), EDIT_WAIT)?;
+        let at_target = self.lock_path_at_target().map(|path| self.lock(path, EDIT_WAIT)).transpose();
         let target = self.target();
         self.remove_leftovers(target.as_deref().ok());
         let mut document = self.document(self.bytes()?.unwrap_or_default())?;
         let before = document.as_str().to_owned();
         let result = change(&mut document).map_err(|source| self.document_error(source))?;
         if document.as_str() != before {
+            // Needed for a change only: the target may be in a folder that cannot be written.
+            let _at_target = at_target?;
             self.write(document.as_str(), &target?, finish)?;
         }
         Ok(result)
@@ -120,7 +124,7 @@ impl Config {
 
     fn refresh_lock_path(&self, domain: &Domain) -> PathBuf {
         let key = domain.context_key().replace(':', "_");
-        self.folder.join(format!("{key}.refresh.lock"))
+        self.real_folder().join(format!("{key}.refresh.lock"))
     }
 
     /// Removes the cache that an earlier version kept beside the settings; a symbolic link is removed, not followed.

@@ -163,8 +163,60 @@ mod unix {
         config.edit(log_in).unwrap();
         assert!(config.path().is_symlink());
         assert_eq!(fs::read_to_string(&target).unwrap(), format!("x: 1\n{LOGGED_IN}"));
-        assert_eq!(fs::read_dir(home.path().join("dotfiles")).unwrap().count(), 1, "the leftover is gone, too");
+        let mut left: Vec<_> =
+            fs::read_dir(home.path().join("dotfiles")).unwrap().map(|it| it.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["astro.yaml", "config.yaml.lock"], "the leftover is gone, too");
         assert_eq!(mode(&target), 0o600);
+    }
+
+    /// Returns two homes whose config.yaml links to one file, and that file.
+    fn linked() -> (tempfile::TempDir, Config, Config, PathBuf) {
+        let root = tempfile::tempdir().unwrap();
+        let target = root.path().join("shared.yaml");
+        fs::write(&target, "x: 1\n").unwrap();
+        let home = |name: &str| {
+            let config = Config::new(&root.path().join(name));
+            fs::create_dir_all(&config.folder).unwrap();
+            symlink(&target, config.path()).unwrap();
+            config
+        };
+        let (first, second) = (home("first"), home("second"));
+        (root, first, second, target)
+    }
+
+    #[test]
+    fn rf_17_linked_homes_share_locks() {
+        let (_root, first, second, _) = linked();
+        let localhost = domain("localhost:9000");
+        let held = first.lock_refresh(&localhost, Duration::ZERO).unwrap();
+        assert!(matches!(second.lock_refresh(&localhost, Duration::ZERO), Err(ConfigError::Locked { .. })));
+        drop(held);
+        let shared = || second.lock(second.lock_path_at_target().unwrap(), Duration::ZERO);
+        let during = |_: &mut Document| Ok(matches!(shared(), Err(ConfigError::Locked { .. })));
+        assert!(first.edit(during).unwrap());
+        drop(shared().unwrap());
+    }
+
+    #[test]
+    fn rf_17_without_lock_at_target_nothing_is_written() {
+        let (root, first, _, target) = linked();
+        fs::create_dir(root.path().join("config.yaml.lock")).unwrap();
+        // An edit that changes nothing needs no lock.
+        first.edit(|_| Ok(())).unwrap();
+        assert!(matches!(first.edit(log_in), Err(ConfigError::NotAFile(_))));
+        assert!(matches!(first.check_editable(&domain("localhost:9000"), log_in), Err(ConfigError::NotAFile(_))));
+        assert_eq!(fs::read_to_string(&target).unwrap(), "x: 1\n");
+    }
+
+    #[test]
+    fn link_within_its_folder_is_edited() {
+        let (home, config) = at_home();
+        fs::create_dir(home.path().join(".astro")).unwrap();
+        fs::write(home.path().join(".astro/work.yaml"), "x: 1\n").unwrap();
+        symlink("work.yaml", config.path()).unwrap();
+        config.edit(log_in).unwrap();
+        assert_eq!(names(home.path()), ["config.yaml", "config.yaml.lock", "work.yaml"]);
     }
 
     #[test]
@@ -176,6 +228,7 @@ mod unix {
         fs::remove_file(config.path()).unwrap();
         symlink("/dev/null", config.path()).unwrap();
         assert!(matches!(config.edit(log_in), Err(ConfigError::NotAFile(_))));
-        assert_eq!(names(home.path()), ["config.yaml", "config.yaml.lock"]);
+        drop(config.lock_refresh(&domain("astronomer.io"), Duration::ZERO).unwrap());
+        assert_eq!(names(home.path()), ["astronomer_io.refresh.lock", "config.yaml", "config.yaml.lock"]);
     }
 }

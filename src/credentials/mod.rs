@@ -65,6 +65,9 @@ pub trait CredentialStore: Send + Sync {
     /// there was nothing.
     fn delete(&self, domain: &Domain) -> Result<bool, StoreError>;
 
+    /// Returns the domains with credentials of this home, readable or not. May show the store's own prompt.
+    fn domains(&self) -> Result<Vec<Domain>, StoreError>;
+
     /// Checks that the store is available and unlocked, without writing to it. May show the store's own prompt.
     fn ready(&self) -> Result<(), StoreError>;
 

@@ -46,11 +46,13 @@ pub fn resolve_domain(
         return Ok((typed.parse()?, source));
     }
     let default = domain::DEFAULT;
-    let Some(current) = config.read()?.current_context() else {
+    let document = config.read()?;
+    let Some(current) = document.current_context() else {
         return Ok((default.parse()?, DomainSource::Default));
     };
-    if let Ok(current) = current.parse() {
-        return Ok((current, DomainSource::CurrentContext));
+    let named = current.parse().ok().or_else(|| document.current_domain()?.parse().ok());
+    if let Some(named) = named {
+        return Ok((named, DomainSource::CurrentContext));
     }
     let current = clean(&current, 100);
     system.ui.say(&format!("note: current context {current} is not an Astro context; using {default}"));

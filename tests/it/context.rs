@@ -183,6 +183,29 @@ async fn unknown_context_lists_contexts() {
 }
 
 #[tokio::test]
+async fn context_delete_finds_keychain_login_without_context() {
+    let stage = stage("context: gcp.example.com\n");
+    let domain = stage.service.domain();
+    for is_damaged in [false, true] {
+        stage.keep_in_keychain(&stage.earlier_login(3600));
+        if is_damaged {
+            stage.keychain.damage(&domain);
+        }
+        let outcome = delete(&stage, &domain, true).await;
+        assert_eq!((outcome.exit_code(), stage.stored()), (u8::from(is_damaged), None), "{}", outcome.stderr);
+        assert!(outcome.stderr.ends_with(&format!("Deleted context {domain}\n")), "{}", outcome.stderr);
+        assert_eq!(stage.service.live_refresh_tokens().len(), usize::from(is_damaged));
+        assert_eq!(stage.home.config().unwrap(), "context: gcp.example.com\n");
+        assert_eq!(delete(&stage, &domain, true).await.exit_code(), 1);
+    }
+    stage.keychain.fail(StoreError::Absent { reason: "no session bus" });
+    assert!(delete(&stage, &domain, true).await.error_chain().starts_with("no context named "));
+    stage.keychain.fail(StoreError::Locked);
+    let outcome = delete(&stage, &domain, true).await;
+    assert_eq!(outcome.error_chain(), "could not use the keychain\nthe keychain is locked");
+}
+
+#[tokio::test]
 async fn context_without_terminal_needs_name_and_force() {
     let stage = stage(FILE);
     let outcome = switch(&stage, None).await;

@@ -23,13 +23,14 @@ const BOUND: &str = "KEYCHAIN_PROBE_BOUND";
 async fn probe() {
     let Ok(call) = std::env::var(CALL) else { return };
     let bound = std::env::var(BOUND).map_or(WITHOUT_PERSON, |text| Duration::from_millis(text.parse().unwrap()));
-    let keychain = Arc::new(Keychain::new(SystemRandom::new()));
+    let keychain = Arc::new(Keychain::new(SystemRandom::new(), None));
     let result = bounded(bound, move || {
         Ok(match call.as_str() {
             "load" => format!("{:?}", keychain.load(&domain())?.map(told)),
             "save" => format!("{:?}", keychain.save(&domain(), &first())?),
             "save again" => format!("{:?}", keychain.save(&domain(), &second())?),
             "delete" => format!("{:?}", keychain.delete(&domain())?),
+            "domains" => format!("{:?}", keychain.domains()?),
             "ready" => format!("{:?}", keychain.ready()?),
             other => panic!("no such call: {other}"),
         })
@@ -100,6 +101,7 @@ fn rf_10_login_is_one_entry_for_secret_tool() {
     assert_eq!(probe_in(&session, "ready"), "()");
     assert_eq!(probe_in(&session, "load"), "None");
     assert_eq!(probe_in(&session, "delete"), "false");
+    assert_eq!(probe_in(&session, "domains"), "[]");
 
     assert_eq!(probe_in(&session, "save"), "()");
     let access = format!("eyJ{}", "a".repeat(4000));
@@ -112,6 +114,7 @@ fn rf_10_login_is_one_entry_for_secret_tool() {
     assert_eq!(probe_in(&session, "save again"), "()");
     assert!(!secret_tool(&session).contains("v1.first"));
     assert_eq!(probe_in(&session, "load"), r#"Some("second")"#);
+    assert_eq!(probe_in(&session, "domains"), "[Domain(localhost:8123)]");
 
     assert_eq!(probe_in(&session, "delete"), "true");
     assert_eq!(secret_tool(&session), "");
@@ -136,7 +139,7 @@ fn foreign_entry_is_damaged_and_replaceable() {
 #[test]
 fn no_bus_address_is_absent() {
     let session = Session::without_bus();
-    for call in ["load", "save", "delete", "ready"] {
+    for call in ["load", "save", "delete", "domains", "ready"] {
         assert_eq!(probe_in(&session, call), absent("no session bus"), "{call}");
     }
 }
@@ -146,7 +149,7 @@ fn dead_socket_is_absent() {
     let session = Session::at_socket("dead");
     drop(UnixListener::bind(session.path("dead")).unwrap());
     assert!(session.path("dead").exists());
-    for call in ["load", "ready"] {
+    for call in ["load", "domains", "ready"] {
         assert_eq!(probe_in(&session, call), absent("no session bus"), "{call}");
     }
 }
@@ -155,7 +158,7 @@ fn dead_socket_is_absent() {
 fn silent_bus_times_out() {
     let session = Session::at_socket("silent");
     let _silent = UnixListener::bind(session.path("silent")).unwrap();
-    for call in ["load", "ready"] {
+    for call in ["load", "domains", "ready"] {
         let mut probe = session.command(std::env::current_exe().unwrap());
         assert_eq!(outcome(probe.env(CALL, call).env(BOUND, "100")), "TimedOut(100ms)", "{call}");
     }
@@ -165,7 +168,7 @@ fn silent_bus_times_out() {
 #[ignore = "needs dbus-daemon"]
 fn bus_without_secret_service_is_absent() {
     let session = Session::with_bus();
-    for call in ["load", "save", "delete", "ready"] {
+    for call in ["load", "save", "delete", "domains", "ready"] {
         assert_eq!(probe_in(&session, call), absent("no Secret Service"), "{call}");
     }
 }
@@ -185,7 +188,7 @@ fn no_default_collection_is_absent_before_write() {
 #[ignore = "needs dbus-daemon and gnome-keyring-daemon"]
 fn locked_collection_without_prompter_is_locked() {
     let session = locked();
-    for call in ["load", "save", "delete", "ready"] {
+    for call in ["load", "save", "delete", "domains", "ready"] {
         let start = Instant::now();
         assert_eq!(probe_in(&session, call), "Locked", "{call}");
         assert!(start.elapsed() < WITHOUT_PERSON, "{call}");
@@ -197,7 +200,7 @@ fn locked_collection_without_prompter_is_locked() {
 fn dismissed_prompt_is_refused() {
     let session = locked();
     let _prompter = session.prompter(Prompter::Dismisses);
-    for call in ["load", "save", "ready"] {
+    for call in ["load", "save", "domains", "ready"] {
         assert_eq!(probe_in(&session, call), "Refused", "{call}");
     }
 }

@@ -40,13 +40,18 @@ fn rf_10_login_of_any_length_is_stored_and_deleted() {
     // The port is this process's for as long as the test runs, so the domain is too.
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let domain: Domain = format!("localhost:{}", port.local_addr().unwrap().port()).parse().unwrap();
-    let keychain = Keychain::new(SystemRandom::new());
+    let keychain = Keychain::new(SystemRandom::new(), None);
     keychain.ready().expect("there is a keychain, and it is open");
     let _cleared = Cleared(&keychain, &domain);
-    assert_eq!(keychain.load(&domain), Ok(None));
+    let work = Keychain::new(SystemRandom::new(), Some("0a1b2c3d".to_owned()));
+    let found = |keychain: &Keychain| keychain.domains().unwrap().iter().filter(|it| **it == domain).count();
+    assert_eq!((keychain.load(&domain), found(&keychain)), (Ok(None), 0));
     for length in [100, 6000, 8000, 100] {
         keychain.save(&domain, &credentials(length)).unwrap();
         assert_eq!(keychain.load(&domain), Ok(Some(credentials(length))), "{length}");
+        // Another home of the same user neither finds nor removes it.
+        assert_eq!((found(&keychain), found(&work), work.load(&domain)), (1, 0, Ok(None)));
+        assert_eq!(work.delete(&domain), Ok(false));
     }
     keychain.save(&domain, &credentials(6000)).unwrap();
     assert_eq!(keychain.delete(&domain), Ok(true));
@@ -59,7 +64,7 @@ fn rf_10_login_of_any_length_is_stored_and_deleted() {
 #[test]
 fn keychain_libraries_have_one_version() {
     let lock = include_str!("../../Cargo.lock");
-    for library in ["secret-service", "zbus", "security-framework"] {
+    for library in ["keyring-core", "secret-service", "zbus", "security-framework"] {
         let versions = lock.lines().filter(|line| *line == format!("name = \"{library}\"")).count();
         assert_eq!(versions, 1, "{library}");
     }

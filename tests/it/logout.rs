@@ -296,6 +296,37 @@ async fn logout_all_keeps_foreign_contexts() {
 }
 
 #[tokio::test]
+async fn rf_12_logout_all_finds_keychain_login_without_context() {
+    let stage = Stage::new();
+    let domain = stage.service.domain();
+    let all = async || stage.run(async |system| logout(system, &Logout { domain: None, all: true }).await).await;
+    for config in [None, Some(FOREIGN), Some("contexts: {}\n"), Some("contexts: [\n")] {
+        if let Some(config) = config {
+            stage.home.write_config(config);
+        }
+        stage.keep_in_keychain(&stage.earlier_login(3600));
+        let outcome = all().await;
+        let unreadable = config == Some("contexts: [\n");
+        assert_eq!((outcome.exit_code(), stage.stored()), (u8::from(unreadable), None), "{}", outcome.stderr);
+        let said = format!("Logged out of {domain}\n");
+        assert_eq!(outcome.stderr.contains(&said), !unreadable, "{}", outcome.stderr);
+        assert_eq!((stage.service.live_refresh_tokens(), stage.home.config().as_deref()), (vec![], config));
+    }
+}
+
+#[tokio::test]
+async fn rf_12_logout_all_with_locked_keychain_is_incomplete() {
+    let stage = Stage::new();
+    stage.keep_in_keychain(&stage.earlier_login(3600));
+    stage.keychain.fail(StoreError::Locked);
+    let outcome = stage.run(async |system| logout(system, &Logout { domain: None, all: true }).await).await;
+    assert_eq!(
+        (outcome.exit_code(), outcome.error_chain().as_str()),
+        (1, "could not use the keychain\nthe keychain is locked")
+    );
+}
+
+#[tokio::test]
 async fn logout_of_other_context_keeps_current() {
     let stage = logged_in(false).await;
     let text = stage.home.config().unwrap();

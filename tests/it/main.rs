@@ -29,6 +29,8 @@ mod disk;
 mod doctor;
 mod environment_token;
 mod fuzz_corpus;
+#[cfg(all(unix, not(target_os = "macos")))]
+mod homes;
 mod hostile_text;
 #[cfg(target_os = "linux")]
 mod keychain;
@@ -78,3 +80,4 @@ mod tls;
 mod token;
 #[cfg(target_os = "linux")]
 mod torn_config;
+mod yaml_readers;

@@ -29,8 +29,8 @@ pub struct Context {
 
 impl Context {
     pub(super) fn read(key: &str, node: &Node) -> Self {
-        let written = |name| node.get(name).and_then(|(_, value)| value.scalar());
-        let text = |name| written(name).filter(|text| !text.is_empty()).map(str::to_owned);
+        let written = |name| node.find(name).and_then(Node::text);
+        let text = |name| written(name).map(str::to_owned);
         let token = written("token").map(|token| token.strip_prefix(BEARER).unwrap_or(token).trim());
         Self {
             domain: domain_of(key, node),
@@ -63,8 +63,7 @@ impl Context {
 
 /// Returns the domain that the context names, else the one in its key.
 pub(super) fn domain_of(key: &str, context: &Node) -> String {
-    let named = context.get("domain").and_then(|(_, domain)| domain.scalar()).filter(|domain| !domain.is_empty());
-    named.map_or_else(|| key.replace('_', "."), str::to_owned)
+    context.find("domain").and_then(Node::text).map_or_else(|| key.replace('_', "."), str::to_owned)
 }
 
 /// Reads RFC 3339 with an offset, or a form without one, which YAML allows and Go reads as UTC.

@@ -54,8 +54,8 @@ impl Document {
             if node.is_vacant() {
                 return None;
             }
-            // An entry of a merged mapping cannot be removed here.
-            if !node.is_mapping() || node.get("<<").is_some() {
+            // An entry of an alias or of a merged mapping cannot be removed here.
+            if !node.is_mapping() || node.is_alias() || node.has_merges() {
                 return Some(depth);
             }
             match edit.path.get(depth) {

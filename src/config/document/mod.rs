@@ -7,14 +7,14 @@ mod context;
 mod edit;
 mod node;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 pub use context::Context;
 
 use crate::domain::Domain;
 use context::domain_of;
 use edit::Edit;
-use node::{Entry, Node, error_at};
+use node::{BINARY_REFUSED, Node, error_at};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
@@ -68,8 +68,13 @@ impl Document {
     }
 
     pub fn current_context(&self) -> Option<String> {
-        let name = self.value(&["context"])?.scalar()?;
-        Some(name.to_owned()).filter(|name| !name.is_empty())
+        self.value(&["context"])?.text().map(str::to_owned)
+    }
+
+    /// Returns the domain of the current context. Its key may have another name, which the Go CLI does not mind.
+    pub fn current_domain(&self) -> Option<String> {
+        let key = self.current_context()?.replace('.', "_");
+        Some(domain_of(&key, self.value(&["contexts", &key]).filter(|context| context.is_mapping())?))
     }
 
     /// Makes the context of any domain, Astro's or not, the current one. `None` leaves no context current.
@@ -97,9 +102,25 @@ impl Document {
     }
 
     fn each_context<T>(&self, read: impl Fn(&str, &Node) -> T) -> Vec<T> {
-        let contexts = self.value(&["contexts"]).map(Node::entries).unwrap_or_default().iter();
-        let contexts = contexts.filter(|(_, context)| context.is_mapping());
-        contexts.filter_map(|(key, context)| Some(read(key.scalar()?, context))).collect()
+        let contexts = self.value(&["contexts"]).map(Node::all_entries).unwrap_or_default().into_iter();
+        let contexts = contexts.filter_map(|(key, context)| Some((key.scalar()?, context)));
+        let mut known = HashSet::new();
+        let contexts = contexts.filter(|(key, context)| known.insert(key.to_lowercase()) && context.is_mapping());
+        contexts.map(|(key, context)| read(key, context)).collect()
+    }
+
+    /// Returns the key of a token for `domain` that the Go CLI reads: in its context, under another name of that, or under one
+    /// key with dots in place of levels.
+    pub fn token_left(&self, domain: &Domain) -> Option<String> {
+        let contexts = self.value(&["contexts"]).map(Node::all_entries).unwrap_or_default().into_iter();
+        let contexts = contexts.filter_map(|(key, context)| Some((key.scalar()?, context)));
+        let root = self.root.as_ref().map(Node::all_entries).unwrap_or_default().into_iter();
+        let dotted = root.filter_map(|(key, value)| {
+            let key = key.scalar()?;
+            let (contexts, name) = key.split_at_checked("contexts.".len())?;
+            contexts.eq_ignore_ascii_case("contexts.").then_some((name, value))
+        });
+        contexts.chain(dotted).find_map(|(key, node)| Some(format!("contexts.{}", token_in(domain, key, node)?)))
     }
 
     /// Lets `change` alter the context of `domain`, a new one if there is none, and writes the fields that differ. Fields
@@ -155,26 +176,53 @@ impl Document {
     }
 
     fn value(&self, path: &[&str]) -> Option<&Node> {
-        path.iter().try_fold(self.root.as_ref()?, |node, name| node.get(name).map(|(_, value)| value))
+        path.iter().try_fold(self.root.as_ref()?, |node, name| node.find(name))
     }
+}
+
+/// Returns the key of a token in the context `key` if that is about `domain`.
+fn token_in(domain: &Domain, key: &str, context: &Node) -> Option<String> {
+    let own_key = domain.context_key();
+    let is_token = |node: &Node| node.text().is_some_and(|text| !matches!(text.trim(), "" | "Bearer"));
+    let names = ["token", "refreshtoken"];
+    if let Some((above, name)) = key.rsplit_once('.')
+        && context.scalar().is_some()
+    {
+        let is_ours = above.eq_ignore_ascii_case(&own_key) && names.iter().any(|it| name.eq_ignore_ascii_case(it));
+        return (is_ours && is_token(context)).then(|| key.to_owned());
+    }
+    let is_ours = key.eq_ignore_ascii_case(&own_key) || domain_of(key, context).parse().ok().as_ref() == Some(domain);
+    let name = names.into_iter().find(|name| is_ours && context.find(name).is_some_and(is_token))?;
+    Some(format!("{key}.{name}"))
 }
 
 /// Refuses two spellings of one key among the keys that are ours. The Go CLI ignores case.
 fn refuse_ambiguity(root: &Node) -> Result<(), DocumentError> {
-    let unique = |entries: &[Entry], is_ours: &dyn Fn(&Node) -> bool| {
-        let mut known = HashSet::new();
-        let mut keys = entries.iter().map(|(key, _)| key).filter(|key| is_ours(key));
-        let second = keys.find(|key| !known.insert(key.scalar().map(str::to_ascii_lowercase)));
-        second.map_or(Ok(()), |key| Err(key.duplicate()))
+    let unique = |mapping: &Node, is_ours: &dyn Fn(&Node) -> bool| {
+        let mut known: HashMap<String, &str> = HashMap::new();
+        for (key, value) in mapping.all_entries().into_iter().filter(|(key, _)| is_ours(key)) {
+            if value.is_binary() {
+                return Err(value.error(BINARY_REFUSED));
+            }
+            let name = key.scalar().unwrap_or_default();
+            // A merged entry with the same name is overridden.
+            if *known.entry(name.to_lowercase()).or_insert(name) != name {
+                return Err(key.duplicate());
+            }
+        }
+        Ok(())
     };
     let is_one_of = |names: &'static [&'static str]| move |key: &Node| names.iter().any(|name| key.is_key(name));
-    unique(root.entries(), &is_one_of(&["context", "contexts", "no_insecure_fallback"]))?;
-    let Some((_, contexts)) = root.get("contexts") else { return Ok(()) };
-    unique(contexts.entries(), &|key| key.scalar().is_some())?;
+    unique(root, &is_one_of(&["context", "contexts", "no_insecure_fallback"]))?;
+    let Some(contexts) = root.find("contexts") else { return Ok(()) };
+    unique(contexts, &|key| key.scalar().is_some())?;
     let names = Context::default().fields().map(|(name, _)| name);
     let is_field = |key: &Node| names.iter().any(|name| key.is_key(name));
-    contexts.entries().iter().try_for_each(|(_, context)| unique(context.entries(), &is_field))
+    contexts.all_entries().into_iter().try_for_each(|(_, context)| unique(context, &is_field))
 }
 
 #[cfg(test)]
 pub(super) mod tests;
+
+#[cfg(test)]
+mod reader_tests;

@@ -1,9 +1,11 @@
 //! The operating system's keychain: macOS Keychain, Windows Credential Manager, or the Secret Service of a Linux
 //! desktop.
 //!
-//! One login is one entry: service `astro-login`, the domain as account (`chunked` has the exception). Failures are
-//! classified by the platform's own error types and codes, never by their text.
+//! One login is one entry: service `astro-login`, the domain as account (`chunked` has the exception). In any other than
+//! the user's ordinary home, the account is `DOMAIN@HOME`: the homes of a user share the keychain, but no login. Failures
+//! are classified by the platform's own error types and codes, never by their text.
 
+use std::collections::HashMap;
 use std::error::Error as StdError;
 
 use keyring::{Entry, Error};
@@ -22,28 +24,47 @@ const LIMIT: Option<usize> = if cfg!(windows) { Some(2560) } else { None };
 #[derive(Debug)]
 pub struct Keychain {
     random: SystemRandom,
+    home: Option<String>,
 }
 
 impl Keychain {
-    /// Does not connect; the first call does. `random` names the chunks of a value that is too long for one entry.
-    pub fn new(random: SystemRandom) -> Self {
-        Self { random }
+    /// Does not connect; the first call does. `random` names the chunks of a value that is too long for one entry. `home`
+    /// is `None` for the user's ordinary home.
+    pub fn new(random: SystemRandom, home: Option<String>) -> Self {
+        Self { random, home }
+    }
+
+    fn account(&self, domain: &Domain) -> String {
+        self.home.as_ref().map_or_else(|| domain.to_string(), |home| format!("{domain}@{home}"))
+    }
+
+    /// Returns the domain of an account of this home. `None` for other homes' accounts and for chunks.
+    fn domain_of(&self, account: &str) -> Option<Domain> {
+        let name = match &self.home {
+            Some(home) => account.strip_suffix(home.as_str())?.strip_suffix('@')?,
+            None => account,
+        };
+        name.parse().ok().filter(|domain| self.account(domain) == account)
     }
 }
 
 impl CredentialStore for Keychain {
     fn load(&self, domain: &Domain) -> Result<Option<Credentials>, StoreError> {
-        chunked::read(&Keyring, domain.as_str())?.map(|text| record::decode(&text)).transpose()
+        chunked::read(&Keyring, &self.account(domain))?.map(|text| record::decode(&text)).transpose()
     }
 
     fn save(&self, domain: &Domain, credentials: &Credentials) -> Result<(), StoreError> {
         let mut generation = [0; 8];
         self.random.fill(&mut generation).map_err(|error| StoreError::other(&error))?;
-        chunked::write(&Keyring, domain.as_str(), &record::encode(credentials)?, &chunked::hex(&generation))
+        chunked::write(&Keyring, &self.account(domain), &record::encode(credentials)?, &chunked::hex(&generation))
     }
 
     fn delete(&self, domain: &Domain) -> Result<bool, StoreError> {
-        chunked::erase(&Keyring, domain.as_str())
+        chunked::erase(&Keyring, &self.account(domain))
+    }
+
+    fn domains(&self) -> Result<Vec<Domain>, StoreError> {
+        Ok(accounts()?.iter().filter_map(|account| self.domain_of(account)).collect())
     }
 
     fn ready(&self) -> Result<(), StoreError> {
@@ -98,6 +119,17 @@ fn remove(entry: &Entry) -> Result<(), Error> {
 fn entry(account: &str) -> Result<Entry, StoreError> {
     status()?;
     Entry::new(SERVICE, account).map_err(|error| classify(&error))
+}
+
+/// Returns the accounts of all entries of this program.
+fn accounts() -> Result<Vec<String>, StoreError> {
+    status()?;
+    // Windows searches by a regular expression over its own name of an entry, `ACCOUNT.SERVICE`.
+    let pattern = format!(r"\.{SERVICE}$");
+    let spec = if cfg!(windows) { ("pattern", pattern.as_str()) } else { ("service", SERVICE) };
+    let found = keyring_core::Entry::search(&HashMap::from([spec])).map_err(|error| classify(&error))?;
+    let named = found.iter().filter_map(keyring_core::Entry::get_specifiers);
+    Ok(named.filter_map(|(service, account)| (service == SERVICE).then_some(account)).collect())
 }
 
 /// Connects, once per process. A failed connection stays failed, and only this result names its cause.
@@ -229,6 +261,33 @@ mod tests {
         ];
         for (code, expected) in table {
             assert_eq!(by_os_status(code), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn account_belongs_to_one_home() {
+        let keychain = |home: Option<&str>| Keychain::new(SystemRandom::new(), home.map(str::to_owned));
+        let (ordinary, work) = (keychain(None), keychain(Some("0a1b2c3d")));
+        let domain: Domain = "localhost:8123".parse().unwrap();
+        assert_eq!(ordinary.account(&domain), "localhost:8123");
+        assert_eq!(work.account(&domain), "localhost:8123@0a1b2c3d");
+        let table = [
+            ("localhost:8123", Some(&domain), None),
+            ("localhost:8123@0a1b2c3d", None, Some(&domain)),
+            ("localhost:8123@ffffffff", None, None),
+            ("localhost:81230a1b2c3d", None, None),
+            ("LOCALHOST:8123", None, None),
+            ("localhost:8123#pending", None, None),
+            ("localhost:8123@0a1b2c3d#00ff/1", None, None),
+            ("pending", None, None),
+            ("pending@0a1b2c3d", None, None),
+            ("houston.example.com", None, None),
+            ("@0a1b2c3d", None, None),
+            ("", None, None),
+        ];
+        for (account, in_ordinary, in_work) in table {
+            assert_eq!(ordinary.domain_of(account).as_ref(), in_ordinary, "{account}");
+            assert_eq!(work.domain_of(account).as_ref(), in_work, "{account}");
         }
     }
 

@@ -106,6 +106,12 @@ impl CredentialStore for MemoryStore {
         Ok(held(&self.entries).remove(domain.as_str()).is_some() || was_damaged)
     }
 
+    fn domains(&self) -> Result<Vec<Domain>, StoreError> {
+        failing(&self.loading)?;
+        let names: HashSet<String> = held(&self.entries).keys().chain(&*held(&self.damaged)).cloned().collect();
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
     fn ready(&self) -> Result<(), StoreError> {
         failing(&self.loading)
     }

@@ -1,0 +1,108 @@
+//! Texts that a YAML 1.2 reader and the Go CLI's reader could understand differently. What the Go CLI reads was tried with
+//! its library, viper.
+
+use super::*;
+use crate::token::AccessToken;
+
+const DOMAIN: &str = "localhost:9000";
+
+/// Texts with a token that the Go CLI reads for the current context, and the key of the token.
+pub(crate) const READ_BY_GO: [(&str, Option<&str>); 23] = [
+    ("b: &b {TOKEN}\ncontext: DOMAIN\ncontexts:\n  DOMAIN: *b\n", Some("DOMAIN.token")),
+    ("b: &b\n  DOMAIN: {TOKEN}\ncontext: DOMAIN\ncontexts: *b\n", Some("DOMAIN.token")),
+    ("b: &b Bearer eyJT\ncontext: DOMAIN\ncontexts:\n  DOMAIN:\n    token: *b\n", Some("DOMAIN.token")),
+    ("b: &k token\ncontext: DOMAIN\ncontexts:\n  DOMAIN:\n    *k : Bearer eyJT\n", Some("DOMAIN.token")),
+    ("context: DOMAIN\ncontexts:\n  DOMAIN:\n    <<: {TOKEN}\n    domain: DOMAIN\n", Some("DOMAIN.token")),
+    ("context: DOMAIN\ncontexts:\n  DOMAIN:\n    !!merge '<<': {TOKEN}\n", Some("DOMAIN.token")),
+    ("b: &b {TOKEN}\ncontext: DOMAIN\ncontexts:\n  DOMAIN:\n    <<: *b\n", Some("DOMAIN.token")),
+    ("b: &b {TOKEN}\ncontext: DOMAIN\ncontexts:\n  DOMAIN:\n    <<: [{x: y}, *b]\n", Some("DOMAIN.token")),
+    ("b: &b\n  DOMAIN: {TOKEN}\ncontext: DOMAIN\ncontexts:\n  <<: *b\n", Some("DOMAIN.token")),
+    ("a: &a {TOKEN}\nb: &b {<<: *a}\ncontext: DOMAIN\ncontexts:\n  DOMAIN:\n    <<: *b\n", Some("DOMAIN.token")),
+    ("<<: {contexts: {'DOMAIN': {TOKEN}}}\ncontext: DOMAIN\n", Some("DOMAIN.token")),
+    ("context: DOMAIN\ncontexts:\n  DOMAIN:\n    to\u{212a}en: Bearer eyJT\n", Some("DOMAIN.token")),
+    ("context: foo\ncontexts:\n  foo:\n    domain: DOMAIN\n    TOKEN\n", Some("foo.token")),
+    ("context: DOMAIN\ncontexts.DOMAIN:\n    TOKEN\n", Some("DOMAIN.token")),
+    ("context: DOMAIN\ncontexts.DOMAIN.token: Bearer eyJT\n", Some("DOMAIN.token")),
+    ("context: DOMAIN\ncontexts:\n  DOMAIN.token: Bearer eyJT\n", Some("DOMAIN.token")),
+    // Refused as a whole.
+    ("context: DOMAIN\ncontexts:\n  DOMAIN:\n    domain: DOMAIN # note\u{2028}    TOKEN\n", None),
+    ("context: DOMAIN\ncontexts:\n  DOMAIN:\n    # note\u{2029}    TOKEN\n    domain: DOMAIN\n", None),
+    ("context: DOMAIN\ncontexts:\n  DOMAIN:\n    # note\u{85}    TOKEN\n    domain: DOMAIN\n", None),
+    ("context: DOMAIN\ncontexts:\n  DOMAIN:\n    token: !!binary QmVhcmVyIGV5SlQ=\n", None),
+    ("context: DOMAIN\ncontexts:\n  DOMAIN:\n    !!binary dG9rZW4=: Bearer eyJT\n", None),
+    ("context: DOMAIN\ncontexts:\n  DOMAIN:\n    token: !<tag:yaml.org,2002:binary> QmVhcmVyIGV5SlQ=\n", None),
+    ("context: DOMAIN\ncontexts:\n  DOMAIN:\n    <<: {Token: Bearer eyJT}\n    token: ''\n", None),
+];
+
+fn filled(text: &str) -> String {
+    text.replace("DOMAIN", DOMAIN).replace("TOKEN", "token: Bearer eyJT")
+}
+
+#[test]
+fn token_that_go_cli_reads_is_seen_or_text_refused() {
+    let domain: Domain = DOMAIN.parse().unwrap();
+    for (text, key) in READ_BY_GO {
+        let text = filled(text);
+        let document = Document::parse(text.as_str());
+        let Some(key) = key else {
+            assert!(matches!(document, Err(DocumentError::Syntax { .. })), "{text}");
+            continue;
+        };
+        let mut document = document.unwrap();
+        let key = format!("contexts.{}", key.replace("DOMAIN", DOMAIN));
+        assert_eq!(document.token_left(&domain), Some(key.clone()), "{text}");
+        let has_own_context = !text.contains("contexts.") && !text.contains(".token") && !key.contains("foo");
+        let token = document.context(&domain).and_then(|context| context.token);
+        assert_eq!(token, has_own_context.then(|| AccessToken::new("eyJT")), "{text}");
+        // Cleared, or left as it is and still seen.
+        match document.clear_context(&domain) {
+            Ok(()) if has_own_context => assert_eq!(document.token_left(&domain), None, "{text}"),
+            Ok(()) | Err(DocumentError::WouldChange { .. }) => {
+                assert_eq!((document.as_str(), document.token_left(&domain)), (text.as_str(), Some(key)));
+            }
+            Err(refused) => panic!("{refused}"),
+        }
+    }
+}
+
+#[test]
+fn null_is_no_token() {
+    let domain: Domain = DOMAIN.parse().unwrap();
+    for null in ["null", "~", "Null", "NULL", "", "''", "\"\"", "Bearer", "'Bearer '"] {
+        let text = format!("contexts:\n  {DOMAIN}:\n    token: {null}\n    refreshtoken: {null}\n    domain: {null}\n");
+        let document = Document::parse(text.as_str()).unwrap();
+        let context = document.context(&domain).unwrap();
+        assert_eq!(context.token, None, "{null}");
+        assert_eq!(document.token_left(&domain), None, "{null}");
+        assert_eq!(context.domain == DOMAIN, !null.contains("Bearer"), "{null}");
+    }
+    let read = |text: &str| Document::parse(text).unwrap().current_context();
+    assert_eq!(
+        (read("context: null\n"), read("context: ~\n"), read("context: 'null'\n")),
+        (None, None, Some("null".into()))
+    );
+    let quoted = format!("contexts: {{'{DOMAIN}': {{token: 'null'}}}}");
+    assert_eq!(Document::parse(quoted).unwrap().context(&domain).unwrap().token, Some(AccessToken::new("null")));
+}
+
+#[test]
+fn other_domain_has_no_token_left() {
+    let text = filled("contexts:\n  astronomer_io: {TOKEN}\n  foo: {domain: astronomer.io, TOKEN}\nx: {TOKEN}\n");
+    let document = Document::parse(text).unwrap();
+    assert_eq!(document.token_left(&DOMAIN.parse().unwrap()), None);
+    assert_eq!(document.token_left(&"astronomer.io".parse().unwrap()).as_deref(), Some("contexts.astronomer_io.token"));
+}
+
+#[test]
+fn aliases_are_bounded() {
+    let anchor = |size| format!("b: &b [{}]\n", "x, ".repeat(size));
+    let aliases = |count| (0..count).map(|it| format!("a{it}: *b\n")).collect::<String>();
+    assert!(Document::parse(anchor(30_000) + &aliases(30)).is_ok());
+    assert!(Document::parse(anchor(30_000) + &aliases(30_000)).is_err());
+    let levels: String = (1..40).map(|it| format!("a{it}: &a{it} [*a{}, *a{}]\n", it - 1, it - 1)).collect();
+    assert!(Document::parse(format!("a0: &a0 x\n{levels}")).is_err());
+    let merges: String = (1..15).map(|it| format!("a{it}: &a{it} {{<<: [*a{}, *a{}]}}\n", it - 1, it - 1)).collect();
+    let merged = format!("a0: &a0 {{x: y}}\n{merges}contexts:\n  {DOMAIN}: *a14\n");
+    assert_eq!(Document::parse(merged).unwrap().token_left(&DOMAIN.parse().unwrap()), None);
+    assert!(Document::parse("a: &a [*a]\n").is_err());
+}
