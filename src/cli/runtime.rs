@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use crate::error::Error;
+use crate::error::{Error, Warning};
 use crate::jwt;
 use crate::system::System;
 
@@ -26,7 +26,7 @@ pub(super) fn run(
         let finish = async {
             let mut revoked = std::pin::pin!(system.revoke_pending_grant());
             if tokio::time::timeout(SILENT_BOUND, &mut revoked).await.is_err() {
-                system.ui.warn("finishing up; press Ctrl-C again to stop now");
+                Warning::FinishingUp.show(&system.ui);
                 revoked.await;
             }
         };

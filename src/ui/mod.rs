@@ -128,8 +128,14 @@ impl Ui {
         self.say(&format!("{HINT}hint:{HINT:#} {text}"));
     }
 
-    pub fn warn(&self, text: &str) {
-        self.line(&format!("{WARNING}warning:{WARNING:#} {text}"));
+    /// Prints a warning, and what the user can do about it.
+    pub fn warn(&self, text: &str, hint: &str) {
+        self.line(&format!("{WARNING}warning:{WARNING:#} {text}\n{HINT}hint:{HINT:#} {hint}"));
+    }
+
+    /// Says that the command ends because the user wants it to.
+    pub fn canceled(&self) {
+        self.line(&format!("{WARNING}warning:{WARNING:#} canceled"));
     }
 
     /// Prints a line to stderr, also with `--quiet`: the events of `-v`, and the link of a login.
@@ -263,7 +269,7 @@ mod tests {
         ui.say("Welcome");
         ui.success("Signed in");
         ui.hint("try `astro login`");
-        ui.warn("the port is taken");
+        ui.warn("the port is taken", "stop the program");
         ui.error("could not log in", &["no reply".into(), "timed out".into()], Some("try again"));
         let spinner = ui.spinner("Waiting");
         spinner.set_message("Still waiting");
@@ -276,7 +282,7 @@ mod tests {
         assert_eq!(out, "https://link\n");
         assert_eq!(
             err,
-            "Welcome\nSigned in\nhint: try `astro login`\nwarning: the port is taken\n\
+            "Welcome\nSigned in\nhint: try `astro login`\nwarning: the port is taken\nhint: stop the program\n\
              error: could not log in\ncause: no reply\ncause: timed out\nhint: try again\nWaiting\n"
         );
     }
@@ -287,7 +293,8 @@ mod tests {
         assert_eq!(out, "https://link\n");
         assert_eq!(
             err,
-            "warning: the port is taken\nerror: could not log in\ncause: no reply\ncause: timed out\nhint: try again\n"
+            "warning: the port is taken\nhint: stop the program\n\
+             error: could not log in\ncause: no reply\ncause: timed out\nhint: try again\n"
         );
     }
 

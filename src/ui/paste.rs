@@ -153,7 +153,10 @@ fn read_lines(ui: &Ui, progress: &Progress, stop: &AtomicBool, lines: &mpsc::Unb
             }
             Ok(Edit::Overlong) => {
                 progress.set_characters(0);
-                ui.warn(&format!("input of more than {} KiB was dropped", MAX_INPUT / 1024));
+                ui.warn(
+                    &format!("input of more than {} KiB was dropped", MAX_INPUT / 1024),
+                    "copy the URL of the last page alone",
+                );
                 continue;
             }
             Ok(Edit::Entered(line)) => {

@@ -530,8 +530,9 @@ async fn other_address_in_api_is_said() {
         let stage = Stage::new();
         stage.service.patch(Part::User, json!({"username": known}));
         let outcome = stage.login(&request_as(&stage, ADA)).await.success();
-        let warning =
-            format!("warning: logged in as {ADA}, which Astro knows as {known}; run `astro logout` if that is not you");
+        let warning = format!(
+            "warning: logged in as {ADA}, which Astro knows as {known}\nhint: run `astro logout` unless this is an account of yours"
+        );
         assert_eq!(outcome.stderr.contains(&warning), said, "{}", outcome.stderr);
     }
 }

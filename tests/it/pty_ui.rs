@@ -71,7 +71,7 @@ fn spinners(ui: &Ui) -> Result<(), UiError> {
     let key = || std::io::stdin().read_exact(&mut [0]).map_err(UiError::Io);
     let spinner = ui.spinner(&"日本 is\nwide\x1b[2J ".repeat(20));
     key()?;
-    ui.warn("one");
+    ui.warn("one", "two");
     spinner.set_message("short");
     key()?;
     drop(spinner);
@@ -94,13 +94,13 @@ fn spinner_is_one_line_and_is_cleared() {
         pty.wait_for(&frame.to_string());
     }
     pty.type_keys("x");
-    pty.wait_for("one\r\n");
+    pty.wait_for("two\r\n");
     pty.wait_for(" short");
-    assert_eq!(seen(&pty), ["warning: one", " short"]);
+    assert_eq!(seen(&pty), ["warning: one", "hint: two", " short"]);
     pty.type_keys("x");
     let transcript = pty.finish_with(0);
     assert!(
-        crate::support::pty::screen(&transcript).ends_with("test\nwarning: one\ntwo\nraw mode: false"),
+        crate::support::pty::screen(&transcript).ends_with("test\nwarning: one\nhint: two\ntwo\nraw mode: false"),
         "{transcript}"
     );
 }

@@ -140,5 +140,5 @@ pub(super) fn clock(session: &Session<'_>, network: &Network) -> Check {
     } else {
         Check::note("clock", &format!("{off}, so tokens seem to expire early"))
     };
-    check.advice("set the clock of this machine")
+    check.advice(&off.hint())
 }

@@ -5,7 +5,7 @@ use crate::api::User;
 use crate::config::Context;
 use crate::credentials::{Credentials, Kind};
 use crate::email::{EmailAddress, is_same_email};
-use crate::error::Error;
+use crate::error::{Error, Warning};
 use crate::session;
 use crate::text::clean;
 
@@ -64,7 +64,9 @@ impl LoginFlow<'_> {
     /// Another user of this machine can read the link in the browser's arguments, log in as themselves and deliver their code.
     pub(super) async fn confirm_account(&self, account: &str, expected: &ExpectedAccount) -> Result<(), Error> {
         if let Some(email) = &expected.email {
-            self.ui().warn(&format!("expected {email}, but logged in as {account}"));
+            let (expected_email, found) = (email.to_string(), account.to_owned());
+            let asks = expected.on_mismatch == OnMismatch::Ask;
+            Warning::OtherAccount { expected: expected_email, found, asks }.show(self.ui());
         }
         match expected.on_mismatch {
             OnMismatch::Ask if self.ui().confirm(&format!("Continue as {account}?"), false).await? => Ok(()),
@@ -82,11 +84,8 @@ impl LoginFlow<'_> {
         if let Some(confirmed) = credentials.email.as_deref().filter(|it| !is_same_email(it, &user.email))
             && !user.email.is_empty()
         {
-            self.ui().warn(&format!(
-                "logged in as {}, which Astro knows as {}; run `astro logout` if that is not you",
-                clean(confirmed, 254),
-                user.email
-            ));
+            let (confirmed, known) = (clean(confirmed, 254), user.email.clone());
+            Warning::KnownAs { confirmed, known }.show(self.ui());
         }
     }
 

@@ -6,7 +6,8 @@ use tokio::time::timeout;
 
 use super::LoginFlow;
 use super::wait::{CallbackOutcome, next_line};
-use crate::oauth::{CallbackError, ExpectedResponse, PastedLines, RedirectUri, Rejection, Unrelated, joined};
+use crate::error::Warning;
+use crate::oauth::{CallbackError, ExpectedResponse, PastedLines, RedirectUri, Rejection, joined};
 use crate::ui::{Line, Lines, UiError};
 
 /// The lines of one paste arrive within this time of each other.
@@ -46,11 +47,10 @@ impl LoginFlow<'_> {
             }
         }
         match fault {
-            Some(Rejection::Unrelated(unrelated @ Unrelated::NotTheRedirectUri)) => {
-                self.ui().warn(&format!("{unrelated}; it starts with {redirect_uri}?"));
+            Some(Rejection::Unrelated(reason)) => {
+                Warning::Paste { reason, port: redirect_uri.port() }.show(self.ui());
             }
-            Some(Rejection::Unrelated(unrelated)) => self.ui().warn(&unrelated.to_string()),
-            Some(Rejection::Final(fault)) => self.ui().warn(&format!("{fault}; copy the whole URL again")),
+            Some(Rejection::Final(reason)) => Warning::DamagedPaste { reason }.show(self.ui()),
             None => {}
         }
         Ok(None)
