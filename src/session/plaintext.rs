@@ -3,6 +3,7 @@
 use super::Location;
 use crate::config::Context;
 use crate::credentials::{Credentials, Kind};
+use crate::email::is_same_email;
 use crate::jwt::{TokenKind, Unverified};
 use crate::token::AccessToken;
 
@@ -69,7 +70,7 @@ pub fn is_same_user(one: &Credentials, other: &Credentials) -> bool {
 /// keychain, and the program was killed before it wrote config.yaml.
 pub fn belongs_to(context: &Context, login: &Credentials) -> bool {
     match (&context.user_email, &login.email) {
-        (Some(context), Some(login)) => context.trim().to_lowercase() == login.trim().to_lowercase(),
+        (Some(context), Some(login)) => is_same_email(context, login),
         // An API token belongs to no user, so not to this one.
         (Some(_), None) => login.kind == Kind::User,
         (None, _) => true,
