@@ -175,7 +175,7 @@ async fn menu_answered_after_login() -> (Stage, Credentials) {
 }
 
 #[tokio::test]
-async fn rf_10_replaced_token_written_back_stays_ignored() {
+async fn rf_18_replaced_token_written_back_stays_ignored() {
     let (stage, ada) = menu_answered_after_login().await;
     let grace = stage.stored().unwrap();
     assert_eq!(print(&stage).await.success().stdout, format!("{}\n", grace.access.expose()));
@@ -196,7 +196,7 @@ async fn rf_10_replaced_token_written_back_stays_ignored() {
 }
 
 #[tokio::test]
-async fn rf_10_replaced_token_ignored_after_refresh_and_login() {
+async fn rf_18_replaced_token_ignored_after_refresh_and_login() {
     let (mut stage, _) = menu_answered_after_login().await;
     let in_memory = stage.home.config().unwrap();
     let grace = stage.stored().unwrap();
@@ -216,7 +216,7 @@ async fn rf_10_replaced_token_ignored_after_refresh_and_login() {
 }
 
 #[tokio::test]
-async fn rf_10_replaced_token_not_used_for_unreadable_keychain() {
+async fn rf_18_replaced_token_not_used_for_unreadable_keychain() {
     for error in [StoreError::Locked, StoreError::TimedOut(std::time::Duration::from_secs(3)), StoreError::Damaged] {
         let (stage, _) = menu_answered_after_login().await;
         stage.keychain.fail(error);
@@ -226,7 +226,7 @@ async fn rf_10_replaced_token_not_used_for_unreadable_keychain() {
 }
 
 #[tokio::test]
-async fn rf_10_other_plaintext_token_wins_over_keychain() {
+async fn rf_18_other_plaintext_token_wins_over_keychain() {
     let (stage, _) = menu_answered_after_login().await;
     let newer = stage.earlier_login(FRESH + 60);
     stage.keep_in_config(&newer);
@@ -238,7 +238,7 @@ async fn rf_10_other_plaintext_token_wins_over_keychain() {
 }
 
 #[tokio::test]
-async fn plaintext_api_token_never_beats_login() {
+async fn rf_18_plaintext_api_token_never_beats_login() {
     let mut stage = Stage::new();
     drop(stage.login(&stage.request()).await.success());
     let api_token = stage.service.api_token();
