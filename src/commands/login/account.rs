@@ -4,9 +4,10 @@ use super::LoginFlow;
 use crate::api::User;
 use crate::config::Context;
 use crate::credentials::{Credentials, Kind};
-use crate::email::EmailAddress;
-use crate::error::Error;
+use crate::email::{EmailAddress, is_same_email};
+use crate::error::{Error, Warning};
 use crate::session;
+use crate::text::clean;
 
 pub(super) struct ExpectedAccount {
     pub(super) email: Option<EmailAddress>,
@@ -63,7 +64,9 @@ impl LoginFlow<'_> {
     /// Another user of this machine can read the link in the browser's arguments, log in as themselves and deliver their code.
     pub(super) async fn confirm_account(&self, account: &str, expected: &ExpectedAccount) -> Result<(), Error> {
         if let Some(email) = &expected.email {
-            self.ui().warn(&format!("expected {email}, but logged in as {account}"));
+            let (expected_email, found) = (email.to_string(), account.to_owned());
+            let asks = expected.on_mismatch == OnMismatch::Ask;
+            Warning::OtherAccount { expected: expected_email, found, asks }.show(self.ui());
         }
         match expected.on_mismatch {
             OnMismatch::Ask if self.ui().confirm(&format!("Continue as {account}?"), false).await? => Ok(()),
@@ -73,6 +76,16 @@ impl LoginFlow<'_> {
                 self.ui().say(&format!("Authenticated as {account}"));
                 Ok(())
             }
+        }
+    }
+
+    /// Says if the API knows the account under another address than the issuer confirmed.
+    pub(super) fn warn_of_other_address(&self, credentials: &Credentials, user: &User) {
+        if let Some(confirmed) = credentials.email.as_deref().filter(|it| !is_same_email(it, &user.email))
+            && !user.email.is_empty()
+        {
+            let (confirmed, known) = (clean(confirmed, 254), user.email.clone());
+            Warning::KnownAs { confirmed, known }.show(self.ui());
         }
     }
 

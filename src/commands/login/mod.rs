@@ -6,6 +6,7 @@
 mod access_token;
 mod account;
 mod authorization_code;
+mod paste;
 mod save;
 mod select;
 mod wait;
@@ -22,7 +23,7 @@ use crate::api::{ListError, User};
 use crate::config::Context;
 use crate::credentials::{Credentials, Kind};
 use crate::email::EmailAddress;
-use crate::error::Error;
+use crate::error::{Error, Warning};
 use crate::http::Http;
 use crate::oauth::AuthConfig;
 use crate::session::{self, Session};
@@ -127,11 +128,11 @@ impl<'a> LoginFlow<'a> {
         session.config.check_owner()?;
         let before = session.context()?;
         session.config.remove_login_cache();
-        if let Some(warning) = session.config.writable_by_others() {
-            system.ui.warn(&warning);
+        if let Some(folder) = session.config.writable_by_others() {
+            Warning::FolderWritable { folder }.show(&system.ui);
         }
         if session::environment_token_is_set(system) {
-            system.ui.warn("ASTRO_API_TOKEN is set and overrides this login");
+            Warning::ApiTokenOverrides.show(&system.ui);
         }
         tracing::info!(domain = %session.domain, config = %session.config.path().display(), "logging in");
         Ok(Self { session, login, before })
@@ -175,6 +176,7 @@ impl<'a> LoginFlow<'a> {
                 let (user, accessible) = tokio::join!(api.user(), self.accessible(&api));
                 let user = user?;
                 self.check_token_account(&user)?;
+                self.warn_of_other_address(&new.credentials, &user);
                 (user, accessible)
             }
             // An API token belongs to no user. Access to an organization proves it.

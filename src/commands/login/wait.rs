@@ -13,10 +13,10 @@ use url::Url;
 use super::LoginFlow;
 use crate::browser::{self, BrowserLaunch, forward_command};
 use crate::domain::Domain;
-use crate::error::Error;
+use crate::error::{Error, Warning};
 use crate::oauth::{
-    AuthorizationCode, CallbackError, CallbackListener, Callbacks, Event, ExpectedResponse, ListenError, RedirectUri,
-    Rejection, Reply, Unrelated, parse_pasted, port_owner_command,
+    AuthorizationCode, CallbackError, CallbackListener, Callbacks, Event, ExpectedResponse, ListenError, PastedLines,
+    RedirectUri, Reply,
 };
 use crate::ui::{Line, Lines, UiError};
 
@@ -88,11 +88,7 @@ impl LoginFlow<'_> {
         match CallbackListener::bind(callback_port(&self.session.domain)) {
             Ok(listener) => Ok((listener.redirect_uri(), Some(listener))),
             Err(ListenError::PortTaken(port)) if self.ui().can_ask() => {
-                self.ui().warn(&format!(
-                    "another program uses port {port} (`{}` shows which), so the browser cannot report back; \
-                     you can still paste the URL of its last page",
-                    port_owner_command(port)
-                ));
+                Warning::PortTaken { port }.show(self.ui());
                 Ok((RedirectUri::new(port), None))
             }
             Err(failure) => Err(failure.into()),
@@ -117,6 +113,7 @@ impl LoginFlow<'_> {
             Some(_) => "Waiting for browser login… (Ctrl-C to cancel)",
             None => "Paste the URL of the browser's last page here (Ctrl-C to cancel):",
         };
+        let mut pasted = PastedLines::default();
         let mut lines = if ui.can_ask() { Some(ui.lines(message)?) } else { None };
         let _spinner = lines.is_none().then(|| ui.spinner(message));
         loop {
@@ -127,24 +124,16 @@ impl LoginFlow<'_> {
                     Event::Callback(callback) => {
                         return Ok(CallbackOutcome { code: callback.result, reply: Some(callback.reply) });
                     }
-                    Event::TlsAttempt if ui.can_ask() => ui.warn(
-                        "the browser tried https; change https:// to http:// in its address bar, or copy the URL and \
-                         paste it here",
-                    ),
-                    Event::TlsAttempt => {
-                        ui.warn("the browser tried https; change https:// to http:// in its address bar");
-                    }
+                    Event::TlsAttempt => Warning::TlsAttempt { can_paste: ui.can_ask() }.show(ui),
                 },
                 entered = next_line(&mut lines) => {
-                    let entered = entered?;
-                    if !entered.expose().trim().is_empty()
-                        && let Some(outcome) = self.accept_paste(&entered, sources)
-                    {
+                    let expected = (sources.redirect_uri, &sources.response);
+                    if let Some(outcome) = self.accept_paste(entered?, &mut lines, &mut pasted, expected).await? {
                         return Ok(outcome);
                     }
                 },
                 opened = finished(&mut opening) => if let Err(error) = opened {
-                    ui.warn(&format!("could not open a browser ({error}); open the URL yourself"));
+                    Warning::BrowserNotOpened { cause: error.to_string() }.show(ui);
                     self.explain_other_machines(sources);
                 },
                 () = sleep_until(deadline) => {
@@ -153,22 +142,6 @@ impl LoginFlow<'_> {
                 }
             }
         }
-    }
-
-    /// Parses a pasted URL. Warns and returns `None` if it does not belong to this login.
-    fn accept_paste(&self, pasted: &Line, sources: &CallbackSources<'_>) -> Option<CallbackOutcome> {
-        match parse_pasted(pasted.expose(), sources.redirect_uri, &sources.response) {
-            Ok(code) => return Some(CallbackOutcome { code: Ok(code), reply: None }),
-            Err(Rejection::Final(error)) => return Some(CallbackOutcome { code: Err(error), reply: None }),
-            Err(Rejection::Unrelated(unrelated @ Unrelated::NotTheRedirectUri)) => {
-                self.ui().warn(&format!(
-                    "{unrelated}; it starts with http://localhost:{}/callback?",
-                    sources.redirect_uri.port()
-                ));
-            }
-            Err(Rejection::Unrelated(unrelated)) => self.ui().warn(&unrelated.to_string()),
-        }
-        None
     }
 
     fn show(&self, delivery: LinkDelivery, link: &Url, sources: &CallbackSources<'_>) -> Result<(), Error> {
@@ -236,7 +209,7 @@ async fn finished(opening: &mut Option<Opening<'_>>) -> io::Result<()> {
 }
 
 /// Returns the next pasted line. Waits forever without a terminal.
-async fn next_line(lines: &mut Option<Lines>) -> Result<Line, UiError> {
+pub(super) async fn next_line(lines: &mut Option<Lines>) -> Result<Line, UiError> {
     let next = match lines {
         Some(reader) => reader.next().await,
         None => std::future::pending().await,
