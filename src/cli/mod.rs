@@ -143,7 +143,7 @@ fn now() -> Timestamp {
 fn report(ui: &Ui, error: &Error) {
     match error {
         // The user pressed Ctrl-C and needs no hint.
-        Error::Canceled => ui.warn("canceled"),
+        Error::Canceled => ui.canceled(),
         _ => ui.error(&error.to_string(), &error.causes(), error.hint().as_deref()),
     }
 }

@@ -10,7 +10,7 @@ use super::logout::log_out;
 use crate::config::{Config, Context};
 use crate::credentials::StoreError;
 use crate::domain::Domain;
-use crate::error::{Error, NotFound};
+use crate::error::{Error, NotFound, Warning};
 use crate::session::{Session, edit_config};
 use crate::system::System;
 use crate::text::clean;
@@ -124,7 +124,7 @@ async fn switch(system: &System, config: &Config, typed: Option<&str>) -> Result
     edit_config(config, move |document| document.set_current_context(Some(&name))).await?;
     system.ui.success(&format!("Switched to context {shown}"));
     if system.environment.get("ASTRO_DOMAIN").is_some() {
-        system.ui.warn("ASTRO_DOMAIN is set and overrides the current context");
+        Warning::DomainOverrides.show(&system.ui);
     }
     Ok(())
 }

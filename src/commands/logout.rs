@@ -10,7 +10,7 @@ use clap::{Args, ValueHint};
 use crate::config::{Config, Context};
 use crate::credentials::{Credentials, Kind, StoreError};
 use crate::domain::{self, Domain};
-use crate::error::Error;
+use crate::error::{Error, Warning};
 use crate::session::{self, Location, Session, edit_config};
 use crate::system::System;
 use crate::text::clean;
@@ -39,7 +39,7 @@ pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
         }
     }
     if session::environment_token_is_set(system) {
-        system.ui.warn("ASTRO_API_TOKEN is still set and will be used until you unset it");
+        Warning::ApiTokenStays.show(&system.ui);
     }
     match unreadable {
         // There may be contexts that were not found.
@@ -89,7 +89,7 @@ pub(super) async fn log_out(session: &Session<'_>) -> bool {
     // A refresh at this moment would store the login again.
     let _lock = session.lock().await.inspect_err(|failure| {
         complete = false;
-        ui.warn(&format!("another command may save the login again: {failure}"));
+        Warning::MayBeSavedAgain { domain: session.domain.to_string(), cause: failure.to_string() }.show(ui);
     });
     let context = context_under_lock(session).await;
     let in_config = session::credentials_from_context(&context);
@@ -111,9 +111,9 @@ pub(super) async fn log_out(session: &Session<'_>) -> bool {
     }
     let existed = in_config.is_some() || !matches!(loaded, Ok(None) | Err(StoreError::Absent { .. }));
     if let Err(StoreError::Absent { reason }) = loaded {
-        let unseen = format!("no keychain available ({reason}); logins saved by a desktop session were not removed");
+        let unseen = Warning::KeychainUnseen { reason, domain: session.domain.to_string() };
         // A login that was found is the one that was in use.
-        if existed { ui.say(&unseen) } else { ui.warn(&unseen) }
+        if existed { ui.say(&unseen.to_string()) } else { unseen.show(ui) }
     }
     // Each failure was reported where it happened.
     if complete {
@@ -149,7 +149,7 @@ fn report_revocation(ui: &Ui, response: Option<Result<(), Error>>) -> bool {
             true
         }
         Some(Err(failure)) => {
-            ui.warn(&format!("{failure}; the refresh token stays valid until it expires"));
+            Warning::NotRevoked { cause: failure.to_string() }.show(ui);
             false
         }
     }
@@ -179,15 +179,15 @@ async fn remove_from_keychain(session: &Session<'_>, loaded: &Result<Option<Cred
         (Ok((false, false)), Some(_)) => true,
         (Ok((true, false)), Some(unreadable)) => {
             ui.success(&format!("Removed credentials from {name}"));
-            ui.warn(&format!("could not read them before ({unreadable}), so a refresh token in them was not revoked"));
+            Warning::RemovedUnread { cause: unreadable.to_string() }.show(ui);
             false
         }
         (Ok((_, true)), _) => {
-            ui.warn(&format!("the credentials are still in {name}"));
+            Warning::StillThere { keychain: name }.show(ui);
             false
         }
         (Err(failure), _) => {
-            ui.warn(&format!("credentials may remain in {name}: {failure}"));
+            Warning::MayRemain { keychain: name, cause: failure.to_string() }.show(ui);
             false
         }
     }
@@ -207,11 +207,11 @@ async fn clear_context(session: &Session<'_>, before: &Context) -> bool {
     match edited.await.and_then(|()| session.context()) {
         Err(failure) => {
             let causes = std::iter::once(failure.to_string()).chain(failure.causes()).collect::<Vec<_>>().join(": ");
-            ui.warn(&format!("could not clear the context of {} in config.yaml: {causes}", session.domain));
+            Warning::ContextNotCleared { domain: session.domain.to_string(), cause: causes }.show(ui);
             false
         }
         Ok(after) if !is_empty(&after) => {
-            ui.warn(&format!("part of the context is still in {path}"));
+            Warning::ContextRemains { path: session.config.path().to_owned() }.show(ui);
             false
         }
         Ok(_) => {
@@ -230,8 +230,8 @@ async fn clear_context(session: &Session<'_>, before: &Context) -> bool {
 fn no_token_left(session: &Session<'_>) -> bool {
     let left = session.config.read().ok().and_then(|document| document.token_left(&session.domain));
     if let Some(key) = &left {
-        let (domain, path, key) = (&session.domain, session.config.path().display(), clean(key, 100));
-        session.system.ui.warn(&format!("a token of {domain} is still in {path}, as `{key}`; remove it there by hand"));
+        let (path, key) = (session.config.path().to_owned(), clean(key, 100));
+        Warning::TokenRemains { domain: session.domain.to_string(), path, key }.show(&session.system.ui);
     }
     left.is_none()
 }

@@ -104,8 +104,7 @@ async fn switch(session: &Session<'_>, wanted: Option<&str>) -> Result<(), Error
     let workspaces = session.call(async |api| api.workspaces(&organization.id).await).await?;
     let none = workspaces.is_empty();
     let last_used = before.workspace.or(before.last_used_workspace);
-    let workspace =
-        selection::select_workspace(ui, workspaces, None, last_used.as_deref(), "astro workspace switch").await?;
+    let workspace = selection::select_workspace(ui, workspaces, None, last_used.as_deref()).await?;
     selection::write(session, &organization, workspace.as_ref()).await?;
     let organization = organization.name();
     match workspace {

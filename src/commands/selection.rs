@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use crate::api::{Organization, Workspace};
-use crate::error::{Error, NotFound, first_few};
+use crate::error::{Error, NotFound, Warning};
 use crate::session::{self, Session, edit_config};
 use crate::text::clean;
 use crate::ui::Ui;
@@ -68,18 +68,16 @@ pub(super) async fn select_organization(
 }
 
 /// Selects a workspace, with a menu if nothing else decides. Returns `None` if there is none, or no terminal for the menu.
-/// `option` is the flag or command that selects one.
 pub(super) async fn select_workspace(
     ui: &Ui,
     mut all: Vec<Workspace>,
     wanted: Option<&str>,
     last_used: Option<&str>,
-    option: &str,
 ) -> Result<Option<Workspace>, Error> {
     match decide_workspace(&all, wanted, last_used)? {
         Choice::One(workspace) => Ok(Some(workspace.clone())),
         Choice::Empty => Ok(None),
-        Choice::Open => Ok(ask(ui, &all, option).await?.map(|it| all.swap_remove(it))),
+        Choice::Open => Ok(ask(ui, &all).await?.map(|it| all.swap_remove(it))),
     }
 }
 
@@ -103,13 +101,12 @@ pub(super) async fn choose_one<T: Selectable>(
 }
 
 /// Lets the user choose from a menu. Without a terminal, warns and returns `None`.
-async fn ask<T: Selectable>(ui: &Ui, all: &[T], option: &str) -> Result<Option<usize>, Error> {
+async fn ask<T: Selectable>(ui: &Ui, all: &[T]) -> Result<Option<usize>, Error> {
     let labels = labels(all);
     if ui.can_ask() {
         return Ok(Some(ui.choose(T::QUESTION, labels, 0).await?));
     }
-    let (kind, count) = (T::KIND, all.len());
-    ui.warn(&format!("no {kind} selected ({count} available: {}); use `{option}`", first_few(&labels)));
+    Warning::NotSelected { kind: T::KIND, known: labels }.show(ui);
     Ok(None)
 }
 

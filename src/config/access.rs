@@ -110,24 +110,22 @@ impl Config {
         ForeignOwner { path, owner: user_name(owner).unwrap_or_else(|| format!("user {owner}")), remedy }
     }
 
-    /// Returns a warning if other users may write to the settings folder or to the home around it, and so replace the
-    /// settings.
+    /// Returns the settings folder, or the home around it, if other users may write there, and so replace the settings.
     #[cfg(unix)]
-    pub fn writable_by_others(&self) -> Option<String> {
+    pub fn writable_by_others(&self) -> Option<PathBuf> {
         use std::os::unix::fs::PermissionsExt;
         const OTHERS_WRITE: u32 = 0o022;
         /// In a sticky folder, users may rename and remove only their own files.
         const STICKY: u32 = 0o1000;
         let mode = |folder: &Path| fs::metadata(folder).map_or(0, |folder| folder.permissions().mode());
         let home = self.folder.parent().filter(|home| mode(home) & STICKY == 0);
-        let open = [Some(self.folder.as_path()), home].into_iter().flatten().find(|it| mode(it) & OTHERS_WRITE != 0)?;
-        let open = open.display();
-        Some(format!("others may write in {open}; `chmod go-w {open}` ends that"))
+        let mut folders = [Some(self.folder.as_path()), home].into_iter().flatten();
+        folders.find(|it| mode(it) & OTHERS_WRITE != 0).map(Path::to_owned)
     }
 
     /// Returns `None`: the profile's inherited access rules decide.
     #[cfg(not(unix))]
-    pub fn writable_by_others(&self) -> Option<String> {
+    pub fn writable_by_others(&self) -> Option<PathBuf> {
         None
     }
 

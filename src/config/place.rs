@@ -23,7 +23,8 @@ impl Config {
             return None;
         }
         let hash = digest(&SHA256, &identifying_bytes(&folder));
-        Some(hash.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect())
+        let first = hash.as_ref().iter().take(4).fold(0, |number, byte| number << 8 | u32::from(*byte));
+        Some(format!("{first:08x}"))
     }
 
     /// Returns the lock beside the target of a linked config.yaml. Other homes may link to that file too.

@@ -91,6 +91,7 @@ impl Error {
     fn fixed_hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::LoginWouldFail { .. } => "see the failed checks above",
+            Self::LogoutIncomplete { .. } => "follow the hints of the warnings above",
             Self::Domain(_) => {
                 "use astronomer.io, a preview of it, or localhost[:PORT]; for Astro Private Cloud, use the Go CLI"
             }
@@ -138,8 +139,8 @@ impl Error {
             | Self::List(_)
             | Self::Token(TokenEndpointError::TokenType(_)) => SUPPORT,
             Self::Canceled | Self::Ui(_) | Self::Random(_) | Self::Io(_) => return None,
-            // The message of `LogoutIncomplete` says it all; the hints of the others come from `hint_for`.
-            Self::LogoutIncomplete { .. } | Self::Store { .. } | Self::Jwt(_) | Self::Http(_) => return None,
+            // The hints of the others come from `hint_for`.
+            Self::Store { .. } | Self::Jwt(_) | Self::Http(_) => return None,
             Self::Login { .. } | Self::Selection { .. } | Self::NoOrganization | Self::NotFound(_) => return None,
             Self::NotLoggedIn { .. } | Self::LoginExpired { .. } | Self::LoginRevoked { .. } => return None,
             Self::TokenRefused { .. } | Self::IssuerMismatch { .. } | Self::RefreshRefused { .. } => return None,

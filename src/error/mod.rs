@@ -5,6 +5,7 @@
 mod exit_code;
 mod hint;
 mod not_found;
+mod warning;
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -27,6 +28,7 @@ use crate::token::TokenTextError;
 use crate::ui::UiError;
 
 pub use not_found::{NotFound, first_few};
+pub use warning::Warning;
 
 pub const NO_EMAIL: &str = "an account without an email";
 
@@ -123,7 +125,7 @@ pub enum Error {
     ApiTokenExpired { at: Timestamp, now: Timestamp },
     #[error("a login to {domain} would fail on this machine")]
     LoginWouldFail { domain: String },
-    #[error("logout from {domains} was incomplete; see the warnings above")]
+    #[error("logout from {domains} was incomplete")]
     LogoutIncomplete { domains: String },
     #[error("no contexts yet")]
     NoContexts,

@@ -3,8 +3,12 @@
 //! Messages for people go to stderr, data for scripts to stdout. Only this module reads stdin. It prompts only on a
 //! terminal, keeps messages and spinners apart, and restores the terminal.
 
+mod editor;
 mod paste;
 mod prompt;
+mod question;
+mod reader;
+mod screen;
 mod spinner;
 
 use std::fmt::Write as _;
@@ -14,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use crossterm::{cursor, event, terminal};
+use reader::Reading;
 use spinner::Spinners;
 
 pub use anstream::ColorChoice;
@@ -50,6 +55,7 @@ struct Streams {
     err: Mutex<Box<dyn Write + Send>>,
     /// `None` without a terminal that supports escape sequences.
     spinners: Option<Spinners>,
+    reading: Reading,
 }
 
 impl Ui {
@@ -64,6 +70,7 @@ impl Ui {
             out: Mutex::new(Box::new(AutoStream::new(io::stdout(), options.color))),
             err: Mutex::new(Box::new(err)),
             spinners: (options.terminal && options.escapes).then(|| Spinners::new(color)),
+            reading: Reading::default(),
         }))
     }
 
@@ -80,6 +87,7 @@ impl Ui {
             out: Mutex::new(Box::new(AutoStream::never(out))),
             err: Mutex::new(Box::new(AutoStream::never(err))),
             spinners: None,
+            reading: Reading::default(),
         }));
         (ui, captured)
     }
@@ -128,8 +136,14 @@ impl Ui {
         self.say(&format!("{HINT}hint:{HINT:#} {text}"));
     }
 
-    pub fn warn(&self, text: &str) {
-        self.line(&format!("{WARNING}warning:{WARNING:#} {text}"));
+    /// Prints a warning, and what the user can do about it.
+    pub fn warn(&self, text: &str, hint: &str) {
+        self.line(&format!("{WARNING}warning:{WARNING:#} {text}\n{HINT}hint:{HINT:#} {hint}"));
+    }
+
+    /// Says that the command ends because the user wants it to.
+    pub fn canceled(&self) {
+        self.line(&format!("{WARNING}warning:{WARNING:#} canceled"));
     }
 
     /// Prints a line to stderr, also with `--quiet`: the events of `-v`, and the link of a login.
@@ -263,7 +277,7 @@ mod tests {
         ui.say("Welcome");
         ui.success("Signed in");
         ui.hint("try `astro login`");
-        ui.warn("the port is taken");
+        ui.warn("the port is taken", "stop the program");
         ui.error("could not log in", &["no reply".into(), "timed out".into()], Some("try again"));
         let spinner = ui.spinner("Waiting");
         spinner.set_message("Still waiting");
@@ -276,7 +290,7 @@ mod tests {
         assert_eq!(out, "https://link\n");
         assert_eq!(
             err,
-            "Welcome\nSigned in\nhint: try `astro login`\nwarning: the port is taken\n\
+            "Welcome\nSigned in\nhint: try `astro login`\nwarning: the port is taken\nhint: stop the program\n\
              error: could not log in\ncause: no reply\ncause: timed out\nhint: try again\nWaiting\n"
         );
     }
@@ -287,7 +301,8 @@ mod tests {
         assert_eq!(out, "https://link\n");
         assert_eq!(
             err,
-            "warning: the port is taken\nerror: could not log in\ncause: no reply\ncause: timed out\nhint: try again\n"
+            "warning: the port is taken\nhint: stop the program\n\
+             error: could not log in\ncause: no reply\ncause: timed out\nhint: try again\n"
         );
     }
 

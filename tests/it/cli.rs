@@ -351,7 +351,8 @@ fn link_login_with_stdin_closed() {
     let link = running.line();
     let browser = FakeBrowser::new(Mode::LogIn("ada@example.com".to_owned()));
     browser.visit(&Url::parse(&link).unwrap());
-    let warning = "warning: no workspace selected (2 available: Difference Engine, Punched Cards); use `--workspace`\n";
+    let warning = "warning: no workspace selected (2 available: Difference Engine, Punched Cards)\n\
+                   hint: run `astro workspace switch NAME`, or log in with `--workspace NAME`\n";
     assert_eq!(running.finish(), output(0, &format!("{link}\n"), warning));
     let answers = browser.answers();
     assert!(answers[0].as_ref().is_ok_and(|page| page.status == 200), "{answers:?}");

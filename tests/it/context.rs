@@ -159,7 +159,8 @@ async fn context_switch_under_astro_domain_warns() {
     let outcome = switch(&stage, Some("astronomer-stage.io")).await.success();
     assert_eq!(
         outcome.stderr,
-        "Switched to context astronomer-stage.io\nwarning: ASTRO_DOMAIN is set and overrides the current context\n"
+        "Switched to context astronomer-stage.io\nwarning: ASTRO_DOMAIN is set and overrides the current context\n\
+         hint: unset ASTRO_DOMAIN to use the current context\n"
     );
 }
 

@@ -202,8 +202,9 @@ impl World {
             Call::Logout => {
                 let said = format!(
                     "warning: credentials may remain in the Secret Service: {why}\n\
+                     hint: remove the entry of the service `astro-login` with your keychain's own program\n\
                      Cleared the context in HOME/.astro/config.yaml\n\
-                     error: logout from DOMAIN was incomplete; see the warnings above\n"
+                     error: logout from DOMAIN was incomplete\nhint: follow the hints of the warnings above\n"
                 );
                 ("", said, CLEARED.to_owned())
             }
@@ -270,6 +271,7 @@ fn rf_10_missing_keychain_is_not_an_empty_one() {
                     let said = format!(
                         "Cleared the context in HOME/.astro/config.yaml\n\
                          warning: no keychain available ({reason}); logins saved by a desktop session were not removed\n\
+                         hint: run `astro logout DOMAIN` in that session, too\n\
                          Not logged in to DOMAIN\n"
                     );
                     assert_eq!((ended.code, ended.stderr, ended.config), (0, said, CLEARED.to_owned()), "{at}");
@@ -421,9 +423,10 @@ fn rf_2_damaged_entry_is_replaceable_and_removable() {
                 }
                 Call::Logout => {
                     let said = "Removed credentials from the Secret Service\n\
-                        warning: could not read them before (the stored credentials are damaged), so a refresh token in them was not revoked\n\
+                        warning: could not read the credentials before (the stored credentials are damaged), so a refresh token in them was not revoked\n\
+                        hint: contact Astronomer support if somebody else may have a copy of it\n\
                         Cleared the context in HOME/.astro/config.yaml\n\
-                        error: logout from DOMAIN was incomplete; see the warnings above\n";
+                        error: logout from DOMAIN was incomplete\nhint: follow the hints of the warnings above\n";
                     assert!(ended.code == 1 && ended.stderr.starts_with(said), "{fault}: {}", ended.stderr);
                     assert_eq!(world.kept(), "", "{fault}");
                 }

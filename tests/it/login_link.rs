@@ -37,7 +37,8 @@ Open this URL in a browser on any device:
 Waiting for browser login… (Ctrl-C to cancel)
 Verifying the login…
 Authenticated as ada@example.com
-warning: no workspace selected (2 available: Difference Engine, Punched Cards); use `--workspace`
+warning: no workspace selected (2 available: Difference Engine, Punched Cards)
+hint: run `astro workspace switch NAME`, or log in with `--workspace NAME`
 Logged in to localhost:PORT as Ada Lovelace <ada@example.com>
   organization  Analytical Engines
   credentials   the test's keychain

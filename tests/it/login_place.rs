@@ -169,10 +169,7 @@ async fn organization_with_email_domain_is_selected() {
     let stage = Stage::new();
     let outcome = stage.login(&stage.request()).await;
     assert_eq!((outcome.exit_code(), place(&stage)), (0, at(ENGINES, None)));
-    assert_eq!(
-        warnings(&outcome),
-        ["warning: no workspace selected (2 available: Difference Engine, Punched Cards); use `--workspace`"]
-    );
+    assert_eq!(warnings(&outcome), ["warning: no workspace selected (2 available: Difference Engine, Punched Cards)"]);
 }
 
 #[tokio::test]

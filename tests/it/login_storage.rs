@@ -390,7 +390,7 @@ async fn rf_10_writable_folder_warns() {
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
     let outcome = stage.login(&stage.request()).await;
     let folder = folder.display();
-    let warning = format!("warning: others may write in {folder}; `chmod go-w {folder}` ends that\n");
+    let warning = format!("warning: others may write in {folder}\nhint: run `chmod go-w {folder}`\n");
     assert!(outcome.stderr.starts_with(&warning), "{}", outcome.stderr);
 }
 

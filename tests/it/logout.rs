@@ -148,10 +148,7 @@ async fn rf_12_failed_revocation_still_removes_login() {
             "{}",
             outcome.stderr
         );
-        assert_eq!(
-            normalize(&stage, &outcome.error_chain()),
-            "logout from localhost:PORT was incomplete; see the warnings above"
-        );
+        assert_eq!(normalize(&stage, &outcome.error_chain()), "logout from localhost:PORT was incomplete");
         assert_eq!(stage.stored(), None);
         same_settings(&stage);
     }
@@ -211,8 +208,8 @@ async fn damaged_entry_removed_unrevoked_with_warning() {
     stage.keychain.damage(&stage.service.domain());
     let outcome = log_out(&stage).await;
     assert_eq!(outcome.exit_code(), 1);
-    let told = "Removed credentials from the test's keychain\nwarning: could not read them before (the stored \
-                credentials are damaged), so a refresh token in them was not revoked\n";
+    let told = "Removed credentials from the test's keychain\nwarning: could not read the credentials before (the \
+                stored credentials are damaged), so a refresh token in them was not revoked\n";
     assert!(outcome.stderr.contains(told), "{}", outcome.stderr);
     assert_eq!(stage.stored(), None);
     same_settings(&stage);
@@ -229,7 +226,9 @@ async fn logout_without_keychain_says_so() {
     same_settings(&stage);
 
     let outcome = log_out(&stage).await.success();
-    let told = format!("warning: {unseen}Not logged in to localhost:PORT\n");
+    let told = format!(
+        "warning: {unseen}hint: run `astro logout localhost:PORT` in that session, too\nNot logged in to localhost:PORT\n"
+    );
     assert_eq!(normalize(&stage, &outcome.stderr), told);
 }
 
@@ -354,7 +353,9 @@ async fn logout_notes_environment_token() {
     stage.environment = stage.environment.clone().with("ASTRO_API_TOKEN", "token");
     let outcome = log_out(&stage).await.success();
     assert!(
-        outcome.stderr.contains("warning: ASTRO_API_TOKEN is still set and will be used until you unset it"),
+        outcome
+            .stderr
+            .contains("warning: ASTRO_API_TOKEN is still set and overrides any login\nhint: unset ASTRO_API_TOKEN"),
         "{}",
         outcome.stderr
     );

@@ -418,8 +418,9 @@ fn expected(row: &Row, fault: NetworkFault) -> Report {
     };
     let headline = match (row.effect, row.flow) {
         (Effect::AtLogout, _) => {
-            let error_chain = "logout from localhost:PORT was incomplete; see the warnings above".to_owned();
-            return Report { exit: 1, error_chain, hint: None };
+            let error_chain = "logout from localhost:PORT was incomplete".to_owned();
+            let hint = Some("follow the hints of the warnings above".to_owned());
+            return Report { exit: 1, error_chain, hint };
         }
         (Effect::Essential, Flow::Refresh) if fault == NetworkFault::TooMany && row.path == TOKEN => {
             "could not renew the login to localhost:PORT\n"

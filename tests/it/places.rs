@@ -165,7 +165,8 @@ async fn organization_switch_selects_none_of_several_workspaces() {
     assert_eq!(
         outcome.stderr,
         "warning: no workspace selected (7 available: Workspace 00001, Workspace 00002, Workspace 00003, Workspace \
-         00004, Workspace 00005 and 2 more); use `astro workspace switch`\n\
+         00004, Workspace 00005 and 2 more)\n\
+         hint: run `astro workspace switch NAME`, or log in with `--workspace NAME`\n\
          Switched to organization Organization 00002\n"
     );
     assert_eq!(fields(&stage), lines(&context(COMPILERS, None, "w")), "the last used one is not forgotten");

@@ -1,5 +1,7 @@
 //! The built binary on a pseudo-terminal: questions, the wait, menus, and Ctrl-C at each.
 
+mod stop;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
@@ -310,11 +312,11 @@ fn lb_10_lb_27_unrelated_paste_reported() {
     let callback = visit_elsewhere(&link, "ada@example.com");
     let state = parameter(&callback, "state").unwrap();
     let pastes = [
-        ("hello".to_owned(), "this is not the callback URL; it starts with http://localhost:"),
-        (link.to_string(), "this is not the callback URL; it starts with http://localhost:"),
+        ("hello".to_owned(), "copy the whole URL of the last page, which starts with http://localhost:"),
+        (link.to_string(), "copy the whole URL of the last page, which starts with http://localhost:"),
         (callback.as_str().replace(&state, &"x".repeat(43)), "this URL is from a different login attempt\r\n"),
-        ("code=sesame".to_owned(), "this URL is incomplete (no `state`); copy all of it\r\n"),
-        ("y".repeat(60_000), "this is not the callback URL; it starts with http://localhost:"),
+        ("code=sesame".to_owned(), "this URL is incomplete (no `state`)\r\n"),
+        ("y".repeat(60_000), "copy the whole URL of the last page, which starts with http://localhost:"),
         ("z".repeat(70_000), "input of more than 64 KiB was dropped\r\n"),
     ];
     for (paste, said) in &pastes {

@@ -154,7 +154,9 @@ async fn status_json_environment_token_wins() {
     assert_eq!(
         people.stderr,
         "warning: ASTRO_API_TOKEN is set and overrides the login of ada@example.com\n\
-         warning: ASTRO_API_TOKEN is for another organization, clorg00000000000000000002\n"
+         hint: unset ASTRO_API_TOKEN to use the login\n\
+         warning: ASTRO_API_TOKEN is for another organization, clorg00000000000000000002\n\
+         hint: unset ASTRO_API_TOKEN to work in the organization of the login\n"
     );
 }
 
@@ -243,7 +245,8 @@ async fn status_warns_of_plaintext_and_permissions() {
     set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
     // The choice of the login is forgotten with this file.
     std::fs::remove_file(folder.join("login-names.json")).unwrap();
-    let plaintext = "warning: tokens are stored unencrypted in HOME/.astro/config.yaml\n";
+    let plaintext = "warning: tokens are stored unencrypted in HOME/.astro/config.yaml\n\
+                     hint: run `astro login` with a keychain available to move them there\n";
     let outcome = ask(&stage, &[]).await;
     assert_eq!((outcome.exit_code(), normalize(&stage, &outcome.stderr)), (0, plaintext.to_owned()));
     let line = "credentials   HOME/.astro/config.yaml (unencrypted)\n";
@@ -252,8 +255,9 @@ async fn status_warns_of_plaintext_and_permissions() {
     set_permissions(stage.home.config_path(), Permissions::from_mode(0o644)).unwrap();
     set_permissions(&folder, Permissions::from_mode(0o775)).unwrap();
     let outcome = ask(&stage, &[]).await;
-    let file = "warning: HOME/.astro/config.yaml is readable by others; fix with `chmod 600 HOME/.astro/config.yaml`\n";
-    let folder = "warning: others may write in HOME/.astro; `chmod go-w HOME/.astro` ends that\n";
+    let file =
+        "warning: HOME/.astro/config.yaml is readable by others\nhint: run `chmod 600 HOME/.astro/config.yaml`\n";
+    let folder = "warning: others may write in HOME/.astro\nhint: run `chmod go-w HOME/.astro`\n";
     assert_eq!(normalize(&stage, &outcome.stderr), format!("{plaintext}{file}{folder}"));
     let report = parsed(&ask(&stage, &["--json"]).await);
     assert_eq!(codes(&report), ["plaintext_tokens", "config_readable_by_others", "folder_writable_by_others"]);
@@ -278,7 +282,10 @@ async fn check_calls_api_and_compares_clocks() {
     let stage = logged_in(false).await;
     stage.service.set(|options| options.now = Some(one_hour_later().as_second() + 90));
     let people = ask(&stage, &["--check"]).await;
-    assert_eq!(people.stderr, "warning: this machine's clock is 90 seconds behind the API's\n");
+    assert_eq!(
+        people.stderr,
+        "warning: this machine's clock is 90 seconds behind the API's\nhint: set the clock of this machine\n"
+    );
     assert!(people.stdout.ends_with("\nchecked       accepted by the API\n"), "{}", people.stdout);
 }
 

@@ -294,7 +294,9 @@ fn fails(command: (&[&str], &str, &str), world: &Astronomer, astro: Astro, words
         let warning = format!("warning: {}; the refresh token stays valid until it expires\n", told.trim_end());
         assert!(stderr.contains(&warning), "{what}: {stderr}");
         assert!(
-            stderr.contains("error: logout from astronomer.io was incomplete; see the warnings above\n"),
+            stderr.contains(
+                "error: logout from astronomer.io was incomplete\nhint: follow the hints of the warnings above\n"
+            ),
             "{what}: {stderr}"
         );
         assert!(!world.home.config().unwrap().contains("token"), "{what}");

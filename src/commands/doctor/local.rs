@@ -10,7 +10,7 @@ use crate::commands::login::callback_port;
 use crate::config::ConfigError;
 use crate::credentials::{Credentials, Kind, StoreError};
 use crate::environment::{API_TOKEN, Environment};
-use crate::error::Error;
+use crate::error::{Error, Warning};
 use crate::http::host_of;
 use crate::oauth::{CallbackListener, ListenError};
 use crate::session::{self, DomainSource, Session};
@@ -168,12 +168,11 @@ pub(super) fn config(session: &Session<'_>) -> Check {
         }
         Err(failure) => return Check::fail("config", &failure.into(), session),
     }
-    if let Some(warning) = config.writable_by_others() {
-        return Check::note("config", &warning);
+    if let Some(folder) = config.writable_by_others() {
+        return Check::warning("config", &Warning::FolderWritable { folder });
     }
     if config.readable_by_others() && session.context().is_ok_and(|context| context.token.is_some()) {
-        let readable = Check::note("config", &format!("the tokens in {path} are readable by others"));
-        return readable.advice(&format!("fix with `chmod 600 {path}`"));
+        return Check::warning("config", &Warning::ConfigReadable { path: config.path().to_owned() });
     }
     match config.link_target() {
         _ if !config.path().exists() => Check::ok("config", &format!("{path} will be created")),

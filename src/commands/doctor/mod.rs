@@ -13,7 +13,7 @@ use super::list;
 use crate::browser::BrowserLaunch;
 use crate::config::Config;
 use crate::domain;
-use crate::error::Error;
+use crate::error::{Error, Warning};
 use crate::session::{self, Session};
 use crate::system::System;
 use crate::text::{clean, wrapped};
@@ -151,6 +151,10 @@ impl Check {
 
     fn note(name: &'static str, detail: &str) -> Self {
         Self::new(name, Outcome::Note, detail)
+    }
+
+    fn warning(name: &'static str, warning: &Warning) -> Self {
+        Self::note(name, &warning.to_string()).advice(&warning.hint())
     }
 
     fn advice(mut self, advice: &str) -> Self {

@@ -131,7 +131,8 @@ pub(super) fn clock(session: &Session<'_>, network: &Network) -> Check {
     };
     match clock_off(session.now().duration_since(theirs)) {
         None => Check::ok("clock", "matches the API's"),
-        Some(off) => Check::new("clock", Outcome::Fail, &format!("{off}, so tokens would be refused"))
-            .advice("set the clock of this machine"),
+        Some(off) => {
+            Check::new("clock", Outcome::Fail, &format!("{off}, so tokens would be refused")).advice(&off.hint())
+        }
     }
 }

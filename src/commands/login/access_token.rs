@@ -10,7 +10,7 @@ use crate::api::ListError;
 use crate::commands::api_token_scope::ApiTokenScope;
 use crate::commands::selection;
 use crate::credentials::{Credentials, Kind};
-use crate::error::{Error, TokenPlace};
+use crate::error::{Error, TokenPlace, Warning};
 use crate::jwt::{TokenKind, Unverified};
 use crate::token::AccessToken;
 
@@ -82,7 +82,7 @@ impl LoginFlow<'_> {
             Ok(workspaces) => workspaces,
             // The token may be for something else, such as a deployment.
             Err(ListError::Http(refused)) if matches!(refused.status(), Some(403 | 404)) => {
-                self.ui().warn("this API token cannot list workspaces");
+                Warning::NoWorkspacesOfToken.show(self.ui());
                 return Ok(Accessible::OfApiToken(organization, Vec::new()));
             }
             Err(failure) => return Err(failure.into()),
@@ -90,7 +90,7 @@ impl LoginFlow<'_> {
         if let Some(id) = &scope.workspace {
             workspaces.retain(|workspace| workspace.id == *id);
             if workspaces.is_empty() {
-                self.ui().warn("the API does not list the workspace that this API token names");
+                Warning::WorkspaceOfTokenUnlisted.show(self.ui());
             }
         }
         Ok(Accessible::OfApiToken(organization, workspaces))
@@ -111,10 +111,7 @@ impl LoginFlow<'_> {
         let (place, text) = match argument {
             TokenArgument::Given(text) => {
                 if ui.can_ask() {
-                    ui.warn(
-                        "other users can see tokens passed as arguments, and your shell history keeps them; \
-                         use `--token-login -`",
-                    );
+                    Warning::TokenInArguments.show(ui);
                 }
                 (TokenPlace::Argument, text.clone())
             }

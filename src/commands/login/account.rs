@@ -5,7 +5,7 @@ use crate::api::User;
 use crate::config::Context;
 use crate::credentials::{Credentials, Kind};
 use crate::email::EmailAddress;
-use crate::error::Error;
+use crate::error::{Error, Warning};
 use crate::session;
 
 pub(super) struct ExpectedAccount {
@@ -63,7 +63,9 @@ impl LoginFlow<'_> {
     /// Another user of this machine can read the link in the browser's arguments, log in as themselves and deliver their code.
     pub(super) async fn confirm_account(&self, account: &str, expected: &ExpectedAccount) -> Result<(), Error> {
         if let Some(email) = &expected.email {
-            self.ui().warn(&format!("expected {email}, but logged in as {account}"));
+            let (expected_email, found) = (email.to_string(), account.to_owned());
+            let asks = expected.on_mismatch == OnMismatch::Ask;
+            Warning::OtherAccount { expected: expected_email, found, asks }.show(self.ui());
         }
         match expected.on_mismatch {
             OnMismatch::Ask if self.ui().confirm(&format!("Continue as {account}?"), false).await? => Ok(()),

@@ -8,7 +8,7 @@ use super::{LoginFlow, NewLogin};
 use crate::api::lookup_organization;
 use crate::credentials::{Credentials, Kind};
 use crate::email::EmailAddress;
-use crate::error::{Error, NO_EMAIL};
+use crate::error::{Error, NO_EMAIL, Warning};
 use crate::jwt::{Claims, ExpectedAccess, ExpectedId, verify_access_token, verify_id_token};
 use crate::oauth::page::Outcome;
 use crate::oauth::{
@@ -176,7 +176,7 @@ impl LoginFlow<'_> {
             Ok(userinfo) if userinfo.sub != identity.subject => Err(Error::SubjectMismatch),
             Ok(userinfo) => Ok(userinfo.email),
             Err(failure) => {
-                self.ui().warn(&failure.to_string());
+                Warning::NoUserInfo { cause: failure.to_string() }.show(self.ui());
                 Ok(None)
             }
         }

@@ -22,7 +22,7 @@ use crate::api::{ListError, User};
 use crate::config::Context;
 use crate::credentials::{Credentials, Kind};
 use crate::email::EmailAddress;
-use crate::error::Error;
+use crate::error::{Error, Warning};
 use crate::http::Http;
 use crate::oauth::AuthConfig;
 use crate::session::{self, Session};
@@ -127,11 +127,11 @@ impl<'a> LoginFlow<'a> {
         session.config.check_owner()?;
         let before = session.context()?;
         session.config.remove_login_cache();
-        if let Some(warning) = session.config.writable_by_others() {
-            system.ui.warn(&warning);
+        if let Some(folder) = session.config.writable_by_others() {
+            Warning::FolderWritable { folder }.show(&system.ui);
         }
         if session::environment_token_is_set(system) {
-            system.ui.warn("ASTRO_API_TOKEN is set and overrides this login");
+            Warning::ApiTokenOverrides.show(&system.ui);
         }
         tracing::info!(domain = %session.domain, config = %session.config.path().display(), "logging in");
         Ok(Self { session, login, before })

@@ -6,7 +6,7 @@ use crate::api::User;
 use crate::blocking::run_blocking;
 use crate::config::{Context, Document};
 use crate::credentials::{Credentials, Kind, StoreError};
-use crate::error::Error;
+use crate::error::{Error, Warning};
 use crate::session::{self, Location, edit_config};
 use crate::token::AccessToken;
 
@@ -62,10 +62,8 @@ impl LoginFlow<'_> {
                 if self.session.forbids_insecure_fallback()? {
                     return Err(Error::FallbackForbidden { reason });
                 }
-                let path = self.session.config.path().display();
-                self.ui().warn(&format!(
-                    "no keychain available ({reason}); credentials will be saved unencrypted in {path}"
-                ));
+                let path = self.session.config.path().to_owned();
+                Warning::WillBeUnencrypted { reason, path }.show(self.ui());
                 Ok(Destination::ConfigByFallback)
             }
             Err(other) => Err(self.session.keychain_error(other)),
@@ -176,8 +174,8 @@ impl LoginFlow<'_> {
             })
             .await;
         if let Err(failure) = restored {
-            let name = self.session.location_name(Location::Keychain);
-            self.ui().warn(&format!("the new credentials may remain in {name}: {failure}"));
+            let keychain = self.session.location_name(Location::Keychain);
+            Warning::NewMayRemain { keychain, cause: failure.to_string() }.show(self.ui());
         }
     }
 
@@ -195,8 +193,8 @@ impl LoginFlow<'_> {
             Ok(removed) => removed,
             Err(StoreError::Damaged) => None,
             Err(failure) => {
-                let name = self.session.location_name(Location::Keychain);
-                self.ui().warn(&format!("an older login may remain in {name}: {failure}"));
+                let keychain = self.session.location_name(Location::Keychain);
+                Warning::OlderMayRemain { keychain, cause: failure.to_string() }.show(self.ui());
                 None
             }
         }

@@ -63,8 +63,7 @@ impl LoginFlow<'_> {
         let is_new = current_organization != Some(&organization.id);
         let last_used = current.workspace.or(current.last_used_workspace);
         let wanted = self.login.workspace.as_deref();
-        let chosen =
-            selection::select_workspace(self.ui(), workspaces, wanted, last_used.as_deref(), "--workspace").await;
+        let chosen = selection::select_workspace(self.ui(), workspaces, wanted, last_used.as_deref()).await;
         let (workspace, outcome) = match chosen {
             Ok(workspace) => (workspace, Ok(())),
             Err(failure) => (None, Err(failure)),

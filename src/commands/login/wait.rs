@@ -13,10 +13,10 @@ use url::Url;
 use super::LoginFlow;
 use crate::browser::{self, BrowserLaunch, forward_command};
 use crate::domain::Domain;
-use crate::error::Error;
+use crate::error::{Error, Warning};
 use crate::oauth::{
     AuthorizationCode, CallbackError, CallbackListener, Callbacks, Event, ExpectedResponse, ListenError, RedirectUri,
-    Rejection, Reply, Unrelated, parse_pasted, port_owner_command,
+    Rejection, Reply, parse_pasted,
 };
 use crate::ui::{Line, Lines, UiError};
 
@@ -88,11 +88,7 @@ impl LoginFlow<'_> {
         match CallbackListener::bind(callback_port(&self.session.domain)) {
             Ok(listener) => Ok((listener.redirect_uri(), Some(listener))),
             Err(ListenError::PortTaken(port)) if self.ui().can_ask() => {
-                self.ui().warn(&format!(
-                    "another program uses port {port} (`{}` shows which), so the browser cannot report back; \
-                     you can still paste the URL of its last page",
-                    port_owner_command(port)
-                ));
+                Warning::PortTaken { port }.show(self.ui());
                 Ok((RedirectUri::new(port), None))
             }
             Err(failure) => Err(failure.into()),
@@ -127,13 +123,7 @@ impl LoginFlow<'_> {
                     Event::Callback(callback) => {
                         return Ok(CallbackOutcome { code: callback.result, reply: Some(callback.reply) });
                     }
-                    Event::TlsAttempt if ui.can_ask() => ui.warn(
-                        "the browser tried https; change https:// to http:// in its address bar, or copy the URL and \
-                         paste it here",
-                    ),
-                    Event::TlsAttempt => {
-                        ui.warn("the browser tried https; change https:// to http:// in its address bar");
-                    }
+                    Event::TlsAttempt => Warning::TlsAttempt { can_paste: ui.can_ask() }.show(ui),
                 },
                 entered = next_line(&mut lines) => {
                     let entered = entered?;
@@ -144,7 +134,7 @@ impl LoginFlow<'_> {
                     }
                 },
                 opened = finished(&mut opening) => if let Err(error) = opened {
-                    ui.warn(&format!("could not open a browser ({error}); open the URL yourself"));
+                    Warning::BrowserNotOpened { cause: error.to_string() }.show(ui);
                     self.explain_other_machines(sources);
                 },
                 () = sleep_until(deadline) => {
@@ -160,13 +150,9 @@ impl LoginFlow<'_> {
         match parse_pasted(pasted.expose(), sources.redirect_uri, &sources.response) {
             Ok(code) => return Some(CallbackOutcome { code: Ok(code), reply: None }),
             Err(Rejection::Final(error)) => return Some(CallbackOutcome { code: Err(error), reply: None }),
-            Err(Rejection::Unrelated(unrelated @ Unrelated::NotTheRedirectUri)) => {
-                self.ui().warn(&format!(
-                    "{unrelated}; it starts with http://localhost:{}/callback?",
-                    sources.redirect_uri.port()
-                ));
+            Err(Rejection::Unrelated(reason)) => {
+                Warning::Paste { reason, port: sources.redirect_uri.port() }.show(self.ui());
             }
-            Err(Rejection::Unrelated(unrelated)) => self.ui().warn(&unrelated.to_string()),
         }
         None
     }

@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 
 use crate::config::LoginNames;
 use crate::credentials::Kind;
+use crate::error;
 
 #[derive(Serialize)]
 pub(super) struct Report {
@@ -68,6 +69,9 @@ pub(super) enum CheckOutcome {
 pub(super) struct Warning {
     pub(super) code: WarningCode,
     pub(super) message: String,
+    /// For the text.
+    #[serde(skip)]
+    pub(super) hint: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -111,8 +115,8 @@ impl Report {
         }
     }
 
-    pub(super) fn warn(&mut self, code: WarningCode, message: String) {
-        self.warnings.push(Warning { code, message });
+    pub(super) fn warn(&mut self, code: WarningCode, warning: &error::Warning) {
+        self.warnings.push(Warning { code, message: warning.to_string(), hint: warning.hint() });
     }
 }
 

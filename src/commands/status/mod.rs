@@ -15,7 +15,7 @@ use super::list;
 use crate::api::{ListError, Workspace};
 use crate::config::Context;
 use crate::credentials::Kind;
-use crate::error::Error;
+use crate::error::{Error, Warning};
 use crate::jwt::{TokenKind, Unverified};
 use crate::session::{Location, SavedLogin, Session, belongs_to, environment_token};
 use crate::system::System;
@@ -63,7 +63,8 @@ impl Report {
             (Ok(context), _) => context,
             // The token of the environment works without the file.
             (Err(failure), Ok(Some(_)) | Err(_)) => {
-                self.warn(WarningCode::ConfigUnreadable, failure.to_string());
+                let (message, hint) = (failure.to_string(), failure.hint().unwrap_or_default());
+                self.warn(WarningCode::ConfigUnreadable, &Warning::ConfigUnreadable { message, hint });
                 Context::default()
             }
             (Err(failure), Ok(None)) => return Err(failure),
@@ -87,16 +88,15 @@ impl Report {
     }
 
     fn warn_of_files(&mut self, session: &Session<'_>, context: &Context) {
-        let path = session.config.path().display();
+        let path = || session.config.path().to_owned();
         if context.token.is_some() || context.refresh_token.is_some() {
-            self.warn(WarningCode::PlaintextTokens, format!("tokens are stored unencrypted in {path}"));
+            self.warn(WarningCode::PlaintextTokens, &Warning::Unencrypted { path: path() });
             if session.config.readable_by_others() {
-                let message = format!("{path} is readable by others; fix with `chmod 600 {path}`");
-                self.warn(WarningCode::ConfigReadableByOthers, message);
+                self.warn(WarningCode::ConfigReadableByOthers, &Warning::ConfigReadable { path: path() });
             }
         }
-        if let Some(message) = session.config.writable_by_others() {
-            self.warn(WarningCode::FolderWritableByOthers, message);
+        if let Some(folder) = session.config.writable_by_others() {
+            self.warn(WarningCode::FolderWritableByOthers, &Warning::FolderWritable { folder });
         }
     }
 
@@ -122,8 +122,8 @@ impl Report {
             if context.organization.as_ref() != Some(&granted) {
                 self.workspace = None;
                 if context.organization.is_some() {
-                    let message = format!("ASTRO_API_TOKEN is for another organization, {}", clean(&granted, 128));
-                    self.warn(WarningCode::OtherOrganization, message);
+                    let organization = clean(&granted, 128);
+                    self.warn(WarningCode::OtherOrganization, &Warning::ApiTokenOrganization { organization });
                 }
             }
             self.organization = Some(shown(&granted));
@@ -142,8 +142,8 @@ impl Report {
         self.source = Some(Source::Environment);
         self.location = Some("ASTRO_API_TOKEN".to_owned());
         if let Some(email) = &context.user_email {
-            let message = format!("ASTRO_API_TOKEN is set and overrides the login of {}", clean(email, 254));
-            self.warn(WarningCode::EnvironmentTokenWins, message);
+            let account = clean(email, 254);
+            self.warn(WarningCode::EnvironmentTokenWins, &Warning::ApiTokenOverridesLogin { account });
         }
     }
 
@@ -221,8 +221,8 @@ impl Report {
             self.ask_names(session).await;
         }
         let ahead = answered_at.map(|theirs| session.now().duration_since(theirs));
-        if let Some(message) = ahead.and_then(clock_off) {
-            self.warn(WarningCode::ClockOff, message);
+        if let Some(warning) = ahead.and_then(clock_off) {
+            self.warn(WarningCode::ClockOff, &warning);
         }
         self.check = Some(Check { outcome, clock_ahead_seconds: ahead.map(|ahead| ahead.as_secs()) });
         result
@@ -275,10 +275,9 @@ impl Report {
 }
 
 /// Describes a clock that is so far ahead of the API's. Returns `None` if that is too little to matter.
-pub(super) fn clock_off(ahead: SignedDuration) -> Option<String> {
-    let direction = if ahead.is_negative() { "behind" } else { "ahead of" };
-    let seconds = ahead.abs().as_secs();
-    (ahead.abs() > CLOCK_OFF).then(|| format!("this machine's clock is {seconds} seconds {direction} the API's"))
+pub(super) fn clock_off(ahead: SignedDuration) -> Option<Warning> {
+    let seconds = ahead.unsigned_abs().as_secs();
+    (ahead.abs() > CLOCK_OFF).then_some(Warning::ClockOff { seconds, ahead: ahead.is_positive() })
 }
 
 /// Removes control characters: stored text is foreign, and JSON escapes only some of them.
@@ -325,7 +324,7 @@ fn show(session: &Session<'_>, report: &Report) -> Result<(), Error> {
     }
     let chosen = report.names.is_unencrypted_by_choice(&session.domain);
     for warning in report.warnings.iter().filter(|it| it.code != WarningCode::PlaintextTokens || !chosen) {
-        ui.warn(&warning.message);
+        ui.warn(&warning.message, &warning.hint);
     }
     Ok(())
 }

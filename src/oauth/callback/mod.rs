@@ -62,10 +62,10 @@ pub enum Unrelated {
     #[error("this is not the callback URL")]
     NotTheRedirectUri,
     /// `state` is missing.
-    #[error("this URL is incomplete (no `state`); copy all of it")]
+    #[error("this URL is incomplete (no `state`)")]
     NoState,
     /// `state` is repeated (RFC 6749 section 3.1).
-    #[error("this URL has more than one `state`; copy it again")]
+    #[error("this URL has more than one `state`")]
     RepeatedState,
     /// `state` is that of another login attempt.
     #[error("this URL is from a different login attempt")]

@@ -1,0 +1,159 @@
+//! The warnings of a command: each has a message, and one hint that says what the user can do about it.
+
+use std::path::PathBuf;
+
+use super::first_few;
+use crate::oauth::{Unrelated, port_owner_command};
+use crate::ui::Ui;
+
+/// A failure or a danger that does not end the command. Foreign text in it is safe to print.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Warning {
+    #[error("finishing up")]
+    FinishingUp,
+    #[error("ASTRO_API_TOKEN is set and overrides this login")]
+    ApiTokenOverrides,
+    #[error("ASTRO_API_TOKEN is set and overrides the login of {account}")]
+    ApiTokenOverridesLogin { account: String },
+    #[error("ASTRO_API_TOKEN is for another organization, {organization}")]
+    ApiTokenOrganization { organization: String },
+    #[error("ASTRO_API_TOKEN is still set and overrides any login")]
+    ApiTokenStays,
+    #[error("ASTRO_DOMAIN is set and overrides the current context")]
+    DomainOverrides,
+    #[error("this machine's clock is {seconds} seconds {} the API's", if *.ahead { "ahead of" } else { "behind" })]
+    ClockOff { seconds: u64, ahead: bool },
+    // Files.
+    #[error("others may write in {}", folder.display())]
+    FolderWritable { folder: PathBuf },
+    #[error("{} is readable by others", path.display())]
+    ConfigReadable { path: PathBuf },
+    #[error("tokens are stored unencrypted in {}", path.display())]
+    Unencrypted { path: PathBuf },
+    /// The error of reading config.yaml, with its own hint.
+    #[error("{message}")]
+    ConfigUnreadable { message: String, hint: String },
+    #[error("no keychain available ({reason}); credentials will be saved unencrypted in {}", path.display())]
+    WillBeUnencrypted { reason: &'static str, path: PathBuf },
+    // The login.
+    #[error("{cause}")]
+    NoUserInfo { cause: String },
+    #[error("expected {expected}, but logged in as {found}")]
+    OtherAccount { expected: String, found: String, asks: bool },
+    #[error("other users can see tokens passed as arguments, and your shell history keeps them")]
+    TokenInArguments,
+    #[error("this API token cannot list workspaces")]
+    NoWorkspacesOfToken,
+    #[error("the API does not list the workspace that this API token names")]
+    WorkspaceOfTokenUnlisted,
+    #[error("no {kind} selected ({} available: {})", .known.len(), first_few(.known))]
+    NotSelected { kind: &'static str, known: Vec<String> },
+    #[error("the new credentials may remain in {keychain}: {cause}")]
+    NewMayRemain { keychain: String, cause: String },
+    #[error("an older login may remain in {keychain}: {cause}")]
+    OlderMayRemain { keychain: String, cause: String },
+    // The wait for the browser.
+    #[error("another program uses port {port}, so the browser cannot report back")]
+    PortTaken { port: u16 },
+    #[error("the browser tried https")]
+    TlsAttempt { can_paste: bool },
+    #[error("{reason}")]
+    Paste { reason: Unrelated, port: u16 },
+    #[error("could not open a browser ({cause})")]
+    BrowserNotOpened { cause: String },
+    // The logout.
+    #[error("another command may save the login again: {cause}")]
+    MayBeSavedAgain { domain: String, cause: String },
+    #[error("no keychain available ({reason}); logins saved by a desktop session were not removed")]
+    KeychainUnseen { reason: &'static str, domain: String },
+    #[error("{cause}; the refresh token stays valid until it expires")]
+    NotRevoked { cause: String },
+    #[error("could not read the credentials before ({cause}), so a refresh token in them was not revoked")]
+    RemovedUnread { cause: String },
+    #[error("the credentials are still in {keychain}")]
+    StillThere { keychain: String },
+    #[error("credentials may remain in {keychain}: {cause}")]
+    MayRemain { keychain: String, cause: String },
+    #[error("could not clear the context of {domain} in config.yaml: {cause}")]
+    ContextNotCleared { domain: String, cause: String },
+    #[error("a token of {domain} is still in {}, as `{key}`", path.display())]
+    TokenRemains { domain: String, path: PathBuf, key: String },
+    #[error("part of the context is still in {}", path.display())]
+    ContextRemains { path: PathBuf },
+}
+
+impl Warning {
+    pub fn show(&self, ui: &Ui) {
+        ui.warn(&self.to_string(), &self.hint());
+    }
+
+    pub fn hint(&self) -> String {
+        let hint = match self {
+            Self::FinishingUp => "press Ctrl-C again to stop now",
+            Self::ApiTokenOverrides | Self::ApiTokenOverridesLogin { .. } => "unset ASTRO_API_TOKEN to use the login",
+            Self::ApiTokenOrganization { .. } => "unset ASTRO_API_TOKEN to work in the organization of the login",
+            Self::ApiTokenStays => "unset ASTRO_API_TOKEN to stop using its token",
+            Self::DomainOverrides => "unset ASTRO_DOMAIN to use the current context",
+            Self::ClockOff { .. } => "set the clock of this machine",
+            Self::FolderWritable { folder } => return format!("run `chmod go-w {}`", folder.display()),
+            Self::ConfigReadable { path } => return format!("run `chmod 600 {}`", path.display()),
+            Self::Unencrypted { .. } => "run `astro login` with a keychain available to move them there",
+            Self::ConfigUnreadable { hint, .. } => hint,
+            Self::WillBeUnencrypted { .. } => {
+                "start a keychain such as gnome-keyring, or set ASTRO_NO_INSECURE_FALLBACK=1 to forbid this"
+            }
+            Self::NoUserInfo { .. } => "check that the account of the summary is yours",
+            Self::OtherAccount { asks: true, .. } => "answer no unless this is an account of yours",
+            Self::OtherAccount { asks: false, .. } => "run `astro logout` unless this is an account of yours",
+            Self::TokenInArguments => "use `--token-login -`, which reads the token from standard input",
+            Self::NoWorkspacesOfToken => "give the token a role in a workspace if you need one",
+            Self::WorkspaceOfTokenUnlisted => "check in the Astro UI that the workspace still exists",
+            Self::NotSelected { kind, .. } => {
+                return format!("run `astro {kind} switch NAME`, or log in with `--{kind} NAME`");
+            }
+            Self::NewMayRemain { .. }
+            | Self::OlderMayRemain { .. }
+            | Self::StillThere { .. }
+            | Self::MayRemain { .. } => {
+                "remove the entry of the service `astro-login` with your keychain's own program"
+            }
+            Self::PortTaken { port } => {
+                return format!(
+                    "paste the URL of the browser's last page here, or stop the program, which `{}` shows",
+                    port_owner_command(*port)
+                );
+            }
+            Self::TlsAttempt { can_paste: true } => {
+                "change https:// to http:// in its address bar, or copy the URL and paste it here"
+            }
+            Self::TlsAttempt { can_paste: false } => "change https:// to http:// in its address bar",
+            Self::Paste { reason, port } => return paste_hint(*reason, *port),
+            Self::BrowserNotOpened { .. } => "open the URL yourself",
+            Self::MayBeSavedAgain { domain, .. } => {
+                return format!("run `astro logout {domain}` once other astro commands are done");
+            }
+            Self::KeychainUnseen { domain, .. } => {
+                return format!("run `astro logout {domain}` in that session, too");
+            }
+            Self::NotRevoked { .. } | Self::RemovedUnread { .. } => {
+                "contact Astronomer support if somebody else may have a copy of it"
+            }
+            Self::ContextNotCleared { domain, .. } => {
+                return format!("run `astro logout {domain}` again once config.yaml can be written");
+            }
+            Self::ContextRemains { path } => return format!("remove it from {} by hand", path.display()),
+            Self::TokenRemains { path, .. } => return format!("remove it from {} by hand", path.display()),
+        };
+        hint.to_owned()
+    }
+}
+
+fn paste_hint(reason: Unrelated, port: u16) -> String {
+    match reason {
+        Unrelated::NotTheRedirectUri => {
+            format!("copy the whole URL of the last page, which starts with http://localhost:{port}/callback?")
+        }
+        Unrelated::NoState | Unrelated::RepeatedState => "copy all of the URL again, as it is".to_owned(),
+        Unrelated::OtherState => "copy the URL of the page that this login opened".to_owned(),
+    }
+}
