@@ -52,7 +52,7 @@ fn shapes() -> Vec<(&'static str, String)> {
         ("aliases", filled("a: &a x\nlist:\n", "- *a\n", "")),
         ("aliased contexts", filled("a: &a {domain: localhost, token: x}\ncontexts:\n", "  c@: *a\n", "")),
         ("aliases of a large context", {
-            let fields: String = (0..20_000).map(|it| format!("f{it}: x, ")).collect();
+            let fields = (0..20_000).map(|it| format!("f{it}: x, ")).collect::<Vec<_>>().concat();
             filled(&format!("a: &a {{{fields}}}\ncontexts:\n"), "  c@: *a\n", "")
         }),
         ("merges", filled("a: &a {token: x}\ncontexts:\n", "  c@: {<<: *a}\n", "")),
@@ -65,7 +65,7 @@ fn shapes() -> Vec<(&'static str, String)> {
         ("open braces", many(SIZE / 4, "{a: ")),
         ("dashes", many(SIZE / 2, "- ")),
         ("question marks", many(SIZE / 2, "? ")),
-        ("indentation", (0..1_400).map(|it| format!("{}a:\n", " ".repeat(it))).collect()),
+        ("indentation", (0..1_400).map(|it| " ".repeat(it) + "a:\n").collect()),
         ("nested lists", filled("list:\n", &format!("- {}{}\n", many(50, "["), many(50, "]")), "")),
         ("colons", format!("x: {}\n", many(SIZE, ":"))),
         ("same keys", filled("", "x: y\n", "")),
