@@ -595,7 +595,8 @@ fn lb_25_ctrl_c_at_organization_menu_keeps_login() {
     ✓ Logged in to localhost:PORT as Ada Lovelace <ada@example.com>
       credentials   HOME/.astro/config.yaml (unencrypted)
       expires       …, renews automatically
-    warning: canceled
+    warning: canceled: no organization chosen
+    hint: run `astro organization switch <NAME>`
     ");
 }
 
@@ -617,8 +618,26 @@ fn lb_25_ctrl_c_at_workspace_menu_keeps_organization() {
       organization  Analytical Engines
       credentials   HOME/.astro/config.yaml (unencrypted)
       expires       …, renews automatically
-    warning: canceled
+    warning: canceled: no workspace chosen
+    hint: run `astro workspace switch <NAME>`
     ");
+}
+
+#[test]
+fn long_messages_wrap_between_words() {
+    let world = World::simple().set("BROWSER", "/nonexistent/browser");
+    let mut pty = world.login(&["--email", "ada@example.com"]);
+    let link = pty.link();
+    pty.wait_for("could not open a browser (");
+    let callback = visit_elsewhere(&link, "ada@example.com");
+    pty.paste(callback.as_str());
+    pty.type_keys(ENTER);
+    let shown = pty.finish_with(0);
+    let lines: Vec<&str> = shown.lines().map(str::trim_end).collect();
+    let of = |text: &str| lines.iter().position(|line| line.contains(text)).unwrap();
+    assert!(lines[of("If the last page doesn't load")].ends_with("and paste it"), "{shown}");
+    assert!(lines[of("If the last page doesn't load") + 1].starts_with("here."), "{shown}");
+    assert!(lines.iter().any(|line| line.contains(link.as_str())), "the link is not broken: {shown}");
 }
 
 #[test]
@@ -760,7 +779,8 @@ fn screen_after_login() {
     
       http://localhost:PORT/authorize?…
     
-    If the last page doesn't load, copy its URL from the address bar and paste it here.
+    If the last page doesn't load, copy its URL from the address bar and paste it
+    here.
     
     > Workspace: Punched Cards
     ✓ Logged in to localhost:PORT as Ada Lovelace <ada@example.com>
