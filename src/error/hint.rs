@@ -252,7 +252,9 @@ fn try_again(retry_after: Option<Duration>) -> String {
 fn jwt_hint(error: &JwtError) -> &'static str {
     match error {
         JwtError::ApiTokenGiven => "set ASTRO_API_TOKEN to it; an API token needs no login",
-        JwtError::IssuedInFuture { .. } | JwtError::NotYetValid { .. } => "set the clock of this machine",
+        JwtError::ClockOff { .. } | JwtError::IssuedInFuture { .. } | JwtError::NotYetValid { .. } => {
+            "set the clock of this machine"
+        }
         JwtError::WrongIssuer { .. } => "name the domain of the token: `astro login DOMAIN --token-login -`",
         JwtError::Expired { .. }
         | JwtError::NotAJwt
