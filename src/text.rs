@@ -53,7 +53,7 @@ pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
 /// Splits `text` at the blanks that are not between backticks.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     // Without its end, a backtick begins nothing.
-    let paired = text.matches('`').count() % 2 == 0;
+    let paired = text.matches('`').count().is_multiple_of(2);
     let mut quoted = false;
     text.split(move |character| {
         quoted ^= character == '`' && paired;

@@ -56,8 +56,14 @@ struct Streams {
     /// `None` without a terminal that supports escape sequences.
     spinners: Option<Spinners>,
     reading: Reading,
-    out_is_terminal: bool,
-    err_is_terminal: bool,
+    is_terminal: IsTerminal,
+}
+
+/// The streams that are terminals, so that prose is wrapped.
+#[derive(Default)]
+struct IsTerminal {
+    out: bool,
+    err: bool,
 }
 
 impl Ui {
@@ -73,8 +79,7 @@ impl Ui {
             err: Mutex::new(Box::new(err)),
             spinners: (options.terminal && options.escapes).then(|| Spinners::new(color)),
             reading: Reading::default(),
-            out_is_terminal: io::stdout().is_terminal(),
-            err_is_terminal: io::stderr().is_terminal(),
+            is_terminal: IsTerminal { out: io::stdout().is_terminal(), err: io::stderr().is_terminal() },
         }))
     }
 
@@ -92,8 +97,7 @@ impl Ui {
             err: Mutex::new(Box::new(AutoStream::never(err))),
             spinners: None,
             reading: Reading::default(),
-            out_is_terminal: false,
-            err_is_terminal: false,
+            is_terminal: IsTerminal::default(),
         }));
         (ui, captured)
     }

@@ -5,18 +5,23 @@ use anstyle::Style;
 use super::{Ui, screen};
 use crate::text::wrapped;
 
+/// Returns all columns: unlike a question, a message may fill the last one.
+fn columns() -> usize {
+    screen::size().0 + 1
+}
+
 impl Ui {
     /// Returns the columns of stdout, or `None` if it is no terminal.
     pub fn out_columns(&self) -> Option<usize> {
-        self.0.out_is_terminal.then(|| screen::size().0)
+        self.0.is_terminal.out.then(columns)
     }
 
     /// Wraps prose for stderr. Lines that begin with a blank are laid out already: tables, URLs and commands.
     pub(super) fn wrap(&self, text: &str) -> String {
-        if !self.0.err_is_terminal {
+        if !self.0.is_terminal.err {
             return text.to_owned();
         }
-        let (columns, _) = screen::size();
+        let columns = columns();
         let wrap = |line: &str| if line.starts_with(' ') { line.to_owned() } else { wrapped(line, columns).join("\n") };
         text.split('\n').map(wrap).collect::<Vec<_>>().join("\n")
     }

