@@ -333,7 +333,7 @@ fn lb_10_lb_27_unrelated_paste_reported() {
         ("code=sesame".to_owned(), "this URL is incomplete (no `state`)\r\n"),
         (format!("state={state}"), "has neither a code nor an error\r\n"),
         (format!("state={state}&code=1&code=2"), "has more than one `code`\r\n"),
-        (format!("state={state}&code=1&iss=https://evil.example"), "from the unexpected issuer `https://evil.example`"),
+        (format!("state={state}&code=1&iss=https://evil.example"), "is from the unexpected issuer"),
         ("y".repeat(60_000), "copy the whole URL of the last page, which starts with"),
         ("z".repeat(70_000), "input of more than 64 KiB was dropped\r\n"),
     ];
