@@ -146,7 +146,7 @@ impl LoginFlow<'_> {
             None => self.userinfo_email(&prepared.auth, &tokens, &identity).await?,
         };
         let email = email.map(|email| clean(&email, 254));
-        let unexpected = self.is_unexpected(email.as_deref(), expected)?;
+        let unexpected = expected.is_unlike(email.as_deref())?;
         Ok(VerifiedLogin { tokens, refresh_token, access, identity, email, unexpected })
     }
 
@@ -221,6 +221,7 @@ fn new_login(auth: &AuthConfig, verified: VerifiedLogin, destination: Destinatio
         email,
         issued_at: access.issued_at,
         expires_at: Some(effective_expiry(access.expires_at, access.issued_at, tokens.expires_in)),
+        replaced: None,
     };
     NewLogin { credentials, destination }
 }
