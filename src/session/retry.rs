@@ -51,9 +51,12 @@ fn retry_delay(failure: &Error, attempts: u32, repeated: &mut bool) -> Option<Du
         }
         Error::Issuer(IssuerError::Http(HttpError { fault, .. }))
         | Error::Token(TokenEndpointError::Http(HttpError { fault, .. })) => match fault {
-            Fault::Dns | Fault::Connect(_) => (false, None),
-            Fault::Proxy { reason: ProxyFault::Dns | ProxyFault::Connect(_) | ProxyFault::HungUp, .. } => (false, None),
-            Fault::Proxy { reason: ProxyFault::Refused(500..), .. } => (false, None),
+            Fault::Dns
+            | Fault::Connect(_)
+            | Fault::Proxy {
+                reason: ProxyFault::Dns | ProxyFault::Connect(_) | ProxyFault::HungUp | ProxyFault::Refused(500..),
+                ..
+            } => (false, None),
             Fault::Timeout(_) | Fault::Interrupted => (true, None),
             Fault::Status { status: 429, retry_after, .. } => (false, *retry_after),
             Fault::Status { status: 500..=599, retry_after, .. } => (true, *retry_after),
