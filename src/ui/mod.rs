@@ -3,8 +3,12 @@
 //! Messages for people go to stderr, data for scripts to stdout. Only this module reads stdin. It prompts only on a
 //! terminal, keeps messages and spinners apart, and restores the terminal.
 
+mod editor;
 mod paste;
 mod prompt;
+mod question;
+mod reader;
+mod screen;
 mod spinner;
 
 use std::fmt::Write as _;
@@ -14,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use crossterm::{cursor, event, terminal};
+use reader::Reading;
 use spinner::Spinners;
 
 pub use anstream::ColorChoice;
@@ -50,6 +55,7 @@ struct Streams {
     err: Mutex<Box<dyn Write + Send>>,
     /// `None` without a terminal that supports escape sequences.
     spinners: Option<Spinners>,
+    reading: Reading,
 }
 
 impl Ui {
@@ -64,6 +70,7 @@ impl Ui {
             out: Mutex::new(Box::new(AutoStream::new(io::stdout(), options.color))),
             err: Mutex::new(Box::new(err)),
             spinners: (options.terminal && options.escapes).then(|| Spinners::new(color)),
+            reading: Reading::default(),
         }))
     }
 
@@ -80,6 +87,7 @@ impl Ui {
             out: Mutex::new(Box::new(AutoStream::never(out))),
             err: Mutex::new(Box::new(AutoStream::never(err))),
             spinners: None,
+            reading: Reading::default(),
         }));
         (ui, captured)
     }

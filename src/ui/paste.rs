@@ -2,31 +2,19 @@
 //! authorization code, which must not stay in the scrollback.
 
 use std::fmt;
-use std::io::{self, IsTerminal};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc as std_mpsc;
 use std::sync::{Arc, Mutex};
-use std::thread;
-use std::time::Duration;
 
-use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use crossterm::terminal;
-use tokio::sync::mpsc;
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use zeroize::Zeroizing;
 
-use super::{Spinner, Ui, UiError, lock, restore_terminal};
+use super::reader::{Input, Reader};
+use super::{Spinner, Ui, UiError, lock};
 
 /// The longest accepted input, in bytes.
 pub const MAX_INPUT: usize = 64 * 1024;
 
-/// The interval at which the reader checks its stop flag.
-const POLL: Duration = Duration::from_millis(50);
-/// The longest wait for the reader's end. Half an escape sequence could block it for longer.
-const JOIN: Duration = Duration::from_secs(1);
-/// The time to look for input to discard. With zero, crossterm does not look at all.
-const DRAIN: Duration = Duration::from_millis(1);
 /// `AltGr`, as Windows reports it.
-const ALT_GR: KeyModifiers = KeyModifiers::CONTROL.union(KeyModifiers::ALT);
+pub(super) const ALT_GR: KeyModifiers = KeyModifiers::CONTROL.union(KeyModifiers::ALT);
 
 /// A typed or pasted line, or the whole of stdin. May hold a secret: wiped when dropped, redacted in `Debug`.
 pub struct Line(Zeroizing<String>);
@@ -50,15 +38,10 @@ impl fmt::Debug for Line {
 
 /// A stream of lines from the terminal, with a spinner.
 ///
-/// The terminal is in raw mode until this is dropped, so Ctrl-C arrives as [`UiError::Canceled`]. Dropping it ends the
-/// reading thread, restores the terminal and discards pending input.
+/// The terminal is in raw mode until this is dropped.
 pub struct Lines {
-    received: mpsc::UnboundedReceiver<Result<Line, UiError>>,
-    stop: Arc<AtomicBool>,
-    ended: std_mpsc::Receiver<()>,
-    escapes: bool,
-    // The last field, so that it is dropped after raw mode has ended.
-    _progress: Arc<Progress>,
+    reader: Reader<Line>,
+    progress: Arc<Progress>,
 }
 
 /// The spinner's line: the message, or how many characters have been entered.
@@ -91,86 +74,52 @@ impl Progress {
 impl Ui {
     /// Starts to read lines, with `message` beside the spinner. No other prompt may start before the result is dropped.
     pub fn lines(&self, message: &str) -> Result<Lines, UiError> {
-        if !self.can_ask() {
-            return Err(UiError::NoTerminal);
-        }
-        terminal::enable_raw_mode().map_err(UiError::Io)?;
-        // Without bracketed paste, a paste arrives as if typed.
-        if self.supports_escapes() {
-            let _ = crossterm::execute!(io::stderr(), event::EnableBracketedPaste);
-        }
-
+        let terminal = self.take_terminal()?;
         let state = Mutex::new(ProgressState { message: message.to_owned(), characters: 0 });
         let progress = Arc::new(Progress { spinner: self.spinner_even_if_quiet(message), state });
-        let (sender, received) = mpsc::unbounded_channel();
-        let (end, ended) = std_mpsc::channel();
-        let (stop, escapes) = (Arc::default(), self.supports_escapes());
-        let lines = Lines { received, stop, ended, escapes, _progress: Arc::clone(&progress) };
-        let (ui, stop) = (self.clone(), Arc::clone(&lines.stop));
-        thread::Builder::new()
-            .name("stdin".into())
-            .spawn(move || {
-                read_lines(&ui, &progress, &stop, &sender);
-                drop((progress, end));
-            })
-            .map_err(UiError::Io)?;
-        Ok(lines)
-    }
-}
-
-impl Lines {
-    /// Returns the next line, or `None` after an error. Cancel safe.
-    pub async fn next(&mut self) -> Option<Result<Line, UiError>> {
-        self.received.recv().await
+        let (ui, shown, mut editor) = (self.clone(), Arc::clone(&progress), Editor::new());
+        let reader = terminal.read(move |input| match input {
+            Input::Event(event) => read_line(&ui, &shown, &mut editor, event),
+            // The spinner draws itself.
+            Input::Draw => None,
+        })?;
+        Ok(Lines { reader, progress })
     }
 }
 
 impl Drop for Lines {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        // Nothing is sent: the reader's end closes the channel.
-        let _ = self.ended.recv_timeout(JOIN);
-        while event::poll(DRAIN).unwrap_or(false) && event::read().is_ok() {}
-        restore_terminal(self.escapes);
+        // Also if the reader does not end yet.
+        self.progress.spinner.clear();
     }
 }
 
-fn read_lines(ui: &Ui, progress: &Progress, stop: &AtomicBool, lines: &mpsc::UnboundedSender<Result<Line, UiError>>) {
-    let mut editor = Editor::new();
-    while !stop.load(Ordering::Relaxed) {
-        let edit = match event::poll(POLL) {
-            Ok(true) => event::read().map(|event| editor.feed(event)),
-            Ok(false) if io::stdin().is_terminal() => continue,
-            // The terminal was closed, which `poll` does not report.
-            Ok(false) => Ok(Edit::Canceled),
-            Err(error) => Err(error),
-        };
-        let line = match edit {
-            Ok(Edit::Unchanged) => continue,
-            Ok(Edit::Changed) => {
-                progress.set_characters(editor.characters);
-                continue;
-            }
-            Ok(Edit::Overlong) => {
-                progress.set_characters(0);
-                ui.warn(
-                    &format!("input of more than {} KiB was dropped", MAX_INPUT / 1024),
-                    "copy the URL of the last page alone",
-                );
-                continue;
-            }
-            Ok(Edit::Entered(line)) => {
-                progress.set_characters(0);
-                Ok(line)
-            }
-            Ok(Edit::Canceled) => Err(UiError::Canceled),
-            Err(error) => Err(UiError::Io(error)),
-        };
-        let last = line.is_err();
-        if lines.send(line).is_err() || last {
-            return;
-        }
+impl Lines {
+    /// Returns the next line, [`UiError::Canceled`] after Ctrl-C, or `None` after an error. Cancel safe.
+    pub async fn next(&mut self) -> Option<Result<Line, UiError>> {
+        self.reader.next().await
     }
+}
+
+fn read_line(ui: &Ui, progress: &Progress, editor: &mut Editor, event: Event) -> Option<Result<Line, UiError>> {
+    let edit = editor.feed(event);
+    match edit {
+        Edit::Unchanged => {}
+        Edit::Changed => progress.set_characters(editor.characters),
+        Edit::Overlong => {
+            progress.set_characters(0);
+            ui.warn(
+                &format!("input of more than {} KiB was dropped", MAX_INPUT / 1024),
+                "copy the URL of the last page alone",
+            );
+        }
+        Edit::Entered(line) => {
+            progress.set_characters(0);
+            return Some(Ok(line));
+        }
+        Edit::Canceled => return Some(Err(UiError::Canceled)),
+    }
+    None
 }
 
 struct Editor {
@@ -218,7 +167,8 @@ impl Editor {
             (KeyCode::Enter, _) | (KeyCode::Char('j'), KeyModifiers::CONTROL) => self.enter(),
             (KeyCode::Char('c'), KeyModifiers::CONTROL) => Edit::Canceled,
             (KeyCode::Char('d'), KeyModifiers::CONTROL) if self.text.is_empty() => Edit::Canceled,
-            (KeyCode::Char('u'), KeyModifiers::CONTROL) => {
+            // A secret has no words, so Ctrl-W removes all of it as well.
+            (KeyCode::Char('u' | 'w'), KeyModifiers::CONTROL) => {
                 self.clear();
                 Edit::Changed
             }

@@ -1,19 +1,16 @@
-//! Prompts on stderr. Each runs on its own thread, so that the runtime goes on.
+//! Prompts on stderr.
 
 use std::io::{self, Read};
 use std::thread;
 
-use crossterm::terminal::{Clear, ClearType};
-use inquire::error::{InquireError, InquireResult};
-use inquire::ui::{RenderConfig, Styled};
-use inquire::validator::Validation;
-use inquire::{Confirm, Select, Text};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use super::{Line, MAX_INPUT, Ui, lock, restore_terminal};
-
-const ROWS: usize = 10;
+use super::editor::LineEditor;
+use super::question::{ANSWER, Confirm, MARK, Menu, Question, Step, Text, is_yes_or_no};
+use super::reader::Input;
+use super::screen::{self, Screen};
+use super::{Line, MAX_INPUT, Ui, lock};
 
 #[derive(Debug, thiserror::Error)]
 pub enum UiError {
@@ -27,18 +24,6 @@ pub enum UiError {
     Io(#[source] io::Error),
 }
 
-impl From<InquireError> for UiError {
-    fn from(error: InquireError) -> Self {
-        match error {
-            InquireError::OperationCanceled | InquireError::OperationInterrupted => Self::Canceled,
-            InquireError::NotTTY => Self::NoTerminal,
-            InquireError::IO(error) => Self::Io(error),
-            InquireError::InvalidConfiguration(reason) => Self::Io(io::Error::other(reason)),
-            InquireError::Custom(reason) => Self::Io(io::Error::other(reason)),
-        }
-    }
-}
-
 impl Ui {
     /// Asks for a line of text and returns it trimmed, or `None` if it is empty. Asks again while `check` rejects it.
     pub async fn ask_text(
@@ -48,18 +33,15 @@ impl Ui {
         help: Option<&str>,
         check: fn(&str) -> Result<(), String>,
     ) -> Result<Option<String>, UiError> {
-        let validate = move |answer: &str| match answer.trim() {
-            "" => Ok(Validation::Valid),
-            answer => Ok(check(answer).map_or_else(|wrong| Validation::Invalid(wrong.into()), |()| Validation::Valid)),
+        let text = Text {
+            question: question.to_owned(),
+            default: default.map(str::to_owned),
+            help: help.map(str::to_owned),
+            check,
+            editor: LineEditor::default(),
+            wrong: None,
         };
-        let (question, default, help) = (question.to_owned(), default.map(str::to_owned), help.map(str::to_owned));
-        let answer = self.ask(move |render| {
-            let mut text = Text::new(&question).with_render_config(render).with_validator(validate);
-            text.default = default.as_deref();
-            text.help_message = help.as_deref();
-            text.prompt()
-        });
-        let answer = answer.await?.trim().to_owned();
+        let answer = self.ask_and_show(question, text, Clone::clone).await?;
         Ok(Some(answer).filter(|answer| !answer.is_empty()))
     }
 
@@ -70,25 +52,27 @@ impl Ui {
 
     /// Asks yes or no. Enter alone means `default`.
     pub async fn confirm(&self, question: &str, default: bool) -> Result<bool, UiError> {
-        let question = question.to_owned();
-        self.ask(move |render| Confirm::new(&question).with_default(default).with_render_config(render).prompt()).await
+        let confirm = Confirm {
+            text: Text {
+                question: format!("{question} {}", if default { "(Y/n)" } else { "(y/N)" }),
+                default: None,
+                help: None,
+                check: is_yes_or_no,
+                editor: LineEditor::default(),
+                wrong: None,
+            },
+            default,
+        };
+        self.ask_and_show(question, confirm, |yes| if *yes { "Yes" } else { "No" }.to_owned()).await
     }
 
     /// Asks for one of `options` and returns its index. The cursor starts at `start_at`; typed text filters the list.
+    ///
+    /// A canceled menu leaves nothing on the screen.
     pub async fn choose(&self, question: &str, options: Vec<String>, start_at: usize) -> Result<usize, UiError> {
-        let question = question.to_owned();
-        let start_at = start_at.min(options.len().saturating_sub(1));
-        self.ask(move |render| {
-            Select::new(&question, options)
-                .with_render_config(render)
-                .with_page_size(ROWS)
-                .with_starting_cursor(start_at)
-                // Keeps the order of the list: all matches have the same score, and the default sort is unstable.
-                .with_sorter(&|_| ())
-                .raw_prompt()
-        })
-        .await
-        .map(|chosen| chosen.index)
+        let chosen = self.ask(Menu::new(question, options.clone(), start_at)).await?;
+        self.show_answer(question, options.get(chosen).map_or("", String::as_str));
+        Ok(chosen)
     }
 
     /// Reads stdin to its end: at most [`MAX_INPUT`] bytes of UTF-8.
@@ -109,37 +93,56 @@ impl Ui {
         .await
     }
 
-    async fn ask<T: Send + 'static>(
+    /// Asks, and leaves the question and its answer on the screen.
+    async fn ask_and_show<Q: Question>(
         &self,
-        question: impl FnOnce(RenderConfig<'static>) -> InquireResult<T> + Send + 'static,
-    ) -> Result<T, UiError> {
-        if !self.can_ask() {
-            return Err(UiError::NoTerminal);
+        question: &str,
+        kind: Q,
+        text: impl FnOnce(&Q::Answer) -> String,
+    ) -> Result<Q::Answer, UiError> {
+        let outcome = self.ask(kind).await;
+        match &outcome {
+            Ok(answer) => self.show_answer(question, &text(answer)),
+            Err(UiError::Canceled) => self.log(&format!("{MARK}?{MARK:#} {question}")),
+            Err(_) => {}
         }
-        let render = if self.0.color { RenderConfig::default_colored() } else { RenderConfig::empty() };
-        // The error report names the cancellation.
-        let render = render.with_canceled_prompt_indicator(Styled::new(""));
-        let _restore = RestoreTerminal { escapes: self.supports_escapes() };
-        on_own_thread(move || {
-            let answer = question(render);
-            if let Err(InquireError::OperationInterrupted) = answer {
-                // inquire leaves the prompt on the screen, below the cursor.
-                let _ = crossterm::execute!(io::stderr(), Clear(ClearType::FromCursorDown));
-            }
-            Ok(answer?)
-        })
-        .await
+        outcome
     }
-}
 
-/// Restores the terminal when a prompt is dropped before its answer.
-struct RestoreTerminal {
-    escapes: bool,
-}
+    fn show_answer(&self, question: &str, answer: &str) {
+        self.log(&format!("{MARK}>{MARK:#} {question} {ANSWER}{answer}{ANSWER:#}"));
+    }
 
-impl Drop for RestoreTerminal {
-    fn drop(&mut self) {
-        restore_terminal(self.escapes);
+    async fn ask<Q: Question>(&self, mut question: Q) -> Result<Q::Answer, UiError> {
+        let terminal = self.take_terminal()?;
+        let mut screen = Screen::new(self);
+        let mut ended = false;
+        let mut reader = terminal.read(move |input| {
+            if ended {
+                return None;
+            }
+            let step = match input {
+                Input::Draw => {
+                    screen.start_anew();
+                    Step::Draw
+                }
+                Input::Event(event) => question.event(event),
+            };
+            let outcome = match step {
+                Step::Ignore => return None,
+                Step::Draw => {
+                    let (columns, rows) = screen::size();
+                    screen.draw(&question.view(columns, rows));
+                    return None;
+                }
+                Step::Answer(answer) => Ok(answer),
+                Step::Cancel => Err(UiError::Canceled),
+            };
+            ended = true;
+            screen.clear();
+            Some(outcome)
+        })?;
+        reader.next().await.unwrap_or(Err(UiError::Canceled))
     }
 }
 

@@ -46,6 +46,11 @@ impl Spinner {
         Self(ProgressBar::hidden())
     }
 
+    /// Removes it from the screen.
+    pub(super) fn clear(&self) {
+        self.0.finish_and_clear();
+    }
+
     /// Changes the message. Control characters are removed, and what exceeds the width of the terminal is cut.
     pub fn set_message(&self, message: &str) {
         self.0.set_message(clean(message, usize::MAX));
@@ -54,6 +59,6 @@ impl Spinner {
 
 impl Drop for Spinner {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        self.clear();
     }
 }

@@ -1,5 +1,7 @@
 //! The built binary on a pseudo-terminal: questions, the wait, menus, and Ctrl-C at each.
 
+mod stop;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};

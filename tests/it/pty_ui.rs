@@ -27,6 +27,11 @@ fn stage() {
         match part.as_str() {
             "wait" => wait(&ui).await,
             "spin" => spinners(&ui),
+            "ask" => ask(&ui).await,
+            "menu" => {
+                ui.say("before");
+                ui.choose("Which?", vec!["Alpha".into(), "Beta".into()], 0).await.map(drop)
+            }
             "panic" => {
                 let _lines = ui.lines("Waiting")?;
                 panic!("on purpose");
@@ -62,6 +67,17 @@ async fn wait(ui: &Ui) -> Result<(), UiError> {
     }
     let chosen = ui.choose("Which?", vec!["Alpha".into(), "Beta".into(), "Gamma".into()], 1).await?;
     ui.say(&format!("chosen {chosen}"));
+    Ok(())
+}
+
+/// Each kind of question.
+async fn ask(ui: &Ui) -> Result<(), UiError> {
+    let name = ui.ask_text("Name?", None, Some("any"), |_| Ok(())).await?;
+    ui.say(&format!("name {}", name.unwrap_or_default()));
+    let chosen = ui.choose("Which?", vec!["Alpha".into(), "Beta".into(), "Gamma".into()], 1).await?;
+    ui.say(&format!("chosen {chosen}"));
+    let sure = ui.confirm("Sure?", false).await?;
+    ui.say(&format!("sure {sure}"));
     Ok(())
 }
 
@@ -147,6 +163,62 @@ fn long_paste_arrives_whole() {
     pty.wait_for("line of 5 bytes\r\n");
     pty.type_keys(CTRL_C);
     assert_eq!(pty.finish().0, 130);
+}
+
+#[test]
+fn questions_and_filters_have_keys_of_readline() {
+    let mut pty = play("ask");
+    pty.wait_for("Name?");
+    pty.type_keys("one two\x17tree\x01\x0bthree\x05x\x08 four\x15five\r");
+    pty.wait_for("name five\r\n");
+    pty.wait_for("type to filter");
+    pty.type_keys("zzz");
+    pty.wait_for("no match for `zzz`; press Ctrl-U to clear it");
+    pty.type_keys(ENTER);
+    pty.type_keys("\x15gamm\x01\x0balp\x05h");
+    pty.wait_for("Which? alph");
+    pty.type_keys(ENTER);
+    pty.wait_for("chosen 0\r\n");
+    pty.wait_for("Sure? (y/N)");
+    pty.type_keys("maybe\r");
+    pty.wait_for("type y for yes or n for no");
+    pty.type_keys("\x17y\r");
+    pty.wait_for("sure true\r\n");
+    let shown = pty.finish_with(0);
+    let end = crate::support::pty::screen(&shown);
+    assert!(
+        end.ends_with("> Name? five\nname five\n> Which? Alpha\nchosen 0\n> Sure? Yes\nsure true\nraw mode: false"),
+        "{end}"
+    );
+}
+
+#[test]
+fn canceled_menu_leaves_nothing_on_screen() {
+    for key in ["\x1b", "\x04", CTRL_C] {
+        let mut pty = play("menu");
+        pty.wait_for("type to filter");
+        pty.type_keys(key);
+        let shown = pty.finish_with(130);
+        let end = crate::support::pty::screen(&shown);
+        assert!(end.ends_with("before\nraw mode: false"), "{key:?}: {end}");
+    }
+}
+
+#[test]
+fn unterminated_escape_sequence_keeps_ctrl_c() {
+    for part in ["wait", "ask", "menu"] {
+        for sequence in ["\x1b[200~half", "\x1b[", "\x1bO", "\x1b[1;", "\x1b[<0;1", "\x1b]0;title", "\x1bP"] {
+            let mut pty = play(part);
+            pty.wait_for(match part {
+                "wait" => "Waiting for the browser",
+                "ask" => "Name?",
+                _ => "type to filter",
+            });
+            pty.type_keys(sequence);
+            pty.type_keys(CTRL_C);
+            assert_eq!(pty.finish().0, 130, "{part} {sequence:?}");
+        }
+    }
 }
 
 #[test]

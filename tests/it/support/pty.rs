@@ -80,6 +80,22 @@ impl Pty {
         self.type_keys(ENTER);
     }
 
+    /// Sends a signal to the program in the foreground, which a shell may have started.
+    pub(crate) fn signal_foreground(&mut self, signal: rustix::process::Signal) {
+        let group = rustix::termios::tcgetpgrp(&self.keyboard).unwrap();
+        rustix::process::kill_process_group(group, signal).unwrap();
+    }
+
+    /// Waits until the terminal is in raw mode, or in the usual one.
+    #[track_caller]
+    pub(crate) fn wait_for_raw(&self, raw: bool) {
+        let deadline = Instant::now() + BOUND;
+        while self.is_raw() != raw {
+            assert!(Instant::now() < deadline, "raw mode: {}\n{}", !raw, self.screen());
+            thread::yield_now();
+        }
+    }
+
     /// Asks the program to end, as a session that ends does.
     pub(crate) fn terminate(&mut self) {
         self.process.signal(Signal::SIGTERM).unwrap();
