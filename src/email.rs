@@ -19,10 +19,16 @@ impl EmailAddress {
         &self.0
     }
 
-    /// Returns `true` if `other` is this address. Case is ignored: no mail provider in use distinguishes addresses by it.
+    /// Returns `true` if `other` is this address.
     pub fn is_same_as(&self, other: &str) -> bool {
-        self.0.to_lowercase() == other.trim().to_lowercase()
+        is_same_email(&self.0, other)
     }
+}
+
+/// Compares two addresses. The case of ASCII letters is ignored: no mail provider in use distinguishes addresses by it. That
+/// of other letters is not: some fold to ASCII ones, and would make two addresses one.
+pub fn is_same_email(one: &str, other: &str) -> bool {
+    one.trim().eq_ignore_ascii_case(other.trim())
 }
 
 impl FromStr for EmailAddress {
@@ -78,5 +84,13 @@ mod tests {
         let ada: EmailAddress = "Ada@Example.com".parse().unwrap();
         assert!(ada.is_same_as(" ada@example.COM\n"));
         assert!(!ada.is_same_as("ada@example.com.evil.io"));
+        // The Kelvin sign and the long s fold to `k` and `s`.
+        for (one, other) in [
+            ("kim@example.com", "\u{212a}im@example.com"),
+            ("sam@x.io", "\u{17f}am@x.io"),
+            ("\u{e9}@x.io", "\u{c9}@x.io"),
+        ] {
+            assert!(!one.parse::<EmailAddress>().unwrap().is_same_as(other), "{other}");
+        }
     }
 }

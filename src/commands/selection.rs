@@ -185,7 +185,7 @@ fn decide_organization<'a>(
     if let Some(known) = current_or_only(list, current) {
         return Ok(known);
     }
-    let domain = email.and_then(|email| email.rsplit_once('@')).map(|(_, domain)| domain.to_lowercase());
+    let domain = email.and_then(|email| email.rsplit_once('@')).map(|(_, domain)| domain.to_ascii_lowercase());
     let owners: Vec<&Organization> = match domain {
         Some(domain) => list.iter().filter(|it| it.email_domains.contains(&domain)).collect(),
         None => Vec::new(),

@@ -258,7 +258,9 @@ fn try_again(retry_after: Option<Duration>) -> String {
 fn jwt_hint(error: &JwtError) -> &'static str {
     match error {
         JwtError::ApiTokenGiven => "set ASTRO_API_TOKEN to it, because an API token needs no login",
-        JwtError::IssuedInFuture { .. } | JwtError::NotYetValid { .. } => "set the clock of this machine",
+        JwtError::ClockOff { .. } | JwtError::IssuedInFuture { .. } | JwtError::NotYetValid { .. } => {
+            "set the clock of this machine"
+        }
         JwtError::WrongIssuer { .. } => "run `astro login DOMAIN --token-login -` with the domain of the token",
         JwtError::Expired { .. }
         | JwtError::NotAJwt

@@ -30,7 +30,7 @@ use crate::ui::UiError;
 pub use not_found::{NotFound, first_few};
 pub use warning::Warning;
 
-pub const NO_EMAIL: &str = "an account without an email";
+pub const NO_EMAIL: &str = "an account without a verified email";
 
 /// The origin of text that should be a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::first_few;
-use crate::oauth::{Unrelated, port_owner_command};
+use crate::oauth::{CallbackError, Unrelated, port_owner_command};
 use crate::ui::Ui;
 
 /// A failure or a danger that does not end the command. Foreign text in it is safe to print.
@@ -40,6 +40,8 @@ pub enum Warning {
     NoUserInfo { cause: String },
     #[error("expected {expected}, but logged in as {found}")]
     OtherAccount { expected: String, found: String, asks: bool },
+    #[error("logged in as {confirmed}, which Astro knows as {known}")]
+    KnownAs { confirmed: String, known: String },
     #[error("other users can see tokens passed as arguments, and your shell history keeps them")]
     TokenInArguments,
     #[error("this API token cannot list workspaces")]
@@ -59,6 +61,8 @@ pub enum Warning {
     TlsAttempt { can_paste: bool },
     #[error("{reason}")]
     Paste { reason: Unrelated, port: u16 },
+    #[error("{reason}")]
+    DamagedPaste { reason: CallbackError },
     #[error("could not open a browser ({cause})")]
     BrowserNotOpened { cause: String },
     // The logout.
@@ -104,7 +108,9 @@ impl Warning {
             }
             Self::NoUserInfo { .. } => "check that the account of the summary is yours",
             Self::OtherAccount { asks: true, .. } => "answer no unless this is an account of yours",
-            Self::OtherAccount { asks: false, .. } => "run `astro logout` unless this is an account of yours",
+            Self::OtherAccount { asks: false, .. } | Self::KnownAs { .. } => {
+                "run `astro logout` unless this is an account of yours"
+            }
             Self::TokenInArguments => "use `--token-login -`, which reads the token from standard input",
             Self::NoWorkspacesOfToken => "give the token a role in a workspace if you need one",
             Self::WorkspaceOfTokenUnlisted => "check in the Astro UI that the workspace still exists",
@@ -128,6 +134,7 @@ impl Warning {
             }
             Self::TlsAttempt { can_paste: false } => "change https:// to http:// in its address bar",
             Self::Paste { reason, port } => return paste_hint(*reason, *port),
+            Self::DamagedPaste { .. } => "copy the whole URL of the last page again, as it is",
             Self::BrowserNotOpened { .. } => "open the URL yourself",
             Self::MayBeSavedAgain { domain, .. } => {
                 return format!("run `astro logout {domain}` once other astro commands are done");

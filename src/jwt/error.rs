@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use url::Host;
 
+use super::Unverified;
+use super::unverified::LEEWAY;
 use crate::domain::Domain;
 use crate::text::{clean, parse_url};
 use crate::time_format::format_relative;
@@ -40,6 +42,9 @@ pub enum JwtError {
     NotYetValid { from: Timestamp, now: Timestamp },
     #[error("issued at {at}, but this machine's clock says {now}")]
     IssuedInFuture { at: Timestamp, now: Timestamp },
+    /// A token that was issued just now looks expired, or not valid yet.
+    #[error("this machine's clock says {now}, but the issuer's says {issued}")]
+    ClockOff { issued: Timestamp, now: Timestamp },
     #[error("{}", wrong_issuer(.found, .expected))]
     WrongIssuer { found: String, expected: String },
     #[error("made for `{}`, not for `{}`", clean(&.found.join("`, `"), 200), clean(.expected, 100))]
@@ -64,6 +69,20 @@ pub enum JwtError {
     KeyNotNamed,
     #[error("invalid token signature")]
     SignatureInvalid,
+}
+
+impl JwtError {
+    /// Blames this machine's clock for the times of a token that was issued just now, if the clocks differ.
+    pub fn of_fresh_token(self, token: &str) -> Self {
+        let (Self::Expired { now, .. } | Self::NotYetValid { now, .. } | Self::IssuedInFuture { now, .. }) = self
+        else {
+            return self;
+        };
+        match Unverified::parse(token).ok().and_then(|claims| claims.issued_at()) {
+            Some(issued) if issued.duration_since(now).abs() > LEEWAY => Self::ClockOff { issued, now },
+            Some(_) | None => self,
+        }
+    }
 }
 
 /// Returns the Astro domain of `issuer`, such as `astronomer-stage.io` for `https://auth.astronomer-stage.io/`. `None` for

@@ -63,8 +63,10 @@ pub struct Claims {
     pub expires_at: Timestamp,
     /// `iat`: the time of issue, which every ID token has.
     pub issued_at: Option<Timestamp>,
-    /// `email`: for display and for guessing an organization. It identifies no one.
+    /// `email`, if the issuer vouches for it: for display and for guessing an organization. It identifies no one.
     pub email: Option<String>,
+    /// Whether the token has an email that the issuer does not vouch for, which then counts as none.
+    pub email_unverified: bool,
     /// Keeps other modules from constructing a value.
     _verified: (),
 }

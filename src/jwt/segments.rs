@@ -37,6 +37,7 @@ pub(super) struct ClaimSet {
     pub(super) at_hash: Member,
     pub(super) c_hash: Member,
     pub(super) email: Member,
+    pub(super) email_verified: Member,
     pub(super) org_id: Member,
     pub(super) scope: Member,
     pub(super) permissions: Member,

@@ -134,6 +134,7 @@ fn access_token_returns_claims() {
         expires_at: at(NOW + HOUR),
         issued_at: Some(at(NOW - HOUR)),
         email: None,
+        email_unverified: false,
         _verified: (),
     };
     assert_eq!(verify_access(&signed(&header(), &access_claims())), Ok(wanted));
@@ -147,6 +148,7 @@ fn id_token_returns_claims() {
         expires_at: at(NOW + HOUR),
         issued_at: Some(at(NOW - 5)),
         email: Some("person@example.com".to_owned()),
+        email_unverified: false,
         _verified: (),
     };
     assert_eq!(verify_id(&signed(&header(), &id_claims()), Some("org_1"), Some(NONCE)), Ok(wanted));

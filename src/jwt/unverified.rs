@@ -17,7 +17,7 @@ const LONGEST_TOKEN: usize = 16 * 1024;
 const LONGEST_KID: usize = 256;
 const LONGEST_SUBJECT: usize = 255;
 /// The tolerated difference between clocks (RFC 7519 section 4.1.4 allows "no more than a few minutes").
-const LEEWAY: SignedDuration = SignedDuration::from_secs(60);
+pub(super) const LEEWAY: SignedDuration = SignedDuration::from_secs(60);
 
 /// A well-formed token without a verified signature.
 pub struct Unverified<'a> {
@@ -168,15 +168,23 @@ impl<'a> Unverified<'a> {
 
     /// Returns the claims. Called after every check has passed.
     pub(super) fn into_claims(self) -> Result<Claims, JwtError> {
+        let unverified = self.is_email_unverified();
         Ok(Claims {
             issuer: self.claims.iss.text("iss")?.ok_or(JwtError::Missing("iss"))?.to_owned(),
             subject: self.subject_claim()?.to_owned(),
             expires_at: self.expiry_claim()?,
             issued_at: self.claims.iat.date("iat")?,
             // Nothing depends on the email address, so a malformed one is ignored.
-            email: self.claims.email.text("email").ok().flatten().map(str::to_owned),
+            email: self.claims.email.text("email").ok().flatten().filter(|_| !unverified).map(str::to_owned),
+            email_unverified: unverified,
             _verified: (),
         })
+    }
+
+    /// Returns `true` if the issuer does not vouch for the email: anyone can enter another user's. Some issuers send
+    /// `email_verified` as text (OpenID Connect Core section 5.1).
+    fn is_email_unverified(&self) -> bool {
+        self.claims.email_verified.value().is_some_and(|it| it != true && it != "true")
     }
 
     /// Returns whether the header names the type of access tokens (RFC 9068 section 2.1), which Auth0's default ones do not.

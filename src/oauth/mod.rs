@@ -28,7 +28,8 @@ mod token_endpoint;
 
 pub use authorization::{AuthorizationRequest, RedirectUri};
 pub use callback::{
-    AuthorizationCode, CallbackError, ErrorResponse, ExpectedResponse, Rejection, Unrelated, parse_pasted,
+    AuthorizationCode, CallbackError, ErrorResponse, ExpectedResponse, PastedLines, Rejection, Unrelated, joined,
+    parse_pasted,
 };
 pub use issuer::{AuthConfig, Issuer, IssuerError, Metadata, Refusal, UserInfo};
 pub use listener::{Callback, CallbackListener, Callbacks, Event, ListenError, Reply, port_owner_command};

@@ -30,6 +30,16 @@ impl<'a> KeySource<'a> {
             outcome => Ok(outcome?),
         }
     }
+
+    /// Like [`verify`](Self::verify), for a token that was issued just now: if its times do not fit, this machine's clock is
+    /// wrong.
+    pub async fn verify_fresh(
+        &mut self,
+        token: &str,
+        check: impl Fn(&Jwks) -> Result<Claims, JwtError>,
+    ) -> Result<Claims, Error> {
+        self.verify(|jwks| check(jwks).map_err(|error| error.of_fresh_token(token))).await
+    }
 }
 
 /// Fetches the keys. A failure is reported as the issuer's: the request carries no credentials, so even a 401 is not about

@@ -2,6 +2,7 @@
 
 use crate::config::Context;
 use crate::credentials::{Credentials, Kind};
+use crate::email::is_same_email;
 use crate::jwt::{TokenKind, Unverified};
 
 /// Returns the credentials in the Go CLI's fields. The fields name no issuer, client or audience; the token's own claims do.
@@ -30,7 +31,7 @@ pub fn credentials_from_context(context: &Context) -> Option<Credentials> {
 /// keychain, and the program was killed before it wrote config.yaml.
 pub fn belongs_to(context: &Context, login: &Credentials) -> bool {
     match (&context.user_email, &login.email) {
-        (Some(context), Some(login)) => context.trim().to_lowercase() == login.trim().to_lowercase(),
+        (Some(context), Some(login)) => is_same_email(context, login),
         // An API token belongs to no user, so not to this one.
         (Some(_), None) => login.kind == Kind::User,
         (None, _) => true,

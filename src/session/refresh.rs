@@ -237,12 +237,17 @@ impl Session<'_> {
         let now = self.now();
         let (issuer, client_id) = (auth.issuer.as_str(), auth.client_id.as_str());
         let expected = ExpectedAccess { issuer, audience: &auth.audience, client_id };
-        let access = keys.verify(|jwks| verify_access_token(&response.access_token, jwks, &expected, now)).await?;
+        let access = keys
+            .verify_fresh(response.access_token.expose(), |jwks| {
+                verify_access_token(&response.access_token, jwks, &expected, now)
+            })
+            .await?;
         let mut subjects = vec![access.subject];
         if let Some(id_token) = &response.id_token {
             let access_token = &response.access_token;
             let expected = ExpectedId { issuer, client_id, nonce: None, organization: None, access_token };
-            let identity = keys.verify(|jwks| verify_id_token(id_token, jwks, &expected, now)).await?;
+            let identity =
+                keys.verify_fresh(id_token.expose(), |jwks| verify_id_token(id_token, jwks, &expected, now)).await?;
             // It must be a new one (same section): a replayed ID token is older than the login.
             let times = old.issued_at.zip(identity.issued_at);
             if times.is_some_and(|(old, new)| old.duration_since(new) > CLOCK_SKEW) {

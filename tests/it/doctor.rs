@@ -295,8 +295,26 @@ async fn wrong_api_or_issuer_fails_doctor() {
 }
 
 #[tokio::test]
-async fn clock_off_by_over_a_minute_fails_doctor() {
-    for (seconds, says) in [(600, "600 seconds behind"), (-600, "600 seconds ahead of"), (-61, "61 seconds ahead of")] {
+async fn doctor_judges_clock_as_login_does() {
+    for ahead in [-3600, -61, -60, 60, 70, 9 * 3600, 36_000 + 59, 36_000 + 60, 23 * 3600] {
+        let stage = desk();
+        stage.service.set(|options| options.now = options.now.map(|now| now - ahead));
+        let doctor = ask(&stage, true).await.exit_code();
+        let login = stage.login(&stage.request()).await;
+        assert_eq!(doctor == 0, login.result.is_ok(), "{ahead}: {login:?}");
+    }
+}
+
+#[tokio::test]
+async fn clock_off_by_over_a_minute_is_reported() {
+    let stage = desk();
+    stage.service.set(|options| options.now = options.now.map(|now| now - 61));
+    let checks: Value = serde_json::from_str(&ask(&stage, true).await.success().stdout).unwrap();
+    let clock = checks["checks"].as_array().unwrap().iter().find(|check| check["name"] == "clock").unwrap();
+    let detail = "this machine's clock is 61 seconds ahead of the API's, so tokens seem to expire early";
+    assert_eq!((&clock["outcome"], &clock["detail"]), (&json!("note"), &json!(detail)));
+    for (seconds, says) in [(600, "600 seconds behind"), (61, "61 seconds behind"), (-82_800, "82800 seconds ahead of")]
+    {
         let stage = desk();
         stage.service.set(|options| options.now = options.now.map(|now| now + seconds));
         let detail = format!("this machine's clock is {says} the API's, so tokens would be refused");

@@ -13,6 +13,7 @@ use astro_login::oauth::page::CONTENT_SECURITY_POLICY;
 use astro_login::ui::Ui;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -505,6 +506,61 @@ async fn cl_14_cl_18_userinfo_supplies_missing_email() {
     }
 }
 
+#[tokio::test]
+async fn cl_14_unverified_email_counts_as_none() {
+    for unverified in [json!(false), json!("false"), json!("no"), json!(null), json!(0)] {
+        let stage = Stage::new();
+        stage.service.patch(Part::IdToken, json!({"email_verified": unverified}));
+        if unverified.is_null() {
+            // Some issuers leave it out.
+            assert_eq!(stage.login(&request_as(&stage, ADA)).await.exit_code(), 0);
+            continue;
+        }
+        let outcome = stage.login(&request_as(&stage, ADA)).await;
+        let told = "expected ada@example.com, but logged in as an account without a verified email";
+        assert_eq!(outcome.exit_code(), 4, "{unverified}");
+        assert!(outcome.error_chain().ends_with(told), "{}", outcome.error_chain());
+        assert_eq!((stage.stored(), stage.service.requests_to("/userinfo").len()), (None, 0));
+    }
+}
+
+#[tokio::test]
+async fn other_address_in_api_is_said() {
+    for (known, said) in [("Ada@Example.com", false), ("ada.old@example.com", true), ("", false)] {
+        let stage = Stage::new();
+        stage.service.patch(Part::User, json!({"username": known}));
+        let outcome = stage.login(&request_as(&stage, ADA)).await.success();
+        let warning = format!(
+            "warning: logged in as {ADA}, which Astro knows as {known}\nhint: run `astro logout` unless this is an account of yours"
+        );
+        assert_eq!(outcome.stderr.contains(&warning), said, "{}", outcome.stderr);
+    }
+}
+
+/// The clock of this machine, and what a login and a later refresh say about it.
+#[tokio::test]
+async fn cl_7_wrong_clock_is_blamed_for_fresh_token() {
+    let hour = 3600;
+    for (ahead, blamed) in
+        [(23 * hour, true), (11 * hour, true), (9 * hour, false), (70, false), (-70, true), (-hour, true)]
+    {
+        let stage = Stage::new().at_noon();
+        let noon: Timestamp = NOON.parse().unwrap();
+        let theirs = noon.as_second() - ahead;
+        stage.service.set(|options| options.now = Some(theirs));
+        let outcome = stage.login(&stage.request()).await;
+        if !blamed {
+            assert_eq!(outcome.exit_code(), 0, "{ahead}: {outcome:?}");
+            continue;
+        }
+        let theirs = Timestamp::from_second(theirs).unwrap();
+        let told = format!("\nthis machine's clock says {NOON}, but the issuer's says {theirs}");
+        assert!(outcome.error_chain().ends_with(&told), "{ahead}: {}", outcome.error_chain());
+        assert_eq!(outcome.result.unwrap_err().hint().as_deref(), Some("set the clock of this machine"));
+        assert_eq!(stage.stored(), None);
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
     /// No browser was opened.
@@ -877,7 +933,15 @@ async fn cl_19_other_organization_rejected() {
 async fn other_account_than_requested_rejected() {
     let table = [
         (json!({}), "expected ada@example.com, but logged in as grace@example.org"),
-        (json!({"email": null}), "expected ada@example.com, but logged in as an account without an email"),
+        (json!({"email": null}), "expected ada@example.com, but logged in as an account without a verified email"),
+        (
+            json!({"email_verified": false}),
+            "expected ada@example.com, but logged in as an account without a verified email",
+        ),
+        (
+            json!({"email_verified": "false"}),
+            "expected ada@example.com, but logged in as an account without a verified email",
+        ),
     ];
     for (userinfo, error_chain) in table {
         let stage = Stage::with(Options::default(), log_in("grace@example.org")).at_noon();

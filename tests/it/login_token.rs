@@ -518,7 +518,7 @@ async fn token_of_other_email_rejected() {
 
     stage.service.patch(Part::User, json!({"username": ""}));
     let Refused { cause, .. } = Refused::from(&stage, &stage.login(&request("ada@example.com")).await);
-    assert_eq!(cause, "expected ada@example.com, but the token belongs to an account without an email");
+    assert_eq!(cause, "expected ada@example.com, but the token belongs to an account without a verified email");
     assert_eq!((stage.stored(), stage.home.config()), (None, None));
 
     stage.service.patch(Part::User, json!({}));

@@ -198,7 +198,7 @@ fn lb_28_account_without_email_is_named_by_subject() {
     pty.wait_for("Email:");
     pty.type_keys(ENTER);
     visit(&pty.link(), "grace@example.org");
-    pty.wait_for("Continue as auth0|grace@example.org, an account without an email?");
+    pty.wait_for("Continue as auth0|grace@example.org, an account without a verified email?");
     pty.type_keys(ENTER);
     pty.finish_with(130);
     world.assert_nothing_is_stored();
@@ -278,7 +278,7 @@ fn lb_27_tk_11_pasted_url_accepted_and_not_shown() {
     type Keys<'a> = &'a dyn Fn(&Url) -> String;
     let marked = |text: &str| format!("\x1b[200~{text}\x1b[201~\r");
     let typed = |text: &str| format!("{text}\r");
-    let ways: [(&str, Keys); 5] = [
+    let ways: [(&str, Keys); 9] = [
         ("the whole address", &|url| marked(url.as_str())),
         ("its query", &|url| marked(url.query().unwrap())),
         ("in quotes and spaces", &|url| marked(&format!("  \"{url}\" "))),
@@ -287,6 +287,21 @@ fn lb_27_tk_11_pasted_url_accepted_and_not_shown() {
             format!("\x1b[200~{start}\r\n{end}\n\x1b[201~")
         }),
         ("as if typed", &|url| typed(url.as_str())),
+        ("with blanks and a return inside", &|url| {
+            marked(&url.as_str().replacen("%3A", "%3A\r  ", 1).replace("=", "= "))
+        }),
+        ("by the machine's address, with https", &|url| {
+            typed(&url.as_str().replace("http://localhost", "https://127.0.0.1"))
+        }),
+        ("line by line", &|url| {
+            let (start, end) = url.as_str().split_at(80);
+            format!("{start}\r{end}\r")
+        }),
+        ("line by line, with a cut code", &|url| {
+            let (state, code) = (parameter(url, "state").unwrap(), parameter(url, "code").unwrap());
+            let (start, end) = code.split_at(5);
+            format!("state={state}&code={start}\r{end}\r")
+        }),
     ];
     for (way, keys) in ways {
         let world = World::simple();
@@ -316,6 +331,9 @@ fn lb_10_lb_27_unrelated_paste_reported() {
         (link.to_string(), "copy the whole URL of the last page, which starts with http://localhost:"),
         (callback.as_str().replace(&state, &"x".repeat(43)), "this URL is from a different login attempt\r\n"),
         ("code=sesame".to_owned(), "this URL is incomplete (no `state`)\r\n"),
+        (format!("state={state}"), "has neither a code nor an error\r\n"),
+        (format!("state={state}&code=1&code=2"), "has more than one `code`\r\n"),
+        (format!("state={state}&code=1&iss=https://evil.example"), "from the unexpected issuer `https://evil.example`"),
         ("y".repeat(60_000), "copy the whole URL of the last page, which starts with http://localhost:"),
         ("z".repeat(70_000), "input of more than 64 KiB was dropped\r\n"),
     ];

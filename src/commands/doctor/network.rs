@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use url::Url;
 
 use super::{Check, Outcome};
@@ -12,6 +12,9 @@ use crate::http::{Fault, HttpError, host_of, proxy_for};
 use crate::oauth::{AuthConfig, IssuerError};
 use crate::session::{KeySource, Session};
 use crate::text::clean;
+
+/// The lifetime of Astro's ID tokens, which expire first: ten hours, and a minute of leeway.
+const SHORTEST_LIFETIME: SignedDuration = SignedDuration::from_mins(10 * 60 + 1);
 
 /// The responses; `None` for requests that depend on a failed one.
 pub(super) struct Network {
@@ -129,10 +132,13 @@ pub(super) fn clock(session: &Session<'_>, network: &Network) -> Check {
     let Ok((_, Some(theirs))) = network.auth.result else {
         return Check::note("clock", "not checked (API unreachable)");
     };
-    match clock_off(session.now().duration_since(theirs)) {
-        None => Check::ok("clock", "matches the API's"),
-        Some(off) => {
-            Check::new("clock", Outcome::Fail, &format!("{off}, so tokens would be refused")).advice(&off.hint())
-        }
-    }
+    let ahead = session.now().duration_since(theirs);
+    let Some(off) = clock_off(ahead) else { return Check::ok("clock", "matches the API's") };
+    // As in a login: a token from the future is refused, and one of the past only if it seems expired.
+    let check = if ahead.is_negative() || ahead >= SHORTEST_LIFETIME {
+        Check::new("clock", Outcome::Fail, &format!("{off}, so tokens would be refused"))
+    } else {
+        Check::note("clock", &format!("{off}, so tokens seem to expire early"))
+    };
+    check.advice(&off.hint())
 }

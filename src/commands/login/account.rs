@@ -4,9 +4,10 @@ use super::LoginFlow;
 use crate::api::User;
 use crate::config::Context;
 use crate::credentials::{Credentials, Kind};
-use crate::email::EmailAddress;
+use crate::email::{EmailAddress, is_same_email};
 use crate::error::{Error, Warning};
 use crate::session;
+use crate::text::clean;
 
 pub(super) struct ExpectedAccount {
     pub(super) email: Option<EmailAddress>,
@@ -75,6 +76,16 @@ impl LoginFlow<'_> {
                 self.ui().say(&format!("Authenticated as {account}"));
                 Ok(())
             }
+        }
+    }
+
+    /// Says if the API knows the account under another address than the issuer confirmed.
+    pub(super) fn warn_of_other_address(&self, credentials: &Credentials, user: &User) {
+        if let Some(confirmed) = credentials.email.as_deref().filter(|it| !is_same_email(it, &user.email))
+            && !user.email.is_empty()
+        {
+            let (confirmed, known) = (clean(confirmed, 254), user.email.clone());
+            Warning::KnownAs { confirmed, known }.show(self.ui());
         }
     }
 

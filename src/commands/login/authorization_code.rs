@@ -9,7 +9,7 @@ use crate::api::lookup_organization;
 use crate::credentials::{Credentials, Kind};
 use crate::email::EmailAddress;
 use crate::error::{Error, NO_EMAIL, Warning};
-use crate::jwt::{Claims, ExpectedAccess, ExpectedId, verify_access_token, verify_id_token};
+use crate::jwt::{Claims, ExpectedAccess, ExpectedId, Jwks, verify_access_token, verify_id_token};
 use crate::oauth::page::Outcome;
 use crate::oauth::{
     AuthConfig, AuthorizationCode, AuthorizationRequest, CallbackError, ExpectedResponse, Granted, Metadata, Nonce,
@@ -132,14 +132,17 @@ impl LoginFlow<'_> {
         };
         let expected_access = ExpectedAccess { issuer: issuer.as_str(), audience, client_id };
         let now = self.session.now();
-        let identity = prepared.keys.verify(|jwks| verify_id_token(id_token, jwks, &expected_id, now)).await?;
-        let access =
-            prepared.keys.verify(|jwks| verify_access_token(&tokens.access_token, jwks, &expected_access, now)).await?;
+        let access_token = &tokens.access_token;
+        let verify = |jwks: &Jwks| verify_id_token(id_token, jwks, &expected_id, now);
+        let identity = prepared.keys.verify_fresh(id_token.expose(), verify).await?;
+        let verify = |jwks: &Jwks| verify_access_token(access_token, jwks, &expected_access, now);
+        let access = prepared.keys.verify_fresh(access_token.expose(), verify).await?;
         if access.subject != identity.subject {
             return Err(Error::SubjectMismatch);
         }
         let email = match identity.email.clone() {
             Some(email) => Some(email),
+            None if identity.email_unverified => None,
             None => self.userinfo_email(&prepared.auth, &tokens, &identity).await?,
         };
         let email = email.map(|email| clean(&email, 254));

@@ -6,6 +6,7 @@
 mod access_token;
 mod account;
 mod authorization_code;
+mod paste;
 mod save;
 mod select;
 mod wait;
@@ -175,6 +176,7 @@ impl<'a> LoginFlow<'a> {
                 let (user, accessible) = tokio::join!(api.user(), self.accessible(&api));
                 let user = user?;
                 self.check_token_account(&user)?;
+                self.warn_of_other_address(&new.credentials, &user);
                 (user, accessible)
             }
             // An API token belongs to no user. Access to an organization proves it.

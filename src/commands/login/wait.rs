@@ -15,8 +15,8 @@ use crate::browser::{self, BrowserLaunch, forward_command};
 use crate::domain::Domain;
 use crate::error::{Error, Warning};
 use crate::oauth::{
-    AuthorizationCode, CallbackError, CallbackListener, Callbacks, Event, ExpectedResponse, ListenError, RedirectUri,
-    Rejection, Reply, parse_pasted,
+    AuthorizationCode, CallbackError, CallbackListener, Callbacks, Event, ExpectedResponse, ListenError, PastedLines,
+    RedirectUri, Reply,
 };
 use crate::ui::{Line, Lines, UiError};
 
@@ -113,6 +113,7 @@ impl LoginFlow<'_> {
             Some(_) => "Waiting for browser login… (Ctrl-C to cancel)",
             None => "Paste the URL of the browser's last page here (Ctrl-C to cancel):",
         };
+        let mut pasted = PastedLines::default();
         let mut lines = if ui.can_ask() { Some(ui.lines(message)?) } else { None };
         let _spinner = lines.is_none().then(|| ui.spinner(message));
         loop {
@@ -126,10 +127,8 @@ impl LoginFlow<'_> {
                     Event::TlsAttempt => Warning::TlsAttempt { can_paste: ui.can_ask() }.show(ui),
                 },
                 entered = next_line(&mut lines) => {
-                    let entered = entered?;
-                    if !entered.expose().trim().is_empty()
-                        && let Some(outcome) = self.accept_paste(&entered, sources)
-                    {
+                    let expected = (sources.redirect_uri, &sources.response);
+                    if let Some(outcome) = self.accept_paste(entered?, &mut lines, &mut pasted, expected).await? {
                         return Ok(outcome);
                     }
                 },
@@ -143,18 +142,6 @@ impl LoginFlow<'_> {
                 }
             }
         }
-    }
-
-    /// Parses a pasted URL. Warns and returns `None` if it does not belong to this login.
-    fn accept_paste(&self, pasted: &Line, sources: &CallbackSources<'_>) -> Option<CallbackOutcome> {
-        match parse_pasted(pasted.expose(), sources.redirect_uri, &sources.response) {
-            Ok(code) => return Some(CallbackOutcome { code: Ok(code), reply: None }),
-            Err(Rejection::Final(error)) => return Some(CallbackOutcome { code: Err(error), reply: None }),
-            Err(Rejection::Unrelated(reason)) => {
-                Warning::Paste { reason, port: sources.redirect_uri.port() }.show(self.ui());
-            }
-        }
-        None
     }
 
     fn show(&self, delivery: LinkDelivery, link: &Url, sources: &CallbackSources<'_>) -> Result<(), Error> {
@@ -222,7 +209,7 @@ async fn finished(opening: &mut Option<Opening<'_>>) -> io::Result<()> {
 }
 
 /// Returns the next pasted line. Waits forever without a terminal.
-async fn next_line(lines: &mut Option<Lines>) -> Result<Line, UiError> {
+pub(super) async fn next_line(lines: &mut Option<Lines>) -> Result<Line, UiError> {
     let next = match lines {
         Some(reader) => reader.next().await,
         None => std::future::pending().await,

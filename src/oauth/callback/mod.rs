@@ -4,19 +4,18 @@
 //! One with our `state` is the issuer's response to this attempt: it ends the wait, and becomes an [`AuthorizationCode`]
 //! only if everything else is valid.
 
+mod pasted;
+
 use std::fmt;
 
-use url::ParseError;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-use super::authorization::RedirectUri;
 use super::issuer::Issuer;
 use super::pkce::State;
-use crate::text::{clean, parse_url};
+use crate::text::clean;
 
-/// The longest pasted text, in bytes; the same as the listener's limit for a request.
-const LIMIT: usize = 16 * 1024;
+pub use pasted::{PastedLines, joined, parse_pasted};
 
 #[derive(Debug, Clone)]
 pub struct ExpectedResponse {
@@ -178,37 +177,6 @@ fn parse_response(query: &str, expected: &ExpectedResponse) -> Result<Authorizat
 /// Accepts visible ASCII (RFC 6749 appendix A.11).
 fn is_code(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
-}
-
-/// Parses pasted text: the whole callback URL or its query alone.
-pub fn parse_pasted(
-    text: &str,
-    redirect_uri: &RedirectUri,
-    expected: &ExpectedResponse,
-) -> Result<AuthorizationCode, Rejection> {
-    let text = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>'));
-    let query = pasted_query(text, redirect_uri).ok_or(Rejection::Unrelated(Unrelated::NotTheRedirectUri))?;
-    parse(&query, expected)
-}
-
-fn pasted_query(text: &str, redirect_uri: &RedirectUri) -> Option<Zeroizing<String>> {
-    if text.len() > LIMIT {
-        return None;
-    }
-    let query = text.strip_prefix('?').unwrap_or(text);
-    if query.split_once('=').is_some_and(|(name, _)| name.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_')) {
-        return Some(Zeroizing::new(query.to_owned()));
-    }
-    // Some browsers hide `http://`.
-    let mut url = match parse_url(text) {
-        Ok(url) if url.has_host() => url,
-        Ok(_) | Err(ParseError::RelativeUrlWithoutBase) => parse_url(&format!("http://{text}")).ok()?,
-        Err(_) => return None,
-    };
-    let query = Zeroizing::new(url.query()?.to_owned());
-    url.set_query(None);
-    url.set_fragment(None);
-    (url.as_str() == redirect_uri.as_str()).then_some(query)
 }
 
 #[cfg(test)]

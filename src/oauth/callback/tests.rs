@@ -1,6 +1,8 @@
 //! Callbacks and pasted URLs, case by case.
 
+use super::super::authorization::RedirectUri;
 use super::super::pkce::tests::Fixed;
+use super::pasted::LIMIT;
 use super::*;
 
 /// The state of `expected`.
@@ -162,6 +164,12 @@ fn lb_27_paste_accepts_url_or_query() {
         "?code=abc&state=S",
         "code=abc&state=S",
         "'state=S&code=abc'",
+        "https://localhost:12345/callback?code=abc&state=S",
+        "http://127.0.0.1:12345/callback?code=abc&state=S",
+        "https://[::1]:12345/callback?code=abc&state=S",
+        "127.0.0.1:12345/callback?code=abc&state=S",
+        "http://localhost:12345/call\r  back?co\nde=a\u{a0}b\tc&state=S",
+        "\u{feff}http://localhost:12345/callback?code=a\u{200b}bc&state=S&iss=https%3A%2F%2Fauth.astron\r   omer.io%2F",
     ];
     for text in table {
         assert_eq!(pasted(text), Ok("abc".to_owned()), "{text}");
@@ -174,11 +182,14 @@ fn lb_27_paste_of_other_url_ignored() {
         "",
         "abc",
         "http://localhost:12345/callback",
-        "https://localhost:12345/callback?code=abc&state=S",
+        "https://localhost/callback?code=abc&state=S",
+        "ftp://localhost:12345/callback?code=abc&state=S",
+        "http://127.0.0.2:12345/callback?code=abc&state=S",
+        "https://u:p@[::1]:12345/callback?code=abc&state=S",
         "http://localhost:12346/callback?code=abc&state=S",
         "http://localhost/callback?code=abc&state=S",
-        "http://127.0.0.1:12345/callback?code=abc&state=S",
-        "http://[::1]:12345/callback?code=abc&state=S",
+        "http://127.0.0.1:12346/callback?code=abc&state=S",
+        "http://[::1]/callback?code=abc&state=S",
         "http://localhost.evil.com:12345/callback?code=abc&state=S",
         "http://localhost:12345/callback/?code=abc&state=S",
         "http://localhost:12345/?code=abc&state=S",
@@ -207,6 +218,32 @@ fn lb_27_paste_passes_callback_checks() {
     for (text, verdict) in table {
         assert_eq!(pasted(text), Err(verdict), "{text}");
     }
+}
+
+/// Parses lines one after another, and returns the last verdict.
+fn pasted_lines(lines: &[&str]) -> Result<String, Rejection> {
+    let (mut before, redirect_uri) = (PastedLines::default(), RedirectUri::new(12345));
+    let parse =
+        |line: &&str| code(before.parse(&line.replace("=S", &format!("={STATE}")), &redirect_uri, &expected(true)));
+    lines.iter().map(parse).last().unwrap()
+}
+
+#[test]
+fn lb_27_url_pasted_line_by_line_is_joined() {
+    let table: [&[&str]; 5] = [
+        &["http://localhost:12345/callback?code=abc", "&state=S&iss=https%3A%2F%2Fauth.astronomer.io%2F"],
+        &["http://localhost:12345/callback?co", "de=ab", "c&state=S&is", "s=https%3A%2F%2Fauth.astronomer.io%2F"],
+        &["http://localhost:12345/callback?state=S&code=abc", "&iss=https://auth.astronomer.io/"],
+        &["nonsense", "http://localhost:12345/callback?code=a", "bc&state=S&iss=https%3A%2F%2Fauth.astronomer.io%2F"],
+        &["code=abc&sta", "te=S&iss=https%3A%2F%2Fauth.astronomer.io%2F"],
+    ];
+    for lines in table {
+        assert_eq!(pasted_lines(lines), Ok("abc".to_owned()), "{lines:?}");
+    }
+    let lines = ["http://localhost:12345/callback?error=access_denied&state=S", "&iss=https://auth.astronomer.io/"];
+    assert_eq!(pasted_lines(&lines), Err(Rejection::Final(refused("access_denied", None))));
+    let lines = ["http://localhost:12345/callback?code=abc&state=S", "http://localhost:12345/callback?code=abc"];
+    assert_eq!(pasted_lines(&lines), Err(Rejection::Unrelated(Unrelated::NoState)), "another URL starts anew");
 }
 
 #[test]

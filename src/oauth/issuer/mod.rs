@@ -137,10 +137,13 @@ impl Issuer {
         struct Wire {
             sub: String,
             email: Option<String>,
+            email_verified: Option<Value>,
         }
         let response = http.get("fetch the user info", &self.at("/userinfo"))?.bearer(token).send().await?;
-        let Wire { sub, email } = response.success_json()?;
-        Ok(UserInfo { sub, email })
+        let Wire { sub, email, email_verified } = response.success_json()?;
+        // Some issuers send text. One that the issuer does not vouch for may be another user's.
+        let vouched = email_verified.is_none_or(|it| it == true || it == "true");
+        Ok(UserInfo { sub, email: email.filter(|_| vouched) })
     }
 }
 
@@ -166,6 +169,7 @@ pub struct Metadata {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserInfo {
     pub sub: String,
+    /// The address, if the issuer vouches for it.
     pub email: Option<String>,
 }
 

@@ -1,0 +1,58 @@
+//! Text that is pasted during the wait. Only the response to this login ends it: any other paste gets a warning.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::LoginFlow;
+use super::wait::{CallbackOutcome, next_line};
+use crate::error::Warning;
+use crate::oauth::{CallbackError, ExpectedResponse, PastedLines, RedirectUri, Rejection, joined};
+use crate::ui::{Line, Lines, UiError};
+
+/// The lines of one paste arrive within this time of each other.
+const SAME_PASTE: Duration = Duration::from_millis(150);
+
+const MOST_LINES: usize = 100;
+
+impl LoginFlow<'_> {
+    /// Parses a pasted line, with those that follow at once. Warns and returns `None` if they are no response to this login.
+    pub(super) async fn accept_paste(
+        &self,
+        first: Line,
+        lines: &mut Option<Lines>,
+        before: &mut PastedLines,
+        (redirect_uri, response): (&RedirectUri, &ExpectedResponse),
+    ) -> Result<Option<CallbackOutcome>, UiError> {
+        let mut pieces = vec![first];
+        while pieces.len() < MOST_LINES
+            && let Ok(line) = timeout(SAME_PASTE, next_line(lines)).await
+        {
+            pieces.push(line?);
+        }
+        let whole = pieces.iter().fold(joined("", ""), |whole, piece| joined(&whole, piece.expose()));
+        if whole.trim().is_empty() {
+            return Ok(None);
+        }
+        // The URL may be one of several lines, too.
+        let texts = std::iter::once(whole.as_str()).chain(pieces.iter().map(Line::expose).filter(|_| pieces.len() > 1));
+        let mut fault = None;
+        for text in texts {
+            match before.parse(text, redirect_uri, response) {
+                Ok(code) => return Ok(Some(CallbackOutcome { code: Ok(code), reply: None })),
+                Err(Rejection::Final(refused @ CallbackError::Refused(_))) => {
+                    return Ok(Some(CallbackOutcome { code: Err(refused), reply: None }));
+                }
+                Err(rejection) => fault = fault.or(Some(rejection)),
+            }
+        }
+        match fault {
+            Some(Rejection::Unrelated(reason)) => {
+                Warning::Paste { reason, port: redirect_uri.port() }.show(self.ui());
+            }
+            Some(Rejection::Final(reason)) => Warning::DamagedPaste { reason }.show(self.ui()),
+            None => {}
+        }
+        Ok(None)
+    }
+}
