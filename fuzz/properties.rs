@@ -309,7 +309,7 @@ pub fn config(data: &[u8]) {
             })
         },
         |document, domain| document.set_current_context(Some(domain.as_str())),
-        Document::clear_context,
+        Document::clear_login,
         Document::delete_context,
     ];
     for domain in ["astronomer.io", "localhost:9000"] {

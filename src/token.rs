@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use ring::digest::{SHA256, digest};
 use zeroize::Zeroizing;
 
 use crate::text::is_invisible;
@@ -79,6 +80,14 @@ secret! {
     /// The token for the next access token (RFC 6749 section 1.5).
     RefreshToken;
     IdToken;
+}
+
+impl AccessToken {
+    /// Returns the first 16 bytes of the token's SHA-256, in hexadecimal digits. It names the token and is no secret.
+    pub fn digest(&self) -> String {
+        let digest = digest(&SHA256, self.expose().as_bytes());
+        digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! `astro logout`: revokes the refresh token, removes the login from both stores, checks that it is gone, and reports.
 //!
 //! Everything on this machine is removed even if the issuer fails, and each failure is reported. No step depends on
-//! another's success: without a readable config.yaml, the keychain entry is still removed.
+//! another's success: without a readable config.yaml, the keychain entry is still removed. What is revoked is what was
+//! removed: another program may write config.yaml at any time.
 
 use std::collections::HashSet;
 
@@ -11,7 +12,7 @@ use crate::config::{Config, Context};
 use crate::credentials::{Credentials, Kind, StoreError};
 use crate::domain::{self, Domain};
 use crate::error::{Error, Warning};
-use crate::session::{self, Location, Session, edit_config};
+use crate::session::{self, DomainSource, Location, Session, edit_config};
 use crate::system::System;
 use crate::text::clean;
 use crate::time_format::format_timestamp;
@@ -49,12 +50,17 @@ pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
     }
 }
 
+/// Returns the domain that is named, else the current context's. Another program's context is no reason to log out of the
+/// default domain.
 fn one_domain(system: &System, logout: &Logout) -> Result<Domain, Error> {
-    let opened = Session::open(system, logout.domain.as_deref());
-    if matches!(opened, Err(Error::Config(_))) {
+    let resolved = session::resolve_domain(system, &Config::new(&system.home), logout.domain.as_deref());
+    if matches!(resolved, Err(Error::Config(_))) {
         system.ui.hint("run `astro logout DOMAIN` to remove the keychain entry of that domain anyway");
     }
-    Ok(opened?.domain)
+    match resolved? {
+        (_, DomainSource::DefaultInstead(context)) => Err(Error::LogoutOfForeignContext { context }),
+        (domain, _) => Ok(domain),
+    }
 }
 
 /// Returns every Astro domain in config.yaml and in the keychain, and the default one. If config.yaml or the keychain cannot
@@ -91,20 +97,16 @@ pub(super) async fn log_out(session: &Session<'_>) -> bool {
         complete = false;
         Warning::MayBeSavedAgain { domain: session.domain.to_string(), cause: failure.to_string() }.show(ui);
     });
-    let context = context_under_lock(session).await;
-    let in_config = session::credentials_from_context(&context);
+    let (cleared, in_config) = clear_context(session).await;
     let loaded = session.keychain(|store, domain| store.load(domain)).await;
     let in_keychain = loaded.as_ref().ok().and_then(Option::as_ref);
 
-    // The stores are emptied while the issuer responds, which is reported after them: the receipt has one order.
+    // The keychain is emptied while the issuer responds, which is reported after it: the receipt has one order.
     let (removed, responses) = tokio::join!(
-        async { (remove_from_keychain(session, &loaded).await, clear_context(session, &context).await) },
+        async { remove_from_keychain(session, &loaded).await & report_cleared(session, cleared) },
         async { tokio::join!(revoke(session, in_config.as_ref()), revoke(session, in_keychain)) },
     );
-    complete &= removed.0 & removed.1 & report_revocation(ui, responses.0) & report_revocation(ui, responses.1);
-
-    // If the context could not be cleared, that was reported.
-    complete &= !removed.1 || no_token_left(session);
+    complete &= removed & report_revocation(ui, responses.0) & report_revocation(ui, responses.1);
 
     for credentials in in_config.iter().chain(in_keychain) {
         warn_access_token_still_valid(session, credentials);
@@ -124,14 +126,6 @@ pub(super) async fn log_out(session: &Session<'_>) -> bool {
         }
     }
     complete
-}
-
-/// Reads the context while the Go CLI cannot write it. An unreadable config.yaml is reported once, by `clear_context`.
-async fn context_under_lock(session: &Session<'_>) -> Context {
-    let domain = session.domain.clone();
-    let context = edit_config(&session.config, move |document| Ok(document.context(&domain))).await;
-    // Without the lock, what can be read is revoked nevertheless.
-    context.or_else(|_| session.context().map(Some)).ok().flatten().unwrap_or_default()
 }
 
 /// Revokes the refresh token. Returns `None` if there is none.
@@ -193,35 +187,42 @@ async fn remove_from_keychain(session: &Session<'_>, loaded: &Result<Option<Cred
     }
 }
 
-/// Clears the context in config.yaml except for its domain, unsets it if it is the current one, and checks the result.
-async fn clear_context(session: &Session<'_>, before: &Context) -> bool {
+/// Removes the login from the context in config.yaml, and unsets the context if it is the current one. Returns the context as
+/// it was, or the failure; and the tokens in it, which were read in the same edit.
+async fn clear_context(session: &Session<'_>) -> (Result<Context, Error>, Option<Credentials>) {
+    let domain = session.domain.clone();
+    let cleared = edit_config(&session.config, move |document| {
+        let before = document.context(&domain).unwrap_or_default();
+        document.clear_login(&domain)?;
+        let current = document.current_context().and_then(|current| current.parse::<Domain>().ok());
+        if current.as_ref() == Some(&domain) {
+            document.set_current_context(None)?;
+        }
+        Ok(before)
+    });
+    let cleared = cleared.await;
+    // What can be read is revoked even if it cannot be removed.
+    let before = cleared.as_ref().ok().cloned().or_else(|| session.context().ok());
+    (cleared, before.as_ref().and_then(session::tokens_of_context))
+}
+
+/// Reports the removal from config.yaml, and checks it. Returns `true` if no token remains.
+fn report_cleared(session: &Session<'_>, cleared: Result<Context, Error>) -> bool {
     let ui = &session.system.ui;
     let path = session.config.path().display();
-    let domain = session.domain.clone();
-    let edited = edit_config(&session.config, move |document| {
-        document.clear_context(&domain)?;
-        let current = document.current_context().and_then(|current| current.parse::<Domain>().ok());
-        if current.as_ref() == Some(&domain) { document.set_current_context(None) } else { Ok(()) }
-    });
-    let is_empty = |context: &Context| *context == Context { domain: context.domain.clone(), ..Context::default() };
-    match edited.await.and_then(|()| session.context()) {
+    match cleared.and_then(|before| session.context().map(|_| before)) {
         Err(failure) => {
             let causes = std::iter::once(failure.to_string()).chain(failure.causes()).collect::<Vec<_>>().join(": ");
             Warning::ContextNotCleared { domain: session.domain.to_string(), cause: causes }.show(ui);
             false
         }
-        Ok(after) if !is_empty(&after) => {
-            Warning::ContextRemains { path: session.config.path().to_owned() }.show(ui);
-            false
-        }
-        Ok(_) => {
-            if before.token.is_some() || before.refresh_token.is_some() {
+        Ok(before) => {
+            if session::tokens_of_context(&before).is_some() {
                 ui.success(&format!("Removed credentials from {path}"));
+            } else if before.user_email.is_some() {
+                ui.success(&format!("Removed the account from {path}"));
             }
-            if !is_empty(before) {
-                ui.success(&format!("Cleared the context in {path}"));
-            }
-            true
+            no_token_left(session)
         }
     }
 }
@@ -239,6 +240,9 @@ fn no_token_left(session: &Session<'_>) -> bool {
 /// Says how long copies of the access token stay valid: RFC 7009 makes its revocation optional, and Auth0 has none.
 fn warn_access_token_still_valid(session: &Session<'_>, credentials: &Credentials) {
     let (ui, now) = (&session.system.ui, session.now());
+    if credentials.access.expose().is_empty() {
+        return;
+    }
     match (credentials.expires_at, credentials.kind) {
         (Some(expiry), _) if expiry <= now => {}
         (Some(expiry), _) => {

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::api_token_scope::ApiTokenScope;
 use super::list::{Column, Row, print_json, print_table};
 use super::selection::{self, Selectable as _};
+use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::session::{Session, environment_token_is_set};
 use crate::system::System;
@@ -51,10 +52,10 @@ struct Listed {
 pub async fn organization(system: &System, command: OrganizationCommand) -> Result<(), Error> {
     let (OrganizationCommand::List { domain, .. } | OrganizationCommand::Switch { domain, .. }) = &command;
     let session = Session::open(system, domain.as_deref())?;
-    session.require_login().await?;
+    let login = session.require_login().await?;
     match command {
         OrganizationCommand::List { json, .. } => list(&session, json).await,
-        OrganizationCommand::Switch { wanted, .. } => switch(&session, wanted.as_deref()).await,
+        OrganizationCommand::Switch { wanted, .. } => switch(&session, login.as_ref(), wanted.as_deref()).await,
     }
 }
 
@@ -91,7 +92,7 @@ async fn list(session: &Session<'_>, json: bool) -> Result<(), Error> {
 
 /// Switches to another organization, and in it to the workspace last used, the only one, or the one that the user chooses.
 /// A canceled menu changes nothing.
-async fn switch(session: &Session<'_>, wanted: Option<&str>) -> Result<(), Error> {
+async fn switch(session: &Session<'_>, login: Option<&Credentials>, wanted: Option<&str>) -> Result<(), Error> {
     let ui = &session.system.ui;
     if wanted.is_none() && !ui.can_ask() {
         return Err(Error::MissingArgument { what: "organization" });
@@ -105,7 +106,7 @@ async fn switch(session: &Session<'_>, wanted: Option<&str>) -> Result<(), Error
     let none = workspaces.is_empty();
     let last_used = before.workspace.or(before.last_used_workspace);
     let workspace = selection::select_workspace(ui, workspaces, None, last_used.as_deref()).await?;
-    selection::write(session, &organization, workspace.as_ref()).await?;
+    selection::write(session, login, &organization, workspace.as_ref()).await?;
     let organization = organization.name();
     match workspace {
         Some(workspace) => {

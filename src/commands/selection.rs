@@ -5,8 +5,10 @@
 use std::collections::HashMap;
 
 use crate::api::{Organization, Workspace};
+use crate::config::Context;
+use crate::credentials::Credentials;
 use crate::error::{Error, NotFound, Warning};
-use crate::session::{self, Session, edit_config};
+use crate::session::{self, Location, Session, edit_config};
 use crate::text::clean;
 use crate::ui::Ui;
 
@@ -111,13 +113,13 @@ async fn ask<T: Selectable>(ui: &Ui, all: &[T]) -> Result<Option<usize>, Error> 
 }
 
 /// Writes organization and workspace into the domain's context. Without a workspace, the last used one stays on record for
-/// the next selection of its organization.
+/// the next selection of its organization. `login` is the one that the selection was made with.
 pub(super) async fn write(
     session: &Session<'_>,
+    login: Option<&Credentials>,
     organization: &Organization,
     workspace: Option<&Workspace>,
 ) -> Result<(), Error> {
-    let domain = session.domain.clone();
     session.config.edit_names(|names| {
         names.remember(&organization.id, &organization.name);
         if let Some(workspace) = workspace {
@@ -125,30 +127,79 @@ pub(super) async fn write(
         }
     });
     let (organization, workspace) = (organization.clone(), workspace.map(|it| it.id.clone()));
-    let login = match session::environment_token_is_set(session.system) {
-        true => None,
-        false => match session.saved_login().await {
-            Ok(saved) => Some(saved.credentials),
-            Err(Error::NotLoggedIn { .. }) => None,
-            Err(failure) => return Err(failure),
-        },
+    let change = move |context: &mut Context| {
+        context.organization = Some(organization.id);
+        context.organization_product = Some(organization.product);
+        if workspace.is_some() {
+            context.last_used_workspace.clone_from(&workspace);
+        }
+        context.workspace = workspace;
     };
-    edit_config(&session.config, move |document| {
+    update_context(session, login, |_| true, change).await
+}
+
+/// Writes the workspace of an organization into the domain's context, if the organization is still the selected one.
+pub(super) async fn write_workspace(
+    session: &Session<'_>,
+    login: Option<&Credentials>,
+    organization: &str,
+    workspace: Workspace,
+) -> Result<(), Error> {
+    let organization = Some(organization.to_owned());
+    let change = |context: &mut Context| {
+        context.workspace = Some(workspace.id.clone());
+        context.last_used_workspace = Some(workspace.id);
+    };
+    update_context(session, login, move |context| context.organization == organization, change).await
+}
+
+/// Changes the domain's context, unless another program logged out or logged in as another user since `login` was read, or
+/// the context is not as `expected`. Removes tokens that the Go CLI wrote back after a login replaced them.
+async fn update_context(
+    session: &Session<'_>,
+    login: Option<&Credentials>,
+    expected: impl FnOnce(&Context) -> bool + Send + 'static,
+    change: impl FnOnce(&mut Context) + Send + 'static,
+) -> Result<(), Error> {
+    let crossed = || Error::SelectionCrossed { domain: session.domain.to_string() };
+    let stored = match login {
+        Some(login) => {
+            let stored = session.saved_login().await?;
+            if !session::is_same_user(&stored.credentials, login) {
+                return Err(crossed());
+            }
+            Some(stored)
+        }
+        None => None,
+    };
+    let domain = session.domain.clone();
+    let edited = edit_config(&session.config, move |document| {
+        let before = document.context(&domain).unwrap_or_default();
+        if !expected(&before) || stored.as_ref().is_some_and(|stored| !stored.is_in_use(&before)) {
+            return Ok(None);
+        }
+        let written_back = before.token.as_ref().zip(stored.as_ref()).is_some_and(|(token, stored)| {
+            stored.location == Location::Keychain && session::is_replaced(&stored.credentials, token)
+        });
         document.update_context(&domain, |context| {
+            if written_back {
+                session::clear_tokens(context);
+            }
             // Nothing of another account stays beside the new selection.
-            if let Some(login) = login.filter(|login| !session::belongs_to(context, login)) {
-                context.user_email = login.email;
+            if let Some(stored) = stored.filter(|it| !session::belongs_to(context, &it.credentials)) {
+                context.user_email = stored.credentials.email;
                 context.last_used_workspace = None;
             }
-            context.organization = Some(organization.id);
-            context.organization_product = Some(organization.product);
-            if workspace.is_some() {
-                context.last_used_workspace.clone_from(&workspace);
-            }
-            context.workspace = workspace;
-        })
-    })
-    .await
+            change(context);
+        })?;
+        Ok(Some(session::tokens_of_context(&before).filter(|_| written_back)))
+    });
+    if let Some(removed) = edited.await?.ok_or_else(crossed)?
+        && let Err(failure) = session.revoke(&removed).await
+    {
+        tracing::info!(%failure, "could not revoke an unused refresh token");
+    }
+    Ok(())
 }
 
 /// Finds the item with this ID, else with this exact name, else with this name in any case.

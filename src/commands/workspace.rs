@@ -6,8 +6,9 @@ use serde::Serialize;
 use super::api_token_scope::ApiTokenScope;
 use super::list::{Column, Row, print_json, print_table};
 use super::selection;
+use crate::credentials::Credentials;
 use crate::error::Error;
-use crate::session::{Session, edit_config, environment_token_is_set};
+use crate::session::{Session, environment_token_is_set};
 use crate::system::System;
 
 #[derive(Debug, Subcommand)]
@@ -50,7 +51,7 @@ struct Listed {
 pub async fn workspace(system: &System, command: WorkspaceCommand) -> Result<(), Error> {
     let (WorkspaceCommand::List { domain, .. } | WorkspaceCommand::Switch { domain, .. }) = &command;
     let session = Session::open(system, domain.as_deref())?;
-    session.require_login().await?;
+    let login = session.require_login().await?;
     let context = session.context()?;
     let granted = ApiTokenScope::of_environment(system);
     if let (WorkspaceCommand::List { json, .. }, Some(organization)) = (&command, &granted.organization) {
@@ -61,7 +62,7 @@ pub async fn workspace(system: &System, command: WorkspaceCommand) -> Result<(),
     match command {
         WorkspaceCommand::List { json, .. } => list(&session, &organization, context.workspace.as_deref(), json).await,
         WorkspaceCommand::Switch { wanted, .. } => {
-            switch(&session, &organization, context.workspace.as_deref(), wanted.as_deref()).await
+            switch(&session, login.as_ref(), &organization, context.workspace.as_deref(), wanted.as_deref()).await
         }
     }
 }
@@ -86,6 +87,7 @@ async fn list(session: &Session<'_>, organization: &str, current: Option<&str>, 
 
 async fn switch(
     session: &Session<'_>,
+    login: Option<&Credentials>,
     organization: &str,
     current: Option<&str>,
     wanted: Option<&str>,
@@ -99,14 +101,8 @@ async fn switch(
         return Err(Error::NoWorkspace);
     };
     session.config.edit_names(|names| names.remember(&workspace.id, &workspace.name));
-    let (domain, id) = (session.domain.clone(), workspace.id);
-    edit_config(&session.config, move |document| {
-        document.update_context(&domain, |context| {
-            context.workspace = Some(id.clone());
-            context.last_used_workspace = Some(id);
-        })
-    })
-    .await?;
-    ui.success(&format!("Switched to workspace {}", workspace.name));
+    let name = workspace.name.clone();
+    selection::write_workspace(session, login, organization, workspace).await?;
+    ui.success(&format!("Switched to workspace {name}"));
     Ok(())
 }

@@ -18,6 +18,7 @@ mod error;
 mod lock;
 mod names;
 mod place;
+mod replaced;
 
 pub use document::{Context, Document, DocumentError, is_yes};
 pub use error::ConfigError;

@@ -40,7 +40,7 @@ fn replacing_retried_on_windows_only() {
 #[test]
 fn rf_10_concurrent_read_sees_whole_file() {
     let (_home, config) = at_home();
-    let log_out = |document: &mut Document| document.clear_context(&domain("localhost:9000"));
+    let log_out = |document: &mut Document| document.clear_login(&domain("localhost:9000"));
     let text = || fs::read_to_string(config.path());
     config.edit(log_in).unwrap();
     let logged_in = text().unwrap();

@@ -38,6 +38,9 @@ pub struct Credentials {
     pub issued_at: Option<jiff::Timestamp>,
     /// The expiry of the access token. An API token may have none.
     pub expires_at: Option<jiff::Timestamp>,
+    /// The digest of the access token in config.yaml that a login in the keychain replaced. The Go CLI may write that token
+    /// back: a menu of its keeps the file as it was in memory.
+    pub replaced: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

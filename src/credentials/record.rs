@@ -27,6 +27,8 @@ struct Written<'a> {
     email: Option<&'a str>,
     issued_at: Option<String>,
     expires_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaced: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -46,6 +48,7 @@ struct Stored {
     email: Option<String>,
     issued_at: Option<String>,
     expires_at: Option<String>,
+    replaced: Option<String>,
 }
 
 pub(super) fn encode(credentials: &Credentials) -> Result<Zeroizing<Vec<u8>>, StoreError> {
@@ -61,6 +64,7 @@ pub(super) fn encode(credentials: &Credentials) -> Result<Zeroizing<Vec<u8>>, St
         email: credentials.email.as_deref(),
         issued_at: credentials.issued_at.map(|time| time.to_string()),
         expires_at: credentials.expires_at.map(|time| time.to_string()),
+        replaced: credentials.replaced.as_deref(),
     };
     // Large enough for every login: a buffer that grows leaves copies of the tokens behind.
     let mut text = Zeroizing::new(Vec::with_capacity(BUFFER));
@@ -88,6 +92,7 @@ pub(super) fn decode(text: &[u8]) -> Result<Credentials, StoreError> {
         email: stored.email,
         issued_at: stored.issued_at.as_deref().map(time).transpose()?,
         expires_at: stored.expires_at.as_deref().map(time).transpose()?,
+        replaced: stored.replaced,
     })
 }
 
@@ -111,6 +116,7 @@ pub(super) mod tests {
             email: Some("person@example.com".to_owned()),
             issued_at: Some("2026-11-24T10:00:00Z".parse().unwrap()),
             expires_at: Some("2026-11-25T10:00:00Z".parse().unwrap()),
+            replaced: None,
         }
     }
 
@@ -133,6 +139,8 @@ pub(super) mod tests {
         let text = encode(&bare).unwrap();
         assert!(!std::str::from_utf8(&text).unwrap().contains("refresh"));
         assert_eq!(decode(&text).unwrap(), bare);
+        let replacing = Credentials { replaced: Some(bare.access.digest()), ..bare };
+        assert_eq!(decode(&encode(&replacing).unwrap()).unwrap(), replacing);
     }
 
     #[test]

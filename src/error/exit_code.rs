@@ -14,6 +14,7 @@ impl Error {
             // The command line.
             Self::Domain(_) | Self::TokenAsDomain | Self::MissingArgument { .. } => 2,
             Self::NoBrowserNoTerminal { .. } | Self::ConfirmationRequired | Self::Environment(_) => 2,
+            Self::LogoutOfForeignContext { .. } => 2,
             // The account and its tokens.
             Self::AccountMismatch { .. } | Self::TokenAccountMismatch { .. } | Self::SubjectMismatch => 4,
             Self::NotLoggedIn { .. } | Self::LoginExpired { .. } | Self::LoginRevoked { .. } => 4,
@@ -36,6 +37,7 @@ impl Error {
             Self::Issuer(_) | Self::Keys(_) | Self::Token(_) | Self::List(_) | Self::CallbackTimeout { .. } => 1,
             // The organization and the workspace.
             Self::NoOrganization | Self::NoOrganizationSelected | Self::NoWorkspace | Self::NotFound(_) => 1,
+            Self::SelectionCrossed { .. } => 1,
             // This machine.
             Self::NoHome | Self::NoContexts | Self::Config(_) | Self::Store { .. } | Self::FallbackForbidden { .. } => {
                 1

@@ -128,6 +128,10 @@ impl Error {
             }
             Self::NoPermissions | Self::ApiTokenNotAccepted { .. } => "create a new API token in the Astro UI",
             Self::NoContexts => "run `astro login` to create one",
+            Self::LogoutOfForeignContext { .. } => {
+                "run `astro logout astronomer.io` to log out of astronomer.io, or log out of this context with the Go CLI"
+            }
+            Self::SelectionCrossed { .. } => "run `astro auth status` to see the login that is stored now",
             Self::ConfirmationRequired => "use `--force` to delete without confirmation",
             Self::NoOrganizationSelected => "run `astro organization switch`",
             Self::NoWorkspace => "ask the owner of your organization for access to one",

@@ -127,6 +127,10 @@ pub enum Error {
     LoginWouldFail { domain: String },
     #[error("logout from {domains} was incomplete")]
     LogoutIncomplete { domains: String },
+    #[error("could not log out of the current context {context}: it is not an Astro context")]
+    LogoutOfForeignContext { context: String },
+    #[error("could not save the selection: another program changed the login to {domain} or its organization")]
+    SelectionCrossed { domain: String },
     #[error("no contexts yet")]
     NoContexts,
     #[error("no {what} given, and no terminal to prompt on")]

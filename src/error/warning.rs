@@ -54,6 +54,11 @@ pub enum Warning {
     NewMayRemain { keychain: String, cause: String },
     #[error("an older login may remain in {keychain}: {cause}")]
     OlderMayRemain { keychain: String, cause: String },
+    // Two stores hold a login.
+    #[error("config.yaml also holds {what}, which only the Go CLI uses")]
+    UsedByGoOnly { what: &'static str, domain: String },
+    #[error("{keychain} also holds a login of {account}, which is not used")]
+    UnusedInKeychain { keychain: String, account: String, domain: String },
     // The wait for the browser.
     #[error("another program uses port {port}, so the browser cannot report back")]
     PortTaken { port: u16 },
@@ -72,18 +77,19 @@ pub enum Warning {
     KeychainUnseen { reason: &'static str, domain: String },
     #[error("{cause}; the refresh token stays valid until it expires")]
     NotRevoked { cause: String },
+    /// The same at a login, which has a refresh token of its own.
+    #[error("{cause}; the replaced refresh token stays valid until it expires")]
+    ReplacedNotRevoked { cause: String },
     #[error("could not read the credentials before ({cause}), so a refresh token in them was not revoked")]
     RemovedUnread { cause: String },
     #[error("the credentials are still in {keychain}")]
     StillThere { keychain: String },
     #[error("credentials may remain in {keychain}: {cause}")]
     MayRemain { keychain: String, cause: String },
-    #[error("could not clear the context of {domain} in config.yaml: {cause}")]
+    #[error("could not remove the login to {domain} from config.yaml: {cause}")]
     ContextNotCleared { domain: String, cause: String },
     #[error("a token of {domain} is still in {}, as `{key}`", path.display())]
     TokenRemains { domain: String, path: PathBuf, key: String },
-    #[error("part of the context is still in {}", path.display())]
-    ContextRemains { path: PathBuf },
 }
 
 impl Warning {
@@ -136,19 +142,21 @@ impl Warning {
             Self::Paste { reason, port } => return paste_hint(*reason, *port),
             Self::DamagedPaste { .. } => "copy the whole URL of the last page again, as it is",
             Self::BrowserNotOpened { .. } => "open the URL yourself",
+            Self::UsedByGoOnly { domain, .. } | Self::UnusedInKeychain { domain, .. } => {
+                return format!("run `astro login {domain}` to have one login");
+            }
             Self::MayBeSavedAgain { domain, .. } => {
                 return format!("run `astro logout {domain}` once other astro commands are done");
             }
             Self::KeychainUnseen { domain, .. } => {
                 return format!("run `astro logout {domain}` in that session, too");
             }
-            Self::NotRevoked { .. } | Self::RemovedUnread { .. } => {
+            Self::NotRevoked { .. } | Self::ReplacedNotRevoked { .. } | Self::RemovedUnread { .. } => {
                 "contact Astronomer support if others may have a copy of it"
             }
             Self::ContextNotCleared { domain, .. } => {
                 return format!("run `astro logout {domain}` again once config.yaml can be written");
             }
-            Self::ContextRemains { path } => return format!("remove it from {} by hand", path.display()),
             Self::TokenRemains { path, .. } => return format!("remove it from {} by hand", path.display()),
         };
         hint.to_owned()

@@ -8,15 +8,15 @@ use crate::error::Error;
 use crate::system::System;
 use crate::text::{clean, may_be_secret};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DomainSource {
     Argument,
     EnvVar,
     CurrentContext,
     /// The default, because config.yaml names no current context.
     Default,
-    /// The default, because the current context is not an Astro context.
-    DefaultInstead,
+    /// The default, because the current context is this one, which is not an Astro context.
+    DefaultInstead(String),
 }
 
 impl fmt::Display for DomainSource {
@@ -26,7 +26,7 @@ impl fmt::Display for DomainSource {
             Self::EnvVar => "from ASTRO_DOMAIN",
             Self::CurrentContext => "the current context",
             Self::Default => "the default",
-            Self::DefaultInstead => "the default, since the current context is not an Astro context",
+            Self::DefaultInstead(_) => "the default, since the current context is not an Astro context",
         })
     }
 }
@@ -54,7 +54,5 @@ pub fn resolve_domain(
     if let Some(named) = named {
         return Ok((named, DomainSource::CurrentContext));
     }
-    let current = clean(&current, 100);
-    system.ui.say(&format!("note: current context {current} is not an Astro context; using {default}"));
-    Ok((default.parse()?, DomainSource::DefaultInstead))
+    Ok((default.parse()?, DomainSource::DefaultInstead(clean(&current, 100))))
 }

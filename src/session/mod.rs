@@ -1,7 +1,7 @@
 //! The login of one domain on this machine: finds it, and calls the API with a token that is valid now.
 //!
-//! Every authenticated command goes through here. A token in config.yaml wins over the keychain's: a login into the keychain
-//! empties the one in config.yaml, so one that is there is newer, or was chosen. Nothing here prompts or opens a browser.
+//! Every authenticated command goes through here. [`login_in_use`] says which of two stored logins counts. Nothing here
+//! prompts or opens a browser.
 
 mod domain;
 mod environment_token;
@@ -9,6 +9,7 @@ mod key_source;
 mod plaintext;
 mod refresh;
 mod retry;
+mod stores;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,14 +22,16 @@ use crate::config::{Config, ConfigError, Context, Document, DocumentError, Lock,
 use crate::credentials::{self, CredentialStore, Credentials, StoreError};
 use crate::domain::Domain;
 use crate::error::Error;
-use crate::oauth::{AuthConfig, Issuer};
 use crate::system::System;
-use crate::token::{AccessToken, RefreshToken};
+use crate::token::AccessToken;
 
 pub use domain::{DomainSource, resolve_domain};
 pub use environment_token::{check_environment_token, environment_token, environment_token_is_set};
 pub use key_source::KeySource;
-pub use plaintext::{belongs_to, clear_tokens, credentials_from_context, set_tokens};
+pub use plaintext::{
+    belongs_to, clear_tokens, credentials_from_context, is_replaced, is_same_user, login_in_use, set_tokens,
+    tokens_of_context,
+};
 pub use refresh::{Access, effective_expiry};
 
 /// A keychain call within this time shows no spinner.
@@ -59,11 +62,23 @@ pub struct SavedLogin {
     pub credentials: Credentials,
 }
 
+impl SavedLogin {
+    /// Returns `true` if the login of this user is still in use beside `context`, which may have changed.
+    pub fn is_in_use(&self, context: &Context) -> bool {
+        let in_keychain = (self.location == Location::Keychain).then(|| self.credentials.clone());
+        let in_use = login_in_use(credentials_from_context(context), in_keychain);
+        in_use.is_some_and(|(location, it)| location == self.location && is_same_user(&it, &self.credentials))
+    }
+}
+
 impl<'a> Session<'a> {
     /// Opens the session of the domain that [`resolve_domain`] finds.
     pub fn open(system: &'a System, argument: Option<&str>) -> Result<Self, Error> {
         let config = Config::new(&system.home);
         let (domain, source) = resolve_domain(system, &config, argument)?;
+        if let DomainSource::DefaultInstead(current) = &source {
+            system.ui.say(&format!("note: current context {current} is not an Astro context; using {domain}"));
+        }
         Ok(Self { system, config, domain, domain_source: Some(source) })
     }
 
@@ -73,26 +88,6 @@ impl<'a> Session<'a> {
 
     pub fn context(&self) -> Result<Context, Error> {
         Ok(self.config.read()?.context(&self.domain).unwrap_or_default())
-    }
-
-    /// Finds the stored login of the domain. Without one, [`Error::NotLoggedIn`] says if there was no keychain to read:
-    /// a desktop session of the same user may have one.
-    pub async fn saved_login(&self) -> Result<SavedLogin, Error> {
-        if let Some(saved) = self.saved_in_config()? {
-            return Ok(saved);
-        }
-        let not_logged_in = |no_keychain| Error::NotLoggedIn { domain: self.domain.to_string(), no_keychain };
-        match self.keychain(|store, domain| store.load(domain)).await {
-            Ok(Some(credentials)) => Ok(SavedLogin { location: Location::Keychain, credentials }),
-            Ok(None) => Err(not_logged_in(None)),
-            Err(absent @ StoreError::Absent { .. }) => Err(not_logged_in(Some(absent))),
-            Err(failure) => Err(self.keychain_error(failure)),
-        }
-    }
-
-    fn saved_in_config(&self) -> Result<Option<SavedLogin>, Error> {
-        let credentials = credentials_from_context(&self.context()?);
-        Ok(credentials.map(|credentials| SavedLogin { location: Location::Config, credentials }))
     }
 
     pub fn api<'b>(&'b self, token: &'b AccessToken) -> ApiClient<'b> {
@@ -115,73 +110,6 @@ impl<'a> Session<'a> {
             }
             outcome => Ok(outcome?),
         }
-    }
-
-    /// Replaces a saved login in its own store, or removes it if `credentials` is `None`.
-    ///
-    /// Returns `false` and writes nothing if config.yaml holds another refresh token by now: the Go CLI writes there
-    /// without our lock, and its login stays. Only we change the keychain's entries.
-    async fn replace(&self, saved: &SavedLogin, credentials: Option<Credentials>) -> Result<bool, Error> {
-        match saved.location {
-            Location::Keychain => {
-                let replaced = self.keychain(move |store, domain| match &credentials {
-                    Some(credentials) => store.save(domain, credentials),
-                    None => store.delete(domain).map(drop),
-                });
-                replaced.await.map_err(|failure| self.keychain_error(failure))?;
-                Ok(true)
-            }
-            Location::Config => {
-                let (domain, refresh) = (self.domain.clone(), saved.credentials.refresh.clone());
-                edit_config(&self.config, move |document| {
-                    let unchanged = document.context(&domain).is_some_and(|it| it.refresh_token == refresh);
-                    if unchanged {
-                        document.update_context(&domain, |context| match credentials {
-                            Some(credentials) => set_tokens(context, credentials),
-                            None => clear_tokens(context),
-                        })?;
-                    }
-                    Ok(unchanged)
-                })
-                .await
-            }
-        }
-    }
-
-    /// Checks that the refreshed login can be stored, before the refresh token is spent. A keychain that was just read needs
-    /// no check.
-    async fn check_replaceable(&self, saved: &SavedLogin) -> Result<(), Error> {
-        if saved.location == Location::Config {
-            let (config, domain, old) = (self.config.clone(), self.domain.clone(), saved.credentials.clone());
-            // 1 KiB longer than the tokens that it replaces, and no secret.
-            let like = |text: &str| "x".repeat(text.len() + 1024);
-            let (access, refresh) = (like(old.access.expose()), old.refresh.as_ref().map(|it| like(it.expose())));
-            let sample =
-                Credentials { access: AccessToken::new(access), refresh: refresh.map(RefreshToken::new), ..old };
-            let edit =
-                move |document: &mut Document| document.update_context(&domain, |context| set_tokens(context, sample));
-            run_blocking(move || config.dry_run(edit)).await??;
-        }
-        Ok(())
-    }
-
-    /// Revokes the refresh token of these credentials, if they have one (RFC 7009).
-    pub async fn revoke(&self, credentials: &Credentials) -> Result<(), Error> {
-        if let Some(refresh) = &credentials.refresh {
-            self.auth_config_of(credentials)?.revoke(&self.system.http, refresh).await?;
-        }
-        Ok(())
-    }
-
-    /// Returns the issuer and the client that the credentials are bound to. Credentials go to no other server (RFC 9700
-    /// section 4.9), and a stored issuer that does not belong to this domain is an error.
-    fn auth_config_of(&self, credentials: &Credentials) -> Result<AuthConfig, Error> {
-        Ok(AuthConfig {
-            client_id: credentials.client_id.clone(),
-            audience: credentials.audience.clone(),
-            issuer: Issuer::parse(&credentials.issuer, &self.domain)?,
-            identity_first: false,
-        })
     }
 
     /// Takes the lock under which the login of the domain is read, changed and written. Take it before the lock of

@@ -1,19 +1,31 @@
 //! The plaintext fields of config.yaml, which are the Go CLI's, as [`Credentials`] and back.
 
+use super::Location;
 use crate::config::Context;
 use crate::credentials::{Credentials, Kind};
 use crate::email::is_same_email;
 use crate::jwt::{TokenKind, Unverified};
+use crate::token::AccessToken;
 
 /// Returns the credentials in the Go CLI's fields. The fields name no issuer, client or audience; the token's own claims do.
 pub fn credentials_from_context(context: &Context) -> Option<Credentials> {
-    let access = context.token.clone()?;
+    Some(credentials(context, context.token.clone()?))
+}
+
+/// Returns what a removal of the tokens must revoke. Unlike a login, that may be a refresh token alone: the Go CLI's logout
+/// empties only the access token.
+pub fn tokens_of_context(context: &Context) -> Option<Credentials> {
+    let refresh_alone = || context.refresh_token.is_some().then(|| credentials(context, AccessToken::new("")));
+    credentials_from_context(context).or_else(refresh_alone)
+}
+
+fn credentials(context: &Context, access: AccessToken) -> Credentials {
     let claims = Unverified::parse(access.expose()).ok();
     let claims = claims.as_ref();
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
     // Auth0 adds its own userinfo endpoint to the audience of the API.
     let audience = claims.and_then(|it| it.audience().into_iter().find(|one| !one.ends_with("/userinfo")));
-    Some(Credentials {
+    Credentials {
         kind: if claims.is_some_and(|it| it.kind() == TokenKind::Api) { Kind::ApiToken } else { Kind::User },
         refresh: context.refresh_token.clone(),
         issuer: text(claims.and_then(Unverified::issuer)),
@@ -24,7 +36,34 @@ pub fn credentials_from_context(context: &Context) -> Option<Credentials> {
         issued_at: claims.and_then(Unverified::issued_at),
         expires_at: claims.and_then(Unverified::expires_at).or(context.expires_at),
         access: access.clone(),
-    })
+        replaced: None,
+    }
+}
+
+/// Returns the login in use, if both stores may hold one. A token in config.yaml is newer than the keychain's, or was
+/// chosen: a login into the keychain empties it. Two are neither, because the Go CLI writes them by itself: the token that
+/// the login in the keychain replaced, and the API token of its environment.
+pub fn login_in_use(
+    in_config: Option<Credentials>,
+    in_keychain: Option<Credentials>,
+) -> Option<(Location, Credentials)> {
+    let is_ignored = |in_config: &Credentials| in_keychain.as_ref().is_some_and(|it| ignores(it, in_config));
+    let in_config = in_config.filter(|it| !is_ignored(it)).map(|it| (Location::Config, it));
+    in_config.or(in_keychain.map(|it| (Location::Keychain, it)))
+}
+
+fn ignores(in_keychain: &Credentials, in_config: &Credentials) -> bool {
+    in_config.kind == Kind::ApiToken || is_replaced(in_keychain, &in_config.access)
+}
+
+/// Returns `true` if the login in the keychain replaced this token.
+pub fn is_replaced(in_keychain: &Credentials, token: &AccessToken) -> bool {
+    in_keychain.replaced.as_ref().is_some_and(|digest| *digest == token.digest())
+}
+
+/// Compares the accounts of two logins: issuer and subject.
+pub fn is_same_user(one: &Credentials, other: &Credentials) -> bool {
+    (one.kind, &one.issuer, &one.sub) == (other.kind, &other.issuer, &other.sub)
 }
 
 /// Compares the email of `context` with the login's. They differ if another account's login was being replaced in the

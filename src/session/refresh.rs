@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::retry::with_retries;
-use super::{KeySource, SavedLogin, Session};
+use super::{KeySource, SavedLogin, Session, is_same_user};
 use crate::credentials::{Credentials, Kind};
 use crate::error::Error;
 use crate::http::HttpError;
@@ -21,6 +21,8 @@ use crate::token::{AccessToken, RefreshToken};
 const REFRESH_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 /// The tolerated difference between the clocks of one issuer's servers.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(60);
+/// The number of refreshes, if another program keeps replacing the login.
+const ATTEMPTS: usize = 3;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Access {
@@ -74,12 +76,14 @@ impl Session<'_> {
 
     /// Fails like [`access`](Self::access) without a login, but offline: a command that lacks something else as well first
     /// says that it lacks the login.
-    pub async fn require_login(&self) -> Result<(), Error> {
+    /// Returns the login, or `None` for a token of the environment.
+    pub async fn require_login(&self) -> Result<Option<Credentials>, Error> {
         if self.environment_token()?.is_some() {
-            return Ok(());
+            return Ok(None);
         }
         let saved = self.saved_login().await.map_err(|error| self.explain_empty_variable(error))?;
-        self.require_usable(&saved.credentials)
+        self.require_usable(&saved.credentials)?;
+        Ok(Some(saved.credentials))
     }
 
     /// Rejects a stored login that no command can use, as far as that is known offline: every command that needs a token
@@ -124,14 +128,30 @@ impl Session<'_> {
             Ok(lock) => lock,
             Err(failure) => return self.keep_current_token(seen, reason, failure),
         };
-        let saved = self.login().await?;
+        let mut saved = self.login().await?;
         if self.supersedes(&saved, &seen) {
             return Ok(saved);
         }
-        let Some(refresh) = &saved.credentials.refresh else { return self.without_refresh(saved, reason) };
+        for _ in 0..ATTEMPTS {
+            if let Some(login) = self.refresh_once(saved.clone(), reason).await? {
+                return Ok(login);
+            }
+            let other = self.login().await?;
+            let is_new = other.credentials.access != saved.credentials.access;
+            if is_new && expires_after(&other.credentials, self.now()) {
+                return Ok(other);
+            }
+            saved = other;
+        }
+        self.without_refresh(saved, &Reason::Stale)
+    }
+
+    /// Returns `None` if another program replaced the stored tokens during the refresh. Its tokens stay, and count.
+    async fn refresh_once(&self, saved: SavedLogin, reason: &Reason) -> Result<Option<SavedLogin>, Error> {
+        let Some(refresh) = &saved.credentials.refresh else { return self.without_refresh(saved, reason).map(Some) };
         let auth = self.auth_config_of(&saved.credentials)?;
         if let Err(failure) = self.check_replaceable(&saved).await {
-            return self.keep_current_token(saved, reason, failure);
+            return self.keep_current_token(saved, reason, failure).map(Some);
         }
         match self.exchange(&auth, refresh).await {
             Ok((_storing, keys, granted)) => self.store_refreshed(saved, reason, &auth, keys, granted).await,
@@ -141,9 +161,9 @@ impl Session<'_> {
             // The issuer's own message would not say what was refused.
             Err(Error::Token(TokenEndpointError::Refused(refused))) => {
                 let failure = Error::RefreshRefused { domain: self.domain.to_string(), refused };
-                self.keep_current_token(saved, reason, failure)
+                self.keep_current_token(saved, reason, failure).map(Some)
             }
-            Err(failure) => self.keep_current_token(saved, reason, failure),
+            Err(failure) => self.keep_current_token(saved, reason, failure).map(Some),
         }
     }
 
@@ -190,38 +210,50 @@ impl Session<'_> {
         auth: &AuthConfig,
         mut keys: KeySource<'_>,
         granted: Granted,
-    ) -> Result<SavedLogin, Error> {
+    ) -> Result<Option<SavedLogin>, Error> {
         let refresh = granted.refresh_token.or_else(|| saved.credentials.refresh.clone());
         let verified = match granted.tokens {
             Ok(response) => self.verify(auth, &mut keys, &saved.credentials, response).await,
             Err(unusable) => Err(unusable.into()),
         };
-        match verified {
-            Ok(verified) => {
-                let credentials = Credentials { refresh, ..verified };
-                if self.replace(&saved, Some(credentials.clone())).await? {
-                    return Ok(SavedLogin { location: saved.location, credentials });
-                }
-                // The Go CLI logged in or out during the refresh; its result stays.
-                self.without_refresh(self.login().await?, &Reason::Stale)
-            }
-            Err(refused) => {
-                // The old refresh token is spent: without the new one an invalid response would cost the login.
-                let kept = Credentials { refresh, ..saved.credentials.clone() };
-                self.replace(&saved, Some(kept)).await?;
-                self.keep_current_token(saved, reason, refused)
-            }
+        let (credentials, refused) = match verified {
+            Ok(verified) => (Credentials { refresh, ..verified }, None),
+            // The old refresh token is spent: without the new one an invalid response would cost the login.
+            Err(refused) => (Credentials { refresh, ..saved.credentials.clone() }, Some(refused)),
+        };
+        if !self.replace(&saved, Some(credentials.clone())).await? {
+            self.revoke_unstored(&saved, &credentials).await;
+            return Ok(None);
+        }
+        match refused {
+            None => Ok(Some(SavedLogin { location: saved.location, credentials })),
+            Some(refused) => self.keep_current_token(saved, reason, refused).map(Some),
+        }
+    }
+
+    /// Revokes the refresh token of a response that is not stored, because another program logged out or logged in as
+    /// another user. A stored login of the same user may descend from the same grant, which a revocation would end.
+    async fn revoke_unstored(&self, saved: &SavedLogin, granted: &Credentials) {
+        if granted.refresh == saved.credentials.refresh
+            || self.login().await.is_ok_and(|stored| is_same_user(&stored.credentials, granted))
+        {
+            return;
+        }
+        if let Err(failure) = self.revoke(granted).await {
+            tracing::info!(%failure, "could not revoke an unused refresh token");
         }
     }
 
     /// Removes a refresh token that the issuer called invalid, so that it is not tried again. The rest stays, so that
     /// `auth status` can show the account and the expiry; but not an access token that would outlive the login.
-    async fn drop_refresh_token(&self, saved: SavedLogin, refused: TokenError) -> Result<SavedLogin, Error> {
+    async fn drop_refresh_token(&self, saved: SavedLogin, refused: TokenError) -> Result<Option<SavedLogin>, Error> {
         let rest = Credentials { refresh: None, ..saved.credentials.clone() };
         let rest = Some(rest).filter(|rest| !expires_after(rest, self.now()));
-        self.replace(&saved, rest).await?;
+        if !self.replace(&saved, rest).await? {
+            return Ok(None);
+        }
         match self.login().await {
-            Ok(other) if self.supersedes(&other, &saved) => Ok(other),
+            Ok(other) if self.supersedes(&other, &saved) => Ok(Some(other)),
             Ok(_) | Err(_) => Err(Error::LoginRevoked { domain: self.domain.to_string(), refused }),
         }
     }

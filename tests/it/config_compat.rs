@@ -67,18 +67,14 @@ fn login_and_logout_edit_only_own_lines() {
             "+        workspace: clnew",
         ]
     );
-    config.edit(|document| document.clear_context(&domain("astronomer.io"))).unwrap();
+    config.edit(|document| document.clear_login(&domain("astronomer.io"))).unwrap();
     assert_eq!(
         diff(&logged_in, &text(&config)),
         [
             "-        expiresin: 2026-11-25T00:00:00Z",
-            "-        last_used_workspace: clnew",
-            "-        organization: clkvh3b46003m01kbalgwwdcy",
-            "-        organization_product: HOSTED",
             "-        refreshtoken: v1.NEW",
             "-        token: Bearer eyJNEW",
             "-        user_email: new@example.com",
-            "-        workspace: clnew",
         ]
     );
 }
@@ -102,7 +98,7 @@ fn foreign_scalars_and_comments_are_kept() {
         config.edit(|document| log_in(document, "astronomer.io")).unwrap();
         let gone: Vec<_> = diff(&start, &text(&config)).into_iter().filter(|line| line.starts_with('-')).collect();
         assert!(gone.is_empty() || gone == ["-    astronomer_io: {domain: astronomer.io} # ours"], "{gone:?}");
-        config.edit(|document| document.clear_context(&domain("astronomer.io"))).unwrap();
+        config.edit(|document| document.clear_login(&domain("astronomer.io"))).unwrap();
         assert!(ODD.lines().all(|line| text(&config).lines().any(|kept| kept == line)));
     }
 }
@@ -229,9 +225,9 @@ proptest! {
         prop_assert_eq!(context.token, Some(AccessToken::new("eyJNEW")));
         prop_assert_eq!(document.current_context(), Some("astronomer.io".to_owned()));
         let logged_in = document.as_str().to_owned();
-        document.clear_context(&domain("astronomer.io")).unwrap();
+        document.clear_login(&domain("astronomer.io")).unwrap();
         let gone = diff(&logged_in, document.as_str());
-        prop_assert_eq!(gone.len(), 6, "{:?}", gone);
+        prop_assert_eq!(gone.len(), 4, "{:?}", gone);
         let cleared = document.as_str().to_owned();
         // Anchors behind a deleted one would be others than before; then the whole deletion is refused.
         if let Err(refused) = document.delete_context(&domain("astronomer.io")) {
@@ -252,7 +248,7 @@ proptest! {
                 let foreign = document.contexts().len();
                 if log_in(&mut document, "astronomer.io").is_ok() {
                     prop_assert!(document.contexts().len() >= foreign);
-                    document.clear_context(&domain("astronomer.io")).ok();
+                    document.clear_login(&domain("astronomer.io")).ok();
                 }
             }
         }

@@ -316,7 +316,7 @@ fn rf_12_unwritable_logout_names_rest_and_is_repeatable() {
         assert_eq!((output.code, stage.home.config()), (Some(1), before), "{output:?}");
         let domain = stage.service.domain();
         let told = format!(
-            "warning: could not clear the context of {domain} in config.yaml: could not write {}",
+            "warning: could not remove the login to {domain} from config.yaml: could not write {}",
             disk.0.display()
         );
         assert!(output.stderr.contains(&told) && output.stderr.contains(cause), "{output:?}");

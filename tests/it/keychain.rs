@@ -73,6 +73,7 @@ fn first() -> Credentials {
         email: Some("zoe@example.com".to_owned()),
         issued_at: Some("2026-11-24T10:00:00Z".parse().unwrap()),
         expires_at: Some("2026-11-25T10:00:00Z".parse().unwrap()),
+        replaced: None,
     }
 }
 

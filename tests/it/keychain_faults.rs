@@ -203,7 +203,7 @@ impl World {
                 let said = format!(
                     "warning: credentials may remain in the Secret Service: {why}\n\
                      hint: remove the entry of the service `astro-login` with your keychain's own program\n\
-                     Cleared the context in HOME/.astro/config.yaml\n\
+                     Removed the account from HOME/.astro/config.yaml\n\
                      error: logout from DOMAIN was incomplete\nhint: follow the hints of the warnings above\n"
                 );
                 ("", said, CLEARED.to_owned())
@@ -227,7 +227,7 @@ fn expect_json(ended: &Ended, state: &str) {
 }
 
 /// The context after a logout.
-const CLEARED: &str = "contexts:\n    DOMAIN:\n        domain: DOMAIN\ncontext: \"\"\n";
+const CLEARED: &str = "contexts:\n    DOMAIN:\n        domain: DOMAIN\n        organization: clorg00000000000000000001\n        organization_product: HOSTED\ncontext: \"\"\n";
 
 const UNLOCK: &str =
     "unlock the keychain and try again, or save unencrypted with `astro login DOMAIN --insecure-storage`";
@@ -269,7 +269,7 @@ fn rf_10_missing_keychain_is_not_an_empty_one() {
                 }
                 Call::Logout => {
                     let said = format!(
-                        "Cleared the context in HOME/.astro/config.yaml\n\
+                        "Removed the account from HOME/.astro/config.yaml\n\
                          warning: no keychain available ({reason}); logins saved by a desktop session were not removed\n\
                          hint: run `astro logout DOMAIN` in that session, too\n\
                          Not logged in to DOMAIN\n"
@@ -425,7 +425,7 @@ fn rf_2_damaged_entry_is_replaceable_and_removable() {
                     let said = "Removed credentials from the Secret Service\n\
                         warning: could not read the credentials before (the stored credentials are damaged), so a refresh token in them was not revoked\n\
                         hint: contact Astronomer support if others may have a copy of it\n\
-                        Cleared the context in HOME/.astro/config.yaml\n\
+                        Removed the account from HOME/.astro/config.yaml\n\
                         error: logout from DOMAIN was incomplete\nhint: follow the hints of the warnings above\n";
                     assert!(ended.code == 1 && ended.stderr.starts_with(said), "{fault}: {}", ended.stderr);
                     assert_eq!(world.kept(), "", "{fault}");
@@ -576,7 +576,7 @@ fn deleted_entry_is_not_logged_in() {
                     assert!(world.kept().contains(&world.other), "{at}");
                 }
                 Call::Logout => {
-                    let said = "Cleared the context in HOME/.astro/config.yaml\nNot logged in to DOMAIN\n";
+                    let said = "Removed the account from HOME/.astro/config.yaml\nNot logged in to DOMAIN\n";
                     assert_eq!((ended.code, ended.stderr.as_str(), ended.config.as_str()), (0, said, CLEARED));
                 }
                 Call::Token | Call::Status | Call::StatusJson | Call::Organizations => {

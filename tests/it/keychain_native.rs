@@ -31,6 +31,7 @@ fn credentials(length: usize) -> Credentials {
         email: None,
         issued_at: None,
         expires_at: Some("2026-11-25T10:00:00Z".parse().unwrap()),
+        replaced: None,
     }
 }
 

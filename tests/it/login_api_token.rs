@@ -74,6 +74,7 @@ async fn cl_17_workspace_token_selects_its_workspace() {
         email: None,
         issued_at: stored.issued_at,
         expires_at: None,
+        replaced: None,
     };
     assert_eq!(stored, expected);
     assert_eq!(chosen(&stage), some(ORGANIZATION, "clws000010000000000000002"));

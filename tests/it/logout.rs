@@ -22,6 +22,9 @@ contexts:
 page_size: \"20\"
 ";
 
+/// The selection that a logout leaves in the context.
+const KEPT: &str = "        organization: clorg00000000000000000001\n        organization_product: HOSTED\n";
+
 fn now() -> Timestamp {
     Timestamp::from_second(NOW).unwrap()
 }
@@ -53,7 +56,7 @@ fn normalize(stage: &Stage, text: &str) -> String {
 /// Returns config.yaml as expected after a logout: as before the login, with the context added.
 fn cleared(stage: &Stage) -> String {
     let domain = stage.service.domain();
-    let entry = format!("workspace: w9\n    \"{domain}\":\n        domain: \"{domain}\"\n");
+    let entry = format!("workspace: w9\n    \"{domain}\":\n        domain: \"{domain}\"\n{KEPT}");
     FOREIGN.replace("workspace: w9\n", &entry).replace("context: houston.example.com\n", "context: \"\"\n")
 }
 
@@ -76,7 +79,7 @@ async fn rf_12_rf_13_logout_revokes_removes_and_reports() {
     let lines: Vec<String> = normalize(&stage, &outcome.stderr).lines().map(str::to_owned).collect();
     let expected = [
         "Removed credentials from the test's keychain",
-        "Cleared the context in HOME/.astro/config.yaml",
+        "Removed the account from HOME/.astro/config.yaml",
         "Revoked the refresh token",
         "Access tokens already copied elsewhere stay valid until 2026-11-25 10:00 UTC (in 1 day)",
         "Logged out of localhost:PORT",
@@ -258,7 +261,7 @@ async fn invalid_config_untouched_keychain_cleared() {
         let request = Logout { domain: (!all).then(|| domain.clone()), all };
         let outcome = stage.run(async |system| logout(system, &request).await).await;
         assert_eq!(outcome.exit_code(), 1);
-        assert!(outcome.stderr.contains("could not clear the context of "), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("could not remove the login to "), "{}", outcome.stderr);
         assert!(outcome.stderr.contains("config.yaml: line "), "{}", outcome.stderr);
         assert_eq!(stage.keychain.get(&domain), None);
         assert_eq!(stage.home.config().unwrap(), "contexts: [\n");
@@ -289,7 +292,7 @@ async fn logout_all_keeps_foreign_contexts() {
     let left =
         ["astronomer.io", "pr1234.astronomer-dev.io", "houston.example.com"].map(|it| stage.keychain.get(it).is_some());
     assert_eq!((left, stage.stored()), ([false, false, true], None));
-    let expected = cleared(&stage).replace("contexts:\n", &more.replace("        workspace: w1\n", ""));
+    let expected = cleared(&stage).replace("contexts:\n", more);
     let bare = |text: &str| text.replace(['"', '\''], "").replace(": \n", ":\n");
     assert_eq!(bare(&stage.home.config().unwrap()), bare(&expected));
 }

@@ -11,6 +11,8 @@
 
 mod support;
 
+#[cfg(unix)]
+mod beside_go;
 mod callback;
 mod callback_attack;
 #[cfg(unix)]
@@ -48,6 +50,7 @@ mod login_place;
 mod login_storage;
 mod login_token;
 mod logout;
+mod logout_leftovers;
 mod network_faults;
 #[cfg(unix)]
 mod other_users;

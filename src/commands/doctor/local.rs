@@ -7,13 +7,13 @@ use url::Url;
 use super::{Check, Outcome, Would, messages};
 use crate::browser::{BrowserLaunch, CallbackRoute, NoBrowser, callback_route, forward_command, program_exists};
 use crate::commands::login::callback_port;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, Context};
 use crate::credentials::{Credentials, Kind, StoreError};
 use crate::environment::{API_TOKEN, Environment};
 use crate::error::{Error, Warning};
 use crate::http::host_of;
 use crate::oauth::{CallbackListener, ListenError};
-use crate::session::{self, DomainSource, Session};
+use crate::session::{self, DomainSource, Location, Session};
 use crate::text::clean;
 use crate::time_format;
 
@@ -52,7 +52,7 @@ pub(super) async fn read_keychain(session: &Session<'_>) -> Result<Option<Creden
 pub(super) fn domain(session: &Session<'_>, source: Option<DomainSource>) -> Check {
     let domain = &session.domain;
     match source {
-        Some(source @ DomainSource::DefaultInstead) => Check::note("domain", &format!("{domain} ({source})")),
+        Some(source @ DomainSource::DefaultInstead(_)) => Check::note("domain", &format!("{domain} ({source})")),
         Some(source) => Check::ok("domain", &format!("{domain} ({source})")),
         None => Check::note("domain", &format!("{domain} (could not read the current context from config.yaml)")),
     }
@@ -182,7 +182,6 @@ pub(super) fn config(session: &Session<'_>) -> Check {
 }
 
 pub(super) fn account(session: &Session<'_>, keychain: Result<Option<Credentials>, StoreError>) -> Check {
-    let now = session.now();
     if session::environment_token_is_set(session.system) {
         let fault = match session.environment_token() {
             Ok(_) => String::new(),
@@ -195,19 +194,39 @@ pub(super) fn account(session: &Session<'_>, keychain: Result<Option<Credentials
     let Ok(context) = session.context() else {
         return Check::note("account", "unknown: could not read config.yaml");
     };
-    let found = match (session::credentials_from_context(&context), keychain) {
-        (Some(credentials), _) => Some(credentials),
-        (None, Ok(found)) => found,
-        (None, Err(StoreError::Absent { .. })) => None,
-        (None, Err(_)) => return Check::note("account", "unknown: could not read the keychain"),
+    let in_config = session::credentials_from_context(&context);
+    let in_keychain = match keychain {
+        Ok(found) => found,
+        Err(StoreError::Absent { .. }) => None,
+        Err(_) if in_config.as_ref().is_some_and(|it| it.kind == Kind::User) => None,
+        Err(_) => return Check::note("account", "unknown: could not read the keychain"),
     };
-    let Some(found) = found else { return Check::ok("account", "not logged in") };
+    let Some((location, found)) = session::login_in_use(in_config.clone(), in_keychain.clone()) else {
+        return Check::ok("account", "not logged in");
+    };
+    let second = match location {
+        Location::Keychain => in_config,
+        Location::Config => in_keychain,
+    };
+    let check = login_in_use(session, &context, found);
+    match second {
+        Some(second) => {
+            let also = session.second_login_warning(location, &second);
+            let detail = clean(&format!("{}; {also}", check.detail), 600);
+            Check { outcome: Outcome::Note, detail, ..check }.advice(&also.hint())
+        }
+        None => check,
+    }
+}
+
+fn login_in_use(session: &Session<'_>, context: &Context, found: Credentials) -> Check {
+    let now = session.now();
     if let Err(mismatch @ Error::IssuerMismatch { .. }) = session.require_usable(&found) {
         return Check::note("account", &mismatch.to_string()).advice("log in again");
     }
     let who = match found.kind {
         Kind::ApiToken => "an API token".to_owned(),
-        Kind::User => found.email.or(context.user_email).unwrap_or_else(|| "unknown email".to_owned()),
+        Kind::User => found.email.or_else(|| context.user_email.clone()).unwrap_or_else(|| "unknown email".to_owned()),
     };
     let expires = found.expires_at.map(|end| time_format::format_timestamp(end, now, &(session.system.time_zone)()));
     match (expires, found.refresh) {

@@ -73,7 +73,7 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
         Err(Error::Config(_)) => (domain::DEFAULT.parse()?, None),
         resolved => resolved.map(|(domain, source)| (domain, Some(source)))?,
     };
-    let session = Session { domain_source: source, ..Session::for_domain(system, domain) };
+    let session = Session { domain_source: source.clone(), ..Session::for_domain(system, domain) };
     let spinner =
         system.ui.can_ask().then(|| system.ui.spinner("Checking the keychain, the API and the login server…"));
     let (keychain, network) = tokio::join!(local::read_keychain(&session), network::ask(&session));

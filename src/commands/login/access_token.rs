@@ -35,6 +35,7 @@ impl LoginFlow<'_> {
             email: claims.email,
             issued_at: claims.issued_at,
             expires_at: Some(claims.expires_at),
+            replaced: None,
         };
         Ok(NewLogin { credentials, destination })
     }
@@ -59,6 +60,7 @@ impl LoginFlow<'_> {
             email: None,
             issued_at: claims.issued_at(),
             expires_at: claims.expires_at(),
+            replaced: None,
         };
         Ok(NewLogin { credentials, destination: self.prepare_to_save().await? })
     }

@@ -139,6 +139,7 @@ mod tests {
             email: None,
             issued_at: None,
             expires_at: None,
+            replaced: None,
         }
     }
 

@@ -221,6 +221,7 @@ fn new_login(auth: &AuthConfig, verified: VerifiedLogin, destination: Destinatio
         email,
         issued_at: access.issued_at,
         expires_at: Some(effective_expiry(access.expires_at, access.issued_at, tokens.expires_in)),
+        replaced: None,
     };
     NewLogin { credentials, destination }
 }

@@ -182,15 +182,17 @@ impl<'a> LoginFlow<'a> {
             // An API token belongs to no user. Access to an organization proves it.
             Kind::ApiToken => (User::default(), Ok(self.accessible_with_api_token(new).await?)),
         };
-        let previous = self.save(new, &user).await?;
+        let selected = self.before.organization.as_deref();
+        let is_out_of_reach = accessible.as_ref().is_ok_and(|it| selected.is_some_and(|id| !it.includes(id)));
+        let previous = self.save(new, &user, is_out_of_reach).await?;
         Ok(SavedAccount { user, accessible, previous })
     }
 
-    /// Revokes the refresh tokens that this login replaced. A failure is only logged: they expire by themselves.
+    /// Revokes the refresh tokens that this login replaced. They are removed even if that fails.
     async fn revoke_unused(&self, unused: &[Credentials]) {
         for credentials in unused {
             if let Err(failure) = self.session.revoke(credentials).await {
-                tracing::info!(%failure, "could not revoke an unused refresh token");
+                Warning::ReplacedNotRevoked { cause: failure.to_string() }.show(self.ui());
             }
         }
     }

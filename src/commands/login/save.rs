@@ -70,16 +70,25 @@ impl LoginFlow<'_> {
         }
     }
 
-    pub(super) async fn save(&self, new: &NewLogin, user: &User) -> Result<PreviousLogin, Error> {
+    /// Saves the login. `is_out_of_reach` means that the account has no access to the selected organization.
+    pub(super) async fn save(
+        &self,
+        new: &NewLogin,
+        user: &User,
+        is_out_of_reach: bool,
+    ) -> Result<PreviousLogin, Error> {
         let _lock = self.session.lock().await?;
         let storing = self.session.system.pending_grant.start_storing().await;
         tracing::info!("saving the login");
         let in_keychain = self.session.keychain(|store, domain| store.load(domain)).await;
+        if let Err(damaged @ StoreError::Damaged) = &in_keychain {
+            Warning::RemovedUnread { cause: damaged.to_string() }.show(self.ui());
+        }
         let before = match new.destination {
-            Destination::Keychain => self.save_in_keychain(new, user, in_keychain).await?,
+            Destination::Keychain => self.save_in_keychain(new, user, is_out_of_reach, in_keychain).await?,
             Destination::ConfigByFlag | Destination::ConfigByFallback => {
                 let known = in_keychain.as_ref().ok().and_then(Option::as_ref);
-                let context = self.write_account(new, user, known).await?;
+                let context = self.write_account(new, user, is_out_of_reach, known).await?;
                 Before { context, in_keychain: self.remove_from_keychain(in_keychain).await }
             }
         };
@@ -94,6 +103,7 @@ impl LoginFlow<'_> {
         &self,
         new: &NewLogin,
         user: &User,
+        is_out_of_reach: bool,
         loaded: Result<Option<Credentials>, StoreError>,
     ) -> Result<Before, Error> {
         let in_keychain = match loaded {
@@ -102,21 +112,39 @@ impl LoginFlow<'_> {
         };
         // Until config.yaml is written, only this email says whose credentials they are.
         let email = email(new, user).map(str::to_owned);
-        let credentials = Credentials { email, ..new.credentials.clone() };
-        if let Err(failure) = self.session.keychain(move |store, domain| store.save(domain, &credentials)).await {
+        let older = in_keychain.as_ref().and_then(|it| it.replaced.clone());
+        let replaced = self.session.context()?.token.map(|token| token.digest()).or(older);
+        let mut credentials = Credentials { email, replaced, ..new.credentials.clone() };
+        if let Err(failure) = self.put_in_keychain(credentials.clone()).await {
             // A write that timed out may still take effect later.
             if matches!(failure, StoreError::TimedOut(_) | StoreError::Disconnected) {
                 self.restore(in_keychain).await;
             }
             return Err(self.session.keychain_error(failure));
         }
-        match self.write_account(new, user, in_keychain.as_ref()).await {
-            Ok(context) => Ok(Before { context, in_keychain }),
+        let context = match self.write_account(new, user, is_out_of_reach, in_keychain.as_ref()).await {
+            Ok(context) => context,
             Err(failure) => {
                 self.restore(in_keychain).await;
-                Err(failure)
+                return Err(failure);
             }
+        };
+        // The Go CLI may have written another token before the edit.
+        if let Some(digest) =
+            context.token.as_ref().map(AccessToken::digest).filter(|it| Some(it) != credentials.replaced.as_ref())
+        {
+            credentials.replaced = Some(digest);
+            self.put_in_keychain(credentials).await.map_err(|failure| self.session.keychain_error(failure))?;
         }
+        Ok(Before { context, in_keychain })
+    }
+
+    /// Saves the credentials in the keychain, and the digest of the token that they replace beside config.yaml as well.
+    async fn put_in_keychain(&self, credentials: Credentials) -> Result<(), StoreError> {
+        if let Some(digest) = &credentials.replaced {
+            self.session.config.note_replaced(&self.session.domain, digest);
+        }
+        self.session.keychain(move |store, domain| store.save(domain, &credentials)).await
     }
 
     /// Writes the domain's context in config.yaml: the account, and the credentials if they belong there. Returns the
@@ -125,19 +153,22 @@ impl LoginFlow<'_> {
         &self,
         new: &NewLogin,
         user: &User,
+        is_out_of_reach: bool,
         in_keychain: Option<&Credentials>,
     ) -> Result<Context, Error> {
         let domain = self.session.domain.clone();
-        let (credentials, in_use) = (new.credentials.clone(), in_keychain.cloned());
+        let (credentials, in_keychain) = (new.credentials.clone(), in_keychain.cloned());
         let email = email(new, user).map(str::to_owned);
         let to_keychain = new.destination == Destination::Keychain;
         let before = edit_config(&self.session.config, move |document| {
             let before = document.context(&domain).unwrap_or_default();
-            let in_use = session::credentials_from_context(&before).or(in_use);
+            let in_use = find_in_use(&before, in_keychain);
+            let is_unknown = in_use.is_none() && before.user_email.is_none();
             let is_same = is_same_account(in_use.as_ref(), &before, &credentials, email.as_deref())
                 && in_use.is_none_or(|in_use| session::belongs_to(&before, &in_use));
             document.update_context(&domain, |context| {
-                if !is_same {
+                // A logout leaves the organization of an account that is not known any more.
+                if !is_same || (is_unknown && is_out_of_reach) {
                     context.organization = None;
                     context.organization_product = None;
                     context.workspace = None;
@@ -205,18 +236,23 @@ fn email<'a>(new: &'a NewLogin, user: &'a User) -> Option<&'a str> {
     Some(user.email.as_str()).filter(|email| !email.is_empty()).or(new.credentials.email.as_deref())
 }
 
+fn find_in_use(context: &Context, in_keychain: Option<Credentials>) -> Option<Credentials> {
+    let in_config = session::credentials_from_context(context);
+    session::login_in_use(in_config, in_keychain).map(|(_, credentials)| credentials)
+}
+
 fn previous_login(before: Before, new: &Credentials, email: Option<&str>) -> PreviousLogin {
     let Before { context, in_keychain } = before;
-    let in_config = session::credentials_from_context(&context);
-    // A token in config.yaml was the one in use.
-    let in_use = in_config.as_ref().or(in_keychain.as_ref());
+    let in_use = find_in_use(&context, in_keychain.clone());
+    let in_use = in_use.as_ref();
     let existed = in_use.is_some() || context.user_email.is_some();
     let account = if existed && !is_same_account(in_use, &context, new, email) {
         in_use.map_or(context.user_email.clone(), |in_use| account_name(in_use, &context))
     } else {
         None
     };
-    let mut unused: Vec<Credentials> = in_config.into_iter().chain(in_keychain).collect();
+    let mut unused: Vec<Credentials> = session::tokens_of_context(&context).into_iter().chain(in_keychain).collect();
     unused.retain(|old| old.refresh.is_some() && old.refresh != new.refresh);
+    unused.dedup_by(|one, other| one.refresh == other.refresh);
     PreviousLogin { account, unused }
 }

@@ -16,6 +16,16 @@ pub(super) enum Accessible {
     All(Vec<Organization>),
 }
 
+impl Accessible {
+    /// Returns `true` if the API confirmed access to the organization with this ID.
+    pub(super) fn includes(&self, id: &str) -> bool {
+        match self {
+            Self::Current(organization, _) | Self::OfApiToken(organization, _) => organization.id == id,
+            Self::All(organizations) => organizations.iter().any(|organization| organization.id == id),
+        }
+    }
+}
+
 pub(super) struct Selection {
     organization: Organization,
     workspace: Option<Workspace>,
@@ -71,7 +81,7 @@ impl LoginFlow<'_> {
         // A new organization is written even if the choice of a workspace is canceled. One that was in use before keeps its
         // workspace.
         if outcome.is_ok() || is_new {
-            selection::write(&self.session, &organization, workspace.as_ref()).await?;
+            selection::write(&self.session, Some(&new.credentials), &organization, workspace.as_ref()).await?;
         }
         *selection = Some(Selection { organization, workspace });
         outcome

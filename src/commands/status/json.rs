@@ -84,6 +84,7 @@ pub(super) enum WarningCode {
     EnvironmentTokenWins,
     OtherOrganization,
     ClockOff,
+    TwoLogins,
 }
 
 impl Report {

@@ -155,6 +155,9 @@ impl Report {
         });
         let SavedLogin { location, credentials } = stored?;
         let usable = session.require_usable(&credentials);
+        if let Some(second) = session.second_login(location).await {
+            self.warn(WarningCode::TwoLogins, &session.second_login_warning(location, &second));
+        }
         self.source = Some(match location {
             Location::Keychain => Source::Keychain,
             Location::Config => Source::Config,

@@ -8,8 +8,10 @@ use crate::token::{AccessToken, RefreshToken};
 
 const BEARER: &str = "Bearer ";
 pub(super) const EXPIRES_AT: &str = "expiresin";
+/// The fields of the login itself, which a logout removes.
+pub(super) const LOGIN_FIELDS: [&str; 4] = [EXPIRES_AT, "refreshtoken", "token", "user_email"];
 
-/// The settings of one domain. An empty text counts as none.
+/// The settings of one domain. An empty or blank text counts as none, and so does null.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Context {
     /// The domain. If the file does not name it, the context's key with dots for underscores.
@@ -39,7 +41,9 @@ impl Context {
             workspace: text("workspace"),
             last_used_workspace: text("last_used_workspace"),
             user_email: text("user_email"),
-            token: token.filter(|token| !token.is_empty() && *token != BEARER.trim()).map(AccessToken::new),
+            token: token
+                .filter(|token| !token.is_empty() && !token.eq_ignore_ascii_case(BEARER.trim()))
+                .map(AccessToken::new),
             refresh_token: text("refreshtoken").map(RefreshToken::new),
             expires_at: text(EXPIRES_AT).and_then(|time| timestamp(&time)),
         }

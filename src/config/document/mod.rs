@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 pub use context::Context;
 
 use crate::domain::Domain;
-use context::domain_of;
+use context::{LOGIN_FIELDS, domain_of};
 use edit::Edit;
 use node::{BINARY_REFUSED, Node, error_at};
 
@@ -144,13 +144,12 @@ impl Document {
         self.apply(&Edit { path: &["contexts", &key], fields })
     }
 
-    /// Removes our fields except `domain` from the context, empty ones too. Does nothing without such a context.
-    pub fn clear_context(&mut self, domain: &Domain) -> Result<(), DocumentError> {
+    /// Removes the tokens and the email from the context, empty ones too. The organization and the workspace stay: CLI 2
+    /// takes a context without any for a new customer's. Does nothing without such a context.
+    pub fn clear_login(&mut self, domain: &Domain) -> Result<(), DocumentError> {
         let key = domain.context_key();
-        let names = Context::default().fields().map(|(name, _)| name);
         let has = |name: &str| self.value(&["contexts", &key, name]).is_some();
-        let mut fields: Vec<_> =
-            names.into_iter().filter(|name| *name != "domain" && has(name)).map(|name| (name, None)).collect();
+        let mut fields: Vec<_> = LOGIN_FIELDS.into_iter().filter(|name| has(name)).map(|name| (name, None)).collect();
         if fields.is_empty() {
             return Ok(());
         }

@@ -76,9 +76,9 @@ impl Node {
         }
     }
 
-    /// Returns the text of a value. Null and an empty text are none.
+    /// Returns the text of a value. Null and an empty or blank text are none.
     pub(super) fn text(&self) -> Option<&str> {
-        self.scalar().filter(|text| !text.is_empty() && !self.is_null())
+        self.scalar().filter(|text| !text.trim().is_empty() && !self.is_null())
     }
 
     fn is_null(&self) -> bool {

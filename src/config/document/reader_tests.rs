@@ -55,7 +55,7 @@ fn token_that_go_cli_reads_is_seen_or_text_refused() {
         let token = document.context(&domain).and_then(|context| context.token);
         assert_eq!(token, has_own_context.then(|| AccessToken::new("eyJT")), "{text}");
         // Cleared, or left as it is and still seen.
-        match document.clear_context(&domain) {
+        match document.clear_login(&domain) {
             Ok(()) if has_own_context => assert_eq!(document.token_left(&domain), None, "{text}"),
             Ok(()) | Err(DocumentError::WouldChange { .. }) => {
                 assert_eq!((document.as_str(), document.token_left(&domain)), (text.as_str(), Some(key)));

@@ -78,7 +78,7 @@ fn value_of_each_style_is_replaced() {
             "contexts:\n  localhost:\n    token: Bearer new\n    domain: localhost\nx: 1\n",
             "{old:?}"
         );
-        document.clear_context(&domain("localhost")).unwrap();
+        document.clear_login(&domain("localhost")).unwrap();
         assert_eq!(document.as_str(), "contexts:\n  localhost:\n    domain: localhost\nx: 1\n", "{old:?}");
     }
 }
@@ -138,7 +138,7 @@ fn workspace_sets_last_used_workspace() {
 fn repeated_edit_keeps_text() {
     let text = edited("", log_in);
     assert_eq!(edited(&text, log_in), text);
-    assert_eq!(edited("x: 1", |document| document.clear_context(&domain("localhost"))), "x: 1");
+    assert_eq!(edited("x: 1", |document| document.clear_login(&domain("localhost"))), "x: 1");
     assert_eq!(edited("x: 1", |document| document.set_current_context(None)), "x: 1");
     assert_eq!(edited("context: a # c\n", |document| document.set_current_context(None)), "context: \"\" # c\n");
 }
@@ -180,15 +180,18 @@ fn deleted_context_goes_with_its_comments() {
 #[test]
 fn flow_context_cleared_without_empty_entries() {
     let table = [
-        ("{domain: localhost, token: x, mine: 1, workspace: w}", "{domain: localhost, mine: 1}"),
+        ("{domain: localhost, token: x, mine: 1, workspace: w}", "{domain: localhost, mine: 1, workspace: w}"),
         ("{token: x, expiresin: 2026-11-24, refreshtoken: y}", "{domain: localhost}"),
-        ("{token: x, mine: 1, workspace: w, organization: o}", "{mine: 1, domain: localhost}"),
+        (
+            "{token: x, mine: 1, workspace: w, organization: o}",
+            "{mine: 1, workspace: w, organization: o, domain: localhost}",
+        ),
         ("{token: x, mine: 1, }", "{mine: 1, domain: localhost, }"),
         ("{token}", "{domain: localhost}"),
     ];
     for (before, after) in table {
         let at = |context: &str| format!("contexts:\n  localhost: {context} # c\nz: 1\n");
-        let text = edited(&at(before), |document| document.clear_context(&domain("localhost")));
+        let text = edited(&at(before), |document| document.clear_login(&domain("localhost")));
         assert_eq!(text, at(after), "{before}");
     }
 }

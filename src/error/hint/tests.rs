@@ -93,6 +93,8 @@ variants! { error_name(Error) {
     "API token expired": Error::ApiTokenExpired { .. },
     "login would fail": Error::LoginWouldFail { .. },
     "logout incomplete": Error::LogoutIncomplete { .. },
+    "logout of foreign context": Error::LogoutOfForeignContext { .. },
+    "selection crossed": Error::SelectionCrossed { .. },
     "no contexts": Error::NoContexts,
     "missing argument": Error::MissingArgument { .. },
     "confirmation": Error::ConfirmationRequired,
@@ -199,11 +201,13 @@ variants! { warning_name(Warning) {
     "saved again": Warning::MayBeSavedAgain { .. },
     "keychain unseen": Warning::KeychainUnseen { .. },
     "not revoked": Warning::NotRevoked { .. },
+    "replaced, not revoked": Warning::ReplacedNotRevoked { .. },
+    "used by Go only": Warning::UsedByGoOnly { .. },
+    "unused in keychain": Warning::UnusedInKeychain { .. },
     "removed unread": Warning::RemovedUnread { .. },
     "still there": Warning::StillThere { .. },
     "may remain": Warning::MayRemain { .. },
     "not cleared": Warning::ContextNotCleared { .. },
-    "context remains": Warning::ContextRemains { .. },
     "token remains": Warning::TokenRemains { .. },
 } }
 
@@ -292,6 +296,8 @@ fn login_errors() -> Vec<Error> {
         Error::ApiTokenExpired { at: now(), now: now() },
         Error::LoginWouldFail { domain: domain() },
         Error::LogoutIncomplete { domains: domain() },
+        Error::LogoutOfForeignContext { context: of("gcp.example.com") },
+        Error::SelectionCrossed { domain: domain() },
     ]
 }
 
@@ -417,11 +423,13 @@ fn warnings() -> Vec<Warning> {
         Warning::MayBeSavedAgain { domain: domain(), cause: cause() },
         Warning::KeychainUnseen { reason: "no session bus", domain: domain() },
         Warning::NotRevoked { cause: cause() },
+        Warning::ReplacedNotRevoked { cause: cause() },
+        Warning::UsedByGoOnly { what: "a token", domain: domain() },
+        Warning::UnusedInKeychain { keychain: keychain(), account: of("a@b.c"), domain: domain() },
         Warning::RemovedUnread { cause: cause() },
         Warning::StillThere { keychain: keychain() },
         Warning::MayRemain { keychain: keychain(), cause: cause() },
         Warning::ContextNotCleared { domain: domain(), cause: cause() },
-        Warning::ContextRemains { path: path() },
         Warning::TokenRemains { domain: domain(), path: path(), key: of("a") },
     ]
 }

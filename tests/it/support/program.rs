@@ -315,6 +315,7 @@ impl Stage {
             email: Some("ada@example.com".to_owned()),
             issued_at: None,
             expires_at: None,
+            replaced: None,
         }
     }
 

@@ -1,0 +1,165 @@
+//! The two stores of a login: reads, and writes that another program may cross.
+
+use super::{
+    Location, SavedLogin, Session, clear_tokens, credentials_from_context, edit_config, login_in_use, set_tokens,
+};
+use crate::blocking::run_blocking;
+use crate::config::Document;
+use crate::credentials::{self, Credentials, Kind, StoreError};
+use crate::error::{Error, NO_EMAIL, Warning};
+use crate::oauth::{AuthConfig, Issuer};
+use crate::text::clean;
+use crate::token::{AccessToken, RefreshToken};
+
+impl Session<'_> {
+    /// Finds the stored login of the domain. Without one, [`Error::NotLoggedIn`] says if there was no keychain to read:
+    /// a desktop session of the same user may have one.
+    pub async fn saved_login(&self) -> Result<SavedLogin, Error> {
+        let in_config = credentials_from_context(&self.context()?);
+        if let Some(credentials) = in_config.clone().filter(|it| !self.may_be_ignored(it)) {
+            return Ok(SavedLogin { location: Location::Config, credentials });
+        }
+        let (in_keychain, no_keychain) = match self.keychain(|store, domain| store.load(domain)).await {
+            Ok(found) => (found, None),
+            Err(absent @ StoreError::Absent { .. }) => (None, Some(absent)),
+            // Without an answer there is no sign of a login that would count more.
+            Err(StoreError::TimedOut(_) | StoreError::Disconnected | StoreError::Other(_))
+                if in_config.as_ref().is_some_and(|it| it.kind == Kind::ApiToken) =>
+            {
+                (None, None)
+            }
+            Err(failure) => return Err(self.keychain_error(failure)),
+        };
+        match login_in_use(in_config, in_keychain) {
+            Some((location, credentials)) => Ok(SavedLogin { location, credentials }),
+            None => Err(Error::NotLoggedIn { domain: self.domain.to_string(), no_keychain }),
+        }
+    }
+
+    /// Returns `true` if a login in the keychain may count more than this one of config.yaml. Other readers of config.yaml
+    /// do without the keychain.
+    fn may_be_ignored(&self, in_config: &Credentials) -> bool {
+        in_config.kind == Kind::ApiToken || self.config.was_replaced(&self.domain, &in_config.access.digest())
+    }
+
+    /// Returns the login in the store that is not in use. A keychain that cannot be read counts as empty.
+    pub async fn second_login(&self, in_use: Location) -> Option<Credentials> {
+        match in_use {
+            Location::Keychain => credentials_from_context(&self.context().ok()?),
+            Location::Config => {
+                let (store, domain) = (self.system.keychain.clone(), self.domain.clone());
+                credentials::bounded(credentials::WITHOUT_PERSON, move || store.load(&domain)).await.ok()?
+            }
+        }
+    }
+
+    /// Returns a warning of the login in the other store than the one in use.
+    pub fn second_login_warning(&self, in_use: Location, second: &Credentials) -> Warning {
+        let domain = self.domain.to_string();
+        let what = match (in_use, second.kind) {
+            (Location::Keychain, Kind::ApiToken) => "an API token",
+            (Location::Keychain, Kind::User) => "the login that this one replaced",
+            (Location::Config, _) => {
+                let account = second.email.as_deref().map_or_else(|| NO_EMAIL.to_owned(), |email| clean(email, 254));
+                return Warning::UnusedInKeychain { keychain: self.location_name(Location::Keychain), account, domain };
+            }
+        };
+        Warning::UsedByGoOnly { what, domain }
+    }
+
+    /// Replaces a saved login in its own store, or removes it if `new` is `None`.
+    ///
+    /// Returns `false` if the store holds other tokens than `saved` by now, access or refresh token: another program wrote
+    /// them, and they stay. The Go CLI writes config.yaml without our lock.
+    pub(super) async fn replace(&self, saved: &SavedLogin, new: Option<Credentials>) -> Result<bool, Error> {
+        let old = saved.credentials.clone();
+        match saved.location {
+            Location::Keychain => {
+                let replaced = self.keychain(move |store, domain| {
+                    let stored = store.load(domain)?;
+                    if stored.is_none_or(|stored| (stored.access, stored.refresh) != (old.access, old.refresh)) {
+                        return Ok(false);
+                    }
+                    match &new {
+                        Some(credentials) => store.save(domain, credentials)?,
+                        None => drop(store.delete(domain)?),
+                    }
+                    Ok(true)
+                });
+                replaced.await.map_err(|failure| self.keychain_error(failure))
+            }
+            Location::Config => {
+                let domain = self.domain.clone();
+                edit_config(&self.config, move |document| {
+                    let stored = document.context(&domain).unwrap_or_default();
+                    let is_logged_in_with_it = stored.token.is_some() && stored.refresh_token == old.refresh;
+                    let unchanged = is_logged_in_with_it && stored.token == Some(old.access);
+                    match new {
+                        _ if !is_logged_in_with_it => {}
+                        Some(new) if unchanged => document.update_context(&domain, |it| set_tokens(it, new))?,
+                        None if unchanged => document.update_context(&domain, clear_tokens)?,
+                        // The other program's access token stays, but its refresh token is the one that was spent here.
+                        Some(Credentials { refresh: Some(refresh), .. }) => {
+                            document.update_context(&domain, |it| it.refresh_token = Some(refresh))?;
+                        }
+                        Some(_) | None => {}
+                    }
+                    Ok(unchanged)
+                })
+                .await
+            }
+        }
+    }
+
+    /// Checks that the refreshed login can be stored, before the refresh token is spent. A keychain that was just read needs
+    /// no check.
+    pub(super) async fn check_replaceable(&self, saved: &SavedLogin) -> Result<(), Error> {
+        if saved.location == Location::Config {
+            let (config, domain, old) = (self.config.clone(), self.domain.clone(), saved.credentials.clone());
+            // 1 KiB longer than the tokens that it replaces, and no secret.
+            let like = |text: &str| "x".repeat(text.len() + 1024);
+            let (access, refresh) = (like(old.access.expose()), old.refresh.as_ref().map(|it| like(it.expose())));
+            let sample =
+                Credentials { access: AccessToken::new(access), refresh: refresh.map(RefreshToken::new), ..old };
+            let edit =
+                move |document: &mut Document| document.update_context(&domain, |context| set_tokens(context, sample));
+            run_blocking(move || config.dry_run(edit)).await??;
+        }
+        Ok(())
+    }
+
+    /// Revokes the refresh token of these credentials, if they have one (RFC 7009).
+    pub async fn revoke(&self, credentials: &Credentials) -> Result<(), Error> {
+        if let Some(refresh) = &credentials.refresh {
+            self.revocation_config(credentials).await?.revoke(&self.system.http, refresh).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the issuer and the client that the credentials are bound to. Credentials go to no other server (RFC 9700
+    /// section 4.9), and a stored issuer that does not belong to this domain is an error.
+    pub(super) fn auth_config_of(&self, credentials: &Credentials) -> Result<AuthConfig, Error> {
+        Ok(AuthConfig {
+            client_id: credentials.client_id.clone(),
+            audience: credentials.audience.clone(),
+            issuer: Issuer::parse(&credentials.issuer, &self.domain)?,
+            identity_first: false,
+        })
+    }
+
+    /// Like [`auth_config_of`](Self::auth_config_of), but a refresh token beside no access token, or beside one that does not
+    /// name issuer and client, is taken for one of the domain's own login configuration.
+    async fn revocation_config(&self, credentials: &Credentials) -> Result<AuthConfig, Error> {
+        let names_issuer = credentials.kind == Kind::User && !credentials.issuer.is_empty();
+        let foreign =
+            || Error::IssuerMismatch { domain: self.domain.to_string(), issuer: Some(clean(&credentials.issuer, 100)) };
+        if names_issuer {
+            let named = self.auth_config_of(credentials).map_err(|_| foreign())?;
+            if !named.client_id.is_empty() {
+                return Ok(named);
+            }
+        }
+        let own = AuthConfig::fetch(&self.system.http, &self.domain).await?;
+        if names_issuer && own.issuer.as_str() != credentials.issuer { Err(foreign()) } else { Ok(own) }
+    }
+}
