@@ -34,10 +34,11 @@ pub fn clean(text: &str, max_chars: usize) -> String {
     kept
 }
 
-/// Wraps `text` at blanks into lines of at most `columns` columns; a longer word gets a line of its own.
+/// Wraps `text` at blanks into lines of at most `columns` columns. A longer word gets a line of its own, and a command
+/// between backticks is one word.
 pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
+    for word in words(text) {
         match lines.last_mut() {
             Some(line) if line.width() + 1 + word.width() <= columns => {
                 line.push(' ');
@@ -47,6 +48,17 @@ pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Splits `text` at the blanks that are not between backticks.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    // Without its end, a backtick begins nothing.
+    let paired = text.matches('`').count().is_multiple_of(2);
+    let mut quoted = false;
+    text.split(move |character| {
+        quoted ^= character == '`' && paired;
+        character == ' ' && !quoted
+    })
 }
 
 /// Cuts text to a width in columns. An ellipsis marks the cut.
@@ -104,6 +116,22 @@ fn is_format(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_text_is_wrapped_between_words_and_commands() {
+        let table = [
+            ("one two three", 8, vec!["one two", "three"]),
+            ("run `astro login --email`, or not", 12, vec!["run", "`astro login --email`,", "or not"]),
+            ("see https://a.example/long/path now", 10, vec!["see", "https://a.example/long/path", "now"]),
+            ("a ` b c d", 4, vec!["a `", "b c", "d"]),
+            ("日本 日本", 5, vec!["日本", "日本"]),
+            ("日本 日本", 9, vec!["日本 日本"]),
+            ("", 5, vec![""]),
+        ];
+        for (text, columns, lines) in table {
+            assert_eq!(wrapped(text, columns), lines, "{text}");
+        }
+    }
 
     #[test]
     fn lb_21_cl_16_control_characters_are_removed() {

@@ -144,6 +144,7 @@ fn report(ui: &Ui, error: &Error) {
     match error {
         // The user pressed Ctrl-C and needs no hint.
         Error::Canceled => ui.canceled(),
+        Error::NotChosen { .. } => ui.warn(&error.to_string(), &error.hint().unwrap_or_default()),
         _ => ui.error(&error.to_string(), &error.causes(), error.hint().as_deref()),
     }
 }

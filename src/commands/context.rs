@@ -116,7 +116,8 @@ async fn switch(system: &System, config: &Config, typed: Option<&str>) -> Result
         None => {
             let current = document.current_context();
             let current = known.iter().position(|domain| Some(domain) == current.as_ref());
-            system.ui.choose("Context:", labels(), current.unwrap_or_default()).await?
+            let chosen = system.ui.choose("Context:", labels(), current.unwrap_or_default()).await;
+            chosen.map_err(Error::of_menu("context"))?
         }
     };
     let name = known.swap_remove(chosen);

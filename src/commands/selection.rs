@@ -62,7 +62,7 @@ pub(super) async fn select_organization(
         Choice::One(organization) => Ok(organization.clone()),
         Choice::Empty => Err(Error::NoOrganization),
         Choice::Open if ui.can_ask() => {
-            let chosen = ui.choose(Organization::QUESTION, labels(&all), 0).await?;
+            let chosen = choose::<Organization>(ui, labels(&all), 0).await?;
             Ok(all.swap_remove(chosen))
         }
         Choice::Open => Err(NotFound::Open { kind: Organization::KIND, known: labels(&all) }.into()),
@@ -97,16 +97,20 @@ pub(super) async fn choose_one<T: Selectable>(
         find_by_name(&all, wanted)?
     } else {
         let current = all.iter().position(|it| Some(it.id()) == current);
-        ui.choose(T::QUESTION, labels(&all), current.unwrap_or_default()).await?
+        choose::<T>(ui, labels(&all), current.unwrap_or_default()).await?
     };
     Ok(Some(all.swap_remove(chosen)))
+}
+
+async fn choose<T: Selectable>(ui: &Ui, labels: Vec<String>, start_at: usize) -> Result<usize, Error> {
+    ui.choose(T::QUESTION, labels, start_at).await.map_err(Error::of_menu(T::KIND))
 }
 
 /// Lets the user choose from a menu. Without a terminal, warns and returns `None`.
 async fn ask<T: Selectable>(ui: &Ui, all: &[T]) -> Result<Option<usize>, Error> {
     let labels = labels(all);
     if ui.can_ask() {
-        return Ok(Some(ui.choose(T::QUESTION, labels, 0).await?));
+        return Ok(Some(choose::<T>(ui, labels, 0).await?));
     }
     Warning::NotSelected { kind: T::KIND, known: labels }.show(ui);
     Ok(None)

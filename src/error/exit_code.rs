@@ -9,7 +9,7 @@ impl Error {
     #[expect(clippy::match_same_arms, reason = "a line per topic is easier to check than a list of 50 variants")]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Canceled => 130,
+            Self::Canceled | Self::NotChosen { .. } => 130,
             Self::Login { source, .. } | Self::Selection { source, .. } => source.exit_code(),
             // The command line.
             Self::Domain(_) | Self::TokenAsDomain | Self::MissingArgument { .. } => 2,

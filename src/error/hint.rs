@@ -60,7 +60,7 @@ impl Error {
             | Self::FallbackForbidden { .. }
             | Self::Callback(_)
             | Self::Token(TokenEndpointError::Refused(_)) => return Some(self.login_hint(domain)),
-            Self::MissingArgument { what } => return Some(missing_argument_hint(what)),
+            Self::MissingArgument { what } | Self::NotChosen { what } => return Some(missing_argument_hint(what)),
             Self::NotFound(not_found) => return Some(not_found.hint()),
             Self::Environment(error) => return Some(environment_hint(*error)),
             Self::Config(error) => return Some(error.hint()),
@@ -156,7 +156,7 @@ impl Error {
             Self::NotLoggedIn { .. } | Self::LoginExpired { .. } | Self::LoginRevoked { .. } => return None,
             Self::TokenRefused { .. } | Self::IssuerMismatch { .. } | Self::RefreshRefused { .. } => return None,
             Self::FallbackForbidden { .. } | Self::MissingArgument { .. } | Self::Config(_) => return None,
-            Self::Environment(_) => return None,
+            Self::Environment(_) | Self::NotChosen { .. } => return None,
             Self::Listen(_) | Self::Callback(_) | Self::Issuer(_) | Self::Token(_) => return None,
         })
     }

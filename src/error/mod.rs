@@ -56,6 +56,9 @@ impl fmt::Display for TokenPlace {
 pub enum Error {
     #[error("canceled")]
     Canceled,
+    /// A canceled menu.
+    #[error("canceled: no {what} chosen")]
+    NotChosen { what: &'static str },
     #[error("could not log in to {domain}")]
     Login { domain: String, source: Box<Error> },
     #[error("logged in to {domain}, but could not select an organization and workspace")]
@@ -189,16 +192,24 @@ impl From<UiError> for Error {
 }
 
 impl Error {
+    /// Returns the error of a menu for a `what`.
+    pub fn of_menu(what: &'static str) -> impl Fn(UiError) -> Self {
+        move |error| match error {
+            UiError::Canceled => Self::NotChosen { what },
+            other => Self::Ui(other),
+        }
+    }
+
     pub fn during_login(self, domain: &Domain) -> Self {
         match self {
-            Self::Canceled => self,
+            Self::Canceled | Self::NotChosen { .. } => self,
             source => Self::Login { domain: domain.to_string(), source: Box::new(source) },
         }
     }
 
     pub fn during_selection(self, domain: &Domain) -> Self {
         match self {
-            Self::Canceled => self,
+            Self::Canceled | Self::NotChosen { .. } => self,
             source => Self::Selection { domain: domain.to_string(), source: Box::new(source) },
         }
     }

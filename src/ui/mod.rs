@@ -6,13 +6,13 @@
 mod editor;
 mod paste;
 mod prompt;
+mod prose;
 mod question;
 mod reader;
 mod screen;
 mod spinner;
 
-use std::fmt::Write as _;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IsTerminal as _, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anstream::AutoStream;
@@ -56,6 +56,14 @@ struct Streams {
     /// `None` without a terminal that supports escape sequences.
     spinners: Option<Spinners>,
     reading: Reading,
+    is_terminal: IsTerminal,
+}
+
+/// The streams that are terminals, so that prose is wrapped.
+#[derive(Default)]
+struct IsTerminal {
+    out: bool,
+    err: bool,
 }
 
 impl Ui {
@@ -71,6 +79,7 @@ impl Ui {
             err: Mutex::new(Box::new(err)),
             spinners: (options.terminal && options.escapes).then(|| Spinners::new(color)),
             reading: Reading::default(),
+            is_terminal: IsTerminal { out: io::stdout().is_terminal(), err: io::stderr().is_terminal() },
         }))
     }
 
@@ -88,6 +97,7 @@ impl Ui {
             err: Mutex::new(Box::new(AutoStream::never(err))),
             spinners: None,
             reading: Reading::default(),
+            is_terminal: IsTerminal::default(),
         }));
         (ui, captured)
     }
@@ -120,25 +130,28 @@ impl Ui {
 
     pub fn say(&self, text: &str) {
         if !self.0.quiet {
-            self.line(text);
+            self.line(&self.wrap(text));
         }
     }
 
     pub fn success(&self, text: &str) {
-        if self.0.terminal {
-            self.say(&format!("{SUCCESS}✓{SUCCESS:#} {text}"));
-        } else {
-            self.say(text);
+        match (self.0.quiet, self.0.terminal) {
+            (true, _) => {}
+            (false, true) => self.line(&self.labeled(SUCCESS, "✓", text)),
+            (false, false) => self.say(text),
         }
     }
 
     pub fn hint(&self, text: &str) {
-        self.say(&format!("{HINT}hint:{HINT:#} {text}"));
+        if !self.0.quiet {
+            self.line(&self.labeled(HINT, "hint:", text));
+        }
     }
 
     /// Prints a warning, and what the user can do about it.
     pub fn warn(&self, text: &str, hint: &str) {
-        self.line(&format!("{WARNING}warning:{WARNING:#} {text}\n{HINT}hint:{HINT:#} {hint}"));
+        let (warning, hint) = (self.labeled(WARNING, "warning:", text), self.labeled(HINT, "hint:", hint));
+        self.line(&format!("{warning}\n{hint}"));
     }
 
     /// Says that the command ends because the user wants it to.
@@ -153,14 +166,10 @@ impl Ui {
 
     /// Prints an error with its causes, outermost first, and a hint, also with `--quiet`.
     pub fn error(&self, message: &str, causes: &[String], hint: Option<&str>) {
-        let mut text = format!("{ERROR}error:{ERROR:#} {message}");
-        for cause in causes {
-            let _ = write!(text, "\n{ERROR}cause:{ERROR:#} {cause}");
-        }
-        if let Some(hint) = hint {
-            let _ = write!(text, "\n{HINT}hint:{HINT:#} {hint}");
-        }
-        self.line(&text);
+        let mut lines = vec![self.labeled(ERROR, "error:", message)];
+        lines.extend(causes.iter().map(|cause| self.labeled(ERROR, "cause:", cause)));
+        lines.extend(hint.map(|hint| self.labeled(HINT, "hint:", hint)));
+        self.line(&lines.join("\n"));
     }
 
     /// Shows a spinner until it is dropped, except with `--quiet`. Without a terminal it is a plain line.

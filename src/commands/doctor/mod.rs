@@ -20,7 +20,8 @@ use crate::text::{clean, wrapped};
 use crate::ui;
 
 /// The maximum columns of a line, and those before its text.
-const WIDTH: usize = 80;
+const USUAL_WIDTH: usize = 80;
+const LEAST_WIDTH: usize = 50;
 const INDENT: usize = 20;
 
 #[derive(Debug, Args)]
@@ -120,6 +121,7 @@ impl Report {
             Would::Token => "would need a token",
             Would::Fail => "would fail",
         };
+        let width = session.system.ui.out_columns().unwrap_or(USUAL_WIDTH).max(LEAST_WIDTH);
         let mut lines = vec![format!("`astro login {}` {outcome}.", session.domain), String::new()];
         for Check { name, outcome, detail, advice } in &self.checks {
             let (mark, style) = match outcome {
@@ -130,7 +132,7 @@ impl Report {
             let mut head = format!("{style}{mark}{style:#}{:1$}{name:<13}", "", 7 - mark.len());
             let hint = advice.as_ref().map(|advice| format!("hint: {advice}"));
             for text in [Some(detail), hint.as_ref()].into_iter().flatten() {
-                for line in wrapped(text, WIDTH - INDENT) {
+                for line in wrapped(text, width - INDENT) {
                     lines.push(format!("{head}{line}"));
                     head = " ".repeat(INDENT);
                 }

@@ -23,6 +23,23 @@ enum OnMismatch {
     Reject,
 }
 
+impl ExpectedAccount {
+    /// Compares the account in the browser with the expected one. Returns `true` if it is another or none was expected, and
+    /// an error if it is rejected.
+    pub(super) fn is_unlike(&self, found: Option<&str>) -> Result<bool, Error> {
+        let Some(email) = &self.email else { return Ok(true) };
+        if found.is_some_and(|found| email.is_same_as(found)) {
+            return Ok(false);
+        }
+        match self.on_mismatch {
+            OnMismatch::Name | OnMismatch::Ask => Ok(true),
+            OnMismatch::Reject => {
+                Err(Error::AccountMismatch { expected: email.to_string(), found: found.map(str::to_owned) })
+            }
+        }
+    }
+}
+
 impl LoginFlow<'_> {
     /// Returns the expected account: the one of `--email`, the user's answer, or the remembered one.
     pub(super) async fn ask_account(&self) -> Result<ExpectedAccount, Error> {
@@ -42,21 +59,6 @@ impl LoginFlow<'_> {
         };
         let typed = self.ui().ask_text("Email:", default, help, check).await?;
         Ok(ExpectedAccount { email: typed.and_then(|typed| typed.parse().ok()), on_mismatch: OnMismatch::Ask })
-    }
-
-    /// Compares the account in the browser with the expected one. Returns `true` if it is another or none was expected, and
-    /// an error if it is rejected.
-    pub(super) fn is_unexpected(&self, found: Option<&str>, expected: &ExpectedAccount) -> Result<bool, Error> {
-        let Some(email) = &expected.email else { return Ok(true) };
-        if found.is_some_and(|found| email.is_same_as(found)) {
-            return Ok(false);
-        }
-        match expected.on_mismatch {
-            OnMismatch::Name | OnMismatch::Ask => Ok(true),
-            OnMismatch::Reject => {
-                Err(Error::AccountMismatch { expected: email.to_string(), found: found.map(str::to_owned) })
-            }
-        }
     }
 
     /// Names an account that was not expected, and asks for a confirmation if there is a terminal.

@@ -146,7 +146,7 @@ impl LoginFlow<'_> {
             None => self.userinfo_email(&prepared.auth, &tokens, &identity).await?,
         };
         let email = email.map(|email| clean(&email, 254));
-        let unexpected = self.is_unexpected(email.as_deref(), expected)?;
+        let unexpected = expected.is_unlike(email.as_deref())?;
         Ok(VerifiedLogin { tokens, refresh_token, access, identity, email, unexpected })
     }
 
