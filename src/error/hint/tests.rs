@@ -97,6 +97,7 @@ variants! { error_name(Error) {
     "selection crossed": Error::SelectionCrossed { .. },
     "no contexts": Error::NoContexts,
     "missing argument": Error::MissingArgument { .. },
+    "not chosen": Error::NotChosen { .. },
     "confirmation": Error::ConfirmationRequired,
     "no organization selected": Error::NoOrganizationSelected,
     "no workspace": Error::NoWorkspace,
@@ -308,6 +309,7 @@ fn place_errors() -> Vec<Error> {
     vec![
         Error::NoContexts,
         Error::MissingArgument { what: "workspace" },
+        Error::NotChosen { what: "workspace" },
         Error::ConfirmationRequired,
         Error::NoOrganizationSelected,
         Error::NoWorkspace,
