@@ -219,10 +219,9 @@ fn store_hint(error: &StoreError, login: &str) -> String {
         StoreError::TimedOut(_) => {
             format!("answer the keychain's prompt if there is one, or save unencrypted with {unencrypted}")
         }
-        StoreError::Disconnected => format!("try again, or save unencrypted with {unencrypted}"),
         StoreError::Damaged => format!("run `{login}` to replace them"),
         StoreError::NewerFormat => "use the newer version, or remove the entry of service `astro-login`".to_owned(),
-        StoreError::Other(_) => format!("try again, or save unencrypted with {unencrypted}"),
+        StoreError::Disconnected | StoreError::Other(_) => format!("try again, or save unencrypted with {unencrypted}"),
     }
 }
 

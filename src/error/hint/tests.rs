@@ -155,6 +155,11 @@ variants! { fault_name(Fault) {
     "setup": Fault::Setup(_),
     "dns": Fault::Dns,
     "connect": Fault::Connect(_),
+    "proxy invalid": Fault::ProxyInvalid { .. },
+    "socks": Fault::SocksProxy { .. },
+    "proxy 407": Fault::Proxy { reason: ProxyFault::Refused(407), .. },
+    "proxy refused": Fault::Proxy { reason: ProxyFault::Refused(_), .. },
+    "proxy": Fault::Proxy { reason: ProxyFault::Dns | ProxyFault::Connect(_) | ProxyFault::HungUp, .. },
     "certificate": Fault::Certificate(_),
     "timeout": Fault::Timeout(_),
     "interrupted": Fault::Interrupted,
@@ -227,12 +232,18 @@ fn io_error() -> io::Error {
 }
 
 fn faults() -> Vec<Fault> {
+    let proxy = |reason| Fault::Proxy { proxy: of("proxy:1"), reason };
     let status = |status| Fault::Status { status, message: None, retry_after: None };
     vec![
         Fault::NotHttps,
         Fault::Setup(of("odd")),
         Fault::Dns,
         Fault::Connect(of("refused")),
+        Fault::ProxyInvalid { variable: "HTTPS_PROXY" },
+        Fault::SocksProxy { variable: "HTTPS_PROXY", proxy: of("proxy:1") },
+        proxy(ProxyFault::Refused(407)),
+        proxy(ProxyFault::Refused(403)),
+        proxy(ProxyFault::Dns),
         Fault::Certificate(of("expired")),
         Fault::Timeout(Duration::from_secs(5)),
         Fault::Interrupted,
