@@ -23,12 +23,12 @@ const NO_LOCK_WAIT: Duration = Duration::from_millis(20);
 #[must_use = "dropping it releases the lock"]
 pub struct Lock(#[expect(dead_code, reason = "closing the file releases the lock")] File);
 
-/// The lock of the file, for a read.
+/// The locks of the file, for a read.
 enum ReadLock {
     Held(#[expect(dead_code, reason = "dropping them releases the locks")] Vec<Lock>),
-    /// Another process has it.
+    /// Another process has one.
     Busy(PathBuf),
-    /// No process can have it: there is no file for it, or this user may not open it, or the file system has no locks.
+    /// There is no file for a lock, or this user may not open it, or the file system has no locks.
     Unavailable,
 }
 
@@ -67,11 +67,11 @@ impl Config {
         }
     }
 
-    /// Takes the lock, shared with other readers, without creating its file; for a linked config.yaml the one at its target,
-    /// too.
+    /// Takes the lock, shared with other readers, without creating its file. A linked file has another lock beside its target.
     fn lock_for_reading(&self) -> ReadLock {
+        let at_target = if self.path.is_symlink() { self.lock_path_at_target() } else { None };
         let mut held = Vec::new();
-        for path in [Some(self.lock_path()), self.lock_path_at_target()].into_iter().flatten() {
+        for path in [Some(self.lock_path()), at_target].into_iter().flatten() {
             let Ok(file) = open(&path, File::options().read(true)) else { continue };
             match file.try_lock_shared() {
                 Ok(()) => held.push(Lock(file)),

@@ -3,6 +3,7 @@
 //! The ignored tests need root: they run the program as one user and attack it as another.
 
 use std::fs::{self, Permissions};
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
@@ -224,6 +225,47 @@ fn rf_10_hard_link_keeps_old_content() {
     assert_done("login", &log_in(world.astro()));
     assert!(world.home.config().unwrap().contains("refreshtoken: v1."));
     assert_eq!(fs::read_to_string(other).unwrap(), "show_warnings: \"true\"\n", "no token where others may read it");
+}
+
+/// The response of a service that publishes the attacker's key.
+fn keys_of_attacker() -> String {
+    let attacker = Service::start(Options { signing_key: 1, ..Options::default() });
+    let domain = attacker.domain();
+    let mut stream = std::net::TcpStream::connect(&domain).unwrap();
+    write!(stream, "GET /.well-known/jwks.json HTTP/1.1\r\nHost: {domain}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+#[test]
+fn planted_files_vouch_for_no_token() {
+    let keys = keys_of_attacker();
+    for linked in [false, true] {
+        let world = World::new();
+        world.open_folder();
+        world.service.set(|options| options.signing_key = 1);
+        let forged = world.service.access_token(&json!({}));
+        world.service.set(|options| options.signing_key = 0);
+        let issuer = world.service.issuer();
+        let texts = [keys.clone(), format!("{{\"{issuer}\": {keys}, \"keys\": {keys}}}"), "\0".to_owned()];
+        for text in texts {
+            for name in ["login-cache.json", "login-names.json", "jwks.json", "keys.json", "openid-configuration"] {
+                let (planted, elsewhere) = (world.folder().join(name), world.home.path().join(name));
+                let _ = fs::remove_file(&planted);
+                fs::write(if linked { &elsewhere } else { &planted }, &text).unwrap();
+                if linked {
+                    symlink(&elsewhere, &planted).unwrap();
+                }
+            }
+            let said = world.astro().stdin(&forged).run(&["login", "-t", "-", "--insecure-storage"]);
+            assert_eq!((said.code, world.home.config()), (Some(4), None), "{}", said.stderr);
+            assert!(said.stderr.contains("signed with a key that the issuer does not publish"), "{}", said.stderr);
+        }
+        assert_done("login", &log_in(world.astro()));
+        world.assert_nothing_precious_is_touched();
+        assert!(!linked || fs::read_to_string(world.home.path().join("login-names.json")).unwrap() == "\0");
+    }
 }
 
 #[cfg(target_os = "linux")]

@@ -70,7 +70,7 @@ fn unwritable_place_stops_login_before_link() {
         set_mode(&file, 0o444);
         set_mode(&store, 0o555);
         symlink(&file, stage.home.config_path()).unwrap();
-        check_foreseen(&stage, AS_ANYBODY, &format!("could not write {}", file.display()), WRITE_HINT);
+        check_foreseen(&stage, AS_ANYBODY, &format!("could not write {}", store.display()), WRITE_HINT);
     }
     // A home in which `.astro` cannot be created.
     let stage = Stage::new();

@@ -124,6 +124,20 @@ fn empty_file_under_lock_is_not_believed() {
 }
 
 #[test]
+fn linked_file_read_right_during_write_in_its_own_home() {
+    let (stage, token) = two_logins();
+    let other = TestHome::new();
+    std::os::unix::fs::symlink(stage.home.config_path(), other.config_path()).unwrap();
+    // Of its own, and free.
+    File::create(lock_path(other.path())).unwrap();
+    let writer = Writer::cut(&stage.home, 0);
+    let running = Astro::at(&other).start(&["auth", "token"]);
+    thread::sleep(PAUSE);
+    writer.finish();
+    assert_eq!(running.finish().stdout, format!("{token}\n"));
+}
+
+#[test]
 fn stopped_process_with_lock_blocks_no_reader() {
     let (stage, token) = two_logins();
     let lock = File::create(lock_path(stage.home.path())).unwrap();

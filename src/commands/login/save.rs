@@ -34,7 +34,6 @@ impl LoginFlow<'_> {
     /// Chooses the store and checks that the login can be saved, before the user is sent to the browser.
     pub(super) async fn prepare_to_save(&self) -> Result<Destination, Error> {
         let destination = self.destination().await?;
-        let _lock = self.session.lock().await?;
         let (config, domain) = (self.session.config.clone(), self.session.domain.clone());
         let edit = move |document: &mut Document| {
             document.update_context(&domain, |context| {
@@ -48,6 +47,7 @@ impl LoginFlow<'_> {
             document.set_current_context(Some(domain.as_str()))
         };
         run_blocking(move || config.dry_run(edit)).await??;
+        drop(self.session.lock().await?);
         Ok(destination)
     }
 

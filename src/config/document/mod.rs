@@ -225,3 +225,5 @@ pub(super) mod tests;
 
 #[cfg(test)]
 mod reader_tests;
+#[cfg(test)]
+mod size_tests;

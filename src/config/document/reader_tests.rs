@@ -95,14 +95,14 @@ fn other_domain_has_no_token_left() {
 
 #[test]
 fn aliases_are_bounded() {
-    let anchor = |size| format!("b: &b [{}]\n", "x, ".repeat(size));
-    let aliases = |count| (0..count).map(|it| format!("a{it}: *b\n")).collect::<String>();
-    assert!(Document::parse(anchor(30_000) + &aliases(30)).is_ok());
-    assert!(Document::parse(anchor(30_000) + &aliases(30_000)).is_err());
-    let levels: String = (1..40).map(|it| format!("a{it}: &a{it} [*a{}, *a{}]\n", it - 1, it - 1)).collect();
-    assert!(Document::parse(format!("a0: &a0 x\n{levels}")).is_err());
-    let merges: String = (1..15).map(|it| format!("a{it}: &a{it} {{<<: [*a{}, *a{}]}}\n", it - 1, it - 1)).collect();
-    let merged = format!("a0: &a0 {{x: y}}\n{merges}contexts:\n  {DOMAIN}: *a14\n");
-    assert_eq!(Document::parse(merged).unwrap().token_left(&DOMAIN.parse().unwrap()), None);
+    let lines = |count: usize, line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<Vec<_>>().concat();
+    let repeated = |count| format!("b: &b [{}]\n", "x, ".repeat(30_000)) + &lines(count, &|it| format!("a{it}: *b\n"));
+    assert!(Document::parse(repeated(30)).is_ok());
+    assert!(Document::parse(repeated(30_000)).is_err());
+    let doubled = lines(40, &|it| format!("a{}: &a{} [*a{it}, *a{it}]\n", it + 1, it + 1));
+    assert!(Document::parse(format!("a0: &a0 x\n{doubled}")).is_err());
+    let merging = lines(14, &|it| format!("a{}: &a{} {{<<: [*a{it}, *a{it}]}}\n", it + 1, it + 1));
+    let text = format!("a0: &a0 {{x: y}}\n{merging}contexts:\n  {DOMAIN}: *a14\n");
+    assert_eq!(Document::parse(text).unwrap().token_left(&DOMAIN.parse().unwrap()), None);
     assert!(Document::parse("a: &a [*a]\n").is_err());
 }

@@ -108,7 +108,7 @@ fn rf_10_other_user_reads_nothing() {
         }
         seen += 1;
     }
-    assert_eq!(seen, 3);
+    assert_eq!(seen, 4);
     assert!(attack("cat \"$0\"", &shared.world.precious()).is_ok(), "what is open can be read");
 }
 
