@@ -121,9 +121,9 @@ fn system(environment: Environment, ui: Ui) -> Result<System, Error> {
     let ordinary_home = dirs::home_dir().filter(|home| home.is_absolute());
     let keychain = Keychain::new(SystemRandom::new(), Config::new(&home).home_id(ordinary_home.as_deref()));
     Ok(System {
+        http: Http::default().in_environment(&environment),
         environment,
         machine: OnceLock::new(),
-        http: Http::default(),
         home,
         browser: Arc::new(SystemBrowser),
         keychain: Arc::new(keychain),

@@ -8,7 +8,7 @@ use crate::browser::NoBrowser;
 use crate::credentials::StoreError;
 use crate::domain::{DEFAULT, is_loopback};
 use crate::environment::EnvironmentError;
-use crate::http::{Fault, HttpError};
+use crate::http::{Fault, HttpError, ProxyFault};
 use crate::jwt::JwtError;
 use crate::oauth::{IssuerError, ListenError, TokenEndpointError, port_owner_command};
 
@@ -232,6 +232,14 @@ fn http_hint(error: &HttpError) -> String {
         Fault::Dns | Fault::Connect(_) | Fault::Timeout(_) | Fault::Interrupted => {
             "check the network and, behind a proxy, HTTPS_PROXY"
         }
+        Fault::ProxyInvalid { variable } | Fault::SocksProxy { variable, .. } => {
+            return format!("set {variable} to http://HOST:PORT without quotes, or unset it");
+        }
+        Fault::Proxy { reason: ProxyFault::Refused(407), .. } => {
+            "put the proxy's user name and password into HTTPS_PROXY"
+        }
+        Fault::Proxy { reason: ProxyFault::Refused(_), .. } => "ask your network's administrator to allow this host",
+        Fault::Proxy { .. } => "check the network and HTTPS_PROXY",
         Fault::Certificate(_) => "if a corporate proxy inspects TLS, set SSL_CERT_FILE to its certificate",
         Fault::Setup(_) => "install the system's CA certificates, or set SSL_CERT_FILE to a file of them",
         Fault::Status { status: 401, .. } => FRESH_TOKEN,

@@ -23,6 +23,12 @@ pub enum Fault {
     Dns,
     #[error("could not connect: {0}")]
     Connect(String),
+    #[error("{variable} is not the URL of a proxy")]
+    ProxyInvalid { variable: &'static str },
+    #[error("the proxy {proxy} of {variable} is a SOCKS proxy, which is not supported")]
+    SocksProxy { variable: &'static str, proxy: String },
+    #[error("the proxy {proxy} {reason}")]
+    Proxy { proxy: String, reason: ProxyFault },
     #[error("certificate rejected: {0}")]
     Certificate(String),
     #[error("no response within {} seconds", .0.as_secs_f32())]
@@ -37,6 +43,19 @@ pub enum Fault {
     Status { status: u16, message: Option<String>, retry_after: Option<Duration> },
     #[error("invalid response")]
     InvalidBody,
+}
+
+/// The fault of a proxy; completes the sentence "the proxy … …".
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProxyFault {
+    #[error("has a name that could not be resolved")]
+    Dns,
+    #[error("could not be reached: {0}")]
+    Connect(String),
+    #[error("refused the connection: HTTP status {0}")]
+    Refused(u16),
+    #[error("closed the connection")]
+    HungUp,
 }
 
 impl HttpError {

@@ -5,12 +5,13 @@
 //! without a proxy for a development server on this machine.
 
 mod error;
+mod proxy;
+mod roots;
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use hyper::Uri;
-use hyper_util::client::proxy::matcher::Matcher;
 use jiff::Timestamp;
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder};
@@ -19,11 +20,14 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::domain::is_loopback;
+use crate::environment::Environment;
 use crate::text::{clean, parse_url};
 use crate::token::AccessToken;
 
-pub use error::{Fault, HttpError};
+pub use error::{Fault, HttpError, ProxyFault};
 use error::{Origin, classify, innermost_cause};
+use proxy::{Proxy, ProxySettings};
+use roots::RootSettings;
 
 /// The largest response body, in bytes, unless the request sets another limit.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -63,6 +67,8 @@ impl Default for TimeLimits {
 #[derive(Default)]
 pub struct Http {
     limits: TimeLimits,
+    proxy: ProxySettings,
+    roots: RootSettings,
     remote: OnceLock<Client>,
     local: OnceLock<Client>,
 }
@@ -71,6 +77,17 @@ impl Http {
     /// Creates clients with other time limits than the usual ones.
     pub fn with_limits(limits: TimeLimits) -> Self {
         Self { limits, ..Self::default() }
+    }
+
+    /// Uses the proxy and the certificates that these variables name.
+    #[must_use]
+    pub fn in_environment(self, environment: &Environment) -> Self {
+        Self { proxy: ProxySettings::of(environment), roots: RootSettings::of(environment), ..self }
+    }
+
+    /// Returns the host and port of the proxy for `url`.
+    pub fn proxy_for(&self, url: &Url) -> Option<String> {
+        self.proxy.for_url(url).ok().flatten().map(|proxy| proxy.name)
     }
 
     pub fn limits(&self) -> &TimeLimits {
@@ -92,39 +109,37 @@ impl Http {
         if url.scheme() != "https" && !local {
             return Err(origin.fault(Fault::NotHttps));
         }
+        let proxy = self.proxy.for_url(url).map_err(|fault| origin.fault(fault))?;
         let cell = if local { &self.local } else { &self.remote };
         let client = if let Some(client) = cell.get() {
             client
         } else {
-            let built = build(local, self.limits.connect)
-                .map_err(|error| origin.fault(Fault::Setup(innermost_cause(&error))))?;
+            let built = self.build(local).map_err(|error| {
+                origin.fault(Fault::Setup(self.roots.fault().unwrap_or_else(|| innermost_cause(&error))))
+            })?;
             cell.get_or_init(|| built)
         };
         let builder = client.request(method.clone(), url.clone());
         let path = url.path().to_owned();
         let TimeLimits { connect, request: bound, .. } = self.limits;
-        Ok(Request { builder, method, path, origin, connect, bound, limit: BODY_LIMIT })
+        Ok(Request { builder, method, path, origin, proxy, connect, bound, limit: BODY_LIMIT })
     }
-}
 
-/// Returns the host and port of the proxy for `url`. Reads the same variables and system settings as the client.
-pub fn proxy_for(url: &Url) -> Option<String> {
-    if url.host_str().is_some_and(is_loopback) {
-        return None;
+    fn build(&self, local: bool) -> Result<Client, reqwest::Error> {
+        let builder = Client::builder()
+            .user_agent(concat!("astro-login/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(self.limits.connect)
+            // A redirect could carry a code or a token to another host (RFC 9700 section 4.12).
+            .redirect(reqwest::redirect::Policy::none())
+            // Callers decide about retries: a code is redeemed once.
+            .retry(reqwest::retry::never());
+        if local {
+            // A name server must not say where `localhost` is. Port 0 stands for the URL's.
+            let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
+            return builder.no_proxy().resolve_to_addrs("localhost", &loopback.map(|ip| (ip, 0).into())).build();
+        }
+        self.proxy.apply_to(self.roots.apply_to(builder.https_only(true))).build()
     }
-    let found = Matcher::from_system().intercept(&url.as_str().parse::<Uri>().ok()?)?;
-    Some(host_of(&Url::parse(&found.uri().to_string()).ok()?))
-}
-
-fn build(local: bool, connect: Duration) -> Result<Client, reqwest::Error> {
-    let builder = Client::builder()
-        .user_agent(concat!("astro-login/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(connect)
-        // A redirect could carry a code or a token to another host (RFC 9700 section 4.12).
-        .redirect(reqwest::redirect::Policy::none())
-        // Callers decide about retries: a code is redeemed once.
-        .retry(reqwest::retry::never());
-    if local { builder.no_proxy().build() } else { builder.https_only(true).build() }
 }
 
 #[must_use = "a request does nothing until it is sent"]
@@ -133,6 +148,7 @@ pub struct Request {
     method: Method,
     path: String,
     origin: Origin,
+    proxy: Option<Proxy>,
     connect: Duration,
     bound: Duration,
     limit: usize,
@@ -174,9 +190,9 @@ impl Request {
 
     /// Sends the request and reads the whole response, of any status except a redirect.
     pub async fn send(self) -> Result<Response, HttpError> {
-        let Self { builder, method, path, origin, connect, bound, limit } = self;
+        let Self { builder, method, path, origin, proxy, connect, bound, limit } = self;
         let started = Instant::now();
-        let outcome = exchange(builder.timeout(bound), &origin, (connect, bound), limit).await;
+        let outcome = exchange(builder.timeout(bound), &origin, proxy.as_ref(), (connect, bound), limit).await;
         let status = outcome.as_ref().map_or(0, |response| response.status);
         let ms = started.elapsed().as_millis();
         tracing::debug!(%method, host = origin.host, path, status, ms, "request");
@@ -187,10 +203,17 @@ impl Request {
 async fn exchange(
     builder: RequestBuilder,
     origin: &Origin,
+    proxy: Option<&Proxy>,
     bounds: (Duration, Duration),
     limit: usize,
 ) -> Result<Response, HttpError> {
-    let mut response = builder.send().await.map_err(|error| origin.fault(classify(&error, bounds)))?;
+    let mut response = match (builder.send().await, proxy) {
+        (Ok(response), _) => response,
+        (Err(error), None) => return Err(origin.fault(classify(&error, bounds))),
+        (Err(error), Some(proxy)) => {
+            return Err(origin.fault(proxy.blame(classify(&error, bounds), &origin.host, bounds.0).await));
+        }
+    };
     let status = response.status();
     if status.is_redirection() {
         let to = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();

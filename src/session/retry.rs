@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::http::{Fault, HttpError};
+use crate::http::{Fault, HttpError, ProxyFault};
 use crate::oauth::{IssuerError, Random, TokenEndpointError};
 
 const ATTEMPTS: u32 = 3;
@@ -51,11 +51,19 @@ fn retry_delay(failure: &Error, attempts: u32, repeated: &mut bool) -> Option<Du
         }
         Error::Issuer(IssuerError::Http(HttpError { fault, .. }))
         | Error::Token(TokenEndpointError::Http(HttpError { fault, .. })) => match fault {
-            Fault::Dns | Fault::Connect(_) => (false, None),
+            Fault::Dns
+            | Fault::Connect(_)
+            | Fault::Proxy {
+                reason: ProxyFault::Dns | ProxyFault::Connect(_) | ProxyFault::HungUp | ProxyFault::Refused(500..),
+                ..
+            } => (false, None),
             Fault::Timeout(_) | Fault::Interrupted => (true, None),
             Fault::Status { status: 429, retry_after, .. } => (false, *retry_after),
             Fault::Status { status: 500..=599, retry_after, .. } => (true, *retry_after),
             Fault::NotHttps
+            | Fault::ProxyInvalid { .. }
+            | Fault::SocksProxy { .. }
+            | Fault::Proxy { .. }
             | Fault::Setup(_)
             | Fault::Certificate(_)
             | Fault::TooLarge { .. }

@@ -485,7 +485,7 @@ async fn invalid_proxy_is_a_note() {
     stage.environment = Environment::from_pairs(&[("DISPLAY", ":0"), ("HTTPS_PROXY", "::::")]);
     let expected = json!({
         "name": "variables", "outcome": "note", "detail": "DISPLAY, HTTPS_PROXY (invalid)",
-        "advice": "set a proxy as http://HOST:PORT; invalid values are ignored",
+        "advice": "set a proxy as http://HOST:PORT, without quotes",
     });
     assert_eq!(check(&report(&ask(&stage, true).await), "variables"), &expected);
 }
@@ -549,9 +549,9 @@ fn doctor_binary_shows_proxy_and_domain_of_config() {
         check(&found, "domain"),
         &json!({"name": "domain", "outcome": "note", "detail": detail, "advice": null})
     );
-    let detail = "could not fetch the login configuration: api.astronomer.io: could not connect: Connection refused \
-                  (os error 111) (through the proxy 127.0.0.1:1)";
-    let advice = "check the network and, behind a proxy, HTTPS_PROXY";
+    let detail = "could not fetch the login configuration: api.astronomer.io: the proxy 127.0.0.1:1 could not be \
+                  reached: Connection refused (os error 111)";
+    let advice = "check the network and HTTPS_PROXY";
     assert_eq!(check(&found, "api"), &json!({"name": "api", "outcome": "fail", "detail": detail, "advice": advice}));
     assert_eq!(check(&found, "certificates")["detail"], "system roots (not checked)");
     let error = "error: a login to astronomer.io would fail on this machine\n\

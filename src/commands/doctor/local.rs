@@ -241,15 +241,15 @@ fn login_in_use(session: &Session<'_>, context: &Context, found: Credentials) ->
 
 pub(super) fn variables(environment: &Environment) -> Check {
     let plain = VARIABLES.iter().filter(|name| environment.get(name).is_some()).map(|name| (*name).to_owned());
-    let proxies: Vec<_> = PROXIES.iter().filter_map(|name| Some((name, proxy_host(environment.get(name)?)))).collect();
+    let proxies: Vec<_> =
+        PROXIES.iter().filter_map(|name| Some((name, proxy_host(environment.get(name)?.trim())))).collect();
     let shown = proxies.iter().map(|(name, host)| format!("{name} ({})", host.as_deref().unwrap_or("invalid")));
     let set: Vec<String> = plain.chain(shown).collect();
     if set.is_empty() {
         return Check::ok("variables", "none set");
     }
     if proxies.iter().any(|(_, host)| host.is_none()) {
-        return Check::note("variables", &set.join(", "))
-            .advice("set a proxy as http://HOST:PORT; invalid values are ignored");
+        return Check::note("variables", &set.join(", ")).advice("set a proxy as http://HOST:PORT, without quotes");
     }
     Check::ok("variables", &set.join(", "))
 }

@@ -8,7 +8,7 @@ use url::Url;
 use super::{Check, Outcome};
 use crate::commands::status::clock_off;
 use crate::error::Error;
-use crate::http::{Fault, HttpError, host_of, proxy_for};
+use crate::http::{Fault, Http, HttpError, host_of};
 use crate::oauth::{AuthConfig, IssuerError};
 use crate::session::{KeySource, Session};
 use crate::text::clean;
@@ -33,18 +33,18 @@ struct Timed<T, E> {
 /// Requests the login configuration, then the issuer's metadata and keys at the same time.
 pub(super) async fn ask(session: &Session<'_>) -> Network {
     let http = &session.system.http;
-    let auth = timed(session.domain.api_base(), AuthConfig::fetch_with_date(http, &session.domain)).await;
+    let auth = timed(http, session.domain.api_base(), AuthConfig::fetch_with_date(http, &session.domain)).await;
     let Ok((AuthConfig { issuer, .. }, _)) = &auth.result else { return Network { auth, metadata: None, keys: None } };
     let Ok(url) = issuer.as_str().parse() else { return Network { auth, metadata: None, keys: None } };
     let keys = async { KeySource::fetch(http, issuer).await.map(drop) };
-    let (metadata, keys) = tokio::join!(issuer.metadata(http), timed(&url, keys));
+    let (metadata, keys) = tokio::join!(issuer.metadata(http), timed(http, &url, keys));
     Network { metadata: Some(metadata.map(drop)), keys: Some(keys), auth }
 }
 
-async fn timed<T, E>(url: &Url, request: impl Future<Output = Result<T, E>>) -> Timed<T, E> {
+async fn timed<T, E>(http: &Http, url: &Url, request: impl Future<Output = Result<T, E>>) -> Timed<T, E> {
     let start = Instant::now();
     let result = request.await;
-    Timed { result, took: start.elapsed(), host: host_of(url), proxy: proxy_for(url) }
+    Timed { result, took: start.elapsed(), host: host_of(url), proxy: http.proxy_for(url) }
 }
 
 pub(super) fn api(session: &Session<'_>, network: &Network) -> Check {
@@ -83,8 +83,10 @@ impl<T, E> Timed<T, E> {
     /// Adds the proxy to a failed check, whose message does not name it.
     fn with_proxy(&self, check: Check) -> Check {
         match &self.proxy {
-            Some(proxy) => Check { detail: format!("{} (through the proxy {proxy})", check.detail), ..check },
-            None => check,
+            Some(proxy) if !check.detail.contains(proxy.as_str()) => {
+                Check { detail: format!("{} (through the proxy {proxy})", check.detail), ..check }
+            }
+            Some(_) | None => check,
         }
     }
 }
