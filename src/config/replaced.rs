@@ -13,7 +13,8 @@ use crate::domain::Domain;
 const LONGEST: u64 = 256;
 
 impl Config {
-    /// Records the digest of a token that is being replaced. A failure costs only the protection against its return.
+    /// Records the digest of a token that an edit is about to remove. The edit's lock is held, so no other edit takes the
+    /// temporary file for a leftover. A failure costs only the protection against the token's return.
     pub fn note_replaced(&self, domain: &Domain, digest: &str) {
         let path = self.replaced_path(domain);
         let written = path.parent().map_or(Ok(()), |folder| {

@@ -139,11 +139,7 @@ impl LoginFlow<'_> {
         Ok(Before { context, in_keychain })
     }
 
-    /// Saves the credentials in the keychain, and the digest of the token that they replace beside config.yaml as well.
     async fn put_in_keychain(&self, credentials: Credentials) -> Result<(), StoreError> {
-        if let Some(digest) = &credentials.replaced {
-            self.session.config.note_replaced(&self.session.domain, digest);
-        }
         self.session.keychain(move |store, domain| store.save(domain, &credentials)).await
     }
 
@@ -160,8 +156,12 @@ impl LoginFlow<'_> {
         let (credentials, in_keychain) = (new.credentials.clone(), in_keychain.cloned());
         let email = email(new, user).map(str::to_owned);
         let to_keychain = new.destination == Destination::Keychain;
+        let config = self.session.config.clone();
         let before = edit_config(&self.session.config, move |document| {
             let before = document.context(&domain).unwrap_or_default();
+            if let Some(token) = before.token.as_ref().filter(|_| to_keychain) {
+                config.note_replaced(&domain, &token.digest());
+            }
             let in_use = find_in_use(&before, in_keychain);
             let is_unknown = in_use.is_none() && before.user_email.is_none();
             let is_same = is_same_account(in_use.as_ref(), &before, &credentials, email.as_deref())
