@@ -88,8 +88,8 @@ fn list(system: &System, config: &Config, json: bool) -> Result<(), Error> {
     if json {
         return print_json(system, &listing);
     }
-    let names = config.names();
-    let named = |id: Option<String>| id.map(|id| names.name(&id).unwrap_or(id));
+    let known = config.names();
+    let named = |id: Option<String>| id.map(|id| known.name(&id).unwrap_or(id));
     let row = |it: Listed| {
         let account = if it.astro { it.account } else { Some("(Astro Private Cloud)".to_owned()) };
         let cells = [Some(it.domain), account, named(it.organization), named(it.workspace)];

@@ -48,11 +48,9 @@ impl ConfigError {
             Self::Write { .. } => "check that you may write there and that the disk is not full",
             Self::NoLocks { .. } => "set ASTRO_HOME to a folder on a disk of this machine",
             Self::Locked { .. } => "wait until other astro commands are done and try again",
-            Self::Document { source: DocumentError::Syntax { .. }, .. } => {
-                "correct the file by hand; it was not changed"
-            }
+            Self::Document { source: DocumentError::Syntax { .. }, .. } => "correct the file by hand",
             Self::Document { source: DocumentError::WouldChange { .. }, .. } => {
-                "write that setting on a line of its own, as `key: value`; the file was not changed"
+                "write that setting on a line of its own, as `key: value`"
             }
         };
         hint.to_owned()

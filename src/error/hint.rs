@@ -11,9 +11,10 @@ use crate::environment::EnvironmentError;
 use crate::http::{Fault, HttpError, ProxyFault};
 use crate::jwt::JwtError;
 use crate::oauth::{IssuerError, ListenError, TokenEndpointError, port_owner_command};
+use crate::ui::UiError;
 
-const PROXY: &str = "try another network; a proxy or captive portal may interfere with this one";
-const SUPPORT: &str = "try again; if it happens again, contact Astronomer support";
+const PROXY: &str = "try another network, because a proxy or captive portal may interfere with this one";
+const SUPPORT: &str = "try again, and contact Astronomer support if it happens again";
 const FRESH_TOKEN: &str = "log in again, or get a new token at https://cloud.astronomer.io/token";
 
 impl Error {
@@ -37,7 +38,6 @@ impl Error {
     /// Returns `true` if a local network or keychain problem may be the cause, which `auth doctor` could find.
     fn may_be_local(&self) -> bool {
         match self {
-            Self::FallbackForbidden { .. } => true,
             Self::Issuer(IssuerError::Http(error)) | Self::Http(error) | Self::List(ListError::Http(error)) => {
                 matches!(error.fault, Fault::Dns | Fault::Connect(_) | Fault::Timeout(_) | Fault::Interrupted)
                     && !is_loopback(host_without_port(error))
@@ -67,7 +67,7 @@ impl Error {
             Self::Store { domain, source } => return Some(store_hint(source, &login(domain))),
             Self::Listen(ListenError::PortTaken(port) | ListenError::Bind { port, .. }) => {
                 return Some(format!(
-                    "stop the program using the port (`{}` shows which), or log in from a terminal",
+                    "stop the program that `{}` shows, or log in from a terminal",
                     port_owner_command(*port)
                 ));
             }
@@ -90,12 +90,12 @@ impl Error {
     #[expect(clippy::match_same_arms, reason = "as in `exit_code`")]
     fn fixed_hint(&self) -> Option<&'static str> {
         Some(match self {
-            Self::LoginWouldFail { .. } => "see the failed checks above",
+            Self::LoginWouldFail { .. } => "follow the advice of the failed checks above",
             Self::LogoutIncomplete { .. } => "follow the hints of the warnings above",
             Self::Domain(_) => {
-                "use astronomer.io, a preview of it, or localhost[:PORT]; for Astro Private Cloud, use the Go CLI"
+                "use astronomer.io, one of its previews or localhost[:PORT], or the Go CLI for Astro Private Cloud"
             }
-            Self::TokenAsDomain => "to log in with a token, run `astro login --token-login -` and paste it there",
+            Self::TokenAsDomain => "run `astro login --token-login -` and paste the token there",
             Self::TokenText { place: TokenPlace::Variable, .. } => "set ASTRO_API_TOKEN to a token, or unset it",
             Self::TokenText { .. } => {
                 "check the variable or secret that should hold the token, or create a token at \
@@ -104,7 +104,9 @@ impl Error {
             Self::ApiTokenOfOtherDomain { .. } | Self::ApiTokenWithheld { .. } => {
                 "set ASTRO_DOMAIN to the domain of the token, or unset ASTRO_API_TOKEN"
             }
-            Self::ApiTokenEmpty { .. } => "set ASTRO_API_TOKEN to a token; a CI secret that does not exist is empty",
+            Self::ApiTokenEmpty { .. } => {
+                "set ASTRO_API_TOKEN to a token, and check that the CI secret behind it exists"
+            }
             Self::NoHome => "set HOME, or set ASTRO_HOME to the folder that contains `.astro`",
             // In a CI job, no user can open a link.
             Self::NoBrowserNoTerminal { reason: NoBrowser::Ci } => {
@@ -118,11 +120,11 @@ impl Error {
             }
             Self::CallbackTimeout { can_paste: false, .. } => "run this again, and allow more time with `--timeout`",
             Self::AccountMismatch { .. } => {
-                "log in with the expected account in the browser (try a private window), or drop `--email`"
+                "log in with the expected account in the browser, for example in a private window, or drop `--email`"
             }
             Self::TokenAccountMismatch { .. } => "use a token of the expected account, or drop `--email`",
             Self::ApiTokenRefused | Self::ApiTokenExpired { .. } | Self::ApiTokenInvalid(_) => {
-                "unset it to use your login, or create a new token in the Astro UI"
+                "unset ASTRO_API_TOKEN to use your login, or create a new token in the Astro UI"
             }
             Self::NoPermissions | Self::ApiTokenNotAccepted { .. } => "create a new API token in the Astro UI",
             Self::NoContexts => "run `astro login` to create one",
@@ -134,15 +136,20 @@ impl Error {
             Self::NoOrganizationSelected => "run `astro organization switch`",
             Self::NoWorkspace => "ask the owner of your organization for access to one",
             Self::Issuer(IssuerError::Refused { .. } | IssuerError::OtherIssuer { .. }) => {
-                "contact Astronomer support if it happens again; nothing was sent to that issuer"
+                "try another network, and contact Astronomer support if it happens again"
             }
-            Self::List(ListError::Late { .. }) => "try again later; the network or the API is slow",
+            Self::List(ListError::Late { .. }) => "try again later, because the network or the API is slow",
             Self::SubjectMismatch
             | Self::NoIdToken
             | Self::Keys(_)
             | Self::List(_)
             | Self::Token(TokenEndpointError::TokenType(_)) => SUPPORT,
-            Self::Canceled | Self::Ui(_) | Self::Random(_) | Self::Io(_) => return None,
+            Self::Ui(UiError::NoTerminal) => "run it in a terminal, or pass the answer as an argument",
+            Self::Ui(UiError::TooLong) => "paste or pipe in the URL or the token alone",
+            Self::Ui(UiError::Io(_)) => "run it in a terminal, or with text on standard input",
+            Self::Random(_) => "try again, and restart this machine if it happens again",
+            Self::Io(_) => "check the limits of this system with `ulimit -a`, and those of its sandbox",
+            Self::Canceled | Self::Ui(UiError::Canceled) => return None,
             // The hints of the others come from `hint_for`.
             Self::Store { .. } | Self::Jwt(_) | Self::Http(_) => return None,
             Self::Login { .. } | Self::Selection { .. } | Self::NoOrganization | Self::NotFound(_) => return None,
@@ -157,10 +164,9 @@ impl Error {
     fn login_hint(&self, domain: &str) -> String {
         let again = login(domain);
         match self {
-            Self::NotLoggedIn { domain, no_keychain: Some(_) } => format!(
-                "run `{}` (logins made in a desktop session are in its keychain, which this session cannot reach)",
-                login(domain)
-            ),
+            Self::NotLoggedIn { domain, no_keychain: Some(_) } => {
+                format!("run `{}`, because a login of a desktop session cannot be read here", login(domain))
+            }
             Self::Token(TokenEndpointError::Refused(refused)) | Self::RefreshRefused { refused, .. }
                 if refused.may_pass() =>
             {
@@ -175,9 +181,9 @@ impl Error {
             Self::NoOrganization => {
                 format!("ask the owner of your organization to invite you, then run `{again}` again")
             }
-            Self::FallbackForbidden { .. } => format!(
-                "start a keychain such as gnome-keyring, unset `no_insecure_fallback` and ASTRO_NO_INSECURE_FALLBACK, or                  save unencrypted with `{again} --insecure-storage`"
-            ),
+            Self::FallbackForbidden { .. } => {
+                format!("start a keychain such as gnome-keyring, or save unencrypted with `{again} --insecure-storage`")
+            }
             _ => format!("run `{again}` to try again"),
         }
     }
@@ -196,7 +202,7 @@ fn missing_argument_hint(what: &str) -> String {
 fn environment_hint(error: EnvironmentError) -> String {
     match error {
         EnvironmentError::RelativePath(name) => {
-            format!("set {name} to an absolute path (`~` and `$HOME` are not expanded), or unset it")
+            format!("set {name} to an absolute path without `~` or `$HOME`, or unset it")
         }
         EnvironmentError::NotText(name) => format!("set {name} again, or unset it"),
     }
@@ -211,12 +217,11 @@ fn store_hint(error: &StoreError, login: &str) -> String {
             format!("allow access in the keychain's prompt, or save unencrypted with {unencrypted}")
         }
         StoreError::TimedOut(_) => {
-            format!("answer the keychain's prompt if there is one; to skip the keychain, use {unencrypted}")
+            format!("answer the keychain's prompt if there is one, or save unencrypted with {unencrypted}")
         }
-        StoreError::Disconnected => format!("try again; to skip the keychain, use {unencrypted}"),
         StoreError::Damaged => format!("run `{login}` to replace them"),
         StoreError::NewerFormat => "use the newer version, or remove the entry of service `astro-login`".to_owned(),
-        StoreError::Other(_) => format!("to skip the keychain, use {unencrypted}"),
+        StoreError::Disconnected | StoreError::Other(_) => format!("try again, or save unencrypted with {unencrypted}"),
     }
 }
 
@@ -263,47 +268,33 @@ fn try_again(retry_after: Option<Duration>) -> String {
 
 fn jwt_hint(error: &JwtError) -> &'static str {
     match error {
-        JwtError::ApiTokenGiven => "set ASTRO_API_TOKEN to it; an API token needs no login",
+        JwtError::ApiTokenGiven => "set ASTRO_API_TOKEN to it, because an API token needs no login",
         JwtError::ClockOff { .. } | JwtError::IssuedInFuture { .. } | JwtError::NotYetValid { .. } => {
             "set the clock of this machine"
         }
-        JwtError::WrongIssuer { .. } => "name the domain of the token: `astro login DOMAIN --token-login -`",
+        JwtError::WrongIssuer { .. } => "run `astro login DOMAIN --token-login -` with the domain of the token",
         JwtError::Expired { .. }
         | JwtError::NotAJwt
         | JwtError::IdTokenGiven
         | JwtError::UnknownKey
         | JwtError::SignatureInvalid => FRESH_TOKEN,
-        _ => SUPPORT,
+        JwtError::Organization { .. } => "log in again, and choose that organization or leave out the email address",
+        JwtError::Encrypted
+        | JwtError::TooLong
+        | JwtError::DuplicateMember
+        | JwtError::Malformed(_)
+        | JwtError::Missing(_)
+        | JwtError::Algorithm(_)
+        | JwtError::Unsupported(_)
+        | JwtError::TypeNotAccepted(_)
+        | JwtError::WrongAudience { .. }
+        | JwtError::UntrustedAudience(_)
+        | JwtError::WrongParty(_)
+        | JwtError::Nonce
+        | JwtError::AtHash
+        | JwtError::KeyNotNamed => SUPPORT,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hint_names_domain_of_command() {
-        let damaged = |domain: &str| Error::Store { domain: domain.to_owned(), source: StoreError::Damaged };
-        let unreached = |host: &str, domain: &str| {
-            let error = HttpError { step: "ask", host: host.to_owned(), fault: Fault::Connect("refused".to_owned()) };
-            Error::from(error).during_login(&domain.parse().unwrap())
-        };
-        let table = [
-            (
-                unreached("api.astronomer-stage.io", "astronomer-stage.io"),
-                "check the network and, behind a proxy, HTTPS_PROXY, or run `astro auth doctor --domain astronomer-stage.io`",
-            ),
-            (unreached("localhost:8889", "localhost:8889"), "check that the local server is running"),
-            (Error::NotLoggedIn { domain: "astronomer.io".to_owned(), no_keychain: None }, "run `astro login`"),
-            (
-                Error::NotLoggedIn { domain: "astronomer-stage.io".to_owned(), no_keychain: None },
-                "run `astro login astronomer-stage.io`",
-            ),
-            (damaged("astronomer.io"), "run `astro login` to replace them"),
-            (damaged("localhost:8889"), "run `astro login localhost:8889` to replace them"),
-        ];
-        for (error, hint) in table {
-            assert_eq!(error.hint().as_deref(), Some(hint), "{error:?}");
-        }
-    }
-}
+mod tests;

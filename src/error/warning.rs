@@ -152,7 +152,7 @@ impl Warning {
                 return format!("run `astro logout {domain}` in that session, too");
             }
             Self::NotRevoked { .. } | Self::ReplacedNotRevoked { .. } | Self::RemovedUnread { .. } => {
-                "contact Astronomer support if somebody else may have a copy of it"
+                "contact Astronomer support if others may have a copy of it"
             }
             Self::ContextNotCleared { domain, .. } => {
                 return format!("run `astro logout {domain}` again once config.yaml can be written");

@@ -265,7 +265,7 @@ mod tests {
 
     fn typed(menu: &mut Menu, text: &str) -> String {
         for character in text.chars() {
-            drop(menu.event(Event::Key(KeyEvent::new(KeyCode::Char(character), KeyModifiers::NONE))));
+            let _ = menu.event(Event::Key(KeyEvent::new(KeyCode::Char(character), KeyModifiers::NONE)));
         }
         shown(&menu.view(60, 24))
     }
@@ -281,7 +281,7 @@ mod tests {
             format!("? Which? LPHx\n  no match for `LPHx`; press Ctrl-U to clear it\n{help}")
         );
         assert!(matches!(menu.key(KeyCode::Enter, KeyModifiers::NONE), Step::Ignore));
-        drop(menu.event(Event::Key(KeyEvent::new(KeyCode::Char('u'), KeyModifiers::CONTROL))));
+        let _ = menu.event(Event::Key(KeyEvent::new(KeyCode::Char('u'), KeyModifiers::CONTROL)));
         assert_eq!(typed(&mut menu, ""), format!("? Which?\n> Alpha\n  Beta\n{help}"));
     }
 
@@ -289,7 +289,7 @@ mod tests {
     fn long_menu_scrolls() {
         let mut menu = Menu::new("Which?", (1..=30).map(|it| format!("option {it}")).collect(), 0);
         assert!(shown(&menu.view(60, 24)).contains("↓ option 10\n["));
-        drop(menu.key(KeyCode::Up, KeyModifiers::NONE));
+        let _ = menu.key(KeyCode::Up, KeyModifiers::NONE);
         let view = shown(&menu.view(60, 24));
         assert!(view.contains("↑ option 21\n") && view.contains("> option 30\n["), "{view}");
         assert_eq!(menu.view(60, 5).rows.len(), 4, "a low terminal");

@@ -174,8 +174,8 @@ fn usage_error_names_mistake() {
         assert_eq!(wrong_usage(arguments).lines().next(), Some(expected), "{arguments:?}");
     }
     let said = Astro::at(&TestHome::new()).with("ASTRO_DOMAIN", "cluster.example.com").run(&["login"]);
-    let hint = "hint: use astronomer.io, a preview of it, or localhost[:PORT]; \
-                for Astro Private Cloud, use the Go CLI";
+    let hint = "hint: use astronomer.io, one of its previews or localhost[:PORT], or the Go CLI for \
+                Astro Private Cloud";
     assert_eq!(said, output(2, "", &format!("error: `cluster.example.com` is not an Astro domain\n{hint}\n")));
 }
 
@@ -232,8 +232,8 @@ fn tk_11_misplaced_token_not_shown() {
     assert!(!said.contains("hunter2") && said.contains("--token-login -"), "{said}");
     assert_eq!(
         wrong_usage(&["login", &token]),
-        "error: this looks like a token, not like a domain\nhint: to log in with a token, run `astro login \
-         --token-login -` and paste it there\n"
+        "error: this looks like a token, not like a domain\nhint: run `astro login --token-login -` \
+         and paste the token there\n"
     );
 }
 

@@ -201,7 +201,7 @@ async fn unusable_keychain_fails_doctor() {
             "the keychain refused access",
             format!("allow access in the keychain's prompt, or save unencrypted with {plain_text}"),
         ),
-        (StoreError::Other("odd".to_owned()), "odd", format!("to skip the keychain, use {plain_text}")),
+        (StoreError::Other("odd".to_owned()), "odd", format!("try again, or save unencrypted with {plain_text}")),
     ];
     for (failure, words, advice) in table {
         let stage = desk();
@@ -221,8 +221,8 @@ async fn missing_keychain_fails_doctor_only_without_fallback() {
     assert_eq!((outcome.exit_code(), named(&found, "note")), (0, vec!["keychain"]), "{found:#}");
 
     let forbidden = "no keychain available (no session bus), and saving credentials unencrypted is forbidden";
-    let advice = "start a keychain such as gnome-keyring, unset `no_insecure_fallback` and \
-                  ASTRO_NO_INSECURE_FALLBACK, or save unencrypted with `astro login localhost:PORT --insecure-storage`";
+    let advice = "start a keychain such as gnome-keyring, or save unencrypted with \
+                  `astro login localhost:PORT --insecure-storage`";
     stage.home.write_config("no_insecure_fallback: true\n");
     assert_fails(&stage, &ask(&stage, true).await, "keychain", forbidden, advice);
     fs::remove_file(stage.home.config_path()).unwrap();
@@ -245,9 +245,9 @@ type Breaks = fn(&Stage);
 async fn wrong_api_or_issuer_fails_doctor() {
     let step = "could not fetch the login configuration: localhost:PORT:";
     let keys = "could not fetch the issuer's keys: localhost:PORT:";
-    let support = "contact Astronomer support if it happens again; nothing was sent to that issuer";
-    let again = "try again; if it happens again, contact Astronomer support";
-    let portal = "try another network; a proxy or captive portal may interfere with this one";
+    let support = "try another network, and contact Astronomer support if it happens again";
+    let again = "try again, and contact Astronomer support if it happens again";
+    let portal = "try another network, because a proxy or captive portal may interfere with this one";
     let table: [(Breaks, &str, String, &str); 6] = [
         (
             |stage| stage.service.fail(AUTH_CONFIG, Fault::Page(200)),
@@ -332,7 +332,7 @@ async fn unusable_config_fails_doctor() {
     let outcome = ask(&stage, true).await;
     let detail = "could not use HOME/.astro/config.yaml: line 2, column 1: while parsing a node, did not find expected \
                   node content";
-    assert_fails(&stage, &outcome, "config", detail, "correct the file by hand; it was not changed");
+    assert_fails(&stage, &outcome, "config", detail, "correct the file by hand");
 
     let stage = desk();
     fs::create_dir(stage.home.config_path()).unwrap();
@@ -555,7 +555,7 @@ fn doctor_binary_shows_proxy_and_domain_of_config() {
     assert_eq!(check(&found, "api"), &json!({"name": "api", "outcome": "fail", "detail": detail, "advice": advice}));
     assert_eq!(check(&found, "certificates")["detail"], "system roots (not checked)");
     let error = "error: a login to astronomer.io would fail on this machine\n\
-                 hint: see the failed checks above\n";
+                 hint: follow the advice of the failed checks above\n";
     assert_eq!(output.stderr, error);
     assert!(!output.stdout.contains("hunter2"), "{}", output.stdout);
     home.write_config("context: cluster.example.com\n");

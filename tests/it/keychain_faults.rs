@@ -234,7 +234,7 @@ const UNLOCK: &str =
 const ALLOW: &str =
     "allow access in the keychain's prompt, or save unencrypted with `astro login DOMAIN --insecure-storage`";
 const ANSWER: &str =
-    "answer the keychain's prompt if there is one; to skip the keychain, use `astro login DOMAIN --insecure-storage`";
+    "answer the keychain's prompt if there is one, or save unencrypted with `astro login DOMAIN --insecure-storage`";
 
 /// Without a keychain, a login goes to config.yaml with a warning. Every other command reports the missing keychain.
 #[test]
@@ -256,7 +256,7 @@ fn rf_10_missing_keychain_is_not_an_empty_one() {
             let at = format!("{fault}, {call:?}: {}", ended.stderr);
             let logged_out = format!(
                 "error: not logged in to DOMAIN\ncause: no keychain available ({reason})\nhint: run `astro login DOMAIN` \
-                 (logins made in a desktop session are in its keychain, which this session cannot reach)\n"
+                , because a login of a desktop session cannot be read here\n"
             );
             match call {
                 Call::Login => {
@@ -424,7 +424,7 @@ fn rf_2_damaged_entry_is_replaceable_and_removable() {
                 Call::Logout => {
                     let said = "Removed credentials from the Secret Service\n\
                         warning: could not read the credentials before (the stored credentials are damaged), so a refresh token in them was not revoked\n\
-                        hint: contact Astronomer support if somebody else may have a copy of it\n\
+                        hint: contact Astronomer support if others may have a copy of it\n\
                         Removed the account from HOME/.astro/config.yaml\n\
                         error: logout from DOMAIN was incomplete\nhint: follow the hints of the warnings above\n";
                     assert!(ended.code == 1 && ended.stderr.starts_with(said), "{fault}: {}", ended.stderr);
@@ -476,7 +476,7 @@ const BUS_IS_BACK: Change = |world| {
 };
 
 const ABSENT: &str = "start a keychain, or save unencrypted with `astro login DOMAIN --insecure-storage`";
-const AGAIN: &str = "try again; to skip the keychain, use `astro login DOMAIN --insecure-storage`";
+const AGAIN: &str = "try again, or save unencrypted with `astro login DOMAIN --insecure-storage`";
 const WENT_AWAY: &str = "lost the connection to the keychain";
 
 /// The change happens while a login fetches the issuer's keys: it has found the keychain in order, and will write there.

@@ -276,7 +276,7 @@ async fn cl_1_cl_2_other_issuer_rejected_before_keys() {
     let cause = format!("issued for astronomer-stage.io, you asked for {domain}");
     assert_eq!(refused(&stage, &request, &token).await, refusal(&cause, 4, &[AUTH_CONFIG]));
     let outcome = stage.login(&request).await;
-    assert_eq!(hint(&outcome), "name the domain of the token: `astro login DOMAIN --token-login -`");
+    assert_eq!(hint(&outcome), "run `astro login DOMAIN --token-login -` with the domain of the token");
 
     for other in [issuer.trim_end_matches('/'), "https://evil.example/\u{1b}[2J", &issuer.to_uppercase()] {
         let token = stage.service.access_token(&json!({ "iss": other }));

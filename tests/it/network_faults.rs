@@ -276,7 +276,7 @@ impl NetworkFault {
             (_, Some(403)) if person => "ask the owner of your organization for access",
             (_, Some(429)) => "try again in 60 minutes",
             (_, Some(500..)) => "try again in a minute",
-            _ => "try another network; a proxy or captive portal may interfere with this one",
+            _ => "try another network, because a proxy or captive portal may interfere with this one",
         }
     }
 }

@@ -46,7 +46,7 @@ fn relative_path_variable_refused_and_nothing_written() {
             let (code, stdout, stderr) = run(&stage, (name, OsStr::new(value)), arguments);
             let told = format!(
                 "error: {name} is not an absolute path\n\
-                 hint: set {name} to an absolute path (`~` and `$HOME` are not expanded), or unset it\n"
+                 hint: set {name} to an absolute path without `~` or `$HOME`, or unset it\n"
             );
             assert_eq!((code, stdout.as_str(), stderr), (Some(2), "", told), "{name} {value} {arguments:?}");
         }

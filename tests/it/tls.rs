@@ -104,7 +104,7 @@ fn cl_1_token_of_other_domain_rejected() {
     let token = world.service.access_token(&json!({"iss": "https://auth.astronomer-stage.io/"}));
     let Output { stderr, code, .. } = world.astro().stdin(&token).run(&LOGIN);
     let told = "error: could not log in to astronomer.io\ncause: issued for astronomer-stage.io, you asked for \
-                astronomer.io\nhint: name the domain of the token: `astro login DOMAIN --token-login -`\n";
+                astronomer.io\nhint: run `astro login DOMAIN --token-login -` with the domain of the token\n";
     assert_eq!((stderr.as_str(), code), (told, Some(4)));
     assert_eq!(world.paths(), [AUTH_CONFIG]);
     assert_eq!(world.home.config(), None);
