@@ -3,7 +3,7 @@
 //! Each is a type of its own, so that one cannot be passed for another. None has `Display`, `Debug` shows only the type's
 //! name, memory is wiped on drop, and the only reader is [`expose`](AccessToken::expose).
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use ring::digest::{SHA256, digest};
 use zeroize::Zeroizing;
@@ -86,7 +86,10 @@ impl AccessToken {
     /// Returns the first 16 bytes of the token's SHA-256, in hexadecimal digits. It names the token and is no secret.
     pub fn digest(&self) -> String {
         let digest = digest(&SHA256, self.expose().as_bytes());
-        digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        digest.as_ref().iter().take(16).fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
     }
 }
 

@@ -9,17 +9,17 @@ use crate::token::AccessToken;
 
 /// Returns the credentials in the Go CLI's fields. The fields name no issuer, client or audience; the token's own claims do.
 pub fn credentials_from_context(context: &Context) -> Option<Credentials> {
-    Some(credentials(context, context.token.clone()?))
+    Some(credentials(context, context.token.as_ref()?))
 }
 
 /// Returns what a removal of the tokens must revoke. Unlike a login, that may be a refresh token alone: the Go CLI's logout
 /// empties only the access token.
 pub fn tokens_of_context(context: &Context) -> Option<Credentials> {
-    let refresh_alone = || context.refresh_token.is_some().then(|| credentials(context, AccessToken::new("")));
+    let refresh_alone = || context.refresh_token.is_some().then(|| credentials(context, &AccessToken::new("")));
     credentials_from_context(context).or_else(refresh_alone)
 }
 
-fn credentials(context: &Context, access: AccessToken) -> Credentials {
+fn credentials(context: &Context, access: &AccessToken) -> Credentials {
     let claims = Unverified::parse(access.expose()).ok();
     let claims = claims.as_ref();
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();

@@ -227,7 +227,7 @@ fn expect_json(ended: &Ended, state: &str) {
 }
 
 /// The context after a logout.
-const CLEARED: &str = "contexts:\n    DOMAIN:\n        domain: DOMAIN\n        organization: clorg00000000000000000001\n        organization_product: HOSTED\ncontext: \"\"\n";
+const CLEARED: &str = "contexts:\n    DOMAIN:\n        domain: DOMAIN\n        last_used_workspace: clws000010000000000000002\n        organization: clorg00000000000000000001\n        organization_product: HOSTED\n        workspace: clws000010000000000000002\ncontext: \"\"\n";
 
 const UNLOCK: &str =
     "unlock the keychain and try again, or save unencrypted with `astro login DOMAIN --insecure-storage`";

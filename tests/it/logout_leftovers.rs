@@ -149,31 +149,20 @@ async fn rf_12_unrevocable_token_is_removed_with_exit_1() {
 
 #[tokio::test]
 async fn rf_12_logout_revokes_what_go_wrote_before_the_edit() {
-    use astro_login::config::Config;
     let stage = Stage::new();
     let (old, renewed) = (stage.earlier_login(3600), stage.earlier_login(3600));
     stage.keep_in_config(&old);
-    let config = Config::new(stage.home.path());
-    let (ready, written) = std::sync::mpsc::channel();
-    let go = std::thread::spawn(move || {
-        // The Go CLI holds the lock of config.yaml, in which a logout waits for it.
-        config.edit(|document| {
-            ready.send(()).unwrap();
-            let domains = document.domains();
-            let domain = domains.iter().find(|it| it.starts_with("localhost")).unwrap().parse().unwrap();
-            std::thread::sleep(std::time::Duration::from_millis(700));
-            document.update_context(&domain, |context| {
-                context.token = Some(renewed.access.clone());
-                context.refresh_token.clone_from(&renewed.refresh);
-            })
-        })
+    let lock = std::fs::File::create(stage.home.path().join(".astro/config.yaml.lock")).unwrap();
+    lock.lock().unwrap();
+    // The logout runs until it waits for the first time; the Go CLI holds the lock and writes.
+    let (outcome, ()) = tokio::join!(log_out(&stage), async {
+        stage.keep_in_config(&renewed);
+        drop(lock);
     });
-    written.recv().unwrap();
-    drop(log_out(&stage).await.success());
-    go.join().unwrap().unwrap();
-    let [(_, revoked)] = revocations(&stage).try_into().unwrap();
-    assert_ne!(revoked, old.refresh.unwrap().expose());
-    assert!(!stage.service.live_refresh_tokens().contains(&revoked));
+    drop(outcome.success());
+    let revoked = renewed.refresh.unwrap().expose().to_owned();
+    assert_eq!(revocations(&stage), [(CLIENT_ID.to_owned(), revoked)]);
+    assert!(!stage.home.config().unwrap().contains(renewed.access.expose()));
 }
 
 const PRIVATE_CLOUD: &str = "context: houston.example.com\ncontexts:\n    houston_example_com:\n        \
