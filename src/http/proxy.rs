@@ -63,7 +63,10 @@ impl ProxySettings {
         if matcher("http://proxy.invalid").intercept(&uri).is_none() {
             return Ok(None);
         }
-        let proxy = matcher(value).intercept(&uri).map(Proxy::new).filter(Proxy::is_plausible);
+        // The matcher ignores a port out of range.
+        let is_url =
+            if value.contains("://") { Url::parse(value) } else { Url::parse(&format!("http://{value}")) }.is_ok();
+        let proxy = matcher(value).intercept(&uri).map(Proxy::new).filter(|proxy| is_url && proxy.is_plausible());
         let proxy = proxy.ok_or(Fault::ProxyInvalid { variable })?;
         match proxy.intercept.uri().scheme_str() {
             Some("http" | "https") => Ok(Some(proxy)),

@@ -557,12 +557,16 @@ mod unix {
     #[test]
     fn ctrl_c_waits_for_store() {
         let home = TestHome::new();
-        let service = Service::start(Options::default());
+        // The response about the user is late, so the preparation, which takes the lock, is over before.
+        let service = Service::start(Options { delay: Duration::from_millis(500), ..Options::default() });
         let (token, arguments) = token_login(&service);
         let lock = File::create(home.path().join(".astro/config.yaml.lock")).unwrap();
-        lock.lock().unwrap();
         let arguments = [borrowed(&arguments), vec!["-v"]].concat();
         let mut running = Astro::at(&home).stdin(&token).start(&arguments);
+        while service.requests_to("/v1/users/self").is_empty() {
+            std::thread::yield_now();
+        }
+        lock.lock().unwrap();
         running.wait_for("saving the login");
         send("INT", &running);
         drop(lock);

@@ -52,7 +52,7 @@ async fn rf_11_variable_that_is_no_token_is_not_printed() {
         for outcome in [printed(&stage).await, organizations(&stage).await, workspaces(&stage).await] {
             assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (4, ""), "{value}");
             assert_eq!(outcome.error_chain(), error_chain);
-            assert!(outcome.result.unwrap_err().hint().unwrap().contains("unset it"));
+            assert!(outcome.result.unwrap_err().hint().unwrap().contains("unset"));
         }
         assert_eq!(stage.request_log(), Vec::<String>::new());
     }

@@ -529,7 +529,8 @@ async fn other_address_in_api_is_said() {
     for (known, said) in [("Ada@Example.com", false), ("ada.old@example.com", true), ("", false)] {
         let stage = Stage::new();
         stage.service.patch(Part::User, json!({"username": known}));
-        let outcome = stage.login(&request_as(&stage, ADA)).await.success();
+        let request = Login { organization: Some("Compilers".to_owned()), ..request_as(&stage, ADA) };
+        let outcome = stage.login(&request).await.success();
         let warning = format!(
             "warning: logged in as {ADA}, which Astro knows as {known}\nhint: run `astro logout` unless this is an account of yours"
         );

@@ -523,7 +523,7 @@ async fn cell(row: &Row, fault: NetworkFault) {
             let end = "; the replaced refresh token stays valid until it expires";
             let warning = said.iter().position(|line| line.starts_with(&begin) && line.ends_with(end));
             said.remove(warning.unwrap_or_else(|| panic!("{what}: {stderr}")));
-            said.retain(|line| !line.starts_with("hint: contact Astronomer support if somebody else"));
+            said.retain(|line| !line.starts_with("hint: contact Astronomer support if others"));
         }
         assert_eq!(said, lines(&undisturbed.normalize(&outcome.stderr)), "{what}");
         assert_eq!(stage.stored().is_some(), undisturbed.stored().is_some(), "{what}");

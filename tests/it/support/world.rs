@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 /// The options of the service. [`Service::set`] changes them while it runs.
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The port to listen on; 0 takes any free one. Only looked at when the service starts.
