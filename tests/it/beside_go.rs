@@ -200,8 +200,8 @@ async fn rf_18_replaced_token_ignored_after_refresh_and_login() {
     let (mut stage, _) = menu_answered_after_login().await;
     let in_memory = stage.home.config().unwrap();
     let grace = stage.stored().unwrap();
-    let stale = (stage.clock)() - jiff::SignedDuration::from_mins(1);
-    stage.keep_in_keychain(&Credentials { expires_at: Some(stale), ..grace.clone() });
+    let past = (stage.clock)() - jiff::SignedDuration::from_mins(1);
+    stage.keep_in_keychain(&Credentials { expires_at: Some(past), ..grace.clone() });
     let refreshed = print(&stage).await.success().stdout;
     assert_ne!(refreshed.trim_end(), grace.access.expose());
     assert_eq!(print(&stage).await.stdout, refreshed);

@@ -100,7 +100,8 @@ async fn rf_12_refresh_tokens_of_both_stores_are_revoked() {
     drop(log_out(&stage).await.success());
     let mut tokens: Vec<String> = revocations(&stage).into_iter().map(|(_, token)| token).collect();
     let mut expected = vec![alone, kept.refresh.unwrap().expose().to_owned()];
-    (tokens.sort(), expected.sort());
+    tokens.sort();
+    expected.sort();
     assert_eq!((tokens, stage.stored()), (expected, None));
 }
 
