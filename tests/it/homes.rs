@@ -259,8 +259,8 @@ fn rf_17_linked_homes_refresh_one_login_at_once() {
         let config = fs::read_to_string(&file).unwrap();
         let (_, rest) = config.split_once("token: Bearer ").unwrap();
         let fresh = rest.split_whitespace().next().unwrap();
-        let stale = stage.earlier_login(100);
-        fs::write(&file, config.replace(fresh, stale.access.expose())).unwrap();
+        let ending = stage.earlier_login(100);
+        fs::write(&file, config.replace(fresh, ending.access.expose())).unwrap();
     }
     assert!(
         !homes[0]

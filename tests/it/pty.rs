@@ -288,7 +288,7 @@ fn lb_27_tk_11_pasted_url_accepted_and_not_shown() {
         }),
         ("as if typed", &|url| typed(url.as_str())),
         ("with blanks and a return inside", &|url| {
-            marked(&url.as_str().replacen("%3A", "%3A\r  ", 1).replace("=", "= "))
+            marked(&url.as_str().replacen("%3A", "%3A\r  ", 1).replace('=', "= "))
         }),
         ("by the machine's address, with https", &|url| {
             typed(&url.as_str().replace("http://localhost", "https://127.0.0.1"))

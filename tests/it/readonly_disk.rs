@@ -53,7 +53,9 @@ fn unwritable_place_stops_login_before_link() {
         for text in [None, Some("show_warnings: \"true\"\n")] {
             let stage = Stage::new();
             let folder = stage.home.path().join(".astro");
-            text.map(|text| stage.home.write_config(text));
+            if let Some(text) = text {
+                stage.home.write_config(text);
+            }
             if with_lock {
                 fs::write(folder.join("config.yaml.lock"), "").unwrap();
             }
@@ -85,7 +87,9 @@ fn unwritable_place_stops_login_before_link() {
 fn disk_without_locks_stops_login_before_link() {
     for text in [None, Some("show_warnings: \"true\"\n")] {
         let stage = Stage::new();
-        text.map(|text| stage.home.write_config(text));
+        if let Some(text) = text {
+            stage.home.write_config(text);
+        }
         let told = format!("could not lock {}", stage.home.path().join(".astro").display());
         check_foreseen(&stage, NO_LOCKS, &told, "set ASTRO_HOME to a folder on a disk of this machine");
         // What only reads works without locks.

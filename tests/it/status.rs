@@ -380,9 +380,9 @@ async fn status_judges_login_as_other_commands_do() {
             let expires_at = Some(Timestamp::from_second(end).unwrap());
             let credentials = Credentials { issuer, expires_at, ..stage.credentials(&token) };
             if in_config {
-                stage.keep_in_config(&credentials)
+                stage.keep_in_config(&credentials);
             } else {
-                stage.keep_in_keychain(&credentials)
+                stage.keep_in_keychain(&credentials);
             }
             let domain = stage.service.domain();
             let other = stage.run(async |system| crate::support::token(system, Some(&domain)).await).await;

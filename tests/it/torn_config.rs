@@ -96,8 +96,8 @@ fn command_during_write_of_go_cli_sees_whole_file() {
                     writer.finish();
                     assert_eq!(comparable(&running.finish(), &stage, &token), expected, "{arguments:?}, cut at {cut}");
                     let after = stage.normalize(&stage.home.config().unwrap());
-                    let like = |text: &str| text.lines().filter(|it| !it.contains("Bearer ")).count();
-                    assert_eq!(like(&after), like(&text), "{arguments:?}");
+                    let kept = |text: &str| text.lines().filter(|it| !it.contains("Bearer ")).count();
+                    assert_eq!(kept(&after), kept(&text), "{arguments:?}");
                     let live = |stage: &Stage| stage.service.live_refresh_tokens().len();
                     assert_eq!(live(&stage), live(&undisturbed), "{arguments:?}");
                 }
