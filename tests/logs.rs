@@ -192,7 +192,7 @@ fn ar_20_tk_11_log_has_one_line_per_request_without_secret() {
             watched.run(&["organization", "list"]);
             watched.run(&["organization", "switch", "Compilers"]);
             let refreshed = watched.service.token_requests().len();
-            assert_eq!(refreshed, if way == Way::Token { 0 } else { 5 }, "one code, and a refresh for each use");
+            assert_eq!(refreshed, if way == Way::Token { 0 } else { 6 }, "one code, and a refresh for each use");
             assert_no_secret("the files", &files(watched.home.path()), &watched.service.secrets());
             watched.run(&["logout"]);
             watched.finish();
