@@ -201,7 +201,7 @@ async fn clear_context(session: &Session<'_>) -> (Result<Context, Error>, Option
         Ok(before)
     });
     let cleared = cleared.await;
-    // What can be read is revoked even if it cannot be removed.
+    // Revokes a token even if it can be read only, not removed.
     let before = cleared.as_ref().ok().cloned().or_else(|| session.context().ok());
     (cleared, before.as_ref().and_then(session::tokens_of_context))
 }

@@ -103,7 +103,7 @@ impl Config {
         let remedy = match me {
             0 => Remedy::RunAsOwner,
             _ if is_linked => Remedy::ReplaceLink,
-            // What else is in the folder may have the same owner.
+            // Other files in the folder may have the same owner.
             _ => Remedy::Chown { user: user_name(me).unwrap_or_else(|| me.to_string()), folder: self.folder.clone() },
         };
         let path = path.canonicalize().ok().filter(|_| is_linked).unwrap_or_else(|| path.to_owned());

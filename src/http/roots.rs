@@ -1,4 +1,4 @@
-//! The trusted certificates, as far as the client does not find them by itself.
+//! The trusted certificates that the client does not find by itself.
 
 use std::fs::File;
 use std::path::PathBuf;

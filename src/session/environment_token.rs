@@ -51,14 +51,14 @@ pub fn check_environment_token(token: &AccessToken, domain: Option<&Domain>, now
 }
 
 impl Session<'_> {
-    /// Returns the token of the variable if it can be used for this domain, as far as that is known offline.
+    /// Returns the token of the variable if it can be used for this domain. Sends no request.
     pub fn environment_token(&self) -> Result<Option<AccessToken>, Error> {
         let Some(token) = environment_token(self.system)? else { return Ok(None) };
         self.check_environment_token(&token)?;
         Ok(Some(token))
     }
 
-    /// Rejects a token that this domain would refuse, as far as that is known offline.
+    /// Rejects a token that this domain would refuse, without a request.
     pub fn check_environment_token(&self, token: &AccessToken) -> Result<(), Error> {
         // Nothing is sent to a server that may be left over, so its domain does not matter.
         let domain = if self.is_left_over() { None } else { Some(&self.domain) };

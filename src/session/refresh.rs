@@ -86,7 +86,7 @@ impl Session<'_> {
         Ok(Some(saved.credentials))
     }
 
-    /// Rejects a stored login that no command can use, as far as that is known offline: every command that needs a token
+    /// Rejects a stored login that no command can use, without a request: every command that needs a token
     /// fails with the same error.
     pub fn require_usable(&self, credentials: &Credentials) -> Result<(), Error> {
         self.require_issuer_of_domain(credentials)?;

@@ -75,7 +75,8 @@ impl Ui {
         Ok(chosen)
     }
 
-    /// Reads stdin to its end: at most [`MAX_INPUT`] bytes of UTF-8.
+    /// Reads stdin to its end: at most [`MAX_INPUT`] bytes. UTF-16, as `PowerShell` writes it to a file, becomes text with
+    /// NUL characters; other bytes that are not UTF-8 become U+FFFD.
     pub async fn read_input(&self) -> Result<Line, UiError> {
         let ui = self.clone();
         on_own_thread(move || {
@@ -87,8 +88,8 @@ impl Ui {
             if bytes.len() > MAX_INPUT {
                 return Err(UiError::TooLong);
             }
-            let text = str::from_utf8(&bytes).map_err(|error| UiError::Io(io::Error::other(error)))?;
-            Ok(Line::new(Zeroizing::new(text.to_owned())))
+            let without_mark = bytes.strip_prefix(b"\xff\xfe").or_else(|| bytes.strip_prefix(b"\xfe\xff"));
+            Ok(Line::new(Zeroizing::new(String::from_utf8_lossy(without_mark.unwrap_or(&bytes)).into_owned())))
         })
         .await
     }

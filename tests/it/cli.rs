@@ -282,11 +282,30 @@ fn missing_keychain_falls_back_with_warning() {
 }
 
 #[test]
+fn token_on_stdin_may_be_utf_16_but_not_binary() {
+    let service = Service::start(Options::default());
+    let (token, arguments) = token_login(&service);
+    let utf_16 =
+        |mark, bytes: fn(u16) -> [u8; 2]| [mark].into_iter().chain(token.encode_utf16()).flat_map(bytes).collect();
+    let texts: [Vec<u8>; 2] = [utf_16(0xfeff, u16::to_le_bytes), utf_16(0xfeff, u16::to_be_bytes)];
+    for text in texts {
+        let home = TestHome::new();
+        let Output { stderr, code, .. } = Astro::at(&home).stdin(text).run(&borrowed(&arguments));
+        assert_eq!(code, Some(0), "{stderr}");
+        assert!(home.config().unwrap().contains(&format!("token: Bearer {token}\n")));
+    }
+    let home = TestHome::new();
+    let Output { stderr, code, .. } = Astro::at(&home).stdin([0x65, 0x79, 0xff]).run(&borrowed(&arguments));
+    assert_eq!((code, home.config()), (Some(4), None));
+    assert!(stderr.contains("the text contains `\u{fffd}`, which no token does\n"), "{stderr}");
+}
+
+#[test]
 fn token_login_in_config_shared_with_go_cli() {
     let service = Service::start(Options::default());
     let home = TestHome::new();
     let (token, arguments) = token_login(&service);
-    let Output { stdout, stderr, code } = Astro::at(&home).stdin(&format!("{token}\n")).run(&borrowed(&arguments));
+    let Output { stdout, stderr, code } = Astro::at(&home).stdin(format!("{token}\n")).run(&borrowed(&arguments));
     assert_eq!((stdout.as_str(), code), ("", Some(0)), "{stderr}");
     let (domain, path) = (service.domain(), config_path(&home));
     let (words, until) = stderr.split_once("  expires       ").unwrap();

@@ -29,7 +29,7 @@ pub struct Output {
 /// The binary with no more environment than it is given.
 pub struct Astro {
     environment: Vec<(OsString, OsString)>,
-    stdin: Option<String>,
+    stdin: Option<Vec<u8>>,
     stdout: Option<Stdio>,
     words: Vec<OsString>,
 }
@@ -61,8 +61,8 @@ impl Astro {
     }
 
     /// Gives it this on stdin; without, stdin is empty.
-    pub fn stdin(mut self, text: &str) -> Self {
-        self.stdin = Some(text.to_owned());
+    pub fn stdin(mut self, text: impl AsRef<[u8]>) -> Self {
+        self.stdin = Some(text.as_ref().to_owned());
         self
     }
 
@@ -97,7 +97,7 @@ impl Astro {
         let mut child = command.spawn().unwrap();
         if let (Some(mut pipe), Some(text)) = (child.stdin.take(), self.stdin) {
             // The program may end without reading.
-            thread::spawn(move || drop(pipe.write_all(text.as_bytes())));
+            thread::spawn(move || drop(pipe.write_all(&text)));
         }
         let stdout = child.stdout.take().map(Lines::of);
         let stderr = child.stderr.take().map(Lines::of);
