@@ -43,9 +43,10 @@ pub fn listener() -> (Callbacks, u16) {
     (listener.serve(expected()), port)
 }
 
-/// `request`, in which `PORT` stands for the port and `=S` for our state.
+/// `request`, in which `PORT` stands for the port and the whole value `S` for our state. A random value may begin with S.
 pub fn filled(request: &str, port: u16) -> String {
-    request.replace("PORT", &port.to_string()).replace("=S", &format!("={STATE}"))
+    let request = request.replace("PORT", &port.to_string());
+    request.replace("=S ", &format!("={STATE} ")).replace("=S&", &format!("={STATE}&"))
 }
 
 /// Connects to `port` on 127.0.0.1 and sends `request`, [`filled`].
