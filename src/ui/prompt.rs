@@ -185,6 +185,7 @@ mod tests {
         assert_eq!(read(Vec::new()).await.unwrap().expose(), "");
         assert_eq!(read(vec![b'a'; MAX_INPUT]).await.unwrap().expose().len(), MAX_INPUT);
         assert!(matches!(read(vec![b'a'; MAX_INPUT + 1]).await, Err(UiError::TooLong)));
-        assert!(matches!(read(vec![0xff]).await, Err(UiError::Io(_))));
+        assert_eq!(read(vec![b'e', 0xff]).await.unwrap().expose(), "e\u{fffd}");
+        assert_eq!(read(vec![0xff, 0xfe, b'e', 0]).await.unwrap().expose(), "e\0");
     }
 }
