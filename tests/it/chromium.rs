@@ -121,7 +121,7 @@ async fn login_by_keyboard_passes_axe() {
     let service = Service::start(Options::default());
     let chromium = Chromium::start().await;
     chromium.resize(1280, 800).await;
-    let mut login = Login::start(&service, &["--login-link"], &[]);
+    let mut login = Login::start(&service, &["--login-link", "--organization", "Compilers"], &[]);
     let link = login.link();
     for dark in [true, false] {
         chromium.prefer_dark(dark).await;
@@ -183,7 +183,7 @@ async fn ar_2_ar_16_program_opens_browser_of_environment() {
     let port = opened.local_addr().expect("an address").port();
     fs::write(&launcher, format!("printf %s \"$1\" >/dev/tcp/127.0.0.1/{port}\n")).expect("the launcher is written");
     let browser = format!("/bin/bash {} %s", launcher.display());
-    let login = Login::start(&service, &[], &[("BROWSER", &browser)]);
+    let login = Login::start(&service, &["--organization", "Compilers"], &[("BROWSER", &browser)]);
     let (mut connection, _) = tokio::time::timeout(BOUND, opened.accept()).await.expect("in time").expect("it opens");
     let mut link = String::new();
     connection.read_to_string(&mut link).await.expect("an address");
