@@ -245,7 +245,7 @@ fn https_callback_attempt_is_reported() {
         let _ = connection.read_to_end(&mut Vec::new());
     }
     pty.wait_for("the browser tried https");
-    pty.wait_for("paste it here");
+    pty.wait_for("or copy the URL and paste");
     visit(Mode::LogIn, &link);
     let shown = pty.finish_with(0);
     assert_eq!(shown.matches("the browser tried https").count(), 1, "{shown}");
