@@ -17,6 +17,10 @@ pub(super) const NO_WAIT: i32 = rustix::fs::OFlags::NONBLOCK.bits() as i32;
 #[expect(clippy::cast_possible_wrap, reason = "the flags of open are a C int")]
 pub(super) const NO_LINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
 
+/// The permission bits by which group and others may write.
+#[cfg(unix)]
+pub(super) const OTHERS_WRITE: u32 = 0o022;
+
 /// A file of ours that belongs to another user, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForeignOwner {
@@ -114,7 +118,6 @@ impl Config {
     #[cfg(unix)]
     pub fn writable_by_others(&self) -> Option<PathBuf> {
         use std::os::unix::fs::PermissionsExt;
-        const OTHERS_WRITE: u32 = 0o022;
         /// In a sticky folder, users may rename and remove only their own files.
         const STICKY: u32 = 0o1000;
         let mode = |folder: &Path| fs::metadata(folder).map_or(0, |folder| folder.permissions().mode());

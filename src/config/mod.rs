@@ -17,6 +17,7 @@ mod dry_run;
 mod error;
 mod lock;
 mod names;
+mod own_file;
 mod place;
 mod replaced;
 
@@ -170,9 +171,7 @@ impl Config {
     ) -> Result<(), ConfigError> {
         let folder = target.parent().unwrap_or(&self.folder);
         let failed = |source| self.write_error(target, source);
-        // Created exclusively, with mode 0600, and removed when dropped.
-        let mut file =
-            tempfile::Builder::new().prefix(TEMPORARY.0).suffix(TEMPORARY.1).tempfile_in(folder).map_err(failed)?;
+        let mut file = temporary_in(folder).map_err(failed)?;
         #[cfg(unix)]
         if let Some(owner) = access::other_owner(file.as_file(), target).map_err(failed)? {
             return Err(self.foreign(target, owner).into());
@@ -196,6 +195,11 @@ impl Config {
     fn document_error(&self, source: DocumentError) -> ConfigError {
         ConfigError::Document { path: self.path.clone(), source }
     }
+}
+
+/// Creates a temporary file exclusively, with mode 0600. It is removed when dropped.
+fn temporary_in(folder: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new().prefix(TEMPORARY.0).suffix(TEMPORARY.1).tempfile_in(folder)
 }
 
 fn put_in_place(mut file: NamedTempFile, target: &Path) -> io::Result<()> {

@@ -4,14 +4,13 @@
 //! file that cannot be written is left.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Config, TEMPORARY, put_in_place};
+use super::{Config, own_file};
 use crate::domain::Domain;
 use crate::text::clean;
 
@@ -79,46 +78,14 @@ impl Config {
     }
 
     fn read_names(&self) -> Option<LoginNames> {
-        let file = open(&self.names_path()).ok()?;
-        let mut text = Vec::new();
-        file.take(LARGEST_NAMES + 1).read_to_end(&mut text).ok()?;
-        if text.len() as u64 > LARGEST_NAMES { None } else { serde_json::from_slice(&text).ok() }
+        serde_json::from_slice(&own_file::read(&self.names_path(), LARGEST_NAMES)?).ok()
     }
 
     fn write_names(&self, names: &LoginNames) -> io::Result<()> {
         let text = serde_json::to_vec_pretty(names)?;
-        // Held so that no edit of config.yaml takes the temporary file for a leftover. Not worth a wait.
+        // Not worth a wait.
         let _lock = self.lock(self.lock_path(), Duration::ZERO).map_err(io::Error::other)?;
-        let mut file = tempfile::Builder::new().prefix(TEMPORARY.0).suffix(TEMPORARY.1).tempfile_in(&self.folder)?;
-        file.write_all(&text)?;
-        put_in_place(file, &self.names_path())
-    }
-}
-
-/// Opens a regular file of this user that others cannot write. Follows no link, and does not wait at a pipe.
-#[cfg(unix)]
-fn open(path: &std::path::Path) -> io::Result<File> {
-    use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-
-    use super::access::{NO_LINK, NO_WAIT};
-    const OTHERS_WRITE: u32 = 0o022;
-    let file = File::options().read(true).custom_flags(NO_LINK | NO_WAIT).open(path)?;
-    let metadata = file.metadata()?;
-    let ours = metadata.uid() == rustix::process::geteuid().as_raw();
-    if metadata.is_file() && ours && metadata.mode() & OTHERS_WRITE == 0 {
-        Ok(file)
-    } else {
-        Err(io::ErrorKind::PermissionDenied.into())
-    }
-}
-
-/// Opens a regular file that is no link.
-#[cfg(not(unix))]
-fn open(path: &std::path::Path) -> io::Result<File> {
-    if std::fs::symlink_metadata(path)?.is_file() {
-        File::open(path)
-    } else {
-        Err(io::ErrorKind::PermissionDenied.into())
+        own_file::write(&self.names_path(), &text)
     }
 }
 

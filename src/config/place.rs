@@ -18,8 +18,13 @@ impl Config {
     /// Returns the name of this home in a keychain that other homes use too. `None` for the user's `ordinary` home, whose
     /// logins are stored by domain alone.
     pub fn home_id(&self, ordinary: Option<&Path>) -> Option<String> {
+        let ordinary = ordinary.map(Self::new);
+        // Nearly always, and then no link has to be resolved.
+        if ordinary.as_ref().is_some_and(|ordinary| ordinary.folder == self.folder) {
+            return None;
+        }
         let folder = self.real_folder();
-        if ordinary.is_some_and(|home| Self::new(home).real_folder() == folder) {
+        if ordinary.is_some_and(|ordinary| ordinary.real_folder() == folder) {
             return None;
         }
         let hash = digest(&SHA256, &identifying_bytes(&folder));

@@ -74,9 +74,8 @@ impl Session<'_> {
         Ok(saved)
     }
 
-    /// Fails like [`access`](Self::access) without a login, but offline: a command that lacks something else as well first
-    /// says that it lacks the login.
-    /// Returns the login, or `None` for a token of the environment.
+    /// Returns the login, or `None` for a token of the environment. Fails like [`access`](Self::access) without a login, but
+    /// offline: a command that lacks something else as well first says that it lacks the login.
     pub async fn require_login(&self) -> Result<Option<Credentials>, Error> {
         if self.environment_token()?.is_some() {
             return Ok(None);
@@ -86,8 +85,8 @@ impl Session<'_> {
         Ok(Some(saved.credentials))
     }
 
-    /// Rejects a stored login that no command can use, without a request: every command that needs a token
-    /// fails with the same error.
+    /// Rejects a stored login that no command can use, without a request: every command that needs a token fails with the
+    /// same error.
     pub fn require_usable(&self, credentials: &Credentials) -> Result<(), Error> {
         self.require_issuer_of_domain(credentials)?;
         match credentials.expires_at {

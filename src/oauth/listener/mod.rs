@@ -2,8 +2,8 @@
 //!
 //! It listens on loopback addresses only and serves all connections concurrently and briefly, so that a silent or hostile
 //! connection never blocks the callback. The first request with our state becomes a [`Callback`]; its browser waits for
-//! the [`Reply`], which reports the outcome of the login, and a reload is answered at once. Dropping [`Callbacks`] closes the port and every connection
-//! except the one that waits for its reply.
+//! the [`Reply`], which reports the outcome of the login, and a reload is answered at once. Dropping [`Callbacks`] closes
+//! the port and every connection except the one that waits for its reply.
 
 mod bind;
 mod connections;
