@@ -107,6 +107,7 @@ async fn healthy_doctor_sends_no_secret() {
             ok("callback", "any free port"),
             check(&report(&outcome), "loopback"),
             ok("keychain", "the test's keychain unlocked"),
+            ok("vault", "none (no ~/.astro/secrets)"),
             ok("config", "HOME/.astro/config.yaml will be created"),
             ok("account", "not logged in"),
             ok("api", "localhost:PORT responded in N ms"),
