@@ -7,17 +7,18 @@ use crate::blocking::run_blocking;
 use crate::config::{Context, Document};
 use crate::credentials::{Credentials, Kind, StoreError};
 use crate::error::{Error, Warning};
-use crate::session::{self, Location, edit_config};
+use crate::session::{self, Location, Storage, StoragePlan, edit_config};
 use crate::token::AccessToken;
 
 /// The length of the placeholder with which a disk is tried: more than an access and a refresh token.
 const LONG_TOKEN: usize = 8 * 1024;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Destination {
-    Keychain,
-    ConfigByFlag,
-    ConfigByFallback,
+/// The store of this login, after every question is answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Destination {
+    pub(super) location: Location,
+    /// The user's answer, which becomes the setting.
+    answer: Option<Storage>,
 }
 
 pub(super) struct PreviousLogin {
@@ -31,43 +32,65 @@ struct Before {
 }
 
 impl LoginFlow<'_> {
-    /// Chooses the store and checks that the login can be saved, before the user is sent to the browser.
-    pub(super) async fn prepare_to_save(&self) -> Result<Destination, Error> {
-        let destination = self.destination().await?;
+    /// Plans the store and checks that the login can be saved, before the user is sent to the browser. Asks nothing.
+    pub(super) async fn prepare_to_save(&self) -> Result<StoragePlan, Error> {
+        let keychain = match self.choice.storage {
+            Storage::Plain => Ok(None),
+            Storage::Auto | Storage::Keychain => self.session.ready_keychain().await,
+        };
+        let plan = self.session.plan_storage(&self.choice, &self.before, &keychain)?;
+        let to_keychain = plan == StoragePlan::Keychain;
+        let asks = matches!(plan, StoragePlan::AskToShare { .. });
         let (config, domain) = (self.session.config.clone(), self.session.domain.clone());
         let edit = move |document: &mut Document| {
             document.update_context(&domain, |context| {
                 context.user_email = Some("user@example.com".to_owned());
-                if destination == Destination::Keychain {
+                if to_keychain {
                     session::clear_tokens(context);
                 } else {
                     context.token = Some(AccessToken::new("x".repeat(LONG_TOKEN)));
                 }
             })?;
+            if asks {
+                document.set_credentials_setting(Storage::Plain.as_str())?;
+            }
             document.set_current_context(Some(domain.as_str()))
         };
         run_blocking(move || config.dry_run(edit)).await??;
         drop(self.session.lock().await?);
-        Ok(destination)
+        Ok(plan)
     }
 
-    async fn destination(&self) -> Result<Destination, Error> {
-        if self.login.insecure_storage {
-            return Ok(Destination::ConfigByFlag);
-        }
-        match self.session.keychain(|store, domain| store.load(domain).and_then(|_| store.ready())).await {
-            // A damaged entry will be replaced.
-            Ok(()) | Err(StoreError::Damaged) => Ok(Destination::Keychain),
-            Err(StoreError::Absent { reason }) => {
-                if self.session.forbids_insecure_fallback()? {
-                    return Err(Error::FallbackForbidden { reason });
-                }
-                let path = self.session.config.path().to_owned();
-                Warning::WillBeUnencrypted { reason, path }.show(self.ui());
-                Ok(Destination::ConfigByFallback)
+    /// Asks what the plan leaves to the user.
+    pub(super) async fn destination(&self, plan: StoragePlan) -> Result<Destination, Error> {
+        let (ui, path) = (self.ui(), self.session.config.path().to_owned());
+        let (location, answer) = match plan {
+            StoragePlan::Keychain => (Location::Keychain, None),
+            StoragePlan::Plain => (Location::Config, None),
+            StoragePlan::Shared => {
+                Warning::StaysUnencrypted { path }.show(ui);
+                (Location::Config, None)
             }
-            Err(other) => Err(self.session.keychain_error(other)),
-        }
+            StoragePlan::Fallback { reason, asks } => {
+                Warning::WillBeUnencrypted { reason, path }.show(ui);
+                if asks && !ui.confirm("Continue, although the last login was in a keychain?", false).await? {
+                    return Err(Error::Canceled);
+                }
+                (Location::Config, None)
+            }
+            StoragePlan::AskToShare { keychain } => {
+                let question = "The Go CLI shares the login in config.yaml. Save the new one";
+                let options = ["in config.yaml, unencrypted", "in the keychain, which logs the Go CLI out"];
+                match ui.choose(question, options.map(str::to_owned).into(), 0).await? {
+                    0 => (Location::Config, Some(Storage::Plain)),
+                    _ => {
+                        keychain.map_err(|failure| self.session.keychain_error(failure))?;
+                        (Location::Keychain, Some(Storage::Auto))
+                    }
+                }
+            }
+        };
+        Ok(Destination { location, answer })
     }
 
     /// Saves the login. `is_out_of_reach` means that the account has no access to the selected organization.
@@ -84,17 +107,17 @@ impl LoginFlow<'_> {
         if let Err(damaged @ StoreError::Damaged) = &in_keychain {
             Warning::RemovedUnread { cause: damaged.to_string() }.show(self.ui());
         }
-        let before = match new.destination {
-            Destination::Keychain => self.save_in_keychain(new, user, is_out_of_reach, in_keychain).await?,
-            Destination::ConfigByFlag | Destination::ConfigByFallback => {
+        let before = match new.destination.location {
+            Location::Keychain => self.save_in_keychain(new, user, is_out_of_reach, in_keychain).await?,
+            Location::Config => {
                 let known = in_keychain.as_ref().ok().and_then(Option::as_ref);
                 let context = self.write_account(new, user, is_out_of_reach, known).await?;
                 Before { context, in_keychain: self.remove_from_keychain(in_keychain).await }
             }
         };
         storing.stored();
-        let chosen = new.destination == Destination::ConfigByFlag;
-        self.session.config.edit_names(|names| names.set_unencrypted_by_choice(&self.session.domain, chosen));
+        let by_flag = self.login.insecure_storage;
+        self.session.config.edit_names(|names| names.set_unencrypted_by_choice(&self.session.domain, by_flag));
         Ok(previous_login(before, &new.credentials, email(new, user)))
     }
 
@@ -155,7 +178,7 @@ impl LoginFlow<'_> {
         let domain = self.session.domain.clone();
         let (credentials, in_keychain) = (new.credentials.clone(), in_keychain.cloned());
         let email = email(new, user).map(str::to_owned);
-        let to_keychain = new.destination == Destination::Keychain;
+        let (to_keychain, answer) = (new.destination.location == Location::Keychain, new.destination.answer);
         let config = self.session.config.clone();
         let before = edit_config(&self.session.config, move |document| {
             let before = document.context(&domain).unwrap_or_default();
@@ -183,10 +206,16 @@ impl LoginFlow<'_> {
                     session::set_tokens(context, credentials);
                 }
             })?;
+            if let Some(answer) = answer {
+                document.set_credentials_setting(answer.as_str())?;
+            }
             document.set_current_context(Some(domain.as_str()))?;
             Ok(before)
         })
         .await?;
+        if let Some(answer) = answer {
+            self.ui().say(&format!("Saved your choice as `credentials: {}` in config.yaml.", answer.as_str()));
+        }
         if to_keychain && before.token.is_some() {
             self.ui().say(
                 "Replaced the login that the Go CLI kept in config.yaml, so the Go CLI is now logged out; \
