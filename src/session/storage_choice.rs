@@ -6,8 +6,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Location, Session, credentials_from_context, login_in_use};
+use super::{Location, Session, login_in_use};
 use crate::config::{Context, forbids};
+use crate::credentials::vault::VaultError;
 use crate::credentials::{Credentials, Kind, StoreError};
 use crate::environment::{CREDENTIALS, NO_INSECURE_FALLBACK};
 use crate::error::{Error, NoPlaintext};
@@ -80,20 +81,16 @@ impl fmt::Display for StorageChoice {
 /// The store of the next login, as far as no question decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoragePlan {
-    Keychain,
+    /// The keychain, or the vault of Astro CLI 2.
+    Encrypted(Location),
     /// config.yaml, by the setting.
     Plain,
     /// config.yaml, because there is no keychain. Asks first if a keychain held the last login.
-    Fallback {
-        reason: &'static str,
-        asks: bool,
-    },
+    Fallback { reason: &'static str, asks: bool },
     /// config.yaml, because the Go CLI shares the login, and there is no terminal to ask on.
     Shared,
-    /// The user's choice, because the Go CLI shares the login. The keychain's failure counts if it is chosen.
-    AskToShare {
-        keychain: Result<(), StoreError>,
-    },
+    /// The user's choice, because the Go CLI shares the login. A failure of the keychain counts if that is chosen.
+    AskToShare { encrypted: Result<Location, StoreError> },
 }
 
 impl Session<'_> {
@@ -119,21 +116,31 @@ impl Session<'_> {
         Ok(StorageChoice { storage, source, is_answered, is_forbidden })
     }
 
-    /// Plans the store of the next login. `keychain` is the outcome of reading it.
+    /// Plans the store of the next login. `vault` and `keychain` are the outcomes of looking at them; neither matters to a
+    /// setting that excludes it, and the keychain not if the vault is usable.
     pub fn plan_storage(
         &self,
         choice: &StorageChoice,
         context: &Context,
+        vault: &Result<Option<String>, VaultError>,
         keychain: &Result<Option<Credentials>, StoreError>,
     ) -> Result<StoragePlan, Error> {
+        if choice.storage == Storage::Plain {
+            return Ok(StoragePlan::Plain);
+        }
         let can_ask = self.system.ui.can_ask();
-        let keychain_only = choice.storage == Storage::Keychain;
-        let usable = match keychain {
-            _ if choice.storage == Storage::Plain => return Ok(StoragePlan::Plain),
-            Err(StoreError::Absent { reason }) => {
+        let may_use_vault = choice.storage == Storage::Auto;
+        let encrypted = match (vault, keychain) {
+            (Ok(Some(_)), _) if may_use_vault => Ok(Location::Vault),
+            (Err(VaultError::Keychain(failure)), _)
+                if may_use_vault && !matches!(failure, StoreError::Absent { .. }) =>
+            {
+                Err(failure.clone())
+            }
+            (_, Err(StoreError::Absent { reason })) => {
                 let asks = was_in_keychain(context);
-                let why = match choice {
-                    _ if keychain_only => NoPlaintext::KeychainOnly { setting: choice.source.name() },
+                let why = match choice.storage {
+                    Storage::Keychain => NoPlaintext::KeychainOnly { setting: choice.source.name() },
                     _ if choice.is_forbidden => NoPlaintext::Forbidden,
                     _ if asks && !can_ask => NoPlaintext::LastInKeychain,
                     _ => return Ok(StoragePlan::Fallback { reason, asks }),
@@ -141,27 +148,29 @@ impl Session<'_> {
                 return Err(Error::NoKeychain { reason, why });
             }
             // A damaged entry will be replaced.
-            Ok(_) | Err(StoreError::Damaged) => Ok(()),
-            Err(failure) => Err(failure.clone()),
+            (_, Ok(_) | Err(StoreError::Damaged)) => Ok(Location::Keychain),
+            (_, Err(failure)) => Err(failure.clone()),
         };
-        let is_decided = keychain_only || choice.is_answered || choice.is_forbidden;
-        if !is_decided && self.is_shared(context, keychain) {
-            return Ok(if can_ask { StoragePlan::AskToShare { keychain: usable } } else { StoragePlan::Shared });
+        let is_open = may_use_vault && !choice.is_answered && !choice.is_forbidden;
+        if is_open && self.is_shared(context, keychain) {
+            return Ok(if can_ask { StoragePlan::AskToShare { encrypted } } else { StoragePlan::Shared });
         }
-        usable.map(|()| StoragePlan::Keychain).map_err(|failure| self.keychain_error(failure))
+        encrypted.map(StoragePlan::Encrypted).map_err(|failure| self.keychain_error(failure))
     }
 
     /// Returns `true` if the login in use is one that the Go CLI reads. It writes an API token there by itself.
     fn is_shared(&self, context: &Context, keychain: &Result<Option<Credentials>, StoreError>) -> bool {
-        let in_config = credentials_from_context(context)
-            .filter(|it| !self.config.was_replaced(&self.domain, &it.access.digest()) && it.kind == Kind::User);
         let in_keychain = keychain.as_ref().ok().cloned().flatten();
-        login_in_use(in_config, in_keychain).is_some_and(|(location, _)| location == Location::Config)
+        login_in_use(context, None, in_keychain).is_some_and(|(location, it)| {
+            let was_replaced = || self.config.was_replaced(&self.domain, &it.access.digest());
+            location == Location::Config && it.kind == Kind::User && !was_replaced()
+        })
     }
 }
 
-/// Returns `true` if a keychain held the last login of `context`: it names an account, but has no token of any kind. A
-/// logout removes the email too.
+/// Returns `true` if a keychain held the last login of `context`: it has the pointer to the vault, or names an account
+/// without any token. A logout removes the email too.
 fn was_in_keychain(context: &Context) -> bool {
-    context.user_email.is_some() && context.token.is_none() && context.refresh_token.is_none()
+    let has_tokens = context.token.is_some() || context.refresh_token.is_some();
+    context.in_vault || (context.user_email.is_some() && !has_tokens)
 }

@@ -8,6 +8,7 @@ use super::{Check, Outcome, Would, messages};
 use crate::browser::{BrowserLaunch, CallbackRoute, NoBrowser, callback_route, forward_command, program_exists};
 use crate::commands::login::callback_port;
 use crate::config::{ConfigError, Context};
+use crate::credentials::vault::{Vault, VaultError};
 use crate::credentials::{Credentials, Kind, StoreError};
 use crate::environment::{API_TOKEN, CREDENTIALS, Environment, NO_INSECURE_FALLBACK};
 use crate::error::{Error, Warning};
@@ -45,6 +46,36 @@ const VARIABLES: [&str; 23] = [
 
 /// The variables of which only host and port are shown, because a proxy URL may hold a password.
 const PROXIES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+
+/// Returns the name of the vault's key if a login could be saved there, and the login that config.yaml says is there.
+pub(super) async fn read_vault(
+    session: &Session<'_>,
+) -> (Result<Option<String>, VaultError>, Result<Option<Credentials>, VaultError>) {
+    let login = match session.context() {
+        Ok(context) if context.in_vault => session.load_from_vault(&context).await,
+        Ok(_) | Err(_) => Ok(None),
+    };
+    (session.vault(Vault::ready).await, login)
+}
+
+pub(super) fn vault(session: &Session<'_>, ready: Result<Option<String>, VaultError>) -> Check {
+    let key = match ready {
+        Ok(None) => return Check::ok("vault", "none (no ~/.astro/secrets)"),
+        Ok(Some(key)) => key,
+        Err(VaultError::OpenToOthers(folder)) => {
+            return Check::warning("vault", &Warning::VaultOpenToOthers { folder });
+        }
+        Err(failure) => {
+            return Check::note("vault", &format!("Astro CLI 2 would not see a login made now: {failure}"));
+        }
+    };
+    let contexts = session.config.read().map(|document| document.contexts()).unwrap_or_default();
+    let held: Vec<String> = contexts.iter().filter(|it| it.in_vault).map(|it| clean(&it.domain, 100)).collect();
+    let held = if held.is_empty() { String::new() } else { format!(", has the login to {}", held.join(", ")) };
+    let has_marker = session.system.vault.has_marker(&session.vault_name(&session.domain));
+    let marker = if has_marker { "; the login to this domain is shared in config.yaml instead" } else { "" };
+    Check::ok("vault", &format!("shared with Astro CLI 2 (key {key}){held}{marker}"))
+}
 
 pub(super) fn domain(session: &Session<'_>, source: Option<DomainSource>) -> Check {
     let domain = &session.domain;
@@ -144,7 +175,7 @@ pub(super) fn storage(
     let outcome = match plan {
         Some(StoragePlan::AskToShare { .. }) => "; a login asks first, because the Go CLI shares the stored one",
         Some(StoragePlan::Shared) => "; a login without a terminal stays in config.yaml, which the Go CLI shares",
-        Some(StoragePlan::Keychain | StoragePlan::Plain | StoragePlan::Fallback { .. }) | None => "",
+        Some(StoragePlan::Encrypted(_) | StoragePlan::Plain | StoragePlan::Fallback { .. }) | None => "",
     };
     Check::ok("storage", &format!("{choice}{outcome}"))
 }
@@ -199,7 +230,11 @@ pub(super) fn config(session: &Session<'_>) -> Check {
     }
 }
 
-pub(super) fn account(session: &Session<'_>, keychain: Result<Option<Credentials>, StoreError>) -> Check {
+pub(super) fn account(
+    session: &Session<'_>,
+    keychain: Result<Option<Credentials>, StoreError>,
+    in_vault: Result<Option<Credentials>, VaultError>,
+) -> Check {
     if session::environment_token_is_set(session.system) {
         let fault = match session.environment_token() {
             Ok(_) => String::new(),
@@ -212,19 +247,26 @@ pub(super) fn account(session: &Session<'_>, keychain: Result<Option<Credentials
     let Ok(context) = session.context() else {
         return Check::note("account", "unknown: could not read config.yaml");
     };
+    let in_vault = match in_vault {
+        Err(failure) => {
+            return Check { outcome: Outcome::Note, ..Check::fail("account", &session.vault_error(failure), session) };
+        }
+        Ok(found) => found.filter(|it| !it.access.expose().is_empty()),
+    };
     let in_config = session::credentials_from_context(&context);
     let in_keychain = match keychain {
         Ok(found) => found,
         Err(StoreError::Absent { .. }) => None,
+        Err(_) if context.in_vault => None,
         Err(_) if in_config.as_ref().is_some_and(|it| it.kind == Kind::User) => None,
         Err(_) => return Check::note("account", "unknown: could not read the keychain"),
     };
-    let Some((location, found)) = session::login_in_use(in_config.clone(), in_keychain.clone()) else {
+    let Some((location, found)) = session::login_in_use(&context, in_vault, in_keychain.clone()) else {
         return Check::ok("account", "not logged in");
     };
     let second = match location {
         Location::Keychain => in_config,
-        Location::Config => in_keychain,
+        Location::Vault | Location::Config => in_keychain,
     };
     let check = login_in_use(session, &context, found);
     match second {

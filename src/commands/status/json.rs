@@ -50,6 +50,7 @@ pub(super) enum State {
 pub(super) enum Source {
     Environment,
     Keychain,
+    AstroVault,
     Config,
 }
 
@@ -89,6 +90,7 @@ pub(super) enum WarningCode {
     OtherOrganization,
     ClockOff,
     TwoLogins,
+    VaultOpenToOthers,
 }
 
 impl Report {
