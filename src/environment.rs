@@ -5,12 +5,15 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 pub const API_TOKEN: &str = "ASTRO_API_TOKEN";
+pub const CREDENTIALS: &str = "ASTRO_CREDENTIALS";
+pub const NO_INSECURE_FALLBACK: &str = "ASTRO_NO_INSECURE_FALLBACK";
 
 /// The variables that choose an account, a server or a store. Ignoring one would choose another.
-const TEXTS: [&str; 9] = [
+const TEXTS: [&str; 10] = [
     "ASTRO_DOMAIN",
     API_TOKEN,
-    "ASTRO_NO_INSECURE_FALLBACK",
+    CREDENTIALS,
+    NO_INSECURE_FALLBACK,
     "HTTPS_PROXY",
     "https_proxy",
     "HTTP_PROXY",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Error, TokenPlace, minutes};
+use super::{Error, NoPlaintext, TokenPlace, minutes};
 use crate::api::ListError;
 use crate::browser::NoBrowser;
 use crate::credentials::StoreError;
@@ -58,12 +58,15 @@ impl Error {
             | Self::IssuerMismatch { .. }
             | Self::RefreshRefused { .. }
             | Self::NoOrganization
-            | Self::FallbackForbidden { .. }
+            | Self::NoKeychain { .. }
             | Self::Callback(_)
             | Self::Token(TokenEndpointError::Refused(_)) => return Some(self.login_hint(domain)),
             Self::MissingArgument { what } | Self::NotChosen { what } => return Some(missing_argument_hint(what)),
             Self::NotFound(not_found) => return Some(not_found.hint()),
             Self::Environment(error) => return Some(environment_hint(*error)),
+            Self::StorageSetting { setting } => {
+                return Some(format!("set {setting} to auto, keychain or plain, or remove it"));
+            }
             Self::Config(error) => return Some(error.hint()),
             Self::Vault { domain, source } => return Some(vault_hint(source, &login(domain))),
             Self::Store { domain, source } => return Some(store_hint(source, &login(domain))),
@@ -136,6 +139,7 @@ impl Error {
             Self::SelectionCrossed { .. } => "run `astro auth status` to see the login that is stored now",
             Self::ConfirmationRequired => "use `--force` to delete without confirmation",
             Self::NoOrganizationSelected => "run `astro organization switch`",
+            Self::StorageContradiction { .. } => "remove one of the two settings, or log in with `--insecure-storage`",
             Self::NoWorkspace => "ask the owner of your organization for access to one",
             Self::Issuer(IssuerError::Refused { .. } | IssuerError::OtherIssuer { .. }) => {
                 "try another network, and contact Astronomer support if it happens again"
@@ -157,7 +161,8 @@ impl Error {
             Self::Login { .. } | Self::Selection { .. } | Self::NoOrganization | Self::NotFound(_) => return None,
             Self::NotLoggedIn { .. } | Self::LoginExpired { .. } | Self::LoginRevoked { .. } => return None,
             Self::TokenRefused { .. } | Self::IssuerMismatch { .. } | Self::RefreshRefused { .. } => return None,
-            Self::FallbackForbidden { .. } | Self::MissingArgument { .. } | Self::Config(_) => return None,
+            Self::NoKeychain { .. } | Self::MissingArgument { .. } | Self::Config(_) => return None,
+            Self::StorageSetting { .. } => return None,
             Self::Environment(_) | Self::NotChosen { .. } => return None,
             Self::Listen(_) | Self::Callback(_) | Self::Issuer(_) | Self::Token(_) => return None,
         })
@@ -183,7 +188,10 @@ impl Error {
             Self::NoOrganization => {
                 format!("ask the owner of your organization to invite you, then run `{again}` again")
             }
-            Self::FallbackForbidden { .. } => {
+            Self::NoKeychain { why: NoPlaintext::LastInKeychain, .. } => {
+                "start a keychain such as gnome-keyring, or set ASTRO_CREDENTIALS=plain to save unencrypted".to_owned()
+            }
+            Self::NoKeychain { .. } => {
                 format!("start a keychain such as gnome-keyring, or save unencrypted with `{again} --insecure-storage`")
             }
             _ => format!("run `{again}` to try again"),

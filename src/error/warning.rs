@@ -30,11 +30,13 @@ pub enum Warning {
     ConfigReadable { path: PathBuf },
     #[error("tokens are stored unencrypted in {}", path.display())]
     Unencrypted { path: PathBuf },
-    /// The error of reading config.yaml, with its own hint.
+    /// An error that does not end the command, with its own hint.
     #[error("{message}")]
-    ConfigUnreadable { message: String, hint: String },
+    OfError { message: String, hint: String },
     #[error("no keychain available ({reason}); credentials will be saved unencrypted in {}", path.display())]
     WillBeUnencrypted { reason: &'static str, path: PathBuf },
+    #[error("no terminal to ask on; credentials stay unencrypted in {}, which the Go CLI shares", path.display())]
+    StaysUnencrypted { path: PathBuf },
     // The login.
     #[error("{cause}")]
     NoUserInfo { cause: String },
@@ -121,10 +123,11 @@ impl Warning {
             Self::FolderWritable { folder } => return format!("run `chmod go-w {}`", folder.display()),
             Self::ConfigReadable { path } => return format!("run `chmod 600 {}`", path.display()),
             Self::Unencrypted { .. } => "run `astro login` with a keychain available to move them there",
-            Self::ConfigUnreadable { hint, .. } => hint,
+            Self::OfError { hint, .. } => hint,
             Self::WillBeUnencrypted { .. } => {
                 "start a keychain such as gnome-keyring, or set ASTRO_NO_INSECURE_FALLBACK=1 to forbid this"
             }
+            Self::StaysUnencrypted { .. } => "set ASTRO_CREDENTIALS to plain or to keychain to decide",
             Self::NoUserInfo { .. } => "check that the account of the summary is yours",
             Self::OtherAccount { asks: true, .. } => "answer no unless this is an account of yours",
             Self::OtherAccount { asks: false, .. } | Self::KnownAs { .. } => {

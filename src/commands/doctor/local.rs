@@ -10,19 +10,20 @@ use crate::commands::login::callback_port;
 use crate::config::{ConfigError, Context};
 use crate::credentials::vault::{Vault, VaultError};
 use crate::credentials::{Credentials, Kind, StoreError};
-use crate::environment::{API_TOKEN, Environment};
+use crate::environment::{API_TOKEN, CREDENTIALS, Environment, NO_INSECURE_FALLBACK};
 use crate::error::{Error, Warning};
 use crate::http::host_of;
 use crate::oauth::{CallbackListener, ListenError};
-use crate::session::{self, DomainSource, Location, Session};
+use crate::session::{self, DomainSource, Location, Session, StorageChoice, StoragePlan};
 use crate::text::clean;
 use crate::time_format;
 
-const VARIABLES: [&str; 22] = [
+const VARIABLES: [&str; 23] = [
     "ASTRO_HOME",
     "ASTRO_DOMAIN",
     API_TOKEN,
-    "ASTRO_NO_INSECURE_FALLBACK",
+    CREDENTIALS,
+    NO_INSECURE_FALLBACK,
     "BROWSER",
     "CI",
     "CODESPACES",
@@ -45,10 +46,6 @@ const VARIABLES: [&str; 22] = [
 
 /// The variables of which only host and port are shown, because a proxy URL may hold a password.
 const PROXIES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
-
-pub(super) async fn read_keychain(session: &Session<'_>) -> Result<Option<Credentials>, StoreError> {
-    session.keychain(|store, domain| store.load(domain).and_then(|found| store.ready().map(|()| found))).await
-}
 
 /// Returns the name of the vault's key if a login could be saved there, and the login that config.yaml says is there.
 pub(super) async fn read_vault(
@@ -163,22 +160,43 @@ pub(super) fn loopback(session: &Session<'_>, would: Would) -> Check {
     }
 }
 
-pub(super) fn keychain(session: &Session<'_>, keychain: &Result<Option<Credentials>, StoreError>) -> Check {
-    let name = session.location_name(session::Location::Keychain);
-    match keychain {
-        Ok(_) => Check::ok("keychain", &format!("{name} unlocked")),
-        Err(damaged @ StoreError::Damaged) => {
+/// Shows the setting in effect, and what a login would do by it.
+pub(super) fn storage(
+    session: &Session<'_>,
+    choice: &Result<StorageChoice, Error>,
+    plan: Option<&StoragePlan>,
+) -> Check {
+    let choice = match choice {
+        Ok(choice) => choice,
+        // The check of config.yaml reports the error.
+        Err(Error::Config(_)) => return Check::note("storage", "unknown: could not read config.yaml"),
+        Err(refused) => return Check::fail("storage", refused, session),
+    };
+    let outcome = match plan {
+        Some(StoragePlan::AskToShare { .. }) => "; a login asks first, because the Go CLI shares the stored one",
+        Some(StoragePlan::Shared) => "; a login without a terminal stays in config.yaml, which the Go CLI shares",
+        Some(StoragePlan::Encrypted(_) | StoragePlan::Plain | StoragePlan::Fallback { .. }) | None => "",
+    };
+    Check::ok("storage", &format!("{choice}{outcome}"))
+}
+
+pub(super) fn keychain(
+    session: &Session<'_>,
+    keychain: &Result<Option<Credentials>, StoreError>,
+    plan: Option<&Result<StoragePlan, Error>>,
+) -> Check {
+    let name = session.location_name(Location::Keychain);
+    match (keychain, plan) {
+        (Ok(_), _) => Check::ok("keychain", &format!("{name} unlocked")),
+        (Err(damaged @ StoreError::Damaged), _) => {
             Check::note("keychain", &format!("{name}: {damaged}; a login replaces them"))
         }
-        // The check of config.yaml reports a file that cannot be read.
-        Err(StoreError::Absent { reason }) if session.forbids_insecure_fallback().is_ok_and(|it| it) => {
-            Check::fail("keychain", &Error::FallbackForbidden { reason }, session)
-        }
-        Err(StoreError::Absent { reason }) => {
+        (Err(_), Some(Err(refused))) => Check::fail("keychain", refused, session),
+        (Err(StoreError::Absent { reason }), _) => {
             let detail = format!("no keychain ({reason}); credentials would be saved unencrypted");
             Check::note("keychain", &detail).advice("start a keychain such as gnome-keyring")
         }
-        Err(failure) => Check::fail("keychain", &session.keychain_error(failure.clone()), session),
+        (Err(failure), _) => Check::note("keychain", &failure.to_string()),
     }
 }
 

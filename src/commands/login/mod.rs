@@ -27,7 +27,7 @@ use crate::email::EmailAddress;
 use crate::error::{Error, Warning};
 use crate::http::Http;
 use crate::oauth::AuthConfig;
-use crate::session::{self, Session};
+use crate::session::{self, Session, Storage, StorageChoice};
 use crate::system::System;
 use crate::ui::Ui;
 
@@ -63,6 +63,9 @@ pub struct Login {
     /// Save credentials unencrypted in config.yaml, which also logs in the Go CLI
     #[arg(long)]
     pub insecure_storage: bool,
+    /// Save credentials in the keychain this once, even if `credentials` in config.yaml is plain
+    #[arg(long, conflicts_with = "insecure_storage")]
+    pub vault: bool,
 }
 
 #[derive(Clone)]
@@ -94,6 +97,7 @@ impl fmt::Debug for TokenArgument {
 struct LoginFlow<'a> {
     session: Session<'a>,
     login: &'a Login,
+    choice: StorageChoice,
     before: Context,
 }
 
@@ -128,6 +132,12 @@ impl<'a> LoginFlow<'a> {
     fn resolve(system: &'a System, login: &'a Login) -> Result<Self, Error> {
         let session = Session::open(system, login.domain.as_deref())?;
         session.config.check_owner()?;
+        let flag = match (login.insecure_storage, login.vault) {
+            (true, _) => Some(Storage::Plain),
+            (false, true) => Some(Storage::Auto),
+            (false, false) => None,
+        };
+        let choice = session.storage_choice(flag)?;
         let before = session.context()?;
         session.config.remove_login_cache();
         if let Some(folder) = session.config.writable_by_others() {
@@ -137,7 +147,7 @@ impl<'a> LoginFlow<'a> {
             Warning::ApiTokenOverrides.show(&system.ui);
         }
         tracing::info!(domain = %session.domain, config = %session.config.path().display(), "logging in");
-        Ok(Self { session, login, before })
+        Ok(Self { session, login, choice, before })
     }
 
     fn ui(&self) -> &Ui {

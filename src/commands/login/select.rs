@@ -144,7 +144,7 @@ impl LoginFlow<'_> {
                 ui.say(&format!("  workspace     {}", workspace.name));
             }
         }
-        ui.say(&format!("  credentials   {}", self.session.location_name(new.destination.location())));
+        ui.say(&format!("  credentials   {}", self.session.location_name(new.destination.location)));
         self.print_expiry(new);
     }
 

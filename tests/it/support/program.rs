@@ -244,6 +244,7 @@ impl Stage {
             workspace: None,
             timeout: Duration::from_secs(20),
             insecure_storage: false,
+            vault: false,
         }
     }
 
