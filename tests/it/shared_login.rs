@@ -129,6 +129,8 @@ async fn login_over_vault_and_plaintext_revokes_both() {
     let (stage, old) = with_vault(FRESH);
     let plain = stage.earlier_login(FRESH);
     change(&stage, &stage.service.domain(), |context| set_tokens(context, plain));
+    // The question was answered.
+    stage.home.write_config(&format!("credentials: auto\n{}", stage.home.config().unwrap()));
     assert_eq!(stage.service.live_refresh_tokens().len(), 2);
     let outcome = stage.login(&stage.request()).await.success();
     assert!(outcome.stderr.contains("so Astro CLI 1.x is now logged out"), "{}", outcome.stderr);
