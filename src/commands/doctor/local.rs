@@ -96,24 +96,21 @@ fn unbound(name: &'static str, failure: ListenError, session: &Session<'_>, woul
 
 pub(super) fn callback(session: &Session<'_>, would: Would) -> Check {
     let port = callback_port(&session.domain);
-    match CallbackListener::bind(port) {
-        Err(failure) => unbound("callback", failure, session, would),
-        Ok(_) => {
-            let free = if port == 0 { "any free port".to_owned() } else { format!("port {port} is free") };
-            match callback_route(&session.system.environment, session.system.machine())
-                .filter(|_| would != Would::Token)
-            {
-                Some(route @ CallbackRoute::Forwarded(_)) => {
-                    let check = Check::note("callback", &format!("{free}; {route}"));
-                    match forward_command(&session.system.environment, port).filter(|_| port != 0) {
-                        Some(forward) => check.advice(&format!("run `{forward}` on your machine first")),
-                        None => check,
-                    }
-                }
-                Some(route @ CallbackRoute::Wsl) => Check::ok("callback", &format!("{free}; {route}")),
-                None => Check::ok("callback", &free),
+    if let Err(failure) = CallbackListener::bind(port) {
+        return unbound("callback", failure, session, would);
+    }
+    let free = if port == 0 { "any free port".to_owned() } else { format!("port {port} is free") };
+    let environment = &session.system.environment;
+    match callback_route(environment, session.system.machine()).filter(|_| would != Would::Token) {
+        Some(route @ CallbackRoute::Forwarded(_)) => {
+            let check = Check::note("callback", &format!("{free}; {route}"));
+            match forward_command(environment, port).filter(|_| port != 0) {
+                Some(forward) => check.advice(&format!("run `{forward}` on your machine first")),
+                None => check,
             }
         }
+        Some(route @ CallbackRoute::Wsl) => Check::ok("callback", &format!("{free}; {route}")),
+        None => Check::ok("callback", &free),
     }
 }
 
