@@ -77,6 +77,9 @@ mod service;
 #[cfg(target_os = "linux")]
 mod signals;
 mod status;
+mod storage_choice;
+#[cfg(all(unix, not(target_os = "macos")))]
+mod storage_question;
 #[cfg(target_os = "linux")]
 mod tls;
 #[cfg(unix)]
