@@ -40,6 +40,8 @@ contexts:
     localhost:PORT:
         domain: localhost:PORT
         user_email: ada@example.com
+        auth_domain: http://localhost:PORT/
+        auth_client_id: astro-cli-client
         organization: clorg00000000000000000001
         organization_product: HOSTED
 context: localhost:PORT
