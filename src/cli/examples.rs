@@ -11,6 +11,8 @@ const ENVIRONMENT: &str = "Environment:
   ASTRO_DOMAIN                Default domain
   ASTRO_API_TOKEN             Token that overrides any login; never stored
   ASTRO_HOME                  Directory of .astro/config.yaml, if not your home
+  ASTRO_CREDENTIALS           Store of a login: auto, keychain or plain; default:
+                              `credentials` in config.yaml, or auto
   ASTRO_NO_INSECURE_FALLBACK  Set to 1 to fail instead of saving credentials
                               unencrypted";
 

@@ -185,7 +185,7 @@ async fn table(keychain: Option<StoreError>, cli_2: bool, terminal: bool) -> Str
 }
 
 #[tokio::test]
-async fn keychain_there_without_terminal() {
+async fn rf_21_keychain_there_without_terminal() {
     let expected = "\
 Nothing     keychain keychain keychain keychain keychain keychain plain    plain    plain
 InKeychain  keychain keychain keychain keychain keychain keychain plain    plain    plain
@@ -196,7 +196,7 @@ InVault     keychain keychain keychain keychain keychain keychain plain    plain
 }
 
 #[tokio::test]
-async fn keychain_there_with_cli_2_without_terminal() {
+async fn rf_21_keychain_there_with_cli_2_without_terminal() {
     let expected = "\
 Nothing     vault    vault    vault    vault    keychain keychain plain    plain    plain
 InKeychain  vault    vault    vault    vault    keychain keychain plain    plain    plain
@@ -207,7 +207,7 @@ InVault     vault    vault    vault    vault    keychain keychain plain    plain
 }
 
 #[tokio::test]
-async fn keychain_locked_without_terminal() {
+async fn rf_21_keychain_locked_without_terminal() {
     let expected = "\
 Nothing     E:locked E:locked E:locked E:locked E:locked E:locked plain    plain    plain
 InKeychain  E:locked E:locked E:locked E:locked E:locked E:locked plain    plain    plain
@@ -220,7 +220,7 @@ InVault     E:locked E:locked E:locked E:locked E:locked E:locked plain    plain
 }
 
 #[tokio::test]
-async fn keychain_absent_without_terminal() {
+async fn rf_21_keychain_absent_without_terminal() {
     let expected = "\
 Nothing     fallback fallback fallback fallback E:only   E:only   plain    plain    plain
 InKeychain  E:last   E:last   E:last   E:last   E:only   E:only   plain    plain    plain
@@ -233,7 +233,7 @@ InVault     E:last   E:last   E:last   E:last   E:only   E:only   plain    plain
 }
 
 #[tokio::test]
-async fn terminal_asks_about_shared_and_last_login() {
+async fn rf_21_terminal_asks_about_shared_and_last_login() {
     let there = "\
 Nothing     keychain keychain keychain keychain keychain keychain plain    plain    plain
 InKeychain  keychain keychain keychain keychain keychain keychain plain    plain    plain
@@ -267,7 +267,7 @@ InVault     asks     asks     asks     asks     E:only   E:only   plain    plain
 }
 
 #[tokio::test]
-async fn command_line_beats_variable_beats_file() {
+async fn rf_21_command_line_beats_variable_beats_file() {
     let mut stage = stage(Setting::File(Storage::Plain), Earlier::Nothing, false);
     stage.environment = stage.environment.with("ASTRO_CREDENTIALS", "keychain");
     assert_eq!(log_in(&stage, Setting::Open).await, "keychain");
@@ -297,7 +297,7 @@ async fn assert_refused(stage: &Stage, message: &str, hint: &str) {
 }
 
 #[tokio::test]
-async fn other_value_is_refused_and_not_printed() {
+async fn rf_21_other_value_is_refused_and_not_printed() {
     for value in ["vault", "Plain", "eyJhbGciOiJSUzI1NiJ9.e30.c2ln", "auto,plain"] {
         let mut stage = Stage::new();
         stage.environment = stage.environment.with("ASTRO_CREDENTIALS", value);
@@ -318,7 +318,7 @@ async fn other_value_is_refused_and_not_printed() {
 }
 
 #[tokio::test]
-async fn rf_10_plain_and_its_prohibition_contradict() {
+async fn rf_21_plain_and_its_prohibition_contradict() {
     let hint = "remove one of the two settings, or log in with `--insecure-storage`";
     let variables = ["ASTRO_CREDENTIALS", "ASTRO_NO_INSECURE_FALLBACK"];
     let settings = ["`credentials` in config.yaml", "`no_insecure_fallback` in config.yaml"];
@@ -349,7 +349,7 @@ async fn rf_10_plain_and_its_prohibition_contradict() {
 }
 
 #[tokio::test]
-async fn rf_10_prohibition_leaves_no_plaintext_without_flag() {
+async fn rf_10_rf_21_prohibition_leaves_no_plaintext() {
     let forbid =
         |stage: &mut Stage| stage.environment = stage.environment.clone().with("ASTRO_NO_INSECURE_FALLBACK", "ja");
     for earlier in EARLIER {
@@ -371,7 +371,7 @@ async fn rf_10_prohibition_leaves_no_plaintext_without_flag() {
 }
 
 #[tokio::test]
-async fn rf_18_token_that_is_no_shared_login_is_not_asked_about() {
+async fn rf_18_rf_21_replaced_or_api_token_is_not_asked_about() {
     let api_token = Stage::new();
     let credentials = api_token.earlier_login(FRESH);
     let written = astro_login::credentials::Credentials {

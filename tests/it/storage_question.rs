@@ -54,7 +54,7 @@ fn finish(mut pty: Pty) -> String {
 
 #[test]
 #[ignore = "needs dbus-daemon and gnome-keyring-daemon"]
-fn shared_login_is_asked_about_once() {
+fn rf_21_shared_login_is_asked_about_once() {
     for (keys, choice) in [(ENTER.to_owned(), "plain"), (format!("{DOWN}{ENTER}"), "auto")] {
         let session = Session::with_keyring();
         let service = Service::start(Options::default().organizations(1, 1));
@@ -90,7 +90,7 @@ fn shared_login_is_asked_about_once() {
 }
 
 #[test]
-fn login_last_in_keychain_is_asked_about_without_one() {
+fn rf_21_login_last_in_keychain_is_asked_about() {
     for fields in ["", "        token: 'Bearer '\n        refreshtoken: \"\"\n"] {
         for (keys, is_yes) in [(ENTER, false), ("n\r", false), ("y\r", true)] {
             let session = Session::without_bus();

@@ -195,7 +195,6 @@ variants! { warning_name(Warning) {
     "folder": Warning::FolderWritable { .. },
     "readable": Warning::ConfigReadable { .. },
     "unencrypted": Warning::Unencrypted { .. },
-    "of error": Warning::OfError { .. },
     "stays unencrypted": Warning::StaysUnencrypted { .. },
     "will be unencrypted": Warning::WillBeUnencrypted { .. },
     "no user info": Warning::NoUserInfo { .. },

@@ -228,7 +228,6 @@ pub(super) fn warnings() -> Vec<Warning> {
         Warning::FolderWritable { folder: path() },
         Warning::ConfigReadable { path: path() },
         Warning::Unencrypted { path: path() },
-        Warning::OfError { message: of("odd"), hint: ConfigError::NotAFile(path()).hint() },
         Warning::WillBeUnencrypted { reason: "no session bus", path: path() },
         Warning::StaysUnencrypted { path: path() },
         Warning::NoUserInfo { cause: cause() },
