@@ -83,13 +83,13 @@ async fn print(stage: &Stage) -> Outcome {
 }
 
 async fn state(stage: &Stage) -> (u8, Value) {
-    let request = Status { domain: Some(stage.service.domain()), json: true, check: false };
+    let request = Status { domain: Some(stage.service.domain()).into(), json: true, check: false };
     let outcome = stage.run(async |system| status(system, &request).await).await;
     (outcome.exit_code(), serde_json::from_str(&outcome.stdout).unwrap())
 }
 
 async fn log_out(stage: &Stage) -> Outcome {
-    let request = Logout { domain: Some(stage.service.domain()), all: false };
+    let request = Logout { domain: Some(stage.service.domain()).into(), all: false };
     stage.run(async |system| logout(system, &request).await).await
 }
 
