@@ -182,11 +182,11 @@ pub(super) fn keychain(
 ) -> Check {
     let name = session.location_name(Location::Keychain);
     match (keychain, plan) {
+        (_, Some(Err(refused))) => Check::fail("keychain", refused, session),
         (Ok(_), _) => Check::ok("keychain", &format!("{name} unlocked")),
         (Err(damaged @ StoreError::Damaged), _) => {
             Check::note("keychain", &format!("{name}: {damaged}; a login replaces them"))
         }
-        (Err(_), Some(Err(refused))) => Check::fail("keychain", refused, session),
         (Err(StoreError::Absent { reason }), _) => {
             let detail = format!("no keychain ({reason}); credentials would be saved unencrypted");
             Check::note("keychain", &detail).advice("start a keychain such as gnome-keyring")

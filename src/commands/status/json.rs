@@ -133,6 +133,12 @@ impl Report {
         }
     }
 
+    /// Adds a failure that does not end the command, with its own hint.
+    pub(super) fn warn_of(&mut self, code: WarningCode, failure: &error::Error) {
+        let (message, hint) = (failure.to_string(), failure.hint().unwrap_or_default());
+        self.warnings.push(Warning { code, message, hint });
+    }
+
     pub(super) fn warn(&mut self, code: WarningCode, warning: &error::Warning) {
         self.warnings.push(Warning { code, message: warning.to_string(), hint: warning.hint() });
     }

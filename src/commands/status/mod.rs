@@ -62,8 +62,7 @@ impl Report {
             (Ok(context), _) => context,
             // The token of the environment works without the file.
             (Err(failure), Ok(Some(_)) | Err(_)) => {
-                let (message, hint) = (failure.to_string(), failure.hint().unwrap_or_default());
-                self.warn(WarningCode::ConfigUnreadable, &Warning::OfError { message, hint });
+                self.warn_of(WarningCode::ConfigUnreadable, &failure);
                 Context::default()
             }
             (Err(failure), Ok(None)) => return Err(failure),
@@ -93,10 +92,7 @@ impl Report {
             Ok(choice) => self.storage = Some(choice),
             // Reported already.
             Err(Error::Config(_)) => {}
-            Err(refused) => {
-                let (message, hint) = (refused.to_string(), refused.hint().unwrap_or_default());
-                self.warn(WarningCode::StorageSetting, &Warning::OfError { message, hint });
-            }
+            Err(refused) => self.warn_of(WarningCode::StorageSetting, &refused),
         }
     }
 

@@ -267,7 +267,6 @@ examples! { warnings() -> Warning {
     Warning::DomainOverrides => Warning::DomainOverrides, Warning::ClockOff { .. } => Warning::ClockOff { seconds: 70, ahead: true },
     Warning::FolderWritable { .. } => Warning::FolderWritable { folder: path() }, Warning::ConfigReadable { .. } => Warning::ConfigReadable { path: path() },
     Warning::Unencrypted { .. } => Warning::Unencrypted { path: path() },
-    Warning::OfError { .. } => Warning::OfError { message: of("odd"), hint: ConfigError::NotAFile(path()).hint() },
     Warning::WillBeUnencrypted { .. } => Warning::WillBeUnencrypted { reason: "no session bus", path: path() },
     Warning::StaysUnencrypted { .. } => Warning::StaysUnencrypted { path: path() }, Warning::NoUserInfo { .. } => Warning::NoUserInfo { cause: of("odd") },
     Warning::OtherAccount { asks: true, .. } => Warning::OtherAccount { expected: of("a@b.c"), found: of("d@e.f"), asks: true },
