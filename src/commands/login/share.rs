@@ -9,14 +9,6 @@ use crate::error::{Error, Warning};
 use crate::session::Location;
 
 impl LoginFlow<'_> {
-    pub(super) async fn load_from_vault(&self) -> Result<Option<Credentials>, VaultError> {
-        let name = self.session.vault_name(&self.session.domain);
-        if !self.session.system.vault.has(&name.entry()) {
-            return Ok(None);
-        }
-        self.session.load_from_vault(&self.before).await
-    }
-
     /// Writes the entry, then config.yaml. Restores the entry if config.yaml cannot be written.
     pub(super) async fn save_in_vault(
         &self,
