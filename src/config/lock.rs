@@ -129,7 +129,7 @@ pub(super) fn check_locks(folder: &Path) -> Result<(), ConfigError> {
 /// Opens the file of a lock: no link, which could be another user's, and no pipe, which could wait for its other end.
 /// [`io::ErrorKind::InvalidInput`] is for what is no file.
 fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+    if fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     #[cfg(unix)]

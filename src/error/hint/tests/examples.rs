@@ -229,7 +229,7 @@ pub(super) fn warnings() -> Vec<Warning> {
         paste(Unrelated::OtherState),
         Warning::DamagedPaste { reason: CallbackError::NoIssuer },
         Warning::BrowserNotOpened { cause: cause() },
-        Warning::MayBeSavedAgain { domain: domain(), cause: cause() },
+        Warning::MayBeSavedAgain { cause: cause(), hint: of("try again") },
         Warning::KeychainUnseen { reason: "no session bus", domain: domain() },
         Warning::NotRevoked { cause: cause() },
         Warning::ReplacedNotRevoked { cause: cause() },
@@ -238,7 +238,7 @@ pub(super) fn warnings() -> Vec<Warning> {
         Warning::RemovedUnread { cause: cause() },
         Warning::StillThere { keychain: keychain() },
         Warning::MayRemain { keychain: keychain(), cause: cause() },
-        Warning::ContextNotCleared { domain: domain(), cause: cause() },
+        Warning::ContextNotCleared { domain: domain(), cause: cause(), hint: of("try again") },
         Warning::TokenRemains { domain: domain(), path: path(), key: of("a") },
     ]
 }
