@@ -19,6 +19,10 @@ use crate::text::clean;
 use crate::time_format::format_timestamp;
 use crate::ui::Ui;
 
+/// Log out of Astro
+///
+/// Revokes the refresh token and deletes the credentials from the keychain and from config.yaml. Depending on server
+/// settings, this may also log you out on other machines. Access tokens can't be revoked and stay valid until they expire.
 #[derive(Debug, Args)]
 #[command(mut_arg("domain", |domain| domain.help("Domain to log out of [default: current context]")))]
 pub struct Logout {
@@ -144,7 +148,7 @@ fn report_revocation(ui: &Ui, response: Option<Result<(), Error>>) -> bool {
             true
         }
         Some(Err(failure)) => {
-            Warning::NotRevoked { cause: failure.to_string() }.show(ui);
+            Warning::NotRevoked { token: "the refresh token", cause: failure.to_string() }.show(ui);
             false
         }
     }
@@ -182,7 +186,7 @@ async fn remove_from_keychain(session: &Session<'_>, loaded: &Result<Option<Cred
             false
         }
         (Err(failure), _) => {
-            Warning::MayRemain { keychain: name, cause: failure.to_string() }.show(ui);
+            Warning::MayRemain { what: "credentials", keychain: name, cause: failure.to_string() }.show(ui);
             false
         }
     }

@@ -51,10 +51,6 @@ pub enum Warning {
     /// A choice that stays open.
     #[error(transparent)]
     NotSelected(NotFound),
-    #[error("the new credentials may remain in {keychain}: {cause}")]
-    NewMayRemain { keychain: String, cause: String },
-    #[error("an older login may remain in {keychain}: {cause}")]
-    OlderMayRemain { keychain: String, cause: String },
     // Two stores hold a login.
     #[error("config.yaml also holds {what}, which only the Go CLI uses")]
     UsedByGoOnly { what: &'static str, domain: String },
@@ -76,17 +72,14 @@ pub enum Warning {
     MayBeSavedAgain { cause: String, hint: String },
     #[error("no keychain available ({reason}); logins saved by a desktop session were not removed")]
     KeychainUnseen { reason: &'static str, domain: String },
-    #[error("{cause}; the refresh token stays valid until it expires")]
-    NotRevoked { cause: String },
-    /// The same at a login, which has a refresh token of its own.
-    #[error("{cause}; the replaced refresh token stays valid until it expires")]
-    ReplacedNotRevoked { cause: String },
+    #[error("{cause}; {token} stays valid until it expires")]
+    NotRevoked { token: &'static str, cause: String },
     #[error("could not read the credentials before ({cause}), so a refresh token in them was not revoked")]
     RemovedUnread { cause: String },
     #[error("the credentials are still in {keychain}")]
     StillThere { keychain: String },
-    #[error("credentials may remain in {keychain}: {cause}")]
-    MayRemain { keychain: String, cause: String },
+    #[error("{what} may remain in {keychain}: {cause}")]
+    MayRemain { what: &'static str, keychain: String, cause: String },
     #[error("could not remove the login to {domain} from config.yaml: {cause}")]
     ContextNotCleared { domain: String, cause: String, hint: String },
     #[error("a token of {domain} is still in {}, as `{key}`", path.display())]
@@ -124,10 +117,7 @@ impl Warning {
             Self::NoWorkspacesOfToken => "give the token a role in a workspace if you need one",
             Self::WorkspaceOfTokenUnlisted => "check in the Astro UI that the workspace still exists",
             Self::NotSelected(open) => return open.hint(),
-            Self::NewMayRemain { .. }
-            | Self::OlderMayRemain { .. }
-            | Self::StillThere { .. }
-            | Self::MayRemain { .. } => {
+            Self::StillThere { .. } | Self::MayRemain { .. } => {
                 "remove the entry of the service `astro-login` with your keychain's own program"
             }
             Self::PortTaken { port } => {
@@ -149,7 +139,7 @@ impl Warning {
             Self::KeychainUnseen { domain, .. } => {
                 return format!("run `astro logout {domain}` in that session, too");
             }
-            Self::NotRevoked { .. } | Self::ReplacedNotRevoked { .. } | Self::RemovedUnread { .. } => {
+            Self::NotRevoked { .. } | Self::RemovedUnread { .. } => {
                 "contact Astronomer support if others may have a copy of it"
             }
             Self::TokenRemains { path, .. } => return format!("remove it from {} by hand", path.display()),
