@@ -6,8 +6,8 @@ use std::path::Path;
 
 pub const API_TOKEN: &str = "ASTRO_API_TOKEN";
 
-/// The variables that choose an account, a server or a store. Ignoring one would choose another.
-const TEXTS: [&str; 9] = [
+/// The variables that choose an account, a server, a store or a browser. Ignoring one would choose another.
+const TEXTS: [&str; 10] = [
     "ASTRO_DOMAIN",
     API_TOKEN,
     "ASTRO_NO_INSECURE_FALLBACK",
@@ -17,6 +17,7 @@ const TEXTS: [&str; 9] = [
     "http_proxy",
     "ALL_PROXY",
     "all_proxy",
+    "BROWSER",
 ];
 
 /// The variables that hold paths. `SSL_CERT_DIR` may hold several.

@@ -154,7 +154,7 @@ variants! { fault_name(Fault) {
     "socks": Fault::SocksProxy { .. },
     "proxy 407": Fault::Proxy { reason: ProxyFault::Refused(407), .. },
     "proxy refused": Fault::Proxy { reason: ProxyFault::Refused(_), .. },
-    "proxy": Fault::Proxy { reason: ProxyFault::Dns | ProxyFault::Connect(_) | ProxyFault::HungUp, .. },
+    "proxy": Fault::Proxy { reason: ProxyFault::Dns | ProxyFault::Connect(_) | ProxyFault::HungUp | ProxyFault::Silent(_), .. },
     "certificate": Fault::Certificate(_),
     "timeout": Fault::Timeout(_),
     "interrupted": Fault::Interrupted,
