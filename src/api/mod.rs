@@ -7,7 +7,7 @@ mod list;
 
 use jiff::Timestamp;
 use serde::de::{Error as _, IgnoredAny};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use url::Url;
 
 use crate::http::{Http, HttpError, Request};
@@ -27,7 +27,7 @@ pub struct User {
     pub name: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(from = "OrganizationWire")]
 pub struct Organization {
     pub id: String,
@@ -35,10 +35,11 @@ pub struct Organization {
     /// `HOSTED` or `HYBRID`.
     pub product: String,
     /// The verified email domains, in lower case.
+    #[serde(skip_serializing)]
     pub email_domains: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Workspace {
     #[serde(deserialize_with = "identified")]
     pub id: String,

@@ -6,8 +6,9 @@
 
 use std::collections::HashSet;
 
-use clap::{Args, ValueHint};
+use clap::Args;
 
+use super::DomainArgument;
 use crate::config::{Config, Context};
 use crate::credentials::{Credentials, Kind, StoreError};
 use crate::domain::{self, Domain};
@@ -19,13 +20,13 @@ use crate::time_format::format_timestamp;
 use crate::ui::Ui;
 
 #[derive(Debug, Args)]
+#[command(mut_arg("domain", |domain| domain.help("Domain to log out of [default: current context]")))]
 pub struct Logout {
-    /// Domain to log out of [default: current context]
-    #[arg(conflicts_with = "all", value_hint = ValueHint::Other)]
-    pub domain: Option<String>,
     /// Log out of every Astro domain, with or without context
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["domain", "domain-flag"])]
     pub all: bool,
+    #[command(flatten)]
+    pub domain: DomainArgument,
 }
 
 pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
@@ -53,7 +54,7 @@ pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
 /// Returns the domain that is named, else the current context's. Another program's context is no reason to log out of the
 /// default domain.
 fn one_domain(system: &System, logout: &Logout) -> Result<Domain, Error> {
-    let resolved = session::resolve_domain(system, &Config::new(&system.home), logout.domain.as_deref());
+    let resolved = session::resolve_domain(system, &Config::new(&system.home), logout.domain.get());
     if matches!(resolved, Err(Error::Config(_))) {
         system.ui.hint("run `astro logout DOMAIN` to remove the keychain entry of that domain anyway");
     }

@@ -122,6 +122,8 @@ pub enum Error {
     ApiTokenOfOtherDomain { domain: String, issuer: String },
     #[error("did not send ASTRO_API_TOKEN to {domain}, which only the current context names")]
     ApiTokenWithheld { domain: String },
+    #[error("could not switch the workspace: ASTRO_API_TOKEN is for another organization, {organization}")]
+    ApiTokenOfOtherOrganization { organization: String },
     #[error("not logged in to {domain}, and ASTRO_API_TOKEN is empty")]
     ApiTokenEmpty { domain: String },
     #[error("the token in ASTRO_API_TOKEN expired on {} ({})", TimeZone::UTC.to_datetime(*.at).date(), format_relative(*.at, *.now))]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::first_few;
+use super::NotFound;
 use crate::oauth::{CallbackError, Unrelated, port_owner_command};
 use crate::ui::Ui;
 
@@ -48,8 +48,9 @@ pub enum Warning {
     NoWorkspacesOfToken,
     #[error("the API does not list the workspace that this API token names")]
     WorkspaceOfTokenUnlisted,
-    #[error("no {kind} selected ({} available: {})", .known.len(), first_few(.known))]
-    NotSelected { kind: &'static str, known: Vec<String> },
+    /// A choice that stays open.
+    #[error(transparent)]
+    NotSelected(NotFound),
     #[error("the new credentials may remain in {keychain}: {cause}")]
     NewMayRemain { keychain: String, cause: String },
     #[error("an older login may remain in {keychain}: {cause}")]
@@ -120,9 +121,7 @@ impl Warning {
             Self::TokenInArguments => "use `--token-login -`, which reads the token from standard input",
             Self::NoWorkspacesOfToken => "give the token a role in a workspace if you need one",
             Self::WorkspaceOfTokenUnlisted => "check in the Astro UI that the workspace still exists",
-            Self::NotSelected { kind, .. } => {
-                return format!("run `astro {kind} switch NAME`, or log in with `--{kind} NAME`");
-            }
+            Self::NotSelected(open) => return open.hint(),
             Self::NewMayRemain { .. }
             | Self::OlderMayRemain { .. }
             | Self::StillThere { .. }

@@ -20,6 +20,7 @@ use clap::{Args, ValueHint};
 use zeroize::Zeroizing;
 
 use crate::api::{ListError, User};
+use crate::commands::DomainArgument;
 use crate::config::Context;
 use crate::credentials::{Credentials, Kind};
 use crate::email::EmailAddress;
@@ -36,10 +37,8 @@ use save::{Destination, PreviousLogin};
 use select::Accessible;
 
 #[derive(Debug, Args)]
+#[command(mut_arg("domain", |domain| domain.help("Domain to log in to: astronomer.io, a preview, or localhost[:PORT]")))]
 pub struct Login {
-    /// Domain to log in to: astronomer.io, a preview, or localhost[:PORT]
-    #[arg(value_hint = ValueHint::Other)]
-    pub domain: Option<String>,
     /// Email to log in with; any other account is refused
     #[arg(long, value_hint = ValueHint::Other)]
     pub email: Option<EmailAddress>,
@@ -55,13 +54,15 @@ pub struct Login {
     /// Workspace to use, by name or ID
     #[arg(long, value_name = "NAME|ID", value_hint = ValueHint::Other)]
     pub workspace: Option<String>,
-    /// How long to wait for the browser
+    /// Time to wait for the browser
     #[arg(long, value_name = "SECONDS", default_value = "300", value_hint = ValueHint::Other)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400).map(Duration::from_secs))]
     pub timeout: Duration,
     /// Save credentials unencrypted in config.yaml, which also logs in the Go CLI
     #[arg(long)]
     pub insecure_storage: bool,
+    #[command(flatten)]
+    pub domain: DomainArgument,
 }
 
 #[derive(Clone)]
@@ -124,7 +125,7 @@ pub async fn login(system: &System, login: &Login) -> Result<(), Error> {
 
 impl<'a> LoginFlow<'a> {
     fn resolve(system: &'a System, login: &'a Login) -> Result<Self, Error> {
-        let session = Session::open(system, login.domain.as_deref())?;
+        let session = Session::open(system, login.domain.get())?;
         session.config.check_owner()?;
         let before = session.context()?;
         session.config.remove_login_cache();
