@@ -12,18 +12,6 @@ use crate::commands::logout::Logout;
 use crate::commands::selection::SelectionCommand;
 use crate::commands::status::Status;
 
-const LOGIN: &str = "Log in to Astro";
-const LOGIN_LONG: &str = "Log in to Astro
-
-Asks for your email, finds your organization, opens the browser, and waits for the login to finish there. Credentials are \
-saved in the keychain of the operating system.";
-
-const LOGOUT: &str = "Log out of Astro";
-const LOGOUT_LONG: &str = "Log out of Astro
-
-Revokes the refresh token and deletes the credentials from the keychain and from config.yaml. Depending on server \
-settings, this may also log you out on other machines. Access tokens can't be revoked and stay valid until they expire.";
-
 /// Log in to Astro from a laptop, over SSH, or in CI.
 #[derive(Debug, Parser)]
 #[command(name = "astro", version, styles = styles(), max_term_width = 100)]
@@ -65,9 +53,7 @@ pub(super) enum AnyCommand {
 /// The commands that need the outside world.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    #[command(about = LOGIN, long_about = LOGIN_LONG)]
     Login(Login),
-    #[command(about = LOGOUT, long_about = LOGOUT_LONG)]
     Logout(Logout),
     /// Log in, log out, and manage credentials
     #[command(subcommand)]
@@ -92,9 +78,7 @@ pub(super) enum Command {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AuthCommand {
-    #[command(about = LOGIN, long_about = LOGIN_LONG)]
     Login(Login),
-    #[command(about = LOGOUT, long_about = LOGOUT_LONG)]
     Logout(Logout),
     /// Show login status
     ///

@@ -15,7 +15,7 @@ pub mod workspace;
 
 use clap::{Args, ValueHint};
 
-/// The domain of a command, as an argument or as a flag.
+// The domain of a command, as an argument or as a flag. A doc comment would become the help of the command.
 #[derive(Debug, Default, Clone, Args)]
 pub struct DomainArgument {
     /// Domain [default: current context]

@@ -203,16 +203,17 @@ impl Error {
     }
 
     pub fn during_login(self, domain: &Domain) -> Self {
-        match self {
-            Self::Canceled | Self::NotChosen { .. } => self,
-            source => Self::Login { domain: domain.to_string(), source: Box::new(source) },
-        }
+        self.during(|source| Self::Login { domain: domain.to_string(), source })
     }
 
     pub fn during_selection(self, domain: &Domain) -> Self {
+        self.during(|source| Self::Selection { domain: domain.to_string(), source })
+    }
+
+    fn during(self, step: impl FnOnce(Box<Self>) -> Self) -> Self {
         match self {
             Self::Canceled | Self::NotChosen { .. } => self,
-            source => Self::Selection { domain: domain.to_string(), source: Box::new(source) },
+            source => step(Box::new(source)),
         }
     }
 

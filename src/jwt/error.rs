@@ -38,12 +38,12 @@ pub enum JwtError {
     ApiTokenGiven,
     #[error("expired on {} ({})", TimeZone::UTC.to_datetime(*.at).date(), format_relative(*.at, *.now))]
     Expired { at: Timestamp, now: Timestamp },
-    #[error("not valid before {from}, and this machine's clock says {now}")]
+    #[error("not valid before {from}, and this machine's clock says {now:.0}")]
     NotYetValid { from: Timestamp, now: Timestamp },
-    #[error("issued at {at}, but this machine's clock says {now}")]
+    #[error("issued at {at}, but this machine's clock says {now:.0}")]
     IssuedInFuture { at: Timestamp, now: Timestamp },
     /// A token that was issued just now looks expired, or not valid yet.
-    #[error("this machine's clock says {now}, but the issuer's says {issued}")]
+    #[error("this machine's clock says {now:.0}, but the issuer's says {issued}")]
     ClockOff { issued: Timestamp, now: Timestamp },
     #[error("{}", wrong_issuer(.found, .expected))]
     WrongIssuer { found: String, expected: String },
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn every_rejection_has_a_message() {
-        let now = at("2026-11-24T10:00:00Z");
+        let now = at("2026-11-24T10:00:00.123456789Z");
         let ours = "https://auth.astronomer.io/".to_owned();
         let issued_by =
             |found: &str| JwtError::WrongIssuer { found: found.to_owned(), expected: ours.clone() }.to_string();
