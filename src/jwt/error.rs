@@ -98,21 +98,17 @@ pub fn issuer_domain(issuer: &str) -> Option<Domain> {
 }
 
 fn wrong_issuer(found: &str, expected: &str) -> String {
+    let host = parse_url(found).ok().and_then(|url| url.host().map(|host| host.to_owned()));
     match (issuer_domain(found), issuer_domain(expected)) {
         (Some(found), Some(expected)) if found != expected => format!("issued for {found}, you asked for {expected}"),
-        _ if is_canonical(found) => format!(
+        // Auth0's own name for a tenant. Tokens requested under that name carry it as their issuer.
+        _ if matches!(host, Some(Host::Domain(name)) if name.ends_with(".auth0.com")) => format!(
             "issued under the identity provider's own name {}, only tokens issued under {} are accepted",
             clean(found, 100),
             clean(expected, 100)
         ),
         _ => format!("issued by {}, not by {}", clean(found, 100), clean(expected, 100)),
     }
-}
-
-/// Returns whether this is Auth0's own name for a tenant. Tokens requested under that name carry it as their issuer.
-fn is_canonical(issuer: &str) -> bool {
-    let host = parse_url(issuer).ok().and_then(|url| url.host().map(|host| host.to_owned()));
-    matches!(host, Some(Host::Domain(name)) if name.ends_with(".auth0.com"))
 }
 
 #[cfg(test)]

@@ -237,6 +237,7 @@ examples! { faults() -> Fault {
     Fault::Proxy { reason: ProxyFault::Dns, .. } => proxy(ProxyFault::Dns),
     Fault::Proxy { reason: ProxyFault::Connect(_), .. } => proxy(ProxyFault::Connect(of("refused"))),
     Fault::Proxy { reason: ProxyFault::HungUp, .. } => proxy(ProxyFault::HungUp),
+    Fault::Proxy { reason: ProxyFault::Silent(_), .. } => proxy(ProxyFault::Silent(Duration::from_secs(5))),
     Fault::CertificateTime(_) => Fault::CertificateTime("expired"),
     Fault::Certificate(_) => Fault::Certificate(of("revoked")),
     Fault::Timeout(_) => Fault::Timeout(Duration::from_secs(5)),
