@@ -6,8 +6,9 @@
 
 use std::collections::HashSet;
 
-use clap::{Args, ValueHint};
+use clap::Args;
 
+use super::DomainArgument;
 use crate::config::{Config, Context};
 use crate::credentials::{Credentials, Kind, StoreError};
 use crate::domain::{self, Domain};
@@ -18,14 +19,18 @@ use crate::text::clean;
 use crate::time_format::format_timestamp;
 use crate::ui::Ui;
 
+/// Log out of Astro
+///
+/// Revokes the refresh token and deletes the credentials from the keychain and from config.yaml. Depending on server
+/// settings, this may also log you out on other machines. Access tokens can't be revoked and stay valid until they expire.
 #[derive(Debug, Args)]
+#[command(mut_arg("domain", |domain| domain.help("Domain to log out of [default: current context]")))]
 pub struct Logout {
-    /// Domain to log out of [default: current context]
-    #[arg(conflicts_with = "all", value_hint = ValueHint::Other)]
-    pub domain: Option<String>,
     /// Log out of every Astro domain, with or without context
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["domain", "domain-flag"])]
     pub all: bool,
+    #[command(flatten)]
+    pub domain: DomainArgument,
 }
 
 pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
@@ -53,7 +58,7 @@ pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
 /// Returns the domain that is named, else the current context's. Another program's context is no reason to log out of the
 /// default domain.
 fn one_domain(system: &System, logout: &Logout) -> Result<Domain, Error> {
-    let resolved = session::resolve_domain(system, &Config::new(&system.home), logout.domain.as_deref());
+    let resolved = session::resolve_domain(system, &Config::new(&system.home), logout.domain.get());
     if matches!(resolved, Err(Error::Config(_))) {
         system.ui.hint("run `astro logout DOMAIN` to remove the keychain entry of that domain anyway");
     }
@@ -95,7 +100,7 @@ pub(super) async fn log_out(session: &Session<'_>) -> bool {
     // A refresh at this moment would store the login again.
     let _lock = session.lock().await.inspect_err(|failure| {
         complete = false;
-        Warning::MayBeSavedAgain { domain: session.domain.to_string(), cause: failure.to_string() }.show(ui);
+        Warning::MayBeSavedAgain { cause: failure.to_string(), hint: hint_to_repeat(failure, session) }.show(ui);
     });
     let (cleared, in_config) = clear_context(session).await;
     let loaded = session.keychain(|store, domain| store.load(domain)).await;
@@ -143,7 +148,7 @@ fn report_revocation(ui: &Ui, response: Option<Result<(), Error>>) -> bool {
             true
         }
         Some(Err(failure)) => {
-            Warning::NotRevoked { cause: failure.to_string() }.show(ui);
+            Warning::NotRevoked { token: "the refresh token", cause: failure.to_string() }.show(ui);
             false
         }
     }
@@ -181,7 +186,7 @@ async fn remove_from_keychain(session: &Session<'_>, loaded: &Result<Option<Cred
             false
         }
         (Err(failure), _) => {
-            Warning::MayRemain { keychain: name, cause: failure.to_string() }.show(ui);
+            Warning::MayRemain { what: "credentials", keychain: name, cause: failure.to_string() }.show(ui);
             false
         }
     }
@@ -206,6 +211,12 @@ async fn clear_context(session: &Session<'_>) -> (Result<Context, Error>, Option
     (cleared, before.as_ref().and_then(session::tokens_of_context))
 }
 
+/// Returns the remedy for `failure`, after which a second logout does the rest.
+fn hint_to_repeat(failure: &Error, session: &Session<'_>) -> String {
+    let again = format!("run `astro logout {}` again", session.domain);
+    failure.hint().map_or_else(|| again.clone(), |hint| format!("{hint}, then {again}"))
+}
+
 /// Reports the removal from config.yaml, and checks it. Returns `true` if no token remains.
 fn report_cleared(session: &Session<'_>, cleared: Result<Context, Error>) -> bool {
     let ui = &session.system.ui;
@@ -213,7 +224,8 @@ fn report_cleared(session: &Session<'_>, cleared: Result<Context, Error>) -> boo
     match cleared.and_then(|before| session.context().map(|_| before)) {
         Err(failure) => {
             let causes = std::iter::once(failure.to_string()).chain(failure.causes()).collect::<Vec<_>>().join(": ");
-            Warning::ContextNotCleared { domain: session.domain.to_string(), cause: causes }.show(ui);
+            let (domain, hint) = (session.domain.to_string(), hint_to_repeat(&failure, session));
+            Warning::ContextNotCleared { domain, cause: causes, hint }.show(ui);
             false
         }
         Ok(before) => {
