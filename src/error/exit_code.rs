@@ -14,7 +14,7 @@ impl Error {
             // The command line.
             Self::Domain(_) | Self::TokenAsDomain | Self::MissingArgument { .. } => 2,
             Self::NoBrowserNoTerminal { .. } | Self::ConfirmationRequired | Self::Environment(_) => 2,
-            Self::LogoutOfForeignContext { .. } => 2,
+            Self::LogoutOfForeignContext { .. } | Self::StorageSetting { .. } | Self::StorageContradiction { .. } => 2,
             // The account and its tokens.
             Self::AccountMismatch { .. } | Self::TokenAccountMismatch { .. } | Self::SubjectMismatch => 4,
             Self::NotLoggedIn { .. } | Self::LoginExpired { .. } | Self::LoginRevoked { .. } => 4,
@@ -39,9 +39,8 @@ impl Error {
             Self::NoOrganization | Self::NoOrganizationSelected | Self::NoWorkspace | Self::NotFound(_) => 1,
             Self::SelectionCrossed { .. } | Self::ApiTokenOfOtherOrganization { .. } => 1,
             // This machine.
-            Self::NoHome | Self::NoContexts | Self::Config(_) | Self::Store { .. } | Self::FallbackForbidden { .. } => {
-                1
-            }
+            Self::NoHome | Self::NoContexts | Self::Config(_) | Self::Store { .. } => 1,
+            Self::Vault { .. } | Self::NoKeychain { .. } => 1,
             Self::Listen(_) | Self::Ui(_) | Self::Random(_) | Self::Io(_) => 1,
             Self::LoginWouldFail { .. } | Self::LogoutIncomplete { .. } => 1,
         }

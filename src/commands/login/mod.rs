@@ -9,6 +9,7 @@ mod authorization_code;
 mod paste;
 mod save;
 mod select;
+mod share;
 mod wait;
 
 use std::fmt;
@@ -28,7 +29,7 @@ use crate::error::{Error, Warning};
 use crate::http::Http;
 use crate::jwt::Claims;
 use crate::oauth::AuthConfig;
-use crate::session::{self, Session};
+use crate::session::{self, Session, Storage, StorageChoice};
 use crate::system::System;
 use crate::token::AccessToken;
 use crate::ui::Ui;
@@ -67,6 +68,9 @@ pub struct Login {
     /// Save credentials unencrypted in config.yaml, which also logs in the Go CLI
     #[arg(long)]
     pub insecure_storage: bool,
+    /// Save credentials in the keychain for this login, despite the settings
+    #[arg(long, conflicts_with = "insecure_storage")]
+    pub vault: bool,
     #[command(flatten)]
     pub domain: DomainArgument,
 }
@@ -100,9 +104,11 @@ impl fmt::Debug for TokenArgument {
 struct LoginFlow<'a> {
     session: Session<'a>,
     login: &'a Login,
+    choice: StorageChoice,
     before: Context,
 }
 
+#[derive(Clone)]
 struct NewLogin {
     credentials: Credentials,
     destination: Destination,
@@ -164,6 +170,12 @@ impl<'a> LoginFlow<'a> {
     fn resolve(system: &'a System, login: &'a Login) -> Result<Self, Error> {
         let session = Session::open(system, login.domain.get())?;
         session.config.check_owner()?;
+        let flag = match (login.insecure_storage, login.vault) {
+            (true, _) => Some(Storage::Plain),
+            (false, true) => Some(Storage::Auto),
+            (false, false) => None,
+        };
+        let choice = session.storage_choice(flag)?;
         let before = session.context()?;
         session.config.remove_login_cache();
         if let Some(folder) = session.config.writable_by_others() {
@@ -173,7 +185,7 @@ impl<'a> LoginFlow<'a> {
             Warning::ApiTokenOverrides.show(&system.ui);
         }
         tracing::info!(domain = %session.domain, config = %session.config.path().display(), "logging in");
-        Ok(Self { session, login, before })
+        Ok(Self { session, login, choice, before })
     }
 
     fn ui(&self) -> &Ui {
