@@ -187,7 +187,7 @@ fn rf_19_unknown_entry_is_neither_read_nor_replaced() {
     let with = |value: &str| format!(r#"{{"key":"{key}","value":"{value}"}}"#);
     let table = [
         (good.replacen("enc:v2:", "enc:v3:", 1), "newer"),
-        (good.replacen("{", "{\"more\":1,", 1), "newer"),
+        (good.replacen('{', "{\"more\":1,", 1), "newer"),
         (with("enc:"), "newer"),
         (good[..good.len() - 1].to_owned(), "damaged"),
         (good.replacen("astronomer_io", "astronomer_i0", 1), "damaged"),
