@@ -44,6 +44,9 @@ pub(super) struct GlobalArgs {
     /// Only print warnings and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(super) quiet: bool,
+    /// As in the Go CLI: `info` is -v, `debug` is -vv
+    #[arg(long, global = true, hide = true, value_name = "LEVEL", value_parser = parse_level)]
+    pub(super) verbosity: Option<u8>,
     /// When to use color (also honors `NO_COLOR`)
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(super) color: ColorChoice,
@@ -83,7 +86,7 @@ pub(super) enum Command {
     #[command(subcommand, visible_alias = "org", subcommand_required = true, arg_required_else_help = true)]
     Organization(OrganizationCommand),
     /// List and switch workspaces
-    #[command(subcommand, visible_aliases = ["ws", "w"], subcommand_required = true, arg_required_else_help = true)]
+    #[command(subcommand, visible_aliases = ["wo", "ws", "w"], subcommand_required = true, arg_required_else_help = true)]
     Workspace(WorkspaceCommand),
 }
 
@@ -150,6 +153,16 @@ macro_rules! takes_domain {
 }
 
 takes_domain!(Login, Logout, Status, Doctor, Token);
+
+/// Parses a level of the Go CLI.
+pub(super) fn parse_level(level: &str) -> Result<u8, String> {
+    match level.to_ascii_lowercase().as_str() {
+        "debug" | "trace" => Ok(2),
+        "info" => Ok(1),
+        "warn" | "warning" | "error" | "fatal" | "panic" => Ok(0),
+        _ => Err("expected debug, info, warn, error, fatal or panic".to_owned()),
+    }
+}
 
 fn styles() -> Styles {
     Styles::styled()

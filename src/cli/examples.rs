@@ -1,5 +1,7 @@
 //! The texts below the options in a command's help: examples, environment variables and exit codes.
 
+use clap::builder::StyledStr;
+
 const EXIT_CODES: &str = "Exit codes:
   0    success
   1    failed: network, storage, or another problem on this machine
@@ -85,6 +87,13 @@ const COMPLETION: &str = "  # in ~/.bashrc
 
 pub(super) fn add(command: clap::Command) -> clap::Command {
     add_below(command, "astro")
+}
+
+/// Adds a last line to the help of the whole program.
+pub(super) fn end_with(command: clap::Command, line: &str) -> clap::Command {
+    let below = |text: Option<&StyledStr>| format!("{}\n\n{line}", text.cloned().unwrap_or_default());
+    let (short, long) = (below(command.get_after_help()), below(command.get_after_long_help()));
+    command.after_help(short).after_long_help(long)
 }
 
 fn add_below(command: clap::Command, path: &str) -> clap::Command {

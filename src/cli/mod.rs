@@ -2,7 +2,7 @@
 
 mod args;
 mod examples;
-mod go_cli;
+mod hand_on;
 mod runtime;
 
 use std::ffi::OsString;
@@ -39,6 +39,7 @@ use crate::ui::{self, Ui};
 use crate::{core_dumps, log};
 
 use args::{AnyCommand, AuthCommand, Cli, Command};
+use hand_on::CommandLine;
 
 /// The longest typed text that a usage error repeats, in bytes. Every token is longer.
 const LONGEST_SHOWN: usize = 24;
@@ -49,13 +50,44 @@ pub fn command() -> clap::Command {
 }
 
 pub fn run(argv: impl IntoIterator<Item = OsString>, environment: Environment) -> ExitCode {
-    core_dumps::forbid();
+    let limit = core_dumps::forbid();
     let argv: Vec<OsString> = argv.into_iter().collect();
-    let cli = match parse(&argv) {
+    let line = CommandLine::new(&argv);
+    let mut tree = command();
+    let mut tip = None;
+    if !line.is_ours(&tree) {
+        let ui = start_ui(&environment, false, ColorChoice::Auto);
+        match line.hand_on(&environment, &ui, &limit) {
+            Ok(None) if line.is("version") => {
+                let version = tree.render_version();
+                return end(&ui, ui.write_data_ignoring_closed_pipe(version.trim_end()).map_err(Error::from));
+            }
+            Ok(None) => tip = Some(hand_on::tip(&environment)),
+            Ok(Some(code)) => return code,
+            Err(error) => return end(&ui, Err(error)),
+        }
+    } else if line.asks_for_all_help()
+        && let Some(last) = hand_on::help_line(&environment)
+    {
+        tree = examples::end_with(tree, &last);
+    }
+    let cli = match parse(tree, &argv) {
         Ok(cli) => cli,
-        Err(error) => return print_usage(error, &argv),
+        Err(error) => return print_usage(error, tip),
     };
-    let color = match cli.global.color {
+    let ui = start_ui(&environment, cli.global.quiet, cli.global.color);
+    log::start(cli.global.verbose.max(cli.global.verbosity.unwrap_or_default()), &ui);
+    let outcome = match cli.command {
+        // Works without a home directory.
+        AnyCommand::Completion { shell } => completion(&ui, shell, command()),
+        AnyCommand::WithSystem(command) => system(environment, ui.clone())
+            .and_then(|system| runtime::run(&system, Box::pin(execute(&system, command)))),
+    };
+    end(&ui, outcome)
+}
+
+fn start_ui(environment: &Environment, quiet: bool, color: ColorChoice) -> Ui {
+    let color = match color {
         ColorChoice::Auto => anstream::ColorChoice::Auto,
         ColorChoice::Always => anstream::ColorChoice::Always,
         ColorChoice::Never => anstream::ColorChoice::Never,
@@ -63,25 +95,21 @@ pub fn run(argv: impl IntoIterator<Item = OsString>, environment: Environment) -
     let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     let escapes = terminal && environment.get("TERM").map_or(cfg!(windows), |term| term != "dumb");
     ui::restore_terminal_on_panic(escapes);
-    let ui = Ui::new(ui::Options { quiet: cli.global.quiet, color, terminal, escapes });
-    log::start(cli.global.verbose, &ui);
-    let outcome = match cli.command {
-        // Works without a home directory.
-        AnyCommand::Completion { shell } => completion(&ui, shell, command()),
-        AnyCommand::WithSystem(command) => system(environment, ui.clone())
-            .and_then(|system| runtime::run(&system, Box::pin(execute(&system, command)))),
-    };
+    Ui::new(ui::Options { quiet, color, terminal, escapes })
+}
+
+/// Reports the outcome, and returns its exit code.
+fn end(ui: &Ui, outcome: Result<(), Error>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            report(&ui, &error);
+            report(ui, &error);
             ExitCode::from(error.exit_code())
         }
     }
 }
 
-fn parse(argv: &[OsString]) -> Result<Cli, clap::Error> {
-    let mut command = command();
+fn parse(mut command: clap::Command, argv: &[OsString]) -> Result<Cli, clap::Error> {
     let mut matches = command.try_get_matches_from_mut(argv)?;
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
@@ -149,15 +177,14 @@ fn report(ui: &Ui, error: &Error) {
     }
 }
 
-fn print_usage(mut error: clap::Error, argv: &[OsString]) -> ExitCode {
+/// Prints a usage error. The tip is for a command that this program lacks, and not for a misspelled one.
+fn print_usage(mut error: clap::Error, tip: Option<String>) -> ExitCode {
     hide_secrets(&mut error);
     if error.kind() == ErrorKind::InvalidSubcommand
-        && let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand)
-        && name != NOT_SHOWN
-        && let Some(command) = go_cli::command(argv, name)
+        && error.get(ContextKind::SuggestedSubcommand).is_none()
+        && let Some(tip) = tip
     {
-        let advice = format!("this program only logs in; use the Go CLI for `{command}`");
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![advice.into()]));
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }
     // A failure to print has nowhere to be reported.
     let _ = error.print();

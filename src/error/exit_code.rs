@@ -2,6 +2,7 @@
 
 use super::Error;
 use crate::api::ListError;
+use crate::next_astro::NextError;
 use crate::oauth::TokenEndpointError;
 
 impl Error {
@@ -15,6 +16,8 @@ impl Error {
             Self::Domain(_) | Self::TokenAsDomain | Self::MissingArgument { .. } => 2,
             Self::NoBrowserNoTerminal { .. } | Self::ConfirmationRequired | Self::Environment(_) => 2,
             Self::LogoutOfForeignContext { .. } => 2,
+            Self::NextAstro(NextError::Start { .. }) => 1,
+            Self::NextAstro(_) => 2,
             // The account and its tokens.
             Self::AccountMismatch { .. } | Self::TokenAccountMismatch { .. } | Self::SubjectMismatch => 4,
             Self::NotLoggedIn { .. } | Self::LoginExpired { .. } | Self::LoginRevoked { .. } => 4,

@@ -10,6 +10,7 @@ use crate::domain::{DEFAULT, is_loopback};
 use crate::environment::EnvironmentError;
 use crate::http::{Fault, HttpError, ProxyFault};
 use crate::jwt::JwtError;
+use crate::next_astro::NextError;
 use crate::oauth::{IssuerError, ListenError, TokenEndpointError, port_owner_command};
 use crate::ui::UiError;
 
@@ -90,6 +91,13 @@ impl Error {
     #[expect(clippy::match_same_arms, reason = "as in `exit_code`")]
     fn fixed_hint(&self) -> Option<&'static str> {
         Some(match self {
+            Self::NextAstro(NextError::Choice { .. }) => "set ASTRO_CLI to the path of the Go CLI, or unset it",
+            Self::NextAstro(NextError::Loop(_)) => {
+                "set ASTRO_CLI to the path of the Go CLI, or remove that wrapper from PATH"
+            }
+            Self::NextAstro(NextError::Start { .. }) => {
+                "check that it runs on this machine, or set ASTRO_CLI to the path of another"
+            }
             Self::LoginWouldFail { .. } => "follow the advice of the failed checks above",
             Self::LogoutIncomplete { .. } => "follow the hints of the warnings above",
             Self::Domain(_) => {

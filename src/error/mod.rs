@@ -22,6 +22,7 @@ use crate::domain::{Domain, DomainError};
 use crate::environment::EnvironmentError;
 use crate::http::HttpError;
 use crate::jwt::{JwksError, JwtError};
+use crate::next_astro::NextError;
 use crate::oauth::{CallbackError, IssuerError, ListenError, RandomError, TokenEndpointError, TokenError};
 use crate::time_format::format_relative;
 use crate::token::TokenTextError;
@@ -174,6 +175,8 @@ pub enum Error {
     Http(#[from] HttpError),
     #[error(transparent)]
     List(#[from] ListError),
+    #[error(transparent)]
+    NextAstro(#[from] NextError),
     #[error(transparent)]
     Ui(UiError),
     #[error(transparent)]

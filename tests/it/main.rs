@@ -53,6 +53,8 @@ mod logout;
 mod logout_leftovers;
 mod network_faults;
 #[cfg(unix)]
+mod next_astro;
+#[cfg(unix)]
 mod other_users;
 #[cfg(unix)]
 mod packaging;

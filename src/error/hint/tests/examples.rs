@@ -10,6 +10,7 @@ use super::super::*;
 use crate::config::{ConfigError, DocumentError};
 use crate::domain::DomainError;
 use crate::jwt::JwksError;
+use crate::next_astro::Skipped;
 use crate::oauth::{CallbackError, ErrorCode, RandomError, Refusal, TokenError, Unrelated};
 use crate::token::TokenTextError;
 
@@ -147,6 +148,9 @@ pub(super) fn place_errors() -> Vec<Error> {
         store(StoreError::Other(of("odd"))),
         ListenError::PortTaken(12345).into(),
         ListenError::Bind { port: 12345, source: source() }.into(),
+        NextError::Choice { path: PathBuf::from("/bin/astro"), reason: Skipped::OpenFile }.into(),
+        NextError::Loop(PathBuf::from("/bin/astro")).into(),
+        NextError::Start { path: PathBuf::from("/bin/astro"), source: source() }.into(),
         Error::Ui(UiError::NoTerminal),
         Error::Ui(UiError::TooLong),
         Error::Ui(UiError::Io(source())),
