@@ -2,6 +2,7 @@
 
 mod args;
 mod examples;
+mod go_flags;
 mod hand_on;
 mod runtime;
 
@@ -46,7 +47,7 @@ const LONGEST_SHOWN: usize = 24;
 
 /// Returns the clap tree, with which completion scripts and manual pages are generated.
 pub fn command() -> clap::Command {
-    examples::add(Cli::command())
+    examples::add(go_flags::add(Cli::command()))
 }
 
 pub fn run(argv: impl IntoIterator<Item = OsString>, environment: Environment) -> ExitCode {
@@ -110,7 +111,8 @@ fn end(ui: &Ui, outcome: Result<(), Error>) -> ExitCode {
 }
 
 fn parse(mut command: clap::Command, argv: &[OsString]) -> Result<Cli, clap::Error> {
-    let mut matches = command.try_get_matches_from_mut(argv)?;
+    let mut matches = command.try_get_matches_from_mut(go_flags::without_switch_values(argv))?;
+    go_flags::check(&matches)?;
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 

@@ -3,9 +3,31 @@
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
+use super::selection::Selectable;
 use crate::error::Error;
 use crate::system::System;
 use crate::text::cut;
+
+/// The JSON of `switch`.
+#[derive(Serialize)]
+pub(super) struct Switched {
+    pub(super) version: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) organization: Option<Named>,
+    pub(super) workspace: Option<Named>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Named {
+    id: String,
+    pub(super) name: String,
+}
+
+impl Named {
+    pub(super) fn of(item: &impl Selectable) -> Self {
+        Self { id: item.id().to_owned(), name: item.name().to_owned() }
+    }
+}
 
 pub(super) struct Row {
     /// Whether this item is in use. Marked by `*`, since not everyone sees colors.

@@ -4,7 +4,7 @@ use clap::{Subcommand, ValueHint};
 use serde::Serialize;
 
 use super::api_token_scope::ApiTokenScope;
-use super::list::{Column, Row, print_json, print_table};
+use super::list::{Column, Named, Row, Switched, print_json, print_table};
 use super::selection::{self, Selectable as _};
 use crate::credentials::Credentials;
 use crate::error::Error;
@@ -29,6 +29,12 @@ pub enum OrganizationCommand {
         /// Name or ID [prompts if omitted]
         #[arg(value_name = "NAME|ID", value_hint = ValueHint::Other)]
         wanted: Option<String>,
+        /// Workspace to use there, by name or ID
+        #[arg(short, long, alias = "workspace-id", value_name = "NAME|ID", value_hint = ValueHint::Other)]
+        workspace: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
         /// Domain [default: current context]
         #[arg(short, long, value_hint = ValueHint::Other)]
         domain: Option<String>,
@@ -47,6 +53,9 @@ struct Listed {
     name: String,
     product: String,
     current: bool,
+    /// The same under the Go CLI's name.
+    #[serde(rename = "isCurrent")]
+    is_current: bool,
 }
 
 pub async fn organization(system: &System, command: OrganizationCommand) -> Result<(), Error> {
@@ -55,7 +64,9 @@ pub async fn organization(system: &System, command: OrganizationCommand) -> Resu
     let login = session.require_login().await?;
     match command {
         OrganizationCommand::List { json, .. } => list(&session, json).await,
-        OrganizationCommand::Switch { wanted, .. } => switch(&session, login.as_ref(), wanted.as_deref()).await,
+        OrganizationCommand::Switch { wanted, workspace, json, .. } => {
+            switch(&session, login.as_ref(), wanted.as_deref(), workspace.as_deref(), json).await
+        }
     }
 }
 
@@ -71,6 +82,7 @@ async fn list(session: &Session<'_>, json: bool) -> Result<(), Error> {
     }
     let listed = all.into_iter().map(|it| Listed {
         current: current.as_ref() == Some(&it.id),
+        is_current: current.as_ref() == Some(&it.id),
         id: it.id,
         name: it.name,
         product: it.product,
@@ -92,7 +104,13 @@ async fn list(session: &Session<'_>, json: bool) -> Result<(), Error> {
 
 /// Switches to another organization, and in it to the workspace last used, the only one, or the one that the user chooses.
 /// A canceled menu changes nothing.
-async fn switch(session: &Session<'_>, login: Option<&Credentials>, wanted: Option<&str>) -> Result<(), Error> {
+async fn switch(
+    session: &Session<'_>,
+    login: Option<&Credentials>,
+    wanted: Option<&str>,
+    workspace: Option<&str>,
+    json: bool,
+) -> Result<(), Error> {
     let ui = &session.system.ui;
     if wanted.is_none() && !ui.can_ask() {
         return Err(Error::MissingArgument { what: "organization" });
@@ -105,8 +123,13 @@ async fn switch(session: &Session<'_>, login: Option<&Credentials>, wanted: Opti
     let workspaces = session.call(async |api| api.workspaces(&organization.id).await).await?;
     let none = workspaces.is_empty();
     let last_used = before.workspace.or(before.last_used_workspace);
-    let workspace = selection::select_workspace(ui, workspaces, None, last_used.as_deref()).await?;
+    let workspace = selection::select_workspace(ui, workspaces, workspace, last_used.as_deref()).await?;
     selection::write(session, login, &organization, workspace.as_ref()).await?;
+    let switched = Switched {
+        version: 1,
+        organization: Some(Named::of(&organization)),
+        workspace: workspace.as_ref().map(Named::of),
+    };
     let organization = organization.name();
     match workspace {
         Some(workspace) => {
@@ -117,5 +140,5 @@ async fn switch(session: &Session<'_>, login: Option<&Credentials>, wanted: Opti
     if none {
         ui.say("You have access to no workspace there");
     }
-    Ok(())
+    if json { print_json(session.system, &switched) } else { Ok(()) }
 }

@@ -4,7 +4,7 @@ use clap::{Subcommand, ValueHint};
 use serde::Serialize;
 
 use super::api_token_scope::ApiTokenScope;
-use super::list::{Column, Row, print_json, print_table};
+use super::list::{Column, Named, Row, Switched, print_json, print_table};
 use super::selection;
 use crate::credentials::Credentials;
 use crate::error::Error;
@@ -29,6 +29,9 @@ pub enum WorkspaceCommand {
         /// Name or ID [prompts if omitted]
         #[arg(value_name = "NAME|ID", value_hint = ValueHint::Other)]
         wanted: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
         /// Domain [default: current context]
         #[arg(short, long, value_hint = ValueHint::Other)]
         domain: Option<String>,
@@ -46,6 +49,9 @@ struct Listed {
     id: String,
     name: String,
     current: bool,
+    /// The same under the Go CLI's name.
+    #[serde(rename = "isCurrent")]
+    is_current: bool,
 }
 
 pub async fn workspace(system: &System, command: WorkspaceCommand) -> Result<(), Error> {
@@ -61,8 +67,14 @@ pub async fn workspace(system: &System, command: WorkspaceCommand) -> Result<(),
     let organization = context.organization.ok_or(Error::NoOrganizationSelected)?;
     match command {
         WorkspaceCommand::List { json, .. } => list(&session, &organization, context.workspace.as_deref(), json).await,
-        WorkspaceCommand::Switch { wanted, .. } => {
-            switch(&session, login.as_ref(), &organization, context.workspace.as_deref(), wanted.as_deref()).await
+        WorkspaceCommand::Switch { wanted, json, .. } => {
+            let current = context.workspace.as_deref();
+            let chosen = switch(&session, login.as_ref(), &organization, current, wanted.as_deref()).await?;
+            if json {
+                print_json(system, &Switched { version: 1, organization: None, workspace: Some(chosen) })
+            } else {
+                Ok(())
+            }
         }
     }
 }
@@ -75,7 +87,10 @@ async fn list(session: &Session<'_>, organization: &str, current: Option<&str>, 
     {
         session.config.edit_names(|names| names.remember(&current.id, &current.name));
     }
-    let listed = all.into_iter().map(|it| Listed { current: current == Some(&it.id), id: it.id, name: it.name });
+    let listed = all.into_iter().map(|it| {
+        let current = current == Some(&it.id);
+        Listed { current, is_current: current, id: it.id, name: it.name }
+    });
     let listing = Listing { version: 1, workspaces: listed.collect() };
     if json {
         return print_json(session.system, &listing);
@@ -91,7 +106,7 @@ async fn switch(
     organization: &str,
     current: Option<&str>,
     wanted: Option<&str>,
-) -> Result<(), Error> {
+) -> Result<Named, Error> {
     let ui = &session.system.ui;
     if wanted.is_none() && !ui.can_ask() {
         return Err(Error::MissingArgument { what: "workspace" });
@@ -101,8 +116,8 @@ async fn switch(
         return Err(Error::NoWorkspace);
     };
     session.config.edit_names(|names| names.remember(&workspace.id, &workspace.name));
-    let name = workspace.name.clone();
+    let chosen = Named::of(&workspace);
     selection::write_workspace(session, login, organization, workspace).await?;
-    ui.success(&format!("Switched to workspace {name}"));
-    Ok(())
+    ui.success(&format!("Switched to workspace {}", chosen.name));
+    Ok(chosen)
 }

@@ -52,14 +52,18 @@ async fn run(stage: &Stage, command: impl AsyncFnOnce(&System) -> Result<(), Err
 
 async fn switch_organization(stage: &Stage, wanted: &str) {
     run(stage, async |system| {
-        organization(system, OrganizationCommand::Switch { wanted: Some(wanted.to_owned()), domain: None }).await
+        organization(
+            system,
+            OrganizationCommand::Switch { wanted: Some(wanted.to_owned()), workspace: None, json: false, domain: None },
+        )
+        .await
     })
     .await;
 }
 
 async fn switch_workspace(stage: &Stage, wanted: &str) {
     run(stage, async |system| {
-        workspace(system, WorkspaceCommand::Switch { wanted: Some(wanted.to_owned()), domain: None }).await
+        workspace(system, WorkspaceCommand::Switch { wanted: Some(wanted.to_owned()), json: false, domain: None }).await
     })
     .await;
 }

@@ -31,6 +31,7 @@ mod disk;
 mod doctor;
 mod environment_token;
 mod fuzz_corpus;
+mod go_flags;
 #[cfg(all(unix, not(target_os = "macos")))]
 mod homes;
 mod hostile_text;

@@ -359,7 +359,12 @@ impl Flow {
                     .await
             }
             Self::OrganizationSwitch => {
-                let switch = OrganizationCommand::Switch { wanted: wanted("Analytical Engines"), domain: None };
+                let switch = OrganizationCommand::Switch {
+                    wanted: wanted("Analytical Engines"),
+                    workspace: None,
+                    json: false,
+                    domain: None,
+                };
                 stage.run(async |system| organization(system, switch).await).await
             }
             Self::WorkspaceList => {
@@ -368,7 +373,7 @@ impl Flow {
                     .await
             }
             Self::WorkspaceSwitch => {
-                let switch = WorkspaceCommand::Switch { wanted: wanted("Punched Cards"), domain: None };
+                let switch = WorkspaceCommand::Switch { wanted: wanted("Punched Cards"), json: false, domain: None };
                 stage.run(async |system| workspace(system, switch).await).await
             }
         }

@@ -47,7 +47,7 @@ pub struct Login {
     #[arg(short, long)]
     pub login_link: bool,
     /// Log in with a token from cloud.astronomer.io/token; `-` reads it from standard input
-    #[arg(short, long, value_name = "TOKEN", value_hint = ValueHint::Other, conflicts_with = "login_link")]
+    #[arg(short, long, value_name = "TOKEN", value_hint = ValueHint::Other)]
     pub token_login: Option<TokenArgument>,
     /// Organization to use, by name or ID
     #[arg(long, value_name = "NAME|ID", value_hint = ValueHint::Other)]
