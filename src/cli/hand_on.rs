@@ -65,9 +65,13 @@ impl<'a> CommandLine<'a> {
         words.next().is_some_and(|second| command.find_subcommand(second).is_some() || is_secret(second))
     }
 
-    /// Returns `true` if no command is named: this may print the help of the whole program.
-    pub(super) fn asks_for_all_help(&self) -> bool {
-        self.words.iter().all(|word| *word == "help")
+    /// Returns the last line of the help of the whole program, which names the program that runs all other commands.
+    pub(super) fn last_of_help(&self, environment: &Environment) -> Option<String> {
+        if self.words.iter().any(|word| *word != "help") {
+            return None;
+        }
+        let program = next_astro::next(environment, environment.get_os(CHOICE).map(Path::new)).ok()??;
+        Some(format!("All other commands run {}", program.display()))
     }
 
     /// Returns `true` if the command line is this command alone.
@@ -103,12 +107,6 @@ pub(super) fn tip(environment: &Environment) -> String {
         Some(reason) => Some(format!("; skipped {}: {reason}", program.path.display())),
     });
     format!("no other `astro` on PATH to run this; get the Go CLI from {WHERE_TO_GET_IT}{}", open.unwrap_or_default())
-}
-
-/// Returns the last line of the help: the program that runs all other commands.
-pub(super) fn help_line(environment: &Environment) -> Option<String> {
-    let program = next_astro::next(environment, environment.get_os(CHOICE).map(Path::new)).ok()??;
-    Some(format!("All other commands run {}", program.display()))
 }
 
 fn is_switch(flag: &str) -> bool {

@@ -47,14 +47,18 @@ const LONGEST_SHOWN: usize = 24;
 
 /// Returns the clap tree, with which completion scripts and manual pages are generated.
 pub fn command() -> clap::Command {
-    examples::add(go_flags::add(Cli::command()))
+    examples::add(tree())
+}
+
+fn tree() -> clap::Command {
+    go_flags::add(Cli::command())
 }
 
 pub fn run(argv: impl IntoIterator<Item = OsString>, environment: Environment) -> ExitCode {
     let limit = core_dumps::forbid();
     let argv: Vec<OsString> = argv.into_iter().collect();
     let line = CommandLine::new(&argv);
-    let mut tree = command();
+    let tree = tree();
     let mut tip = None;
     if !line.is_ours(&tree) {
         let ui = start_ui(&environment, false, ColorChoice::Auto);
@@ -67,12 +71,8 @@ pub fn run(argv: impl IntoIterator<Item = OsString>, environment: Environment) -
             Ok(Some(code)) => return code,
             Err(error) => return end(&ui, Err(error)),
         }
-    } else if line.asks_for_all_help()
-        && let Some(last) = hand_on::help_line(&environment)
-    {
-        tree = examples::end_with(tree, &last);
     }
-    let cli = match parse(tree, &argv) {
+    let cli = match parse(tree, &argv, || line.last_of_help(&environment)) {
         Ok(cli) => cli,
         Err(error) => return print_usage(error, tip),
     };
@@ -110,23 +110,36 @@ fn end(ui: &Ui, outcome: Result<(), Error>) -> ExitCode {
     }
 }
 
-fn parse(mut command: clap::Command, argv: &[OsString]) -> Result<Cli, clap::Error> {
-    let mut matches = command.try_get_matches_from_mut(go_flags::without_switch_values(argv))?;
-    go_flags::check(&matches)?;
-    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+/// Parses the command line. `last` returns the last line of the help of the whole program.
+fn parse(
+    mut tree: clap::Command,
+    argv: &[OsString],
+    last: impl FnOnce() -> Option<String>,
+) -> Result<Cli, clap::Error> {
+    let argv = go_flags::without_switch_values(argv);
+    let parsed = tree.try_get_matches_from_mut(&argv).and_then(|mut matches| {
+        go_flags::check(&matches)?;
+        Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut tree))
+    });
+    parsed.map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let command = match last() {
+                Some(line) => examples::end_with(command(), &line),
+                None => command(),
+            };
+            command.try_get_matches_from(argv).err().unwrap_or(error)
+        }
+        _ => error,
+    })
 }
 
 async fn execute(system: &System, command: Command) -> Result<(), Error> {
     match command {
-        Command::Login(request) | Command::Auth(AuthCommand::Login(request)) => {
-            login(system, &request.into_request()).await
-        }
-        Command::Logout(request) | Command::Auth(AuthCommand::Logout(request)) => {
-            logout(system, &request.into_request()).await
-        }
-        Command::Auth(AuthCommand::Status(request)) => status(system, &request.into_request()).await,
-        Command::Auth(AuthCommand::Doctor(request)) => doctor(system, &request.into_request()).await,
-        Command::Auth(AuthCommand::Token(request)) => token(system, request.into_request().domain.as_deref()).await,
+        Command::Login(request) | Command::Auth(AuthCommand::Login(request)) => login(system, &request).await,
+        Command::Logout(request) | Command::Auth(AuthCommand::Logout(request)) => logout(system, &request).await,
+        Command::Auth(AuthCommand::Status(request)) => status(system, &request).await,
+        Command::Auth(AuthCommand::Doctor(request)) => doctor(system, &request).await,
+        Command::Auth(AuthCommand::Token(domain)) => token(system, domain.get()).await,
         Command::Context(request) => context(system, request).await,
         Command::Organization(request) => organization(system, request).await,
         Command::Workspace(request) => workspace(system, request).await,

@@ -2,10 +2,11 @@
 //!
 //! Contexts of Astro Private Cloud are in the same file. They are listed, can be made current, and can be deleted.
 
-use clap::{Subcommand, ValueHint};
+use clap::Subcommand;
 use serde::Serialize;
 
-use super::list::{Column, Row, print_json, print_table};
+use super::DomainArgument;
+use super::list::{Column, Row, print_list};
 use super::logout::log_out;
 use crate::config::{Config, Context};
 use crate::credentials::StoreError;
@@ -26,30 +27,18 @@ pub enum ContextCommand {
     },
     /// Switch to another context
     #[command(visible_alias = "sw")]
-    Switch {
-        /// Domain [prompts if omitted]
-        #[arg(value_hint = ValueHint::Other)]
-        domain: Option<String>,
-        /// The same as the argument DOMAIN
-        #[arg(short = 'd', long = "domain", value_name = "DOMAIN", conflicts_with = "domain", value_hint = ValueHint::Other)]
-        flag: Option<String>,
-    },
+    #[command(mut_arg("domain", |domain| domain.help("Domain [prompts if omitted]")))]
+    Switch(DomainArgument),
     /// Log out of a domain and delete its context
-    #[command(visible_alias = "de")]
+    #[command(visible_alias = "de", mut_arg("domain", |domain| domain.help("Context to delete")))]
+    #[command(mut_group("DomainArgument", |domain| domain.required(true)))]
     Delete {
-        /// Context to delete
-        #[arg(value_hint = ValueHint::Other)]
-        domain: String,
+        #[command(flatten)]
+        domain: DomainArgument,
         /// Skip confirmation
         #[arg(short, long)]
         force: bool,
     },
-}
-
-#[derive(Serialize)]
-struct Listing {
-    version: u32,
-    contexts: Vec<Listed>,
 }
 
 #[derive(Serialize)]
@@ -69,11 +58,14 @@ pub async fn context(system: &System, command: ContextCommand) -> Result<(), Err
     let config = Config::new(&system.home);
     match command {
         ContextCommand::List { json } => list(system, &config, json),
-        ContextCommand::Switch { domain, flag } => switch(system, &config, domain.or(flag).as_deref()).await,
-        ContextCommand::Delete { domain, force } => match expand_short_name(&domain).parse() {
-            Ok(domain) => delete(system, &domain, force).await,
-            Err(not_astro) => delete_foreign(system, &config, &domain, force, not_astro).await,
-        },
+        ContextCommand::Switch(domain) => switch(system, &config, domain.get()).await,
+        ContextCommand::Delete { domain, force } => {
+            let typed = domain.get().unwrap_or_default();
+            match expand_short_name(typed).parse() {
+                Ok(domain) => delete(system, &domain, force).await,
+                Err(not_astro) => delete_foreign(system, &config, typed, force, not_astro).await,
+            }
+        }
     }
 }
 
@@ -91,10 +83,7 @@ fn list(system: &System, config: &Config, json: bool) -> Result<(), Error> {
         organization: context.organization.as_deref().map(shown),
         workspace: context.workspace.as_deref().map(shown),
     };
-    let listing = Listing { version: 1, contexts: document.contexts().into_iter().map(listed).collect() };
-    if json {
-        return print_json(system, &listing);
-    }
+    let contexts = document.contexts().into_iter().map(listed).collect();
     let known = config.names();
     let named = |id: Option<String>| id.map(|id| known.name(&id).unwrap_or(id));
     let row = |it: Listed| {
@@ -102,14 +91,13 @@ fn list(system: &System, config: &Config, json: bool) -> Result<(), Error> {
         let cells = [Some(it.domain), account, named(it.organization), named(it.workspace)];
         Row { current: it.current, cells: cells.into_iter().map(Option::unwrap_or_default).collect() }
     };
-    let rows: Vec<Row> = listing.contexts.into_iter().map(row).collect();
     let header = [
         Column::Copied("DOMAIN"),
         Column::Display("ACCOUNT"),
         Column::Display("ORGANIZATION"),
         Column::Display("WORKSPACE"),
     ];
-    print_table(system, "contexts", &header, &rows)
+    print_list(system, "context", json, contexts, &header, row)
 }
 
 async fn switch(system: &System, config: &Config, typed: Option<&str>) -> Result<(), Error> {
@@ -184,17 +172,10 @@ async fn is_in_keychain(session: &Session<'_>) -> Result<bool, Error> {
 }
 
 async fn confirm(system: &System, question: &str, force: bool) -> Result<(), Error> {
-    match force {
-        true => Ok(()),
-        false if !system.ui.can_ask() => Err(Error::ConfirmationRequired),
-        false => {
-            if system.ui.confirm(question, false).await? {
-                Ok(())
-            } else {
-                Err(Error::Canceled)
-            }
-        }
+    if !force && !system.ui.can_ask() {
+        return Err(Error::ConfirmationRequired);
     }
+    if force || system.ui.confirm(question, false).await? { Ok(()) } else { Err(Error::Canceled) }
 }
 
 /// Deletes a context of Astro Private Cloud, with the token in it. Nothing can revoke that token.

@@ -40,7 +40,7 @@ impl Error {
             Self::Issuer(_) | Self::Keys(_) | Self::Token(_) | Self::List(_) | Self::CallbackTimeout { .. } => 1,
             // The organization and the workspace.
             Self::NoOrganization | Self::NoOrganizationSelected | Self::NoWorkspace | Self::NotFound(_) => 1,
-            Self::SelectionCrossed { .. } => 1,
+            Self::SelectionCrossed { .. } | Self::ApiTokenOfOtherOrganization { .. } => 1,
             // This machine.
             Self::NoHome | Self::NoContexts | Self::Config(_) | Self::Store { .. } | Self::FallbackForbidden { .. } => {
                 1

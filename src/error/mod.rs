@@ -123,6 +123,8 @@ pub enum Error {
     ApiTokenOfOtherDomain { domain: String, issuer: String },
     #[error("did not send ASTRO_API_TOKEN to {domain}, which only the current context names")]
     ApiTokenWithheld { domain: String },
+    #[error("could not switch the workspace: ASTRO_API_TOKEN is for another organization, {organization}")]
+    ApiTokenOfOtherOrganization { organization: String },
     #[error("not logged in to {domain}, and ASTRO_API_TOKEN is empty")]
     ApiTokenEmpty { domain: String },
     #[error("the token in ASTRO_API_TOKEN expired on {} ({})", TimeZone::UTC.to_datetime(*.at).date(), format_relative(*.at, *.now))]
@@ -204,16 +206,17 @@ impl Error {
     }
 
     pub fn during_login(self, domain: &Domain) -> Self {
-        match self {
-            Self::Canceled | Self::NotChosen { .. } => self,
-            source => Self::Login { domain: domain.to_string(), source: Box::new(source) },
-        }
+        self.during(|source| Self::Login { domain: domain.to_string(), source })
     }
 
     pub fn during_selection(self, domain: &Domain) -> Self {
+        self.during(|source| Self::Selection { domain: domain.to_string(), source })
+    }
+
+    fn during(self, step: impl FnOnce(Box<Self>) -> Self) -> Self {
         match self {
             Self::Canceled | Self::NotChosen { .. } => self,
-            source => Self::Selection { domain: domain.to_string(), source: Box::new(source) },
+            source => step(Box::new(source)),
         }
     }
 

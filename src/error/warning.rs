@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::first_few;
+use super::NotFound;
 use crate::oauth::{CallbackError, Unrelated, port_owner_command};
 use crate::ui::Ui;
 
@@ -48,12 +48,9 @@ pub enum Warning {
     NoWorkspacesOfToken,
     #[error("the API does not list the workspace that this API token names")]
     WorkspaceOfTokenUnlisted,
-    #[error("no {kind} selected ({} available: {})", .known.len(), first_few(.known))]
-    NotSelected { kind: &'static str, known: Vec<String> },
-    #[error("the new credentials may remain in {keychain}: {cause}")]
-    NewMayRemain { keychain: String, cause: String },
-    #[error("an older login may remain in {keychain}: {cause}")]
-    OlderMayRemain { keychain: String, cause: String },
+    /// A choice that stays open.
+    #[error(transparent)]
+    NotSelected(NotFound),
     // Two stores hold a login.
     #[error("config.yaml also holds {what}, which only the Go CLI uses")]
     UsedByGoOnly { what: &'static str, domain: String },
@@ -75,17 +72,14 @@ pub enum Warning {
     MayBeSavedAgain { domain: String, cause: String },
     #[error("no keychain available ({reason}); logins saved by a desktop session were not removed")]
     KeychainUnseen { reason: &'static str, domain: String },
-    #[error("{cause}; the refresh token stays valid until it expires")]
-    NotRevoked { cause: String },
-    /// The same at a login, which has a refresh token of its own.
-    #[error("{cause}; the replaced refresh token stays valid until it expires")]
-    ReplacedNotRevoked { cause: String },
+    #[error("{cause}; {token} stays valid until it expires")]
+    NotRevoked { token: &'static str, cause: String },
     #[error("could not read the credentials before ({cause}), so a refresh token in them was not revoked")]
     RemovedUnread { cause: String },
     #[error("the credentials are still in {keychain}")]
     StillThere { keychain: String },
-    #[error("credentials may remain in {keychain}: {cause}")]
-    MayRemain { keychain: String, cause: String },
+    #[error("{what} may remain in {keychain}: {cause}")]
+    MayRemain { what: &'static str, keychain: String, cause: String },
     #[error("could not remove the login to {domain} from config.yaml: {cause}")]
     ContextNotCleared { domain: String, cause: String },
     #[error("a token of {domain} is still in {}, as `{key}`", path.display())]
@@ -120,13 +114,8 @@ impl Warning {
             Self::TokenInArguments => "use `--token-login -`, which reads the token from standard input",
             Self::NoWorkspacesOfToken => "give the token a role in a workspace if you need one",
             Self::WorkspaceOfTokenUnlisted => "check in the Astro UI that the workspace still exists",
-            Self::NotSelected { kind, .. } => {
-                return format!("run `astro {kind} switch NAME`, or log in with `--{kind} NAME`");
-            }
-            Self::NewMayRemain { .. }
-            | Self::OlderMayRemain { .. }
-            | Self::StillThere { .. }
-            | Self::MayRemain { .. } => {
+            Self::NotSelected(open) => return open.hint(),
+            Self::StillThere { .. } | Self::MayRemain { .. } => {
                 "remove the entry of the service `astro-login` with your keychain's own program"
             }
             Self::PortTaken { port } => {
@@ -151,7 +140,7 @@ impl Warning {
             Self::KeychainUnseen { domain, .. } => {
                 return format!("run `astro logout {domain}` in that session, too");
             }
-            Self::NotRevoked { .. } | Self::ReplacedNotRevoked { .. } | Self::RemovedUnread { .. } => {
+            Self::NotRevoked { .. } | Self::RemovedUnread { .. } => {
                 "contact Astronomer support if others may have a copy of it"
             }
             Self::ContextNotCleared { domain, .. } => {

@@ -103,7 +103,7 @@ fn misspelled_command_names_similar_one_not_go_cli() {
 fn domain_is_argument_or_flag_everywhere() {
     let home = TestHome::new();
     home.write_config("context: astronomer.io\n");
-    let table: [&[&str]; 16] = [
+    let table: [&[&str]; 18] = [
         &["auth", "status", "localhost:9"],
         &["auth", "status", "--domain", "localhost:9"],
         &["auth", "token", "localhost:9"],
@@ -120,13 +120,19 @@ fn domain_is_argument_or_flag_everywhere() {
         &["workspace", "list", "--domain", "localhost:9"],
         &["workspace", "switch", "--domain", "localhost:9"],
         &["context", "switch", "--domain", "localhost:9"],
+        &["context", "delete", "localhost:9", "--force"],
+        &["context", "delete", "-d", "localhost:9", "--force"],
     ];
     for arguments in table {
         let Output { stdout, stderr, code } = Astro::at(&home).run(arguments);
         assert_ne!(code, Some(2), "{arguments:?}: {stderr}");
         assert!(format!("{stdout}{stderr}").contains("localhost:9"), "{arguments:?}: {stdout}{stderr}");
     }
-    for command in [&["login"][..], &["logout"], &["auth", "status"], &["auth", "token"], &["context", "switch"]] {
+    let status_and_token = [&["auth", "status"][..], &["auth", "token"]];
+    for command in [&["login"][..], &["logout"], &["context", "switch"], &["context", "delete"]]
+        .into_iter()
+        .chain(status_and_token)
+    {
         let both = [command, &["localhost:9", "--domain", "localhost:8"]].concat();
         assert!(wrong_usage(&both).contains("cannot be used with"), "{both:?}");
     }

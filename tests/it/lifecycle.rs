@@ -4,8 +4,9 @@ use crate::support::diff::diff;
 use crate::support::{Options, Stage, token};
 use astro_login::commands::login::Login;
 use astro_login::commands::logout::{Logout, logout};
-use astro_login::commands::organization::{OrganizationCommand, organization};
-use astro_login::commands::workspace::{WorkspaceCommand, workspace};
+use astro_login::commands::organization::organization;
+use astro_login::commands::selection::SelectionCommand;
+use astro_login::commands::workspace::workspace;
 use astro_login::config::Config;
 use astro_login::credentials::Credentials;
 use astro_login::domain::Domain;
@@ -54,7 +55,7 @@ async fn switch_organization(stage: &Stage, wanted: &str) {
     run(stage, async |system| {
         organization(
             system,
-            OrganizationCommand::Switch { wanted: Some(wanted.to_owned()), workspace: None, json: false, domain: None },
+            SelectionCommand::Switch { wanted: Some(wanted.to_owned()), workspace: None, json: false, domain: None },
         )
         .await
     })
@@ -63,7 +64,11 @@ async fn switch_organization(stage: &Stage, wanted: &str) {
 
 async fn switch_workspace(stage: &Stage, wanted: &str) {
     run(stage, async |system| {
-        workspace(system, WorkspaceCommand::Switch { wanted: Some(wanted.to_owned()), json: false, domain: None }).await
+        workspace(
+            system,
+            SelectionCommand::Switch { wanted: Some(wanted.to_owned()), workspace: None, json: false, domain: None },
+        )
+        .await
     })
     .await;
 }
@@ -143,7 +148,7 @@ fn sorted(mut lines: Vec<String>) -> Vec<String> {
 }
 
 async fn log_out(stage: &Stage, file: &mut File<'_>, plaintext: &[&str]) {
-    run(stage, async |system| logout(system, &Logout { domain: None, all: false }).await).await;
+    run(stage, async |system| logout(system, &Logout { domain: None.into(), all: false }).await).await;
     let mut expected: Vec<String> = LOGGED_OUT.iter().chain(plaintext).map(|&line| line.to_owned()).collect();
     expected.push("+context: \"\"".to_owned());
     assert_eq!(sorted(file.step()), sorted(expected));

@@ -9,7 +9,7 @@ use crate::browser::{BrowserLaunch, CallbackRoute, NoBrowser, callback_route, fo
 use crate::commands::login::callback_port;
 use crate::config::{ConfigError, Context};
 use crate::credentials::{Credentials, Kind, StoreError};
-use crate::environment::{API_TOKEN, Environment};
+use crate::environment::{API_TOKEN, Environment, PROXIES};
 use crate::error::{Error, Warning};
 use crate::http::host_of;
 use crate::oauth::{CallbackListener, ListenError};
@@ -41,9 +41,6 @@ const VARIABLES: [&str; 22] = [
     "NO_PROXY",
     "no_proxy",
 ];
-
-/// The variables of which only host and port are shown, because a proxy URL may hold a password.
-const PROXIES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 
 pub(super) async fn read_keychain(session: &Session<'_>) -> Result<Option<Credentials>, StoreError> {
     session.keychain(|store, domain| store.load(domain).and_then(|found| store.ready().map(|()| found))).await
@@ -89,36 +86,31 @@ pub(super) fn login(session: &Session<'_>, launch: &BrowserLaunch, program: Opti
     }
 }
 
-/// Downgrades a failure to a note if no callback is needed: a token login has none, and a terminal can paste the URL.
-fn downgrade_if_optional(check: Check, session: &Session<'_>, would: Would) -> Check {
-    if would == Would::Token || session.system.ui.can_ask() { Check { outcome: Outcome::Note, ..check } } else { check }
+/// Returns the check of a port that could not be bound. A token login needs none, and on a terminal the URL can be pasted if
+/// the port is taken; otherwise a login fails.
+fn unbound(name: &'static str, failure: ListenError, session: &Session<'_>, would: Would) -> Check {
+    let can_paste = matches!(failure, ListenError::PortTaken(_)) && session.system.ui.can_ask();
+    let check = Check::fail(name, &failure.into(), session);
+    if would == Would::Token || can_paste { Check { outcome: Outcome::Note, ..check } } else { check }
 }
 
 pub(super) fn callback(session: &Session<'_>, would: Would) -> Check {
     let port = callback_port(&session.domain);
-    match CallbackListener::bind(port) {
-        Err(taken @ ListenError::PortTaken(_)) => {
-            downgrade_if_optional(Check::fail("callback", &taken.into(), session), session, would)
-        }
-        // A login fails for any other reason, even on a terminal.
-        Err(failure) if would != Would::Token => Check::fail("callback", &failure.into(), session),
-        Err(failure) => Check::note("callback", &failure.to_string()),
-        Ok(_) => {
-            let free = if port == 0 { "any free port".to_owned() } else { format!("port {port} is free") };
-            match callback_route(&session.system.environment, session.system.machine())
-                .filter(|_| would != Would::Token)
-            {
-                Some(route @ CallbackRoute::Forwarded(_)) => {
-                    let check = Check::note("callback", &format!("{free}; {route}"));
-                    match forward_command(&session.system.environment, port).filter(|_| port != 0) {
-                        Some(forward) => check.advice(&format!("run `{forward}` on your machine first")),
-                        None => check,
-                    }
-                }
-                Some(route @ CallbackRoute::Wsl) => Check::ok("callback", &format!("{free}; {route}")),
-                None => Check::ok("callback", &free),
+    if let Err(failure) = CallbackListener::bind(port) {
+        return unbound("callback", failure, session, would);
+    }
+    let free = if port == 0 { "any free port".to_owned() } else { format!("port {port} is free") };
+    let environment = &session.system.environment;
+    match callback_route(environment, session.system.machine()).filter(|_| would != Would::Token) {
+        Some(route @ CallbackRoute::Forwarded(_)) => {
+            let check = Check::note("callback", &format!("{free}; {route}"));
+            match forward_command(environment, port).filter(|_| port != 0) {
+                Some(forward) => check.advice(&format!("run `{forward}` on your machine first")),
+                None => check,
             }
         }
+        Some(route @ CallbackRoute::Wsl) => Check::ok("callback", &format!("{free}; {route}")),
+        None => Check::ok("callback", &free),
     }
 }
 
@@ -127,8 +119,7 @@ pub(super) fn loopback(session: &Session<'_>, would: Would) -> Check {
         Ok((true, true)) => Check::ok("loopback", "127.0.0.1 and ::1"),
         Ok((true, false)) => Check::note("loopback", "127.0.0.1 only (no ::1 on this machine)"),
         Ok((false, _)) => Check::note("loopback", "::1 only (no 127.0.0.1 on this machine)"),
-        Err(failure) if would != Would::Token => Check::fail("loopback", &failure.into(), session),
-        Err(failure) => Check::note("loopback", &failure.to_string()),
+        Err(failure) => unbound("loopback", failure, session, would),
     }
 }
 
@@ -241,6 +232,7 @@ fn login_in_use(session: &Session<'_>, context: &Context, found: Credentials) ->
 
 pub(super) fn variables(environment: &Environment) -> Check {
     let plain = VARIABLES.iter().filter(|name| environment.get(name).is_some()).map(|name| (*name).to_owned());
+    // A proxy's URL may hold a password, so only host and port are shown.
     let proxies: Vec<_> =
         PROXIES.iter().filter_map(|name| Some((name, proxy_host(environment.get(name)?.trim())))).collect();
     let shown = proxies.iter().map(|(name, host)| format!("{name} ({})", host.as_deref().unwrap_or("invalid")));

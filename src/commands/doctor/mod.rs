@@ -6,10 +6,10 @@
 mod local;
 mod network;
 
-use clap::{Args, ValueHint};
+use clap::Args;
 use serde::Serialize;
 
-use super::list;
+use super::{DomainArgument, list};
 use crate::browser::BrowserLaunch;
 use crate::config::Config;
 use crate::domain;
@@ -29,9 +29,8 @@ pub struct Doctor {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Domain [default: current context]
-    #[arg(value_hint = ValueHint::Other)]
-    pub domain: Option<String>,
+    #[command(flatten)]
+    pub domain: DomainArgument,
 }
 
 #[derive(Serialize)]
@@ -69,7 +68,7 @@ enum Outcome {
 
 /// Checks everything that a login needs. Returns an error, for the exit code, if a login would fail.
 pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
-    let (domain, source) = match session::resolve_domain(system, &Config::new(&system.home), doctor.domain.as_deref()) {
+    let (domain, source) = match session::resolve_domain(system, &Config::new(&system.home), doctor.domain.get()) {
         // The check of config.yaml reports the error.
         Err(Error::Config(_)) => (domain::DEFAULT.parse()?, None),
         resolved => resolved.map(|(domain, source)| (domain, Some(source)))?,

@@ -206,7 +206,7 @@ impl LoginFlow<'_> {
             .await;
         if let Err(failure) = restored {
             let keychain = self.session.location_name(Location::Keychain);
-            Warning::NewMayRemain { keychain, cause: failure.to_string() }.show(self.ui());
+            Warning::MayRemain { what: "the new credentials", keychain, cause: failure.to_string() }.show(self.ui());
         }
     }
 
@@ -225,7 +225,7 @@ impl LoginFlow<'_> {
             Err(StoreError::Damaged) => None,
             Err(failure) => {
                 let keychain = self.session.location_name(Location::Keychain);
-                Warning::OlderMayRemain { keychain, cause: failure.to_string() }.show(self.ui());
+                Warning::MayRemain { what: "an older login", keychain, cause: failure.to_string() }.show(self.ui());
                 None
             }
         }

@@ -5,13 +5,13 @@
 
 mod json;
 
-use clap::{Args, ValueHint};
+use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
 use json::{Check, CheckOutcome, Report, Source, State, WarningCode};
 
 use super::api_token_scope::ApiTokenScope;
-use super::list;
+use super::{DomainArgument, list};
 use crate::api::{ListError, Workspace};
 use crate::config::Context;
 use crate::credentials::Kind;
@@ -34,14 +34,13 @@ pub struct Status {
     /// Also verify the token with the API
     #[arg(long)]
     pub check: bool,
-    /// Domain [default: current context]
-    #[arg(value_hint = ValueHint::Other)]
-    pub domain: Option<String>,
+    #[command(flatten)]
+    pub domain: DomainArgument,
 }
 
 /// Reports on the login of a domain. Returns an error, for the exit code, unless the login can be used.
 pub async fn status(system: &System, status: &Status) -> Result<(), Error> {
-    let session = Session::open(system, status.domain.as_deref())?;
+    let session = Session::open(system, status.domain.get())?;
     let mut report = Report::new(session.domain.to_string());
     let mut outcome = report.look(&session).await;
     if status.check && outcome.is_ok() {

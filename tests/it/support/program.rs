@@ -207,7 +207,7 @@ impl Stage {
     /// `astro login localhost:PORT`, to be changed as the test needs it.
     pub fn request(&self) -> Login {
         Login {
-            domain: Some(self.service.domain()),
+            domain: Some(self.service.domain()).into(),
             email: None,
             login_link: false,
             token_login: None,
