@@ -12,16 +12,18 @@ use crate::credentials::{Credentials, Kind, StoreError};
 use crate::environment::{API_TOKEN, Environment, PROXIES};
 use crate::error::{Error, Warning};
 use crate::http::host_of;
+use crate::next_astro::CHOICE;
 use crate::oauth::{CallbackListener, ListenError};
 use crate::session::{self, DomainSource, Location, Session};
 use crate::text::clean;
 use crate::time_format;
 
-const VARIABLES: [&str; 22] = [
+const VARIABLES: [&str; 23] = [
     "ASTRO_HOME",
     "ASTRO_DOMAIN",
     API_TOKEN,
     "ASTRO_NO_INSECURE_FALLBACK",
+    CHOICE,
     "BROWSER",
     "CI",
     "CODESPACES",

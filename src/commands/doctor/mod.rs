@@ -5,6 +5,7 @@
 
 mod local;
 mod network;
+mod programs;
 
 use clap::Args;
 use serde::Serialize;
@@ -76,7 +77,8 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
     let session = Session { domain_source: source.clone(), ..Session::for_domain(system, domain) };
     let spinner =
         system.ui.can_ask().then(|| system.ui.spinner("Checking the keychain, the API and the login server…"));
-    let (keychain, network) = tokio::join!(local::read_keychain(&session), network::ask(&session));
+    let (keychain, network, programs) =
+        tokio::join!(local::read_keychain(&session), network::ask(&session), programs::ask(system));
     drop(spinner);
     let launch = system.opening();
     let program = local::browser_from_env(&system.environment, &launch);
@@ -87,7 +89,8 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
         BrowserLaunch::Unavailable(_) if system.ui.can_ask() => Would::Link,
         BrowserLaunch::Unavailable(_) => Would::Token,
     };
-    let checks = vec![
+    let programs = programs::checks(&session, &keychain, programs);
+    let mut checks = vec![
         local::domain(&session, source),
         local::login(&session, &launch, program, would),
         local::callback(&session, would),
@@ -102,6 +105,7 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
         network::clock(&session, &network),
         local::variables(&system.environment),
     ];
+    checks.extend(programs);
     let fails = checks.iter().any(|check| check.outcome == Outcome::Fail);
     let report = Report { version: 1, would: if fails { Would::Fail } else { would }, checks };
     if doctor.json {
