@@ -69,7 +69,7 @@ pub enum Warning {
     BrowserNotOpened { cause: String },
     // The logout.
     #[error("another command may save the login again: {cause}")]
-    MayBeSavedAgain { domain: String, cause: String },
+    MayBeSavedAgain { cause: String, hint: String },
     #[error("no keychain available ({reason}); logins saved by a desktop session were not removed")]
     KeychainUnseen { reason: &'static str, domain: String },
     #[error("{cause}; {token} stays valid until it expires")]
@@ -81,7 +81,7 @@ pub enum Warning {
     #[error("{what} may remain in {keychain}: {cause}")]
     MayRemain { what: &'static str, keychain: String, cause: String },
     #[error("could not remove the login to {domain} from config.yaml: {cause}")]
-    ContextNotCleared { domain: String, cause: String },
+    ContextNotCleared { domain: String, cause: String, hint: String },
     #[error("a token of {domain} is still in {}, as `{key}`", path.display())]
     TokenRemains { domain: String, path: PathBuf, key: String },
 }
@@ -102,7 +102,9 @@ impl Warning {
             Self::FolderWritable { folder } => return format!("run `chmod go-w {}`", folder.display()),
             Self::ConfigReadable { path } => return format!("run `chmod 600 {}`", path.display()),
             Self::Unencrypted { .. } => "run `astro login` with a keychain available to move them there",
-            Self::ConfigUnreadable { hint, .. } => hint,
+            Self::ConfigUnreadable { hint, .. }
+            | Self::MayBeSavedAgain { hint, .. }
+            | Self::ContextNotCleared { hint, .. } => hint,
             Self::WillBeUnencrypted { .. } => {
                 "start a keychain such as gnome-keyring, or set ASTRO_NO_INSECURE_FALLBACK=1 to forbid this"
             }
@@ -134,17 +136,11 @@ impl Warning {
             Self::UsedByGoOnly { domain, .. } | Self::UnusedInKeychain { domain, .. } => {
                 return format!("run `astro login {domain}` to have one login");
             }
-            Self::MayBeSavedAgain { domain, .. } => {
-                return format!("run `astro logout {domain}` once other astro commands are done");
-            }
             Self::KeychainUnseen { domain, .. } => {
                 return format!("run `astro logout {domain}` in that session, too");
             }
             Self::NotRevoked { .. } | Self::RemovedUnread { .. } => {
                 "contact Astronomer support if others may have a copy of it"
-            }
-            Self::ContextNotCleared { domain, .. } => {
-                return format!("run `astro logout {domain}` again once config.yaml can be written");
             }
             Self::TokenRemains { path, .. } => return format!("remove it from {} by hand", path.display()),
         };

@@ -337,7 +337,7 @@ async fn unusable_config_fails_doctor() {
     let stage = desk();
     fs::create_dir(stage.home.config_path()).unwrap();
     let outcome = ask(&stage, true).await;
-    assert_fails(&stage, &outcome, "config", "HOME/.astro/config.yaml is not a file", "move it away and try again");
+    assert_fails(&stage, &outcome, "config", "HOME/.astro/config.yaml is not a file", "move it away");
 
     let stage = desk();
     fs::remove_dir(stage.home.path().join(".astro")).unwrap();

@@ -387,6 +387,19 @@ fn doctor_at_terminal_shows_link_and_account() {
 }
 
 #[test]
+fn doctor_wraps_at_narrow_terminal() {
+    let world = World::simple().set("NO_COLOR", "1");
+    let environment = world.environment.iter().map(|(name, value)| (*name, value.as_str()));
+    let narrow = ["-c", "stty cols 40 && exec \"$@\"", "sh", ASTRO, "auth", "doctor", "--domain"];
+    let arguments: Vec<&str> = narrow.into_iter().chain([world.service.domain().leak() as &str]).collect();
+    let (_, shown) = Pty::spawn("/bin/sh", &arguments, environment).finish();
+    assert!(shown.contains("\r\nok     keys\r\n  localhost:"), "{shown}");
+    let is_breakable = |line: &str| line.trim().contains(' ') && !line.contains('`');
+    let too_long = shown.lines().find(|line| line.trim_end().chars().count() > 40 && is_breakable(line));
+    assert_eq!(too_long, None, "{shown}");
+}
+
+#[test]
 fn login_over_ssh_shows_link_and_port_forwarding() {
     let world = World::simple().bare().set("SSH_CONNECTION", "203.0.113.7 50022 192.0.2.9 2222").set("USER", "ada.l");
     let mut pty = world.login(&["--email", "ada@example.com"]);
