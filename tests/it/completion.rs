@@ -304,7 +304,7 @@ fn fish_and_zsh_complete_commands_of_next_astro() {
     // Runs the completion as zsh does, and prints what it would offer.
     let asked = format!(
         "fpath=({} $fpath); autoload -Uz compinit; compinit -u -D; autoload +X _astro
-        _arguments() {{ return 1 }}; _describe() {{ print -l -- \"${{(@P)${{@[-1]}}}}\" }}; compdef() {{ : }}
+        _arguments() {{ return 1 }}; _describe() {{ print -rl -- \"${{(@P)${{@[-1]}}}}\" }}; compdef() {{ : }}
         words=(astro d); CURRENT=2; _astro 2>/dev/null; _astro 2>/dev/null",
         folder.path().display()
     );

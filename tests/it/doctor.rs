@@ -592,7 +592,9 @@ async fn every_astro_on_path_is_listed_with_login() {
     let path = std::env::join_paths(&folders).unwrap().into_string().unwrap();
     stage.environment = stage.environment.with("PATH", &path);
     let listed = async |stage: &Stage| {
-        let report: Value = serde_json::from_str(&ask(stage, true).await.stdout).unwrap();
+        let request = Doctor { domain: Some(stage.service.domain()).into(), json: true };
+        let outcome = stage.run(async |system| doctor(system, &request).await).await;
+        let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
         let home = format!("{}/", stage.home.path().display());
         let checks = report["checks"].as_array().unwrap().iter().filter(|check| check["name"] == "astro");
         checks.map(|it| it["detail"].as_str().unwrap().replace(&home, "")).collect::<Vec<_>>()
