@@ -143,7 +143,7 @@ fn check_permissions(path: &Path) -> Result<(), Skipped> {
     const EVERYONE_WRITES: u32 = 0o0002;
     const STICKY: u32 = 0o1000;
     let Ok(target) = path.canonicalize() else { return Err(Skipped::NotAProgram) };
-    let mode = |path: &Path| fs::metadata(path).map(|metadata| metadata.mode()).unwrap_or(EVERYONE_WRITES);
+    let mode = |path: &Path| fs::metadata(path).map_or(EVERYONE_WRITES, |metadata| metadata.mode());
     if mode(&target) & EVERYONE_WRITES != 0 {
         return Err(Skipped::OpenFile);
     }
@@ -170,15 +170,17 @@ fn is_program(path: &Path) -> bool {
 }
 
 /// Returns `true` for this program, under any name, link or hard link.
-#[cfg(unix)]
 fn is_ourselves(path: &Path) -> bool {
+    std::env::current_exe().and_then(identity).is_ok_and(|ours| identity(path.to_owned()).is_ok_and(|it| it == ours))
+}
+
+#[cfg(unix)]
+fn identity(path: PathBuf) -> io::Result<(u64, u64)> {
     use std::os::unix::fs::MetadataExt as _;
-    let file = |path: &Path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
-    std::env::current_exe().is_ok_and(|ours| file(&ours).is_some_and(|ours| file(path) == Some(ours)))
+    fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 #[cfg(not(unix))]
-fn is_ourselves(path: &Path) -> bool {
-    let file = |path: &Path| fs::canonicalize(path).ok();
-    std::env::current_exe().is_ok_and(|ours| file(&ours).is_some_and(|ours| file(path) == Some(ours)))
+fn identity(path: PathBuf) -> io::Result<PathBuf> {
+    fs::canonicalize(path)
 }
