@@ -84,7 +84,7 @@ impl fmt::Display for CallbackRoute {
         match self {
             Self::Wsl => f.write_str("Windows forwards localhost to WSL"),
             Self::Forwarded(from) => {
-                write!(f, "if the browser runs outside this {from}, forward the port or paste the final URL")
+                write!(f, "if the browser runs outside this {from}, forward the port")
             }
         }
     }

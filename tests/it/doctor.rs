@@ -429,15 +429,11 @@ async fn no_terminal_no_browser_passes_doctor() {
 #[tokio::test]
 async fn doctor_shows_callback_route_of_remote_browser() {
     let table = [
-        (
-            ("CODESPACES", "true"),
-            "note",
-            "any free port; if the browser runs outside this codespace, forward the port or paste the final URL",
-        ),
+        (("CODESPACES", "true"), "note", "any free port; if the browser runs outside this codespace, forward the port"),
         (
             ("SSH_CONNECTION", "203.0.113.9 50022 198.51.100.7 22"),
             "note",
-            "any free port; if the browser runs outside this machine, forward the port or paste the final URL",
+            "any free port; if the browser runs outside this machine, forward the port",
         ),
         (("WSL_DISTRO_NAME", "Debian"), "ok", "any free port; Windows forwards localhost to WSL"),
     ];

@@ -383,6 +383,8 @@ fn doctor_at_terminal_shows_link_and_account() {
     assert_eq!(code, 0, "{shown}");
     let told = "login        prints a link instead of opening a browser: running over SSH";
     assert!(shown.contains("would print a link.") && shown.contains(told), "{shown}");
+    let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("forward the port or paste the final URL"), "{shown}");
     assert!(screen(&shown).lines().count() <= 24, "one screen: {shown}");
 }
 
