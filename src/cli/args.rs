@@ -10,6 +10,7 @@ use crate::commands::login::Login;
 use crate::commands::logout::Logout;
 use crate::commands::organization::OrganizationCommand;
 use crate::commands::status::Status;
+use crate::commands::token::Token;
 use crate::commands::workspace::WorkspaceCommand;
 
 const LOGIN: &str = "Log in to Astro";
@@ -106,13 +107,6 @@ pub(super) enum AuthCommand {
     ///
     /// Refreshes tokens that expire within five minutes. Never opens a browser; exits with 4 if you need to log in again.
     Token(WithDomainFlag<Token>),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Token {
-    /// Domain [default: current context]
-    #[arg(value_hint = ValueHint::Other)]
-    pub(super) domain: Option<String>,
 }
 
 /// A request whose domain may be given as an argument or as a flag.

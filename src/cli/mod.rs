@@ -2,11 +2,12 @@
 
 mod args;
 mod examples;
+mod failure;
 mod go_cli;
 mod runtime;
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -39,6 +40,7 @@ use crate::ui::{self, Ui};
 use crate::{core_dumps, log};
 
 use args::{AnyCommand, AuthCommand, Cli, Command};
+use failure::Failure;
 
 /// The longest typed text that a usage error repeats, in bytes. Every token is longer.
 const LONGEST_SHOWN: usize = 24;
@@ -74,7 +76,7 @@ pub fn run(argv: impl IntoIterator<Item = OsString>, environment: Environment) -
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            report(&ui, &error);
+            report(&ui, &error, failure::is_json_wanted(&argv));
             ExitCode::from(error.exit_code())
         }
     }
@@ -96,7 +98,7 @@ async fn execute(system: &System, command: Command) -> Result<(), Error> {
         }
         Command::Auth(AuthCommand::Status(request)) => status(system, &request.into_request()).await,
         Command::Auth(AuthCommand::Doctor(request)) => doctor(system, &request.into_request()).await,
-        Command::Auth(AuthCommand::Token(request)) => token(system, request.into_request().domain.as_deref()).await,
+        Command::Auth(AuthCommand::Token(request)) => token(system, &request.into_request()).await,
         Command::Context(request) => context(system, request).await,
         Command::Organization(request) => organization(system, request).await,
         Command::Workspace(request) => workspace(system, request).await,
@@ -140,7 +142,11 @@ fn now() -> Timestamp {
     Timestamp::now()
 }
 
-fn report(ui: &Ui, error: &Error) {
+/// Reports a failure: as JSON if that is wanted, unless the command has printed its own report.
+fn report(ui: &Ui, error: &Error, as_json: bool) {
+    if as_json && !ui.has_written_data() && ui.write_data(&Failure::new(error).json()).is_ok() {
+        return;
+    }
     match error {
         // The user pressed Ctrl-C and needs no hint.
         Error::Canceled => ui.canceled(),
@@ -159,8 +165,13 @@ fn print_usage(mut error: clap::Error, argv: &[OsString]) -> ExitCode {
         let advice = format!("this program only logs in; use the Go CLI for `{command}`");
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![advice.into()]));
     }
+    let is_error = error.use_stderr();
     // A failure to print has nowhere to be reported.
-    let _ = error.print();
+    let _ = if is_error && failure::is_json_wanted(argv) {
+        writeln!(std::io::stdout(), "{}", Failure::of_usage(&error).json())
+    } else {
+        error.print()
+    };
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 

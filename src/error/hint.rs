@@ -56,6 +56,7 @@ impl Error {
             | Self::TokenRefused { .. }
             | Self::IssuerMismatch { .. }
             | Self::RefreshRefused { .. }
+            | Self::NoRefreshToken { .. }
             | Self::NoOrganization
             | Self::FallbackForbidden { .. }
             | Self::Callback(_)
@@ -126,6 +127,8 @@ impl Error {
             Self::ApiTokenRefused | Self::ApiTokenExpired { .. } | Self::ApiTokenInvalid(_) => {
                 "unset ASTRO_API_TOKEN to use your login, or create a new token in the Astro UI"
             }
+            Self::ApiTokenNotRenewable => "unset ASTRO_API_TOKEN to renew the token of your login",
+            Self::EndsTooSoon { .. } => "ask for less with `--valid-for`",
             Self::NoPermissions | Self::ApiTokenNotAccepted { .. } => "create a new API token in the Astro UI",
             Self::NoContexts => "run `astro login` to create one",
             Self::LogoutOfForeignContext { .. } => {
@@ -155,6 +158,7 @@ impl Error {
             Self::Login { .. } | Self::Selection { .. } | Self::NoOrganization | Self::NotFound(_) => return None,
             Self::NotLoggedIn { .. } | Self::LoginExpired { .. } | Self::LoginRevoked { .. } => return None,
             Self::TokenRefused { .. } | Self::IssuerMismatch { .. } | Self::RefreshRefused { .. } => return None,
+            Self::NoRefreshToken { .. } => return None,
             Self::FallbackForbidden { .. } | Self::MissingArgument { .. } | Self::Config(_) => return None,
             Self::Environment(_) | Self::NotChosen { .. } => return None,
             Self::Listen(_) | Self::Callback(_) | Self::Issuer(_) | Self::Token(_) => return None,
@@ -177,6 +181,7 @@ impl Error {
             | Self::LoginRevoked { domain, .. }
             | Self::TokenRefused { domain, .. }
             | Self::RefreshRefused { domain, .. }
+            | Self::NoRefreshToken { domain }
             | Self::IssuerMismatch { domain, .. } => format!("run `{}`", login(domain)),
             Self::NoOrganization => {
                 format!("ask the owner of your organization to invite you, then run `{again}` again")

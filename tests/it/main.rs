@@ -81,6 +81,8 @@ mod status;
 mod tls;
 #[cfg(unix)]
 mod token;
+#[cfg(unix)]
+mod token_demands;
 #[cfg(target_os = "linux")]
 mod torn_config;
 mod yaml_readers;
