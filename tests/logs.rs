@@ -12,6 +12,7 @@ use std::fmt::{Debug, Write as _};
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 use astro_login::commands::logout::{Logout, logout};
 use astro_login::commands::organization::{OrganizationCommand, organization};
@@ -176,28 +177,34 @@ fn without_time(line: &str) -> String {
 fn ar_20_tk_11_log_has_one_line_per_request_without_secret() {
     let (all, one) = ([Way::Browser, Way::Link, Way::Token], [Way::Link]);
     let table = [("-vvvvvv", &all[..]), ("-vv", &one), ("-v", &one), ("--color=never", &one)];
-    for (flag, ways) in table {
-        for &way in ways {
-            let mut watched = Watched::new(flag);
-            watched.log_in(way);
-            let domain = watched.service.domain();
-            let first = format!(" INFO logging in domain={domain} config={}", watched.home.config_path().display());
-            let begins = watched.said.lines().any(|line| line == first);
-            assert_eq!(begins, flag.starts_with("-v"), "{}", watched.said);
-            let written = watched.home.config().unwrap();
-            let secrets = watched.service.secrets();
-            let found = secrets.iter().any(|secret| leaked(&written, secret).is_some());
-            assert!(found, "what is looked for elsewhere is found where it belongs");
-            watched.run(&["auth", "status", "--check"]);
-            watched.run(&["organization", "list"]);
-            watched.run(&["organization", "switch", "Compilers"]);
-            let refreshed = watched.service.token_requests().len();
-            assert_eq!(refreshed, if way == Way::Token { 0 } else { 6 }, "one code, and a refresh for each use");
-            assert_no_secret("the files", &files(watched.home.path()), &watched.service.secrets());
-            watched.run(&["logout"]);
-            watched.finish();
+    let run = |flag, way| {
+        let mut watched = Watched::new(flag);
+        watched.log_in(way);
+        let domain = watched.service.domain();
+        let first = format!(" INFO logging in domain={domain} config={}", watched.home.config_path().display());
+        let begins = watched.said.lines().any(|line| line == first);
+        assert_eq!(begins, flag.starts_with("-v"), "{}", watched.said);
+        let written = watched.home.config().unwrap();
+        let secrets = watched.service.secrets();
+        let found = secrets.iter().any(|secret| leaked(&written, secret).is_some());
+        assert!(found, "what is looked for elsewhere is found where it belongs");
+        watched.run(&["auth", "status", "--check"]);
+        watched.run(&["organization", "list"]);
+        watched.run(&["organization", "switch", "Compilers"]);
+        let refreshed = watched.service.token_requests().len();
+        assert_eq!(refreshed, if way == Way::Token { 0 } else { 6 }, "one code, and a refresh for each use");
+        assert_no_secret("the files", &files(watched.home.path()), &watched.service.secrets());
+        watched.run(&["logout"]);
+        watched.finish();
+    };
+    // In parallel, because each starts six processes.
+    thread::scope(|scope| {
+        for (flag, ways) in table {
+            for &way in ways {
+                scope.spawn(move || run(flag, way));
+            }
         }
-    }
+    });
 }
 
 #[test]

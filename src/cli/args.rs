@@ -6,6 +6,7 @@ use clap_complete::Shell;
 
 use crate::commands::context::ContextCommand;
 use crate::commands::doctor::Doctor;
+use crate::commands::exec::Exec;
 use crate::commands::login::Login;
 use crate::commands::logout::Logout;
 use crate::commands::organization::OrganizationCommand;
@@ -45,6 +46,9 @@ pub(super) struct GlobalArgs {
     /// Only print warnings and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(super) quiet: bool,
+    /// As in the Go CLI: `info` is -v, `debug` is -vv
+    #[arg(long, global = true, hide = true, value_name = "LEVEL", value_parser = parse_level)]
+    pub(super) verbosity: Option<u8>,
     /// When to use color (also honors `NO_COLOR`)
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(super) color: ColorChoice,
@@ -84,7 +88,7 @@ pub(super) enum Command {
     #[command(subcommand, visible_alias = "org", subcommand_required = true, arg_required_else_help = true)]
     Organization(OrganizationCommand),
     /// List and switch workspaces
-    #[command(subcommand, visible_aliases = ["ws", "w"], subcommand_required = true, arg_required_else_help = true)]
+    #[command(subcommand, visible_aliases = ["wo", "ws", "w"], subcommand_required = true, arg_required_else_help = true)]
     Workspace(WorkspaceCommand),
 }
 
@@ -107,6 +111,12 @@ pub(super) enum AuthCommand {
     ///
     /// Refreshes tokens that expire within five minutes. Never opens a browser; exits with 4 if you need to log in again.
     Token(WithDomainFlag<Token>),
+    /// Run a command with a valid access token in its environment
+    ///
+    /// The token is in `ASTRO_API_TOKEN`, the domain in `ASTRO_DOMAIN`, and the ID of the organization in
+    /// `ASTRO_ORGANIZATION`. The token is refreshed first if needed, but not while the command runs. Exits with 4, and runs
+    /// nothing, if you need to log in again; with 127 if the command was not found, and 126 if it cannot be executed.
+    Exec(Exec),
 }
 
 /// A request whose domain may be given as an argument or as a flag.
@@ -144,6 +154,16 @@ macro_rules! takes_domain {
 }
 
 takes_domain!(Login, Logout, Status, Doctor, Token);
+
+/// Parses a level of the Go CLI.
+pub(super) fn parse_level(level: &str) -> Result<u8, String> {
+    match level.to_ascii_lowercase().as_str() {
+        "debug" | "trace" => Ok(2),
+        "info" => Ok(1),
+        "warn" | "warning" | "error" | "fatal" | "panic" => Ok(0),
+        _ => Err("expected debug, info, warn, error, fatal or panic".to_owned()),
+    }
+}
 
 fn styles() -> Styles {
     Styles::styled()

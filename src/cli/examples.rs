@@ -1,5 +1,7 @@
 //! The texts below the options in a command's help: examples, environment variables and exit codes.
 
+use clap::builder::StyledStr;
+
 const EXIT_CODES: &str = "Exit codes:
   0    success
   1    failed: network, storage, or another problem on this machine
@@ -41,6 +43,10 @@ const DOCTOR: &str = "  astro auth doctor               diagnose login problems
 
 const TOKEN: &str = "  printf 'Authorization: Bearer %s' \"$(astro auth token)\" |
     curl --header @- https://api.astronomer.io/v1/organizations";
+
+const EXEC: &str = "  astro auth exec -- af instance list
+  astro auth exec --env TF_VAR_token -- terraform apply
+  astro auth exec --valid-for 2h -- ./long-job.sh";
 
 const CONTEXT: &str = "  astro context list              list domains and mark the current one
   astro context switch astronomer.io";
@@ -87,6 +93,13 @@ pub(super) fn add(command: clap::Command) -> clap::Command {
     add_below(command, "astro")
 }
 
+/// Adds a last line to the help of the whole program.
+pub(super) fn end_with(command: clap::Command, line: &str) -> clap::Command {
+    let below = |text: Option<&StyledStr>| format!("{}\n\n{line}", text.cloned().unwrap_or_default());
+    let (short, long) = (below(command.get_after_help()), below(command.get_after_long_help()));
+    command.after_help(short).after_long_help(long)
+}
+
 fn add_below(command: clap::Command, path: &str) -> clap::Command {
     let command = match after_help(path) {
         (short, Some(long)) => command.after_help(short).after_long_help(long),
@@ -106,6 +119,7 @@ fn after_help(path: &str) -> (String, Option<String>) {
         "astro auth" => (AUTH, None),
         "astro auth status" => (STATUS, Some(EXIT_CODES.to_owned())),
         "astro auth doctor" => (DOCTOR, Some(EXIT_CODES.to_owned())),
+        "astro auth exec" => (EXEC, Some(EXIT_CODES.to_owned())),
         "astro auth token" => (TOKEN, Some(EXIT_CODES.to_owned())),
         "astro context" => (CONTEXT, None),
         "astro context list" => (CONTEXT_LIST, None),

@@ -3,13 +3,13 @@
 mod args;
 mod examples;
 mod failure;
-mod go_cli;
+mod hand_on;
 mod runtime;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write as _};
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 use std::sync::{Arc, OnceLock};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -22,6 +22,7 @@ use crate::browser::SystemBrowser;
 use crate::commands::completion::completion;
 use crate::commands::context::context;
 use crate::commands::doctor::doctor;
+use crate::commands::exec::prepare as exec;
 use crate::commands::login::login;
 use crate::commands::logout::logout;
 use crate::commands::organization::organization;
@@ -41,6 +42,7 @@ use crate::{core_dumps, log};
 
 use args::{AnyCommand, AuthCommand, Cli, Command};
 use failure::Failure;
+use hand_on::CommandLine;
 
 /// The longest typed text that a usage error repeats, in bytes. Every token is longer.
 const LONGEST_SHOWN: usize = 24;
@@ -51,13 +53,55 @@ pub fn command() -> clap::Command {
 }
 
 pub fn run(argv: impl IntoIterator<Item = OsString>, environment: Environment) -> ExitCode {
-    core_dumps::forbid();
+    let limit = core_dumps::forbid();
     let argv: Vec<OsString> = argv.into_iter().collect();
-    let cli = match parse(&argv) {
+    let as_json = failure::is_json_wanted(&argv);
+    let line = CommandLine::new(&argv);
+    let mut tree = command();
+    let mut tip = None;
+    if !line.is_ours(&tree) {
+        let ui = start_ui(&environment, false, ColorChoice::Auto);
+        match line.hand_on(&environment, &ui, &limit) {
+            Ok(None) if line.is("version") => {
+                let version = tree.render_version();
+                let written = ui.write_data_ignoring_closed_pipe(version.trim_end());
+                return written.map_or_else(|error| end(&ui, &error.into(), as_json), |()| ExitCode::SUCCESS);
+            }
+            Ok(None) => tip = Some(hand_on::tip(&environment)),
+            Ok(Some(code)) => return code,
+            Err(error) => return end(&ui, &error, as_json),
+        }
+    } else if line.asks_for_all_help()
+        && let Some(last) = hand_on::help_line(&environment)
+    {
+        tree = examples::end_with(tree, &last);
+    }
+    let cli = match parse(tree, &argv) {
         Ok(cli) => cli,
-        Err(error) => return print_usage(error, &argv),
+        Err(error) => return print_usage(error, tip, as_json),
     };
-    let color = match cli.global.color {
+    let ui = start_ui(&environment, cli.global.quiet, cli.global.color);
+    log::start(cli.global.verbose.max(cli.global.verbosity.unwrap_or_default()), &ui);
+    let outcome = match cli.command {
+        // Works without a home directory.
+        AnyCommand::Completion { shell } => completion(&ui, shell, command()).map(|()| None),
+        AnyCommand::WithSystem(command) => system(environment, ui.clone())
+            .and_then(|system| runtime::run(&system, Box::pin(execute(&system, command)))),
+    };
+    match outcome {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(program)) => {
+            limit.set();
+            let name = program.get_program().to_string_lossy().into_owned();
+            let start = |source| Error::Start { program: name, source };
+            hand_on::run(program).unwrap_or_else(|source| end(&ui, &start(source), as_json))
+        }
+        Err(error) => end(&ui, &error, as_json),
+    }
+}
+
+fn start_ui(environment: &Environment, quiet: bool, color: ColorChoice) -> Ui {
+    let color = match color {
         ColorChoice::Auto => anstream::ColorChoice::Auto,
         ColorChoice::Always => anstream::ColorChoice::Always,
         ColorChoice::Never => anstream::ColorChoice::Never,
@@ -65,31 +109,24 @@ pub fn run(argv: impl IntoIterator<Item = OsString>, environment: Environment) -
     let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     let escapes = terminal && environment.get("TERM").map_or(cfg!(windows), |term| term != "dumb");
     ui::restore_terminal_on_panic(escapes);
-    let ui = Ui::new(ui::Options { quiet: cli.global.quiet, color, terminal, escapes });
-    log::start(cli.global.verbose, &ui);
-    let outcome = match cli.command {
-        // Works without a home directory.
-        AnyCommand::Completion { shell } => completion(&ui, shell, command()),
-        AnyCommand::WithSystem(command) => system(environment, ui.clone())
-            .and_then(|system| runtime::run(&system, Box::pin(execute(&system, command)))),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            report(&ui, &error, failure::is_json_wanted(&argv));
-            ExitCode::from(error.exit_code())
-        }
-    }
+    Ui::new(ui::Options { quiet, color, terminal, escapes })
 }
 
-fn parse(argv: &[OsString]) -> Result<Cli, clap::Error> {
-    let mut command = command();
+/// Reports a failure, and returns its exit code.
+fn end(ui: &Ui, error: &Error, as_json: bool) -> ExitCode {
+    report(ui, error, as_json);
+    ExitCode::from(error.exit_code())
+}
+
+fn parse(mut command: clap::Command, argv: &[OsString]) -> Result<Cli, clap::Error> {
     let mut matches = command.try_get_matches_from_mut(argv)?;
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
-async fn execute(system: &System, command: Command) -> Result<(), Error> {
-    match command {
+/// Runs a command. Returns the program that is to take the place of this one, if any.
+async fn execute(system: &System, command: Command) -> Result<Option<process::Command>, Error> {
+    let outcome = match command {
+        Command::Auth(AuthCommand::Exec(request)) => return exec(system, &request).await.map(Some),
         Command::Login(request) | Command::Auth(AuthCommand::Login(request)) => {
             login(system, &request.into_request()).await
         }
@@ -102,7 +139,8 @@ async fn execute(system: &System, command: Command) -> Result<(), Error> {
         Command::Context(request) => context(system, request).await,
         Command::Organization(request) => organization(system, request).await,
         Command::Workspace(request) => workspace(system, request).await,
-    }
+    };
+    outcome.map(|()| None)
 }
 
 /// Returns the folder that holds `.astro`: `ASTRO_HOME`, else the home directory.
@@ -155,19 +193,18 @@ fn report(ui: &Ui, error: &Error, as_json: bool) {
     }
 }
 
-fn print_usage(mut error: clap::Error, argv: &[OsString]) -> ExitCode {
+/// Prints a usage error. The tip is for a command that this program lacks, and not for a misspelled one.
+fn print_usage(mut error: clap::Error, tip: Option<String>, as_json: bool) -> ExitCode {
     hide_secrets(&mut error);
     if error.kind() == ErrorKind::InvalidSubcommand
-        && let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand)
-        && name != NOT_SHOWN
-        && let Some(command) = go_cli::command(argv, name)
+        && error.get(ContextKind::SuggestedSubcommand).is_none()
+        && let Some(tip) = tip
     {
-        let advice = format!("this program only logs in; use the Go CLI for `{command}`");
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![advice.into()]));
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }
     let is_error = error.use_stderr();
     // A failure to print has nowhere to be reported.
-    let _ = if is_error && failure::is_json_wanted(argv) {
+    let _ = if is_error && as_json {
         writeln!(std::io::stdout(), "{}", Failure::of_usage(&error).json())
     } else {
         error.print()

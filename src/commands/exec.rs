@@ -7,7 +7,7 @@ use std::process::Command;
 use clap::{Args, ValueHint};
 
 use super::api_token_scope::ApiTokenScope;
-use super::token::{Validity, ValidToken, valid_token};
+use super::token::{ValidToken, Validity, valid_token};
 use crate::environment::API_TOKEN;
 use crate::error::Error;
 use crate::jwt::Unverified;

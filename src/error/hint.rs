@@ -10,6 +10,7 @@ use crate::domain::{DEFAULT, is_loopback};
 use crate::environment::EnvironmentError;
 use crate::http::{Fault, HttpError, ProxyFault};
 use crate::jwt::JwtError;
+use crate::next_astro::NextError;
 use crate::oauth::{IssuerError, ListenError, TokenEndpointError, port_owner_command};
 use crate::ui::UiError;
 
@@ -91,6 +92,13 @@ impl Error {
     #[expect(clippy::match_same_arms, reason = "as in `exit_code`")]
     fn fixed_hint(&self) -> Option<&'static str> {
         Some(match self {
+            Self::NextAstro(NextError::Choice { .. }) => "set ASTRO_CLI to the path of the Go CLI, or unset it",
+            Self::NextAstro(NextError::Loop(_)) => {
+                "set ASTRO_CLI to the path of the Go CLI, or remove that wrapper from PATH"
+            }
+            Self::NextAstro(NextError::Start { .. }) => {
+                "check that it runs on this machine, or set ASTRO_CLI to the path of another"
+            }
             Self::LoginWouldFail { .. } => "follow the advice of the failed checks above",
             Self::LogoutIncomplete { .. } => "follow the hints of the warnings above",
             Self::Domain(_) => {
@@ -127,6 +135,11 @@ impl Error {
             Self::ApiTokenRefused | Self::ApiTokenExpired { .. } | Self::ApiTokenInvalid(_) => {
                 "unset ASTRO_API_TOKEN to use your login, or create a new token in the Astro UI"
             }
+            Self::NoCommand => "add a command after `--`",
+            Self::ExecOfAstro => {
+                "run `astro login --insecure-storage` to share the login with it, and then run it by itself"
+            }
+            Self::Start { .. } => "check the name of the command and its permissions",
             Self::ApiTokenNotRenewable => "unset ASTRO_API_TOKEN to renew the token of your login",
             Self::EndsTooSoon { .. } => "ask for less with `--valid-for`",
             Self::NoPermissions | Self::ApiTokenNotAccepted { .. } => "create a new API token in the Astro UI",

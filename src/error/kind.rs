@@ -1,10 +1,13 @@
 //! The kind of each error, by which programs decide, and the exit code that follows from it.
 
+use std::io;
+
 use serde::Serialize;
 
 use super::{Error, NotFound};
 use crate::api::ListError;
 use crate::http::{Fault, HttpError};
+use crate::next_astro::NextError;
 use crate::oauth::{IssuerError, TokenEndpointError};
 
 /// The kind of a failure. The names are those of Astro CLI 2.
@@ -35,11 +38,14 @@ impl ErrorKind {
 }
 
 impl Error {
-    /// Returns the exit code: 1 failed, 2 usage, 4 not authenticated, 130 canceled.
+    /// Returns the exit code: 1 failed, 2 usage, 4 not authenticated, 130 canceled, and those of `auth exec`.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Canceled | Self::NotChosen { .. } => 130,
             Self::Login { source, .. } | Self::Selection { source, .. } => source.exit_code(),
+            // As a shell does.
+            Self::Start { source, .. } if source.kind() == io::ErrorKind::NotFound => 127,
+            Self::Start { .. } => 126,
             _ => self.kind().map_or(1, ErrorKind::exit_code),
         }
     }
@@ -52,7 +58,8 @@ impl Error {
             Self::Login { source, .. } | Self::Selection { source, .. } => return source.kind(),
             // The command line.
             Self::Domain(_) | Self::TokenAsDomain | Self::Environment(_) | Self::LogoutOfForeignContext { .. } => Usage,
-            Self::ApiTokenNotRenewable => Usage,
+            Self::ApiTokenNotRenewable | Self::NoCommand | Self::ExecOfAstro => Usage,
+            Self::NextAstro(NextError::Choice { .. } | NextError::Loop(_)) => Usage,
             Self::MissingArgument { .. } | Self::NoBrowserNoTerminal { .. } | Self::ConfirmationRequired => {
                 InputRequired
             }
@@ -85,6 +92,7 @@ impl Error {
             // This machine, and the user at it.
             Self::Canceled | Self::NotChosen { .. } | Self::CallbackTimeout { .. } => return None,
             Self::NoHome | Self::Config(_) | Self::Store { .. } | Self::FallbackForbidden { .. } => return None,
+            Self::NextAstro(NextError::Start { .. }) | Self::Start { .. } => return None,
             Self::Listen(_) | Self::Ui(_) | Self::Random(_) | Self::Io(_) => return None,
             Self::LoginWouldFail { .. } | Self::LogoutIncomplete { .. } => return None,
         })

@@ -22,6 +22,7 @@ use crate::domain::{Domain, DomainError};
 use crate::environment::EnvironmentError;
 use crate::http::HttpError;
 use crate::jwt::{JwksError, JwtError};
+use crate::next_astro::NextError;
 use crate::oauth::{CallbackError, IssuerError, ListenError, RandomError, TokenEndpointError, TokenError};
 use crate::time_format::format_relative;
 use crate::token::TokenTextError;
@@ -181,6 +182,14 @@ pub enum Error {
     Http(#[from] HttpError),
     #[error(transparent)]
     List(#[from] ListError),
+    #[error("no command given")]
+    NoCommand,
+    #[error("could not run the Go CLI with a token in its environment, which it may store in config.yaml")]
+    ExecOfAstro,
+    #[error("could not run {program}")]
+    Start { program: String, source: io::Error },
+    #[error(transparent)]
+    NextAstro(#[from] NextError),
     #[error(transparent)]
     Ui(UiError),
     #[error(transparent)]

@@ -30,6 +30,8 @@ mod demo;
 mod disk;
 mod doctor;
 mod environment_token;
+#[cfg(unix)]
+mod exec;
 mod fuzz_corpus;
 #[cfg(all(unix, not(target_os = "macos")))]
 mod homes;
@@ -52,6 +54,8 @@ mod login_token;
 mod logout;
 mod logout_leftovers;
 mod network_faults;
+#[cfg(unix)]
+mod next_astro;
 #[cfg(unix)]
 mod other_users;
 #[cfg(unix)]

@@ -151,7 +151,8 @@ impl<'a> LoginFlow<'a> {
         match self.session.access().await {
             Ok(Access::Environment(_)) => self.login.email.is_none(),
             Ok(Access::Login(saved)) => {
-                let is_of = |email: &EmailAddress| saved.credentials.email.as_deref().is_some_and(|it| email.is_same_as(it));
+                let is_of =
+                    |email: &EmailAddress| saved.credentials.email.as_deref().is_some_and(|it| email.is_same_as(it));
                 self.login.email.as_ref().is_none_or(is_of)
             }
             Err(failure) => {

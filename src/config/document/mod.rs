@@ -222,8 +222,3 @@ fn refuse_ambiguity(root: &Node) -> Result<(), DocumentError> {
 
 #[cfg(test)]
 pub(super) mod tests;
-
-#[cfg(test)]
-mod reader_tests;
-#[cfg(test)]
-mod size_tests;

@@ -207,6 +207,7 @@ impl Stage {
     /// `astro login localhost:PORT`, to be changed as the test needs it.
     pub fn request(&self) -> Login {
         Login {
+            if_needed: false,
             domain: Some(self.service.domain()),
             email: None,
             login_link: false,
@@ -219,7 +220,8 @@ impl Stage {
     }
 
     pub fn token_request(&self, token: &str) -> Login {
-        Login { token_login: Some(TokenArgument::Given(Zeroizing::new(token.to_owned()))), ..self.request() }
+        Login {
+            if_needed: false, token_login: Some(TokenArgument::Given(Zeroizing::new(token.to_owned()))), ..self.request() }
     }
 
     pub async fn login(&self, request: &Login) -> Outcome {

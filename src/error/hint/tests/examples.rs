@@ -10,6 +10,7 @@ use super::super::*;
 use crate::config::{ConfigError, DocumentError};
 use crate::domain::DomainError;
 use crate::jwt::JwksError;
+use crate::next_astro::Skipped;
 use crate::oauth::{CallbackError, ErrorCode, RandomError, Refusal, TokenError, Unrelated};
 use crate::token::TokenTextError;
 
@@ -101,6 +102,9 @@ pub(super) fn login_errors() -> Vec<Error> {
         Error::ApiTokenOfOtherDomain { domain: domain(), issuer: of("https://auth.astronomer.io/") },
         Error::ApiTokenWithheld { domain: of("localhost:1") },
         Error::ApiTokenEmpty { domain: domain() },
+        Error::NoCommand,
+        Error::ExecOfAstro,
+        Error::Start { program: of("af"), source: io_error() },
         Error::NoRefreshToken { domain: of(STAGE) },
         Error::EndsTooSoon { at: now(), now: now() },
         Error::ApiTokenNotRenewable,
@@ -150,6 +154,9 @@ pub(super) fn place_errors() -> Vec<Error> {
         store(StoreError::Other(of("odd"))),
         ListenError::PortTaken(12345).into(),
         ListenError::Bind { port: 12345, source: source() }.into(),
+        NextError::Choice { path: PathBuf::from("/bin/astro"), reason: Skipped::OpenFile }.into(),
+        NextError::Loop(PathBuf::from("/bin/astro")).into(),
+        NextError::Start { path: PathBuf::from("/bin/astro"), source: source() }.into(),
         Error::Ui(UiError::NoTerminal),
         Error::Ui(UiError::TooLong),
         Error::Ui(UiError::Io(source())),
