@@ -4,6 +4,7 @@
 //! as in `/tmp`, does not make a folder less writable, but such a folder on `PATH` was chosen.
 
 use std::env::consts::EXE_SUFFIX;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -87,6 +88,17 @@ pub fn next(environment: &Environment) -> Result<Option<PathBuf>, NextError> {
         programs.rotate_left(ours + 1);
     }
     Ok(programs.into_iter().find(|program| program.skipped.is_none()).map(|program| program.path))
+}
+
+/// Returns `true` if a command of this name is an `astro` other than this program.
+pub fn is_other_astro(environment: &Environment, name: &Path) -> bool {
+    if name.file_stem() != Some(OsStr::new("astro")) {
+        return false;
+    }
+    let is_name_alone = name.parent() == Some(Path::new(""));
+    let first = || on_path(environment).into_iter().next().map(|program| program.path);
+    let path = if is_name_alone { first() } else { Some(name.to_owned()) };
+    path.is_some_and(|path| !is_ourselves(&path))
 }
 
 /// Returns the number of programs that handed this command on.

@@ -4,13 +4,14 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::commands::DomainArgument;
 use crate::commands::context::ContextCommand;
 use crate::commands::doctor::Doctor;
+use crate::commands::exec::Exec;
 use crate::commands::login::Login;
 use crate::commands::logout::Logout;
 use crate::commands::selection::SelectionCommand;
 use crate::commands::status::Status;
+use crate::commands::token::Token;
 
 /// Log in to Astro from a laptop, over SSH, or in CI.
 #[derive(Debug, Parser)]
@@ -98,7 +99,13 @@ pub(super) enum AuthCommand {
     /// Print a valid access token, refreshing it if needed
     ///
     /// Refreshes tokens that expire within five minutes. Never opens a browser; exits with 4 if you need to log in again.
-    Token(DomainArgument),
+    Token(Token),
+    /// Run a command with a valid access token in its environment
+    ///
+    /// The token is in `ASTRO_API_TOKEN`, the domain in `ASTRO_DOMAIN`, and the ID of the organization in
+    /// `ASTRO_ORGANIZATION`. The token is refreshed first if needed, but not while the command runs. Exits with 4, and runs
+    /// nothing, if you need to log in again; with 127 if the command was not found, and 126 if it cannot be executed.
+    Exec(Exec),
 }
 
 /// Parses a level of the Go CLI.

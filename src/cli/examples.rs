@@ -23,9 +23,8 @@ fn add_below(command: clap::Command, path: &str) -> clap::Command {
     let short = format!("Examples:\n{}", text(&name));
     let long = match &*name {
         "astro" => Some(format!("{short}\n\n{}\n\n{}", text("environment"), text("exit codes"))),
-        "astro login" | "astro logout" | "astro auth status" | "astro auth doctor" | "astro auth token" => {
-            Some(format!("{short}\n\n{}", text("exit codes")))
-        }
+        "astro login" | "astro logout" | "astro auth status" | "astro auth doctor" | "astro auth token"
+        | "astro auth exec" => Some(format!("{short}\n\n{}", text("exit codes"))),
         _ => None,
     };
     command.after_help(short).after_long_help(Resettable::from(long.map(StyledStr::from))).mut_subcommands(|below| {

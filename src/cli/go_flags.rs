@@ -38,6 +38,7 @@ fn add_below(mut command: Command, path: &str) -> Command {
     if path == "login" {
         command = command.arg(hidden("signup").action(ArgAction::SetTrue));
         command = command.mut_arg("insecure_storage", |it| it.conflicts_with("vault"));
+        command = command.mut_arg("if_needed", |it| it.conflicts_with("force"));
     }
     if path == "context delete" {
         command = command.mut_arg("force", |it| it.short_alias('y').alias("yes"));

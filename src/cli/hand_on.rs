@@ -154,14 +154,14 @@ fn verbosity(flag: &str, value: Option<&str>) -> u8 {
 
 /// Replaces this process, so that the terminal, job control and signals are the program's.
 #[cfg(unix)]
-fn run(mut command: Command) -> std::io::Result<ExitCode> {
+pub(super) fn run(mut command: Command) -> std::io::Result<ExitCode> {
     use std::os::unix::process::CommandExt as _;
     Err(command.exec())
 }
 
 /// Runs the program as a child, which gets Ctrl-C from the console as this process does, and returns its exit code.
 #[cfg(not(unix))]
-fn run(mut command: Command) -> std::io::Result<ExitCode> {
+pub(super) fn run(mut command: Command) -> std::io::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let _entered = runtime.enter();
     // Their handlers keep this process alive until the child has ended.

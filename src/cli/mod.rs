@@ -2,14 +2,15 @@
 
 mod args;
 mod examples;
+mod failure;
 mod go_flags;
 mod hand_on;
 mod runtime;
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 use std::sync::{Arc, OnceLock};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -22,6 +23,7 @@ use crate::browser::SystemBrowser;
 use crate::commands::completion::completion;
 use crate::commands::context::context;
 use crate::commands::doctor::doctor;
+use crate::commands::exec::prepare as exec;
 use crate::commands::login::login;
 use crate::commands::logout::logout;
 use crate::commands::organization::organization;
@@ -40,6 +42,7 @@ use crate::ui::{self, Ui};
 use crate::{core_dumps, log};
 
 use args::{AnyCommand, AuthCommand, Cli, Command};
+use failure::Failure;
 use hand_on::CommandLine;
 
 /// The longest typed text that a usage error repeats, in bytes. Every token is longer.
@@ -57,6 +60,7 @@ fn tree() -> clap::Command {
 pub fn run(argv: impl IntoIterator<Item = OsString>, environment: Environment) -> ExitCode {
     let limit = core_dumps::forbid();
     let argv: Vec<OsString> = argv.into_iter().collect();
+    let as_json = failure::is_json_wanted(&argv);
     let line = CommandLine::new(&argv);
     let tree = tree();
     let mut tip = None;
@@ -65,26 +69,36 @@ pub fn run(argv: impl IntoIterator<Item = OsString>, environment: Environment) -
         match line.hand_on(&environment, &ui, &limit) {
             Ok(None) if line.is("version") => {
                 let version = tree.render_version();
-                return end(&ui, ui.write_data_ignoring_closed_pipe(version.trim_end()).map_err(Error::from));
+                let written = ui.write_data_ignoring_closed_pipe(version.trim_end());
+                return written.map_or_else(|error| end(&ui, &error.into(), as_json), |()| ExitCode::SUCCESS);
             }
             Ok(None) => tip = Some(hand_on::tip(&environment)),
             Ok(Some(code)) => return code,
-            Err(error) => return end(&ui, Err(error)),
+            Err(error) => return end(&ui, &error, as_json),
         }
     }
     let cli = match parse(tree, &argv, || line.last_of_help(&environment)) {
         Ok(cli) => cli,
-        Err(error) => return print_usage(error, tip),
+        Err(error) => return print_usage(error, tip, as_json),
     };
     let ui = start_ui(&environment, cli.global.quiet, cli.global.color);
     log::start(cli.global.verbose.max(cli.global.verbosity.unwrap_or_default()), &ui);
     let outcome = match cli.command {
         // Works without a home directory.
-        AnyCommand::Completion { shell } => completion(&ui, shell, command()),
+        AnyCommand::Completion { shell } => completion(&ui, shell, command()).map(|()| None),
         AnyCommand::WithSystem(command) => system(environment, ui.clone())
             .and_then(|system| runtime::run(&system, Box::pin(execute(&system, command)))),
     };
-    end(&ui, outcome)
+    match outcome {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(program)) => {
+            limit.set();
+            let name = program.get_program().to_string_lossy().into_owned();
+            let start = |source| Error::Start { program: name, source };
+            hand_on::run(program).unwrap_or_else(|source| end(&ui, &start(source), as_json))
+        }
+        Err(error) => end(&ui, &error, as_json),
+    }
 }
 
 fn start_ui(environment: &Environment, quiet: bool, color: ColorChoice) -> Ui {
@@ -99,15 +113,10 @@ fn start_ui(environment: &Environment, quiet: bool, color: ColorChoice) -> Ui {
     Ui::new(ui::Options { quiet, color, terminal, escapes })
 }
 
-/// Reports the outcome, and returns its exit code.
-fn end(ui: &Ui, outcome: Result<(), Error>) -> ExitCode {
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            report(ui, &error);
-            ExitCode::from(error.exit_code())
-        }
-    }
+/// Reports a failure, and returns its exit code.
+fn end(ui: &Ui, error: &Error, as_json: bool) -> ExitCode {
+    report(ui, error, as_json);
+    ExitCode::from(error.exit_code())
 }
 
 /// Parses the command line. `last` returns the last line of the help of the whole program.
@@ -133,17 +142,20 @@ fn parse(
     })
 }
 
-async fn execute(system: &System, command: Command) -> Result<(), Error> {
-    match command {
+/// Runs a command. Returns the program that is to take the place of this one, if any.
+async fn execute(system: &System, command: Command) -> Result<Option<process::Command>, Error> {
+    let outcome = match command {
+        Command::Auth(AuthCommand::Exec(request)) => return exec(system, &request).await.map(Some),
         Command::Login(request) | Command::Auth(AuthCommand::Login(request)) => login(system, &request).await,
         Command::Logout(request) | Command::Auth(AuthCommand::Logout(request)) => logout(system, &request).await,
         Command::Auth(AuthCommand::Status(request)) => status(system, &request).await,
         Command::Auth(AuthCommand::Doctor(request)) => doctor(system, &request).await,
-        Command::Auth(AuthCommand::Token(domain)) => token(system, domain.get()).await,
+        Command::Auth(AuthCommand::Token(request)) => token(system, &request).await,
         Command::Context(request) => context(system, request).await,
         Command::Organization(request) => organization(system, request).await,
         Command::Workspace(request) => workspace(system, request).await,
-    }
+    };
+    outcome.map(|()| None)
 }
 
 /// Returns the folder that holds `.astro`: `ASTRO_HOME`, else the home directory.
@@ -183,7 +195,11 @@ fn now() -> Timestamp {
     Timestamp::now()
 }
 
-fn report(ui: &Ui, error: &Error) {
+/// Reports a failure: as JSON if that is wanted, unless the command has printed its own report.
+fn report(ui: &Ui, error: &Error, as_json: bool) {
+    if as_json && !ui.has_written_data() && ui.write_data(&Failure::new(error).json()).is_ok() {
+        return;
+    }
     match error {
         // The user pressed Ctrl-C and needs no hint.
         Error::Canceled => ui.canceled(),
@@ -193,7 +209,7 @@ fn report(ui: &Ui, error: &Error) {
 }
 
 /// Prints a usage error. The tip is for a command that this program lacks, and not for a misspelled one.
-fn print_usage(mut error: clap::Error, tip: Option<String>) -> ExitCode {
+fn print_usage(mut error: clap::Error, tip: Option<String>, as_json: bool) -> ExitCode {
     hide_secrets(&mut error);
     if error.kind() == ErrorKind::InvalidSubcommand
         && error.get(ContextKind::SuggestedSubcommand).is_none()
@@ -201,8 +217,13 @@ fn print_usage(mut error: clap::Error, tip: Option<String>) -> ExitCode {
     {
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }
+    let is_error = error.use_stderr();
     // A failure to print has nowhere to be reported.
-    let _ = error.print();
+    let _ = if is_error && as_json {
+        writeln!(std::io::stdout(), "{}", Failure::of_usage(&error).json())
+    } else {
+        error.print()
+    };
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 

@@ -93,6 +93,7 @@ impl Error {
             | Self::LoginRevoked { domain, .. }
             | Self::TokenRefused { domain, .. }
             | Self::RefreshRefused { domain, .. }
+            | Self::NoRefreshToken { domain }
             | Self::IssuerMismatch { domain, .. }
             | Self::Store { domain, .. } => Some(domain),
             _ => None,
@@ -152,6 +153,7 @@ impl Error {
             }
             Self::NotLoggedIn { .. } | Self::LoginExpired { .. } | Self::LoginRevoked { .. } => "run `{login}`",
             Self::TokenRefused { .. } | Self::IssuerMismatch { .. } | Self::RefreshRefused { .. } => "run `{login}`",
+            Self::NoRefreshToken { .. } => "run `{login}`",
             Self::Callback(_) | Self::Token(TokenEndpointError::Refused(_)) => "run `{login}` to try again",
             Self::NoOrganization => "ask the owner of your organization to invite you, then run `{login}` again",
             Self::FallbackForbidden { .. } => {
@@ -160,6 +162,13 @@ impl Error {
             Self::ApiTokenRefused | Self::ApiTokenExpired { .. } | Self::ApiTokenInvalid(_) => {
                 "unset ASTRO_API_TOKEN to use your login, or create a new token in the Astro UI"
             }
+            Self::NoCommand => "add a command after `--`",
+            Self::ExecOfAstro => {
+                "run `astro login --insecure-storage` to share the login with it, and then run it by itself"
+            }
+            Self::Start { .. } => "check the name of the command and its permissions",
+            Self::ApiTokenNotRenewable => "unset ASTRO_API_TOKEN to renew the token of your login",
+            Self::EndsTooSoon { .. } => "ask for less with `--valid-for`",
             Self::NoPermissions | Self::ApiTokenNotAccepted { .. } => "create a new API token in the Astro UI",
             Self::NoContexts => "run `astro login` to create one",
             Self::LogoutOfForeignContext { .. } => {

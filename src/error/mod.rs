@@ -2,8 +2,8 @@
 //!
 //! Everything here is decided by type; no message text is ever compared.
 
-mod exit_code;
 mod hint;
+mod kind;
 mod not_found;
 mod warning;
 
@@ -28,6 +28,7 @@ use crate::time_format::format_relative;
 use crate::token::TokenTextError;
 use crate::ui::UiError;
 
+pub use kind::ErrorKind;
 pub use not_found::{NotFound, first_few};
 pub use warning::Warning;
 
@@ -106,6 +107,12 @@ pub enum Error {
         #[source]
         refused: TokenError,
     },
+    #[error("could not renew the login to {domain}: it has no refresh token")]
+    NoRefreshToken { domain: String },
+    #[error("the token ends {}, which is too soon", format_relative(*.at, *.now))]
+    EndsTooSoon { at: Timestamp, now: Timestamp },
+    #[error("could not renew the token in ASTRO_API_TOKEN")]
+    ApiTokenNotRenewable,
     #[error("the API of {domain} refused the login")]
     TokenRefused {
         domain: String,
@@ -177,6 +184,12 @@ pub enum Error {
     Http(#[from] HttpError),
     #[error(transparent)]
     List(#[from] ListError),
+    #[error("no command given")]
+    NoCommand,
+    #[error("could not run the Go CLI with a token in its environment, which it may store in config.yaml")]
+    ExecOfAstro,
+    #[error("could not run {program}")]
+    Start { program: String, source: io::Error },
     #[error(transparent)]
     NextAstro(#[from] NextError),
     #[error(transparent)]

@@ -30,6 +30,8 @@ mod demo;
 mod disk;
 mod doctor;
 mod environment_token;
+#[cfg(unix)]
+mod exec;
 mod fuzz_corpus;
 mod go_flags;
 #[cfg(all(unix, not(target_os = "macos")))]
@@ -84,6 +86,8 @@ mod status;
 mod tls;
 #[cfg(unix)]
 mod token;
+#[cfg(unix)]
+mod token_demands;
 #[cfg(target_os = "linux")]
 mod torn_config;
 mod yaml_readers;
