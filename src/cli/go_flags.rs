@@ -8,12 +8,11 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-/// The flags without an effect, under the command that has them. Each login here is a new one, in the keychain.
-const IGNORED: [(&str, &str, Option<char>); 5] = [
+/// The flags without an effect, under the command that has them. Each login here is a new one.
+const IGNORED: [(&str, &str, Option<char>); 4] = [
     ("login", "oauth", Some('o')),
     ("login", "force", None),
     ("login", "signin", None),
-    ("login", "vault", None),
     ("organization switch", "login-link", Some('l')),
 ];
 
@@ -37,7 +36,6 @@ fn add_below(mut command: Command, path: &str) -> Command {
     }
     if path == "login" {
         command = command.arg(hidden("signup").action(ArgAction::SetTrue));
-        command = command.mut_arg("insecure_storage", |it| it.conflicts_with("vault"));
         command = command.mut_arg("if_needed", |it| it.conflicts_with("force"));
     }
     if path == "context delete" {

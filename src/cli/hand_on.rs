@@ -116,13 +116,14 @@ fn remark(environment: &Environment, ui: &Ui, program: &Path) -> Option<()> {
     let document = config.read().ok()?;
     let domain = environment.get("ASTRO_DOMAIN").map(expand_short_name).or(document.current_context())?;
     let context = document.context(&domain.parse().ok()?)?;
-    // A login in the keychain leaves the email, and no token.
-    context.user_email.filter(|_| context.token.is_none())?;
+    // A login in a keychain leaves the email, and no token.
+    context.user_email.as_ref().filter(|_| context.token.is_none())?;
     config.edit_names(|names| names.set_remarked_on(&today));
     let is_version_1 = || next_astro::version(program).is_some_and(|version| version.starts_with("1."));
     if config.names().is_remarked_on(&today) && is_version_1() {
+        let place = if context.in_vault { "vault of Astro CLI 2" } else { "keychain" };
         ui.log(&format!(
-            "note: {} cannot see your login, which is in the keychain; `astro login --insecure-storage` shares it",
+            "note: {} cannot see your login, which is in the {place}; `astro login --insecure-storage` shares it",
             program.display()
         ));
     }

@@ -21,7 +21,7 @@ mod own_file;
 mod place;
 mod replaced;
 
-pub use document::{Context, Document, DocumentError, is_yes};
+pub use document::{Context, Document, DocumentError, forbids};
 pub use error::ConfigError;
 pub use lock::Lock;
 pub use names::LoginNames;
@@ -116,6 +116,12 @@ impl Config {
     /// Takes the lock for reading, refreshing and storing the tokens of `domain`. Must be taken before an edit, not in one.
     pub fn lock_refresh(&self, domain: &Domain, wait: Duration) -> Result<Lock, ConfigError> {
         self.lock(self.refresh_lock_path(domain), wait)
+    }
+
+    /// Takes the lock under which Astro CLI 2 renews a login that it shares. Must be taken after the refresh lock, and before
+    /// an edit.
+    pub fn lock_renewal(&self, wait: Duration) -> Result<Lock, ConfigError> {
+        self.lock(self.real_folder().join("config.yaml.renew.lock"), wait)
     }
 
     fn lock_path(&self) -> PathBuf {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Error, TokenPlace, minutes};
+use super::{Error, NoPlaintext, TokenPlace, minutes};
 use crate::api::ListError;
 use crate::browser::NoBrowser;
 use crate::credentials::StoreError;
+use crate::credentials::vault::VaultError;
 use crate::domain::{DEFAULT, is_loopback};
 use crate::environment::EnvironmentError;
 use crate::http::{Fault, HttpError, ProxyFault};
@@ -62,6 +63,7 @@ impl Error {
                 format!("set {name} to an absolute path without `~` or `$HOME`, or unset it")
             }
             Self::Environment(EnvironmentError::NotText(name)) => format!("set {name} again, or unset it"),
+            Self::StorageSetting { setting } => format!("set {setting} to auto, keychain or plain, or remove it"),
             Self::Config(error) => error.hint(),
             Self::Listen(ListenError::PortTaken(port) | ListenError::Bind { port, .. }) => {
                 format!("stop the program that `{}` shows, or log in from a terminal", port_owner_command(*port))
@@ -95,6 +97,7 @@ impl Error {
             | Self::RefreshRefused { domain, .. }
             | Self::NoRefreshToken { domain }
             | Self::IssuerMismatch { domain, .. }
+            | Self::Vault { domain, .. }
             | Self::Store { domain, .. } => Some(domain),
             _ => None,
         }
@@ -156,7 +159,11 @@ impl Error {
             Self::NoRefreshToken { .. } => "run `{login}`",
             Self::Callback(_) | Self::Token(TokenEndpointError::Refused(_)) => "run `{login}` to try again",
             Self::NoOrganization => "ask the owner of your organization to invite you, then run `{login}` again",
-            Self::FallbackForbidden { .. } => {
+            Self::StorageContradiction { .. } => "remove one of the two settings, or log in with `--insecure-storage`",
+            Self::NoKeychain { why: NoPlaintext::LastInKeychain, .. } => {
+                "start a keychain such as gnome-keyring, or set ASTRO_CREDENTIALS=plain to save unencrypted"
+            }
+            Self::NoKeychain { .. } => {
                 "start a keychain such as gnome-keyring, or save unencrypted with `{login} --insecure-storage`"
             }
             Self::ApiTokenRefused | Self::ApiTokenExpired { .. } | Self::ApiTokenInvalid(_) => {
@@ -181,6 +188,7 @@ impl Error {
             Self::Issuer(_) => "try another network, and contact Astronomer support if it happens again",
             Self::List(ListError::Late { .. }) => "try again later, because the network or the API is slow",
             Self::SubjectMismatch | Self::NoIdToken | Self::Keys(_) | Self::List(_) | Self::Token(_) => SUPPORT,
+            Self::Vault { source, .. } => vault_hint(source),
             Self::Store { source, .. } => store_hint(source),
             Self::Jwt(error) => jwt_hint(error),
             Self::Ui(UiError::NoTerminal) => "run it in a terminal, or pass the answer as an argument",
@@ -196,6 +204,7 @@ impl Error {
             Self::NotFound(_) | Self::Environment(_) | Self::Config(_) | Self::Listen(_) | Self::Http(_) => {
                 return None;
             }
+            Self::StorageSetting { .. } => return None,
         })
     }
 }
@@ -222,6 +231,27 @@ fn store_hint(error: &StoreError) -> &'static str {
         StoreError::Disconnected | StoreError::Other(_) => {
             "try again, or save unencrypted with `{login} --insecure-storage`"
         }
+    }
+}
+
+fn vault_hint(error: &VaultError) -> &'static str {
+    match error {
+        VaultError::Folder(_) => "move ~/.astro/secrets away and run `{login}`",
+        VaultError::OpenToOthers(_) => "run `chmod 700 ~/.astro/secrets`",
+        VaultError::Keychain(StoreError::Absent { .. }) => {
+            "set ASTRO_API_TOKEN to a token, or run `{login} --login-link`"
+        }
+        VaultError::Keychain(StoreError::Locked) => "unlock the keychain and try again",
+        VaultError::Keychain(StoreError::Refused) => "try again and allow access in the keychain's prompt",
+        VaultError::Keychain(StoreError::TimedOut(_)) => "answer the keychain's prompt if there is one, and try again",
+        VaultError::Keychain(_) => "try again, and restart the keychain if it happens again",
+        VaultError::NoKey | VaultError::InvalidKey | VaultError::OtherKey | VaultError::Damaged(_) => {
+            "run `{login}` to log in again"
+        }
+        VaultError::Newer(_) | VaultError::Unsupported => {
+            "use Astro CLI 2 for this login, or run `{login}` for one in the keychain"
+        }
+        VaultError::Io { .. } => "check that you may read and write ~/.astro/secrets",
     }
 }
 

@@ -30,11 +30,10 @@ pub enum Warning {
     ConfigReadable { path: PathBuf },
     #[error("tokens are stored unencrypted in {}", path.display())]
     Unencrypted { path: PathBuf },
-    /// The error of reading config.yaml, with its own hint.
-    #[error("{message}")]
-    ConfigUnreadable { message: String, hint: String },
     #[error("no keychain available ({reason}); credentials will be saved unencrypted in {}", path.display())]
     WillBeUnencrypted { reason: &'static str, path: PathBuf },
+    #[error("no terminal to ask on; credentials stay unencrypted in {}, which the Go CLI shares", path.display())]
+    StaysUnencrypted { path: PathBuf },
     // The login.
     #[error("{cause}")]
     NoUserInfo { cause: String },
@@ -56,6 +55,19 @@ pub enum Warning {
     UsedByGoOnly { what: &'static str, domain: String },
     #[error("{keychain} also holds a login of {account}, which is not used")]
     UnusedInKeychain { keychain: String, account: String, domain: String },
+    #[error(
+        "Astro CLI 1.x wrote its login back to config.yaml, which is used instead of the one in Astro CLI 2's vault"
+    )]
+    WrittenBack { domain: String },
+    // The vault.
+    #[error("others have access to {}, Astro CLI 2's vault, so nothing is written there", folder.display())]
+    VaultOpenToOthers { folder: PathBuf },
+    #[error("Astro CLI 2 may move this login out of config.yaml: {cause}")]
+    NotMarked { cause: String },
+    #[error("Astro CLI 2 and Astro Desktop are logged out of {domain}: {cause}")]
+    VaultNotUsed { domain: String, cause: String },
+    #[error("credentials may remain in Astro CLI 2's vault: {cause}")]
+    MayRemainInVault { cause: String, domain: String },
     // The wait for the browser.
     #[error("another program uses port {port}, so the browser cannot report back")]
     PortTaken { port: u16 },
@@ -101,13 +113,12 @@ impl Warning {
             Self::ClockOff { .. } => "set the clock of this machine",
             Self::FolderWritable { folder } => return format!("run `chmod go-w {}`", folder.display()),
             Self::ConfigReadable { path } => return format!("run `chmod 600 {}`", path.display()),
-            Self::Unencrypted { .. } => "run `astro login` with a keychain available to move them there",
-            Self::ConfigUnreadable { hint, .. }
-            | Self::MayBeSavedAgain { hint, .. }
-            | Self::ContextNotCleared { hint, .. } => hint,
+            Self::Unencrypted { .. } => "run `astro login` in a terminal with a keychain available to move them there",
+            Self::MayBeSavedAgain { hint, .. } | Self::ContextNotCleared { hint, .. } => hint,
             Self::WillBeUnencrypted { .. } => {
                 "start a keychain such as gnome-keyring, or set ASTRO_NO_INSECURE_FALLBACK=1 to forbid this"
             }
+            Self::StaysUnencrypted { .. } => "set ASTRO_CREDENTIALS to plain or to keychain to decide",
             Self::NoUserInfo { .. } => "check that the account of the summary is yours",
             Self::OtherAccount { asks: true, .. } => "answer no unless this is an account of yours",
             Self::OtherAccount { asks: false, .. } | Self::KnownAs { .. } => {
@@ -135,6 +146,13 @@ impl Warning {
             Self::BrowserNotOpened { .. } => "open the URL yourself",
             Self::UsedByGoOnly { domain, .. } | Self::UnusedInKeychain { domain, .. } => {
                 return format!("run `astro login {domain}` to have one login");
+            }
+            Self::WrittenBack { domain } => return format!("run `astro login {domain}` to have one login"),
+            Self::VaultOpenToOthers { folder } => return format!("run `chmod 700 {}`", folder.display()),
+            Self::NotMarked { .. } => "run `astro login --insecure-storage` again once this is corrected",
+            Self::VaultNotUsed { .. } => "log in with Astro CLI 2 to use it beside this program",
+            Self::MayRemainInVault { domain, .. } => {
+                return format!("run `astro logout {domain}` with Astro CLI 2 to remove it");
             }
             Self::KeychainUnseen { domain, .. } => {
                 return format!("run `astro logout {domain}` in that session, too");

@@ -320,7 +320,8 @@ fn token_login_in_config_shared_with_go_cli() {
         config,
         format!(
             "contexts:\n    {domain}:\n        domain: {domain}\n        expiresin: {expires}\n        \
-             token: Bearer {token}\n        user_email: ada@example.com\n        last_used_workspace: clws000010000000000000002\n        \
+             token: Bearer {token}\n        user_email: ada@example.com\n        auth_domain: http://{domain}/\n        \
+             auth_client_id: astro-cli-client\n        last_used_workspace: clws000010000000000000002\n        \
              organization: clorg00000000000000000001\n        organization_product: HOSTED\n        \
              workspace: clws000010000000000000002\ncontext: {domain}\n"
         )

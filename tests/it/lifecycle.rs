@@ -95,6 +95,8 @@ async fn log_in(file: &mut File<'_>, login: &Login, plaintext: &[&str]) {
         "+        organization: clorg00000000000000000001",
         "+        organization_product: HOSTED",
         "+        user_email: ada@example.com",
+        "+        auth_domain: http://DOMAIN/",
+        "+        auth_client_id: astro-cli-client",
         "+        workspace: clws000010000000000000002",
     ];
     let expected = [&settings, plaintext].concat().into_iter().map(str::to_owned).collect();
@@ -162,7 +164,12 @@ async fn log_out(stage: &Stage, file: &mut File<'_>, plaintext: &[&str]) {
         ("organization_product: HYBRID", Some("organization_product: HOSTED".to_owned())),
         ("token: \"\"", None),
         ("user_email: \"\"", None),
-        ("workspace: \"\"", Some(format!("workspace: {workspace}"))),
+        (
+            "workspace: \"\"",
+            Some(format!(
+                "auth_domain: http://{domain}/\n        auth_client_id: astro-cli-client\n        workspace: {workspace}"
+            )),
+        ),
     ];
     let mut expected = GO.replace("DOMAIN_KEY", &format!("\"{domain}\"")).replace("DOMAIN", &domain);
     for (before, after) in ours {

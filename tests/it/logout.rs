@@ -56,7 +56,10 @@ fn normalize(stage: &Stage, text: &str) -> String {
 /// Returns config.yaml as expected after a logout: as before the login, with the context added.
 fn cleared(stage: &Stage) -> String {
     let domain = stage.service.domain();
-    let entry = format!("workspace: w9\n    \"{domain}\":\n        domain: \"{domain}\"\n{KEPT}");
+    let entry = format!(
+        "workspace: w9\n    \"{domain}\":\n        domain: \"{domain}\"\n        \
+         auth_domain: http://{domain}/\n        auth_client_id: astro-cli-client\n{KEPT}"
+    );
     FOREIGN.replace("workspace: w9\n", &entry).replace("context: houston.example.com\n", "context: \"\"\n")
 }
 

@@ -79,8 +79,12 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
     let session = Session { domain_source: source.clone(), ..Session::for_domain(system, domain) };
     let spinner =
         system.ui.can_ask().then(|| system.ui.spinner("Checking the keychain, the API and the login server…"));
-    let (keychain, network, programs) =
-        tokio::join!(local::read_keychain(&session), network::ask(&session), programs::ask(system));
+    let (keychain, (vault, in_vault), network, programs) = tokio::join!(
+        session.ready_keychain(),
+        local::read_vault(&session),
+        network::ask(&session),
+        programs::ask(system)
+    );
     drop(spinner);
     let launch = system.opening();
     let program = local::browser_from_env(&system.environment, &launch);
@@ -91,15 +95,20 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
         BrowserLaunch::Unavailable(_) if system.ui.can_ask() => Would::Link,
         BrowserLaunch::Unavailable(_) => Would::Token,
     };
-    let programs = programs::checks(&session, &keychain, programs);
+    let programs = programs::checks(&session, &keychain, &in_vault, programs);
+    let choice = session.storage_choice(None);
+    let plan = choice.as_ref().ok().zip(session.context().ok());
+    let plan = plan.map(|(choice, context)| session.plan_storage(choice, &context, &vault, &keychain));
     let mut checks = vec![
         local::domain(&session, source),
         local::login(&session, &launch, program, would),
         local::callback(&session, would),
         local::loopback(&session, would),
-        local::keychain(&session, &keychain),
+        local::storage(&session, &choice, plan.as_ref().and_then(|it| it.as_ref().ok())),
+        local::keychain(&session, &keychain, plan.as_ref()),
+        local::vault(&session, vault),
         local::config(&session),
-        local::account(&session, keychain),
+        local::account(&session, keychain, in_vault),
         network::api(&session, &network),
         network::issuer(&session, &network),
         network::keys(&session, &network),

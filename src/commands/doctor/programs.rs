@@ -4,6 +4,7 @@ use std::thread::{self, JoinHandle};
 
 use super::{Check, Outcome};
 use crate::blocking::run_blocking;
+use crate::credentials::vault::VaultError;
 use crate::credentials::{Credentials, StoreError};
 use crate::next_astro::{self, Program, Skipped};
 use crate::session::{self, Location, Session};
@@ -30,10 +31,11 @@ pub(super) async fn ask(system: &System) -> Vec<(Program, Option<String>)> {
 pub(super) fn checks(
     session: &Session<'_>,
     keychain: &Result<Option<Credentials>, StoreError>,
+    in_vault: &Result<Option<Credentials>, VaultError>,
     programs: Vec<(Program, Option<String>)>,
 ) -> Vec<Check> {
     let next = next_astro::next(&session.system.environment).ok().flatten();
-    let location = location(session, keychain);
+    let location = location(session, keychain, in_vault);
     let check = |(program, version): (Program, Option<String>)| {
         let path = program.path.display();
         let next = if next.as_ref() == Some(&program.path) { ", runs other commands" } else { "" };
@@ -64,20 +66,24 @@ pub(super) fn checks(
 }
 
 /// Returns the location of the login in use, or `None` if there is none or a token of the environment overrides it.
-fn location(session: &Session<'_>, keychain: &Result<Option<Credentials>, StoreError>) -> Option<Location> {
+fn location(
+    session: &Session<'_>,
+    keychain: &Result<Option<Credentials>, StoreError>,
+    in_vault: &Result<Option<Credentials>, VaultError>,
+) -> Option<Location> {
     if session::environment_token_is_set(session.system) {
         return None;
     }
-    let in_config = session::credentials_from_context(&session.context().ok()?);
-    let in_keychain = keychain.as_ref().ok().cloned().flatten();
-    session::login_in_use(in_config, in_keychain).map(|(location, _)| location)
+    let context = session.context().ok()?;
+    let (in_vault, in_keychain) = (in_vault.as_ref().ok().cloned(), keychain.as_ref().ok().cloned());
+    session::login_in_use(&context, in_vault.flatten(), in_keychain.flatten()).map(|(location, _)| location)
 }
 
 /// Returns `None` for a version of which this is not known. Version 0 is another copy of this program.
 fn sees_login(version: &str, location: Location) -> Option<bool> {
     match (location, version.split('.').next()?) {
-        (Location::Config, _) | (Location::Keychain, "0") => Some(true),
-        (Location::Keychain, "1" | "2") => Some(false),
-        (Location::Keychain, _) => None,
+        (Location::Config, _) | (_, "0") | (Location::Vault, "2") => Some(true),
+        (_, "1") | (Location::Keychain, "2") => Some(false),
+        (Location::Keychain | Location::Vault, _) => None,
     }
 }

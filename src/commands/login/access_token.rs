@@ -20,7 +20,8 @@ impl LoginFlow<'_> {
             return self.accept_api_token(&token, &unverified).await;
         }
         unverified.check_offline(self.session.now())?;
-        let (auth, destination) = tokio::try_join!(self.auth_config(), self.prepare_to_save())?;
+        let (auth, plan) = tokio::try_join!(self.auth_config(), self.prepare_to_save())?;
+        let destination = self.destination(plan).await?;
         let claims = self.session.verify_user_token(&auth, &token).await?;
         Ok(NewLogin { credentials: user_credentials(&auth, token, claims), destination })
     }
@@ -47,7 +48,8 @@ impl LoginFlow<'_> {
             expires_at: claims.expires_at(),
             replaced: None,
         };
-        Ok(NewLogin { credentials, destination: self.prepare_to_save().await? })
+        let plan = self.prepare_to_save().await?;
+        Ok(NewLogin { credentials, destination: self.destination(plan).await? })
     }
 
     /// Asks the API to confirm the organization and the workspaces that an API token names. A token of a single deployment

@@ -56,9 +56,10 @@ impl LoginFlow<'_> {
         let delivery = self.link_delivery()?;
         let (redirect_uri, listener) = self.bind()?;
         let spinner = self.ui().spinner(&format!("Preparing to log in to {}…", self.session.domain));
-        let (mut prepared, destination) = tokio::try_join!(self.prepare(), self.prepare_to_save())?;
+        let (mut prepared, plan) = tokio::try_join!(self.prepare(), self.prepare_to_save())?;
         drop(spinner);
 
+        let destination = self.destination(plan).await?;
         let expected = self.ask_account().await?;
         let organization = self.find_organization(&prepared.auth, &expected).await;
         let random = &*self.session.system.random;

@@ -9,6 +9,7 @@ mod authorization_code;
 mod paste;
 mod save;
 mod select;
+mod share;
 mod wait;
 
 use std::fmt;
@@ -28,7 +29,7 @@ use crate::error::{Error, Warning};
 use crate::http::Http;
 use crate::jwt::Claims;
 use crate::oauth::AuthConfig;
-use crate::session::{self, Access, Session};
+use crate::session::{self, Access, Session, Storage, StorageChoice};
 use crate::system::System;
 use crate::token::AccessToken;
 use crate::ui::Ui;
@@ -70,6 +71,9 @@ pub struct Login {
     /// Save credentials unencrypted in config.yaml, which also logs in the Go CLI
     #[arg(long)]
     pub insecure_storage: bool,
+    /// Save credentials in the keychain for this login, despite the settings
+    #[arg(long, conflicts_with = "insecure_storage")]
+    pub vault: bool,
     #[command(flatten)]
     pub domain: DomainArgument,
 }
@@ -103,9 +107,11 @@ impl fmt::Debug for TokenArgument {
 struct LoginFlow<'a> {
     session: Session<'a>,
     login: &'a Login,
+    choice: StorageChoice,
     before: Context,
 }
 
+#[derive(Clone)]
 struct NewLogin {
     credentials: Credentials,
     destination: Destination,
@@ -171,6 +177,12 @@ impl<'a> LoginFlow<'a> {
     fn resolve(system: &'a System, login: &'a Login) -> Result<Self, Error> {
         let session = Session::open(system, login.domain.get())?;
         session.config.check_owner()?;
+        let flag = match (login.insecure_storage, login.vault) {
+            (true, _) => Some(Storage::Plain),
+            (false, true) => Some(Storage::Auto),
+            (false, false) => None,
+        };
+        let choice = session.storage_choice(flag)?;
         let before = session.context()?;
         session.config.remove_login_cache();
         if let Some(folder) = session.config.writable_by_others() {
@@ -180,7 +192,7 @@ impl<'a> LoginFlow<'a> {
             Warning::ApiTokenOverrides.show(&system.ui);
         }
         tracing::info!(domain = %session.domain, config = %session.config.path().display(), "logging in");
-        Ok(Self { session, login, before })
+        Ok(Self { session, login, choice, before })
     }
 
     /// Returns `true` if a token is available for the account of `--email`, or for any without. A failure to get one is

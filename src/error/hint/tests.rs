@@ -37,6 +37,10 @@ fn store(source: StoreError) -> Error {
     Error::Store { domain: of(STAGE), source }
 }
 
+fn vault(source: VaultError) -> Error {
+    Error::Vault { domain: of(STAGE), source }
+}
+
 fn document(source: DocumentError) -> ConfigError {
     ConfigError::Document { path: path(), source }
 }
@@ -140,7 +144,10 @@ examples! { errors() -> Error {
     Error::NoWorkspace => Error::NoWorkspace,
     Error::NoPermissions => Error::NoPermissions,
     Error::ApiTokenNotAccepted { .. } => Error::ApiTokenNotAccepted { domain: of(STAGE), source: at_host("a.io", Fault::Dns) },
-    Error::FallbackForbidden { .. } => Error::FallbackForbidden { reason: "no session bus" },
+    Error::NoKeychain { why: NoPlaintext::LastInKeychain, .. } => Error::NoKeychain { reason: "no session bus", why: NoPlaintext::LastInKeychain },
+    Error::NoKeychain { .. } => Error::NoKeychain { reason: "no session bus", why: NoPlaintext::Forbidden },
+    Error::StorageSetting { .. } => Error::StorageSetting { setting: "`credentials` in config.yaml" },
+    Error::StorageContradiction { .. } => Error::StorageContradiction { setting: "ASTRO_CREDENTIALS", prohibition: "ASTRO_NO_INSECURE_FALLBACK" },
     Error::NoOrganization => Error::NoOrganization,
     Error::NotFound(NotFound::Nothing { .. }) => NotFound::Nothing { kind: "workspace", wanted: of("x"), known: Vec::new() },
     Error::NotFound(NotFound::Ambiguous { .. }) => NotFound::Ambiguous { kind: "workspace", wanted: of("x"), ids: Vec::new() },
@@ -163,6 +170,20 @@ examples! { errors() -> Error {
     Error::Store { source: StoreError::Damaged, .. } => store(StoreError::Damaged),
     Error::Store { source: StoreError::NewerFormat, .. } => store(StoreError::NewerFormat),
     Error::Store { source: StoreError::Other(_), .. } => store(StoreError::Other(of("odd"))),
+    Error::Vault { source: VaultError::Folder(_), .. } => vault(VaultError::Folder(path())),
+    Error::Vault { source: VaultError::OpenToOthers(_), .. } => vault(VaultError::OpenToOthers(path())),
+    Error::Vault { source: VaultError::Keychain(StoreError::Absent { .. }), .. } => vault(VaultError::Keychain(StoreError::Absent { reason: "no session bus" })),
+    Error::Vault { source: VaultError::Keychain(StoreError::Locked), .. } => vault(VaultError::Keychain(StoreError::Locked)),
+    Error::Vault { source: VaultError::Keychain(StoreError::Refused), .. } => vault(VaultError::Keychain(StoreError::Refused)),
+    Error::Vault { source: VaultError::Keychain(StoreError::TimedOut(_)), .. } => vault(VaultError::Keychain(StoreError::TimedOut(Duration::from_secs(3)))),
+    Error::Vault { source: VaultError::Keychain(_), .. } => vault(VaultError::Keychain(StoreError::Disconnected)),
+    Error::Vault { source: VaultError::NoKey, .. } => vault(VaultError::NoKey),
+    Error::Vault { source: VaultError::InvalidKey, .. } => vault(VaultError::InvalidKey),
+    Error::Vault { source: VaultError::OtherKey, .. } => vault(VaultError::OtherKey),
+    Error::Vault { source: VaultError::Damaged(_), .. } => vault(VaultError::Damaged(path())),
+    Error::Vault { source: VaultError::Newer(_), .. } => vault(VaultError::Newer(path())),
+    Error::Vault { source: VaultError::Unsupported, .. } => vault(VaultError::Unsupported),
+    Error::Vault { source: VaultError::Io { .. }, .. } => vault(VaultError::Io { path: path(), source: odd() }),
     Error::Listen(ListenError::PortTaken(_)) => ListenError::PortTaken(12345),
     Error::Listen(ListenError::Bind { .. }) => ListenError::Bind { port: 12345, source: odd() },
     Error::Issuer(IssuerError::Http(_)) => IssuerError::Http(at_host("a.io", Fault::Dns)),
@@ -272,8 +293,8 @@ examples! { warnings() -> Warning {
     Warning::FolderWritable { .. } => Warning::FolderWritable { folder: path() },
     Warning::ConfigReadable { .. } => Warning::ConfigReadable { path: path() },
     Warning::Unencrypted { .. } => Warning::Unencrypted { path: path() },
-    Warning::ConfigUnreadable { .. } => Warning::ConfigUnreadable { message: of("odd"), hint: ConfigError::NotAFile(path()).hint() },
     Warning::WillBeUnencrypted { .. } => Warning::WillBeUnencrypted { reason: "no session bus", path: path() },
+    Warning::StaysUnencrypted { .. } => Warning::StaysUnencrypted { path: path() },
     Warning::NoUserInfo { .. } => Warning::NoUserInfo { cause: of("odd") },
     Warning::OtherAccount { asks: true, .. } => Warning::OtherAccount { expected: of("a@b.c"), found: of("d@e.f"), asks: true },
     Warning::OtherAccount { asks: false, .. } => Warning::OtherAccount { expected: of("a@b.c"), found: of("d@e.f"), asks: false },
@@ -296,6 +317,11 @@ examples! { warnings() -> Warning {
     Warning::NotRevoked { .. } => Warning::NotRevoked { token: "the refresh token", cause: of("odd") },
     Warning::UsedByGoOnly { .. } => Warning::UsedByGoOnly { what: "a token", domain: of(STAGE) },
     Warning::UnusedInKeychain { .. } => Warning::UnusedInKeychain { keychain: of("the Secret Service"), account: of("a@b.c"), domain: of(STAGE) },
+    Warning::WrittenBack { .. } => Warning::WrittenBack { domain: of(STAGE) },
+    Warning::VaultOpenToOthers { .. } => Warning::VaultOpenToOthers { folder: path() },
+    Warning::NotMarked { .. } => Warning::NotMarked { cause: of("odd") },
+    Warning::VaultNotUsed { .. } => Warning::VaultNotUsed { cause: of("odd"), domain: of(STAGE) },
+    Warning::MayRemainInVault { .. } => Warning::MayRemainInVault { cause: of("odd"), domain: of(STAGE) },
     Warning::RemovedUnread { .. } => Warning::RemovedUnread { cause: of("odd") },
     Warning::StillThere { .. } => Warning::StillThere { keychain: of("the Secret Service") },
     Warning::MayRemain { .. } => Warning::MayRemain { what: "credentials", keychain: of("the Secret Service"), cause: of("odd") },
