@@ -105,6 +105,22 @@ impl FromStr for Domain {
     }
 }
 
+/// Returns the domain that a short name of the Go CLI stands for, such as `stage` or `pr1234`, else the text itself.
+pub fn expand_short_name(typed: &str) -> String {
+    let name = typed.trim().to_ascii_lowercase();
+    match name.as_str() {
+        "prod" => DEFAULT.to_owned(),
+        "stage" | "dev" => format!("astronomer-{name}.io"),
+        label if is_preview(label) => format!("{label}.{PREVIEWS_UNDER}"),
+        _ => typed.to_owned(),
+    }
+}
+
+fn is_preview(label: &str) -> bool {
+    let number = label.strip_prefix("pr").unwrap_or_default();
+    (4..=6).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 fn parse_astro(name: &str) -> Option<Domain> {
     let base = *ASTRO.iter().find(|known| **known == name)?;
     Domain::new(base.to_owned(), Kind::Astro { base }, &format!("https://api.{base}/"))
@@ -112,11 +128,7 @@ fn parse_astro(name: &str) -> Option<Domain> {
 
 fn parse_preview(name: &str) -> Option<Domain> {
     let (label, under) = name.split_once('.')?;
-    if under.strip_prefix("cloud.").unwrap_or(under) != PREVIEWS_UNDER {
-        return None;
-    }
-    let number = label.strip_prefix("pr")?;
-    if !(4..=6).contains(&number.len()) || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+    if under.strip_prefix("cloud.").unwrap_or(under) != PREVIEWS_UNDER || !is_preview(label) {
         return None;
     }
     let name = format!("{label}.{PREVIEWS_UNDER}");

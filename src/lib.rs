@@ -30,6 +30,7 @@ pub mod error;
 pub mod http;
 pub mod jwt;
 pub mod log;
+pub mod next_astro;
 pub mod oauth;
 pub mod session;
 pub mod system;

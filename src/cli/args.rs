@@ -4,13 +4,14 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::commands::DomainArgument;
 use crate::commands::context::ContextCommand;
 use crate::commands::doctor::Doctor;
+use crate::commands::exec::Exec;
 use crate::commands::login::Login;
 use crate::commands::logout::Logout;
 use crate::commands::selection::SelectionCommand;
 use crate::commands::status::Status;
+use crate::commands::token::Token;
 
 /// Log in to Astro from a laptop, over SSH, or in CI.
 #[derive(Debug, Parser)]
@@ -31,6 +32,9 @@ pub(super) struct GlobalArgs {
     /// Only print warnings and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(super) quiet: bool,
+    /// As in the Go CLI: `info` is -v, `debug` is -vv
+    #[arg(long, global = true, hide = true, value_name = "LEVEL", value_parser = parse_level)]
+    pub(super) verbosity: Option<u8>,
     /// When to use color (also honors `NO_COLOR`)
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(super) color: ColorChoice,
@@ -70,9 +74,12 @@ pub(super) enum Command {
     #[command(mut_subcommand("switch", |switch| switch.about("Switch to another organization")))]
     Organization(SelectionCommand),
     /// List and switch workspaces
-    #[command(subcommand, visible_aliases = ["ws", "w"])]
+    #[command(subcommand, visible_aliases = ["wo", "ws", "w"])]
     #[command(mut_subcommand("list", |list| list.about("List the organization's workspaces")))]
-    #[command(mut_subcommand("switch", |switch| switch.about("Switch to another workspace")))]
+    #[command(mut_subcommand("switch", |switch| {
+        // Only an organization has several.
+        switch.about("Switch to another workspace").mut_arg("workspace", |it| it.hide(true))
+    }))]
     Workspace(SelectionCommand),
 }
 
@@ -92,7 +99,23 @@ pub(super) enum AuthCommand {
     /// Print a valid access token, refreshing it if needed
     ///
     /// Refreshes tokens that expire within five minutes. Never opens a browser; exits with 4 if you need to log in again.
-    Token(DomainArgument),
+    Token(Token),
+    /// Run a command with a valid access token in its environment
+    ///
+    /// The token is in `ASTRO_API_TOKEN`, the domain in `ASTRO_DOMAIN`, and the ID of the organization in
+    /// `ASTRO_ORGANIZATION`. The token is refreshed first if needed, but not while the command runs. Exits with 4, and runs
+    /// nothing, if you need to log in again; with 127 if the command was not found, and 126 if it cannot be executed.
+    Exec(Exec),
+}
+
+/// Parses a level of the Go CLI.
+pub(super) fn parse_level(level: &str) -> Result<u8, String> {
+    match level.to_ascii_lowercase().as_str() {
+        "debug" | "trace" => Ok(2),
+        "info" => Ok(1),
+        "warn" | "warning" | "error" | "fatal" | "panic" => Ok(0),
+        _ => Err("expected debug, info, warn, error, fatal or panic".to_owned()),
+    }
 }
 
 fn styles() -> Styles {

@@ -10,15 +10,21 @@ pub(super) fn add(command: clap::Command) -> clap::Command {
     add_below(command, "astro")
 }
 
+/// Adds a last line to the help of the whole program.
+pub(super) fn end_with(command: clap::Command, line: &str) -> clap::Command {
+    let below = |text: Option<&StyledStr>| format!("{}\n\n{line}", text.cloned().unwrap_or_default());
+    let (short, long) = (below(command.get_after_help()), below(command.get_after_long_help()));
+    command.after_help(short).after_long_help(long)
+}
+
 fn add_below(command: clap::Command, path: &str) -> clap::Command {
     // `auth login` is `login`.
     let name = path.strip_prefix("astro auth log").map_or_else(|| path.to_owned(), |rest| format!("astro log{rest}"));
     let short = format!("Examples:\n{}", text(&name));
     let long = match &*name {
         "astro" => Some(format!("{short}\n\n{}\n\n{}", text("environment"), text("exit codes"))),
-        "astro login" | "astro logout" | "astro auth status" | "astro auth doctor" | "astro auth token" => {
-            Some(format!("{short}\n\n{}", text("exit codes")))
-        }
+        "astro login" | "astro logout" | "astro auth status" | "astro auth doctor" | "astro auth token"
+        | "astro auth exec" => Some(format!("{short}\n\n{}", text("exit codes"))),
         _ => None,
     };
     command.after_help(short).after_long_help(Resettable::from(long.map(StyledStr::from))).mut_subcommands(|below| {

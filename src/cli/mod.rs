@@ -2,17 +2,19 @@
 
 mod args;
 mod examples;
-mod go_cli;
+mod failure;
+mod go_flags;
+mod hand_on;
 mod runtime;
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 use std::sync::{Arc, OnceLock};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ColorChoice, CommandFactory as _, Parser as _};
+use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ring::rand::SystemRandom;
@@ -21,6 +23,7 @@ use crate::browser::SystemBrowser;
 use crate::commands::completion::completion;
 use crate::commands::context::context;
 use crate::commands::doctor::doctor;
+use crate::commands::exec::prepare as exec;
 use crate::commands::login::login;
 use crate::commands::logout::logout;
 use crate::commands::organization::organization;
@@ -40,23 +43,67 @@ use crate::ui::{self, Ui};
 use crate::{core_dumps, log};
 
 use args::{AnyCommand, AuthCommand, Cli, Command};
+use failure::Failure;
+use hand_on::CommandLine;
 
 /// The longest typed text that a usage error repeats, in bytes. Every token is longer.
 const LONGEST_SHOWN: usize = 24;
 
 /// Returns the clap tree, with which completion scripts and manual pages are generated.
 pub fn command() -> clap::Command {
-    examples::add(Cli::command())
+    examples::add(tree())
+}
+
+fn tree() -> clap::Command {
+    go_flags::add(Cli::command())
 }
 
 pub fn run(argv: impl IntoIterator<Item = OsString>, environment: Environment) -> ExitCode {
-    core_dumps::forbid();
+    let limit = core_dumps::forbid();
     let argv: Vec<OsString> = argv.into_iter().collect();
-    let cli = match parse(&argv) {
+    let as_json = failure::is_json_wanted(&argv);
+    let line = CommandLine::new(&argv);
+    let tree = tree();
+    let mut tip = None;
+    if !line.is_ours(&tree) {
+        let ui = start_ui(&environment, false, ColorChoice::Auto);
+        match line.hand_on(&environment, &ui, &limit) {
+            Ok(None) if line.is("version") => {
+                let version = tree.render_version();
+                let written = ui.write_data_ignoring_closed_pipe(version.trim_end());
+                return written.map_or_else(|error| end(&ui, &error.into(), as_json), |()| ExitCode::SUCCESS);
+            }
+            Ok(None) => tip = Some(hand_on::tip(&environment)),
+            Ok(Some(code)) => return code,
+            Err(error) => return end(&ui, &error, as_json),
+        }
+    }
+    let cli = match parse(tree, &argv, || line.last_of_help(&environment)) {
         Ok(cli) => cli,
-        Err(error) => return print_usage(error, &argv),
+        Err(error) => return print_usage(error, tip, as_json),
     };
-    let color = match cli.global.color {
+    let ui = start_ui(&environment, cli.global.quiet, cli.global.color);
+    log::start(cli.global.verbose.max(cli.global.verbosity.unwrap_or_default()), &ui);
+    let outcome = match cli.command {
+        // Works without a home directory.
+        AnyCommand::Completion { shell } => completion(&ui, shell, command()).map(|()| None),
+        AnyCommand::WithSystem(command) => system(environment, ui.clone())
+            .and_then(|system| runtime::run(&system, Box::pin(execute(&system, command)))),
+    };
+    match outcome {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(program)) => {
+            limit.set();
+            let name = program.get_program().to_string_lossy().into_owned();
+            let start = |source| Error::Start { program: name, source };
+            hand_on::run(program).unwrap_or_else(|source| end(&ui, &start(source), as_json))
+        }
+        Err(error) => end(&ui, &error, as_json),
+    }
+}
+
+fn start_ui(environment: &Environment, quiet: bool, color: ColorChoice) -> Ui {
+    let color = match color {
         ColorChoice::Auto => anstream::ColorChoice::Auto,
         ColorChoice::Always => anstream::ColorChoice::Always,
         ColorChoice::Never => anstream::ColorChoice::Never,
@@ -64,43 +111,52 @@ pub fn run(argv: impl IntoIterator<Item = OsString>, environment: Environment) -
     let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     let escapes = terminal && environment.get("TERM").map_or(cfg!(windows), |term| term != "dumb");
     ui::restore_terminal_on_panic(escapes);
-    let ui = Ui::new(ui::Options { quiet: cli.global.quiet, color, terminal, escapes });
-    log::start(cli.global.verbose, &ui);
-    let outcome = match cli.command {
-        // Works without a home directory.
-        AnyCommand::Completion { shell } => completion(&ui, shell, command()),
-        AnyCommand::WithSystem(command) => system(environment, ui.clone())
-            .and_then(|system| runtime::run(&system, Box::pin(execute(&system, command)))),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            report(&ui, &error);
-            ExitCode::from(error.exit_code())
-        }
-    }
+    Ui::new(ui::Options { quiet, color, terminal, escapes })
 }
 
-fn parse(argv: &[OsString]) -> Result<Cli, clap::Error> {
-    Cli::try_parse_from(argv).map_err(|error| match error.kind() {
+/// Reports a failure, and returns its exit code.
+fn end(ui: &Ui, error: &Error, as_json: bool) -> ExitCode {
+    report(ui, error, as_json);
+    ExitCode::from(error.exit_code())
+}
+
+/// Parses the command line. `last` returns the last line of the help of the whole program.
+fn parse(
+    mut tree: clap::Command,
+    argv: &[OsString],
+    last: impl FnOnce() -> Option<String>,
+) -> Result<Cli, clap::Error> {
+    let argv = go_flags::without_switch_values(argv);
+    let parsed = tree.try_get_matches_from_mut(&argv).and_then(|mut matches| {
+        go_flags::check(&matches)?;
+        Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut tree))
+    });
+    parsed.map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            command().try_get_matches_from(argv).err().unwrap_or(error)
+            let command = match last() {
+                Some(line) => examples::end_with(command(), &line),
+                None => command(),
+            };
+            command.try_get_matches_from(argv).err().unwrap_or(error)
         }
         _ => error,
     })
 }
 
-async fn execute(system: &System, command: Command) -> Result<(), Error> {
-    match command {
+/// Runs a command. Returns the program that is to take the place of this one, if any.
+async fn execute(system: &System, command: Command) -> Result<Option<process::Command>, Error> {
+    let outcome = match command {
+        Command::Auth(AuthCommand::Exec(request)) => return exec(system, &request).await.map(Some),
         Command::Login(request) | Command::Auth(AuthCommand::Login(request)) => login(system, &request).await,
         Command::Logout(request) | Command::Auth(AuthCommand::Logout(request)) => logout(system, &request).await,
         Command::Auth(AuthCommand::Status(request)) => status(system, &request).await,
         Command::Auth(AuthCommand::Doctor(request)) => doctor(system, &request).await,
-        Command::Auth(AuthCommand::Token(domain)) => token(system, domain.get()).await,
+        Command::Auth(AuthCommand::Token(request)) => token(system, &request).await,
         Command::Context(request) => context(system, request).await,
         Command::Organization(request) => organization(system, request).await,
         Command::Workspace(request) => workspace(system, request).await,
-    }
+    };
+    outcome.map(|()| None)
 }
 
 /// Returns the folder that holds `.astro`: `ASTRO_HOME`, else the home directory.
@@ -145,7 +201,11 @@ fn now() -> Timestamp {
     Timestamp::now()
 }
 
-fn report(ui: &Ui, error: &Error) {
+/// Reports a failure: as JSON if that is wanted, unless the command has printed its own report.
+fn report(ui: &Ui, error: &Error, as_json: bool) {
+    if as_json && !ui.has_written_data() && ui.write_data(&Failure::new(error).json()).is_ok() {
+        return;
+    }
     match error {
         // The user pressed Ctrl-C and needs no hint.
         Error::Canceled => ui.canceled(),
@@ -154,18 +214,22 @@ fn report(ui: &Ui, error: &Error) {
     }
 }
 
-fn print_usage(mut error: clap::Error, argv: &[OsString]) -> ExitCode {
+/// Prints a usage error. The tip is for a command that this program lacks, and not for a misspelled one.
+fn print_usage(mut error: clap::Error, tip: Option<String>, as_json: bool) -> ExitCode {
     hide_secrets(&mut error);
     if error.kind() == ErrorKind::InvalidSubcommand
-        && let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand)
-        && name != NOT_SHOWN
-        && let Some(command) = go_cli::command(argv, name)
+        && error.get(ContextKind::SuggestedSubcommand).is_none()
+        && let Some(tip) = tip
     {
-        let advice = format!("this program only logs in; use the Go CLI for `{command}`");
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![advice.into()]));
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }
+    let is_error = error.use_stderr();
     // A failure to print has nowhere to be reported.
-    let _ = error.print();
+    let _ = if is_error && as_json {
+        writeln!(std::io::stdout(), "{}", Failure::of_usage(&error).json())
+    } else {
+        error.print()
+    };
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 

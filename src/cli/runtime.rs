@@ -17,10 +17,10 @@ const SILENT_BOUND: Duration = Duration::from_millis(300);
 #[cfg(unix)]
 const STOP_BOUND: Duration = Duration::from_millis(100);
 
-pub(super) fn run(
+pub(super) fn run<T>(
     system: &System,
-    mut command: Pin<Box<dyn Future<Output = Result<(), Error>> + '_>>,
-) -> Result<(), Error> {
+    mut command: Pin<Box<dyn Future<Output = Result<T, Error>> + '_>>,
+) -> Result<T, Error> {
     jwt::crypto::install();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {

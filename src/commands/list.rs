@@ -5,9 +5,36 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
+use crate::api::{Organization, Workspace};
 use crate::error::Error;
 use crate::system::System;
 use crate::text::cut;
+
+/// The JSON of `switch`.
+#[derive(Serialize)]
+pub(super) struct Switched {
+    version: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    organization: Option<Named>,
+    workspace: Option<Named>,
+}
+
+#[derive(Serialize)]
+struct Named {
+    id: String,
+    name: String,
+}
+
+impl Switched {
+    pub(super) fn new(organization: Option<&Organization>, workspace: Option<&Workspace>) -> Self {
+        let organization = organization.map(|it| Named { id: it.id.clone(), name: it.name.clone() });
+        Self {
+            version: 1,
+            organization,
+            workspace: workspace.map(|it| Named { id: it.id.clone(), name: it.name.clone() }),
+        }
+    }
+}
 
 pub(super) struct Row {
     /// Whether this item is in use. Marked by `*`, since not everyone sees colors.

@@ -4,6 +4,7 @@ mod api_token_scope;
 pub mod completion;
 pub mod context;
 pub mod doctor;
+pub mod exec;
 mod list;
 pub mod login;
 pub mod logout;

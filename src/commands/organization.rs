@@ -1,6 +1,7 @@
 //! `astro organization`: lists the user's organizations, and switches between them.
 
 use super::api_token_scope::ApiTokenScope;
+use super::list::{Switched, print_json};
 use super::selection::{self, SelectionCommand};
 use crate::credentials::Credentials;
 use crate::error::Error;
@@ -17,13 +18,21 @@ pub async fn organization(system: &System, command: SelectionCommand) -> Result<
             let all = session.call(async |api| api.organizations().await).await?;
             selection::list(&session, &all, current.as_deref(), json)
         }
-        SelectionCommand::Switch { wanted, .. } => switch(&session, login.as_ref(), wanted.as_deref()).await,
+        SelectionCommand::Switch { wanted, workspace, json, .. } => {
+            let switched = switch(&session, login.as_ref(), wanted.as_deref(), workspace.as_deref()).await?;
+            if json { print_json(system, &switched) } else { Ok(()) }
+        }
     }
 }
 
 /// Switches to another organization, and in it to the workspace last used, the only one, or the one that the user chooses.
 /// A canceled menu changes nothing.
-async fn switch(session: &Session<'_>, login: Option<&Credentials>, wanted: Option<&str>) -> Result<(), Error> {
+async fn switch(
+    session: &Session<'_>,
+    login: Option<&Credentials>,
+    wanted: Option<&str>,
+    workspace: Option<&str>,
+) -> Result<Switched, Error> {
     let ui = &session.system.ui;
     if wanted.is_none() && !ui.can_ask() {
         return Err(Error::MissingArgument { what: "organization" });
@@ -35,12 +44,13 @@ async fn switch(session: &Session<'_>, login: Option<&Credentials>, wanted: Opti
     let workspaces = session.call(async |api| api.workspaces(&organization.id).await).await?;
     let none = workspaces.is_empty();
     let last_used = before.workspace.or(before.last_used_workspace);
-    let workspace = selection::select_workspace(ui, workspaces, None, last_used.as_deref()).await?;
+    let workspace = selection::select_workspace(ui, workspaces, workspace, last_used.as_deref()).await?;
     selection::write(session, login, &organization, workspace.as_ref()).await?;
+    let switched = Switched::new(Some(&organization), workspace.as_ref());
     let workspace = workspace.map_or_else(String::new, |workspace| format!(", workspace {}", workspace.name));
     ui.success(&format!("Switched to organization {}{workspace}", organization.name));
     if none {
         ui.say("You have access to no workspace there");
     }
-    Ok(())
+    Ok(switched)
 }

@@ -33,6 +33,12 @@ pub enum SelectionCommand {
         /// Name or ID [prompts if omitted]
         #[arg(value_name = "NAME|ID", value_hint = ValueHint::Other)]
         wanted: Option<String>,
+        /// Workspace to use there, by name or ID
+        #[arg(short, long, alias = "workspace-id", value_name = "NAME|ID", value_hint = ValueHint::Other)]
+        workspace: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
         /// Domain [default: current context]
         #[arg(short, long, value_hint = ValueHint::Other)]
         domain: Option<String>,
@@ -91,6 +97,9 @@ struct Listed<'a, T> {
     #[serde(flatten)]
     item: &'a T,
     current: bool,
+    /// The same under the Go CLI's name.
+    #[serde(rename = "isCurrent")]
+    is_current: bool,
 }
 
 /// Prints a list, and remembers the name of the current item for commands that do not ask the API.
@@ -106,7 +115,11 @@ pub(super) fn list<T: Selectable>(
     {
         session.config.edit_names(|names| names.remember(current.id(), current.name()));
     }
-    let listed = all.iter().map(|item| Listed { item, current: Some(item.id()) == current }).collect();
+    let listed = all.iter().map(|item| {
+        let current = Some(item.id()) == current;
+        Listed { item, current, is_current: current }
+    });
+    let listed = listed.collect();
     let row = |it: Listed<'_, T>| Row { current: it.current, cells: it.item.cells() };
     print_list(session.system, T::KIND, json, listed, T::COLUMNS, row)
 }

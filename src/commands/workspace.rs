@@ -1,6 +1,7 @@
 //! `astro workspace`: lists the workspaces of the current organization, and switches between them.
 
 use super::api_token_scope::ApiTokenScope;
+use super::list::{Switched, print_json};
 use super::selection::{self, SelectionCommand};
 use crate::credentials::Credentials;
 use crate::error::Error;
@@ -20,13 +21,16 @@ pub async fn workspace(system: &System, command: SelectionCommand) -> Result<(),
             let all = session.call(async |api| api.workspaces(&organization).await).await?;
             selection::list(&session, &all, granted.workspace.or(current).as_deref(), json)
         }
-        SelectionCommand::Switch { wanted, .. } => {
+        SelectionCommand::Switch { wanted, workspace, json, .. } => {
+            let wanted = wanted.or(workspace);
             let organization = context.organization.ok_or(Error::NoOrganizationSelected)?;
             // The context belongs to the login, so nothing of another organization is written into it.
             if let Some(organization) = granted.organization.filter(|granted| *granted != organization) {
                 return Err(Error::ApiTokenOfOtherOrganization { organization });
             }
-            switch(&session, login.as_ref(), &organization, context.workspace.as_deref(), wanted.as_deref()).await
+            let current = context.workspace.as_deref();
+            let switched = switch(&session, login.as_ref(), &organization, current, wanted.as_deref()).await?;
+            if json { print_json(system, &switched) } else { Ok(()) }
         }
     }
 }
@@ -37,7 +41,7 @@ async fn switch(
     organization: &str,
     current: Option<&str>,
     wanted: Option<&str>,
-) -> Result<(), Error> {
+) -> Result<Switched, Error> {
     let ui = &session.system.ui;
     if wanted.is_none() && !ui.can_ask() {
         return Err(Error::MissingArgument { what: "workspace" });
@@ -46,7 +50,8 @@ async fn switch(
     let workspace = selection::choose_one(ui, all, wanted, current).await?.ok_or(Error::NoWorkspace)?;
     session.config.edit_names(|names| names.remember(&workspace.id, &workspace.name));
     let name = workspace.name.clone();
+    let switched = Switched::new(None, Some(&workspace));
     selection::write_workspace(session, login, organization, workspace).await?;
     ui.success(&format!("Switched to workspace {name}"));
-    Ok(())
+    Ok(switched)
 }

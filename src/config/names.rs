@@ -25,6 +25,9 @@ pub struct LoginNames {
     names: BTreeMap<String, String>,
     /// The domains whose login is unencrypted because the command line asked for it.
     unencrypted_by_choice: BTreeSet<String>,
+    /// The day of the last remark that is made once a day.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    remarked_on: String,
 }
 
 impl LoginNames {
@@ -41,6 +44,14 @@ impl LoginNames {
             self.names.clear();
         }
         self.names.insert(id.to_owned(), name.to_owned());
+    }
+
+    pub fn is_remarked_on(&self, day: &str) -> bool {
+        self.remarked_on == day
+    }
+
+    pub fn set_remarked_on(&mut self, day: &str) {
+        day.clone_into(&mut self.remarked_on);
     }
 
     pub fn is_unencrypted_by_choice(&self, domain: &Domain) -> bool {

@@ -11,6 +11,7 @@ use crate::domain::{DEFAULT, is_loopback};
 use crate::environment::EnvironmentError;
 use crate::http::{Fault, HttpError, ProxyFault};
 use crate::jwt::JwtError;
+use crate::next_astro::NextError;
 use crate::oauth::{IssuerError, ListenError, TokenEndpointError, port_owner_command};
 use crate::token::TokenTextError;
 use crate::ui::UiError;
@@ -94,6 +95,7 @@ impl Error {
             | Self::LoginRevoked { domain, .. }
             | Self::TokenRefused { domain, .. }
             | Self::RefreshRefused { domain, .. }
+            | Self::NoRefreshToken { domain }
             | Self::IssuerMismatch { domain, .. }
             | Self::Vault { domain, .. }
             | Self::Store { domain, .. } => Some(domain),
@@ -105,6 +107,13 @@ impl Error {
     #[expect(clippy::match_same_arms, reason = "as in `exit_code`")]
     fn fixed_hint(&self) -> Option<&'static str> {
         Some(match self {
+            Self::NextAstro(NextError::Choice { .. }) => "set ASTRO_CLI to the path of the Go CLI, or unset it",
+            Self::NextAstro(NextError::Loop(_)) => {
+                "set ASTRO_CLI to the path of the Go CLI, or remove that wrapper from PATH"
+            }
+            Self::NextAstro(NextError::Start { .. }) => {
+                "check that it runs on this machine, or set ASTRO_CLI to the path of another"
+            }
             Self::LoginWouldFail { .. } => "follow the advice of the failed checks above",
             Self::LogoutIncomplete { .. } => "follow the hints of the warnings above",
             Self::Domain(_) => {
@@ -147,6 +156,7 @@ impl Error {
             }
             Self::NotLoggedIn { .. } | Self::LoginExpired { .. } | Self::LoginRevoked { .. } => "run `{login}`",
             Self::TokenRefused { .. } | Self::IssuerMismatch { .. } | Self::RefreshRefused { .. } => "run `{login}`",
+            Self::NoRefreshToken { .. } => "run `{login}`",
             Self::Callback(_) | Self::Token(TokenEndpointError::Refused(_)) => "run `{login}` to try again",
             Self::NoOrganization => "ask the owner of your organization to invite you, then run `{login}` again",
             Self::StorageContradiction { .. } => "remove one of the two settings, or log in with `--insecure-storage`",
@@ -159,6 +169,13 @@ impl Error {
             Self::ApiTokenRefused | Self::ApiTokenExpired { .. } | Self::ApiTokenInvalid(_) => {
                 "unset ASTRO_API_TOKEN to use your login, or create a new token in the Astro UI"
             }
+            Self::NoCommand => "add a command after `--`",
+            Self::ExecOfAstro => {
+                "run `astro login --insecure-storage` to share the login with it, and then run it by itself"
+            }
+            Self::Start { .. } => "check the name of the command and its permissions",
+            Self::ApiTokenNotRenewable => "unset ASTRO_API_TOKEN to renew the token of your login",
+            Self::EndsTooSoon { .. } => "ask for less with `--valid-for`",
             Self::NoPermissions | Self::ApiTokenNotAccepted { .. } => "create a new API token in the Astro UI",
             Self::NoContexts => "run `astro login` to create one",
             Self::LogoutOfForeignContext { .. } => {

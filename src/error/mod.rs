@@ -2,8 +2,8 @@
 //!
 //! Everything here is decided by type; no message text is ever compared.
 
-mod exit_code;
 mod hint;
+mod kind;
 mod not_found;
 mod warning;
 
@@ -23,11 +23,13 @@ use crate::domain::{Domain, DomainError};
 use crate::environment::EnvironmentError;
 use crate::http::HttpError;
 use crate::jwt::{JwksError, JwtError};
+use crate::next_astro::NextError;
 use crate::oauth::{CallbackError, IssuerError, ListenError, RandomError, TokenEndpointError, TokenError};
 use crate::time_format::format_relative;
 use crate::token::TokenTextError;
 use crate::ui::UiError;
 
+pub use kind::ErrorKind;
 pub use not_found::{NotFound, first_few};
 pub use warning::Warning;
 
@@ -127,6 +129,12 @@ pub enum Error {
         #[source]
         refused: TokenError,
     },
+    #[error("could not renew the login to {domain}: it has no refresh token")]
+    NoRefreshToken { domain: String },
+    #[error("the token ends {}, which is too soon", format_relative(*.at, *.now))]
+    EndsTooSoon { at: Timestamp, now: Timestamp },
+    #[error("could not renew the token in ASTRO_API_TOKEN")]
+    ApiTokenNotRenewable,
     #[error("the API of {domain} refused the login")]
     TokenRefused {
         domain: String,
@@ -204,6 +212,14 @@ pub enum Error {
     Http(#[from] HttpError),
     #[error(transparent)]
     List(#[from] ListError),
+    #[error("no command given")]
+    NoCommand,
+    #[error("could not run the Go CLI with a token in its environment, which it may store in config.yaml")]
+    ExecOfAstro,
+    #[error("could not run {program}")]
+    Start { program: String, source: io::Error },
+    #[error(transparent)]
+    NextAstro(#[from] NextError),
     #[error(transparent)]
     Ui(UiError),
     #[error(transparent)]

@@ -21,6 +21,8 @@ use crate::token::{AccessToken, RefreshToken};
 
 /// A token that expires within this time is refreshed before it is used.
 const REFRESH_WITHIN: SignedDuration = SignedDuration::from_mins(5);
+/// A token is not refreshed again within this time: programs that ask at the same time share one refresh.
+const YOUNG: SignedDuration = SignedDuration::from_secs(60);
 /// The tolerated difference between the clocks of one issuer's servers.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(60);
 /// The longest time that the requests under the lock of Astro CLI 2 take.
@@ -47,6 +49,8 @@ impl Access {
 enum Reason {
     /// The token has expired, or expires within [`REFRESH_WITHIN`].
     Stale,
+    /// The user demands a newer token.
+    Demanded,
     Refused(HttpError),
 }
 
@@ -72,6 +76,21 @@ impl Session<'_> {
             return Ok(Access::Login(Box::new(saved)));
         }
         Ok(Access::Login(Box::new(self.refresh(saved, &Reason::Stale).await?)))
+    }
+
+    /// Returns the token of the login if it stays valid for this time, else a refreshed one; with `force` a refreshed one.
+    /// In both cases a token that is younger than a minute is new enough.
+    pub async fn access_for(&self, valid_for: Option<SignedDuration>, force: bool) -> Result<SavedLogin, Error> {
+        let saved = self.login().await?;
+        let now = self.now();
+        let lasts = valid_for.is_none_or(|wanted| expires_after(&saved.credentials, now + wanted));
+        let demands = force || valid_for.is_some();
+        let is_young = saved.credentials.issued_at.is_some_and(|at| now.duration_since(at).abs() < YOUNG);
+        let is_new = demands && is_young && expires_after(&saved.credentials, now);
+        if is_new || !force && lasts && self.is_fresh(&saved) {
+            return Ok(saved);
+        }
+        self.refresh(saved, &if force || !lasts { Reason::Demanded } else { Reason::Stale }).await
     }
 
     /// Returns another token after the API responded 401 to this one. Only a login with a refresh token has another.
@@ -187,6 +206,7 @@ impl Session<'_> {
             (Reason::Refused(response), _) => Err(Error::TokenRefused { domain, response: Some(response.clone()) }),
             (Reason::Stale, Some(at)) if at <= now => Err(Error::LoginExpired { domain, at, now }),
             (Reason::Stale, _) => Ok(saved),
+            (Reason::Demanded, _) => Err(Error::NoRefreshToken { domain }),
         }
     }
 
@@ -197,7 +217,7 @@ impl Session<'_> {
                 tracing::info!(%failure, "could not refresh the token, which is still valid");
                 Ok(saved)
             }
-            Reason::Stale | Reason::Refused(_) => Err(failure),
+            Reason::Stale | Reason::Demanded | Reason::Refused(_) => Err(failure),
         }
     }
 

@@ -12,6 +12,7 @@ mod screen;
 mod spinner;
 
 use std::io::{self, ErrorKind, IsTerminal as _, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anstream::AutoStream;
@@ -56,6 +57,7 @@ struct Streams {
     spinners: Option<Spinners>,
     reading: Reading,
     is_terminal: IsTerminal,
+    wrote_data: AtomicBool,
 }
 
 /// The streams that are terminals, so that prose is wrapped.
@@ -79,6 +81,7 @@ impl Ui {
             spinners: (options.terminal && options.escapes).then(|| Spinners::new(color)),
             reading: Reading::default(),
             is_terminal: IsTerminal { out: io::stdout().is_terminal(), err: io::stderr().is_terminal() },
+            wrote_data: AtomicBool::default(),
         }))
     }
 
@@ -97,6 +100,7 @@ impl Ui {
             spinners: None,
             reading: Reading::default(),
             is_terminal: IsTerminal::default(),
+            wrote_data: AtomicBool::default(),
         }));
         (ui, captured)
     }
@@ -114,8 +118,14 @@ impl Ui {
         }
     }
 
+    /// Returns `true` if anything was written to stdout.
+    pub fn has_written_data(&self) -> bool {
+        self.0.wrote_data.load(Ordering::Relaxed)
+    }
+
     /// Writes a line to stdout. A closed pipe is an error.
     pub fn write_data(&self, line: &str) -> Result<(), UiError> {
+        self.0.wrote_data.store(true, Ordering::Relaxed);
         self.suspend_spinners(|| {
             let mut out = lock(&self.0.out);
             let written = writeln!(out, "{line}").and_then(|()| out.flush());

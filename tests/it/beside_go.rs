@@ -189,7 +189,8 @@ async fn rf_18_replaced_token_written_back_stays_ignored() {
     assert!(account.starts_with("note: grace@example.org, ") && account.contains(&told), "{account}");
 
     // The next edit removes it.
-    let switch = SelectionCommand::Switch { wanted: Some("Compilers".to_owned()), domain: None };
+    let switch =
+        SelectionCommand::Switch { wanted: Some("Compilers".to_owned()), workspace: None, json: false, domain: None };
     drop(stage.run(async |system| organization(system, switch).await).await.success());
     let config = stage.home.config().unwrap();
     assert!(!config.contains(ada.access.expose()) && !config.contains("refreshtoken"), "{config}");
@@ -271,7 +272,8 @@ async fn selection_crossed_by_other_login_is_not_written() {
     let before = stage.home.config();
     let sent = stage.service.requests_to("/v1/organizations").len();
     stage.service.fail("/v1/organizations", Fault::Hold);
-    let switch = SelectionCommand::Switch { wanted: Some("Compilers".to_owned()), domain: None };
+    let switch =
+        SelectionCommand::Switch { wanted: Some("Compilers".to_owned()), workspace: None, json: false, domain: None };
     let (outcome, ()) = tokio::join!(stage.run(async |system| organization(system, switch).await), async {
         while stage.service.requests_to("/v1/organizations").len() == sent {
             tokio::task::yield_now().await;
@@ -291,7 +293,8 @@ async fn workspace_of_other_organization_is_not_written() {
     let path = "/v1/organizations/clorg00000000000000000002/workspaces";
     let sent = stage.service.requests_to(path).len();
     stage.service.fail(path, Fault::Hold);
-    let switch = SelectionCommand::Switch { wanted: Some("Flow-Matic".to_owned()), domain: None };
+    let switch =
+        SelectionCommand::Switch { wanted: Some("Flow-Matic".to_owned()), workspace: None, json: false, domain: None };
     let (outcome, ()) = tokio::join!(stage.run(async |system| workspace(system, switch).await), async {
         while stage.service.requests_to(path).len() == sent {
             tokio::task::yield_now().await;

@@ -561,3 +561,56 @@ fn doctor_binary_shows_proxy_and_domain_of_config() {
     let told = "note   domain       astronomer.io (the default, since the current context is not\n                    an Astro context)\n";
     assert!(output.stdout.contains(told), "{}", output.stdout);
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn every_astro_on_path_is_listed_with_login() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut stage = Stage::new();
+    let folder = |name: &str, lines: &str, mode| {
+        let folder = stage.home.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        let program = folder.join("astro");
+        std::fs::write(&program, format!("#!/bin/sh\n{lines}\n")).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(mode)).unwrap();
+        folder
+    };
+    let ours = stage.home.path().join("ours");
+    std::fs::create_dir(&ours).unwrap();
+    std::os::unix::fs::symlink(std::env::current_exe().unwrap(), ours.join("astro")).unwrap();
+    let folders = [
+        folder("open", "echo 1.0.0", 0o757),
+        ours,
+        folder("two", "echo 'Astro CLI Version: 2.0.0-beta1'; exit 1", 0o755),
+        folder("one", "[ $1 = version ] && echo Git Commit && echo Version: v1.45.0 && exec sleep 60", 0o755),
+        folder("copy", "echo astro 0.1.0", 0o755),
+        folder("hangs", "exec sleep 60", 0o755),
+        folder("empty", "", 0o644),
+    ];
+    let path = std::env::join_paths(&folders).unwrap().into_string().unwrap();
+    stage.environment = stage.environment.with("PATH", &path);
+    let listed = async |stage: &Stage| {
+        let request = Doctor { domain: Some(stage.service.domain()).into(), json: true };
+        let outcome = stage.run(async |system| doctor(system, &request).await).await;
+        let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
+        let home = format!("{}/", stage.home.path().display());
+        let checks = report["checks"].as_array().unwrap().iter().filter(|check| check["name"] == "astro");
+        checks.map(|it| it["detail"].as_str().unwrap().replace(&home, "")).collect::<Vec<_>>()
+    };
+    let expected = |one: &str, copy: &str| {
+        let [one, copy] = [one, copy].map(|sees| format!("{sees} this login"));
+        vec![
+            "open/astro: skipped, because everyone can write to it".to_owned(),
+            "ours/astro: this program".to_owned(),
+            format!("two/astro: version 2.0.0-beta1, runs other commands, {one}"),
+            format!("one/astro: version 1.45.0, {one}"),
+            format!("copy/astro: version 0.1.0, {copy}"),
+            "hangs/astro: unknown, because it did not say its version within a second".to_owned(),
+        ]
+    };
+    drop(stage.login(&stage.request()).await.success());
+    assert_eq!(listed(&stage).await, expected("cannot see", "sees"));
+    let request = astro_login::commands::login::Login { insecure_storage: true, ..stage.request() };
+    drop(stage.login(&request).await.success());
+    assert_eq!(listed(&stage).await, expected("sees", "sees"));
+}

@@ -192,7 +192,12 @@ async fn workspace_switch_in_other_organization_is_refused() {
         stage.home.write_config(&config);
         let token = stage.service.api_token_with(&json!({"permissions": [format!("organizationId:{granted}")]}));
         stage.environment = stage.environment.clone().with("ASTRO_API_TOKEN", &token);
-        let command = SelectionCommand::Switch { wanted: Some("Flow-Matic".to_owned()), domain: None };
+        let command = SelectionCommand::Switch {
+            wanted: Some("Flow-Matic".to_owned()),
+            workspace: None,
+            json: false,
+            domain: None,
+        };
         let outcome = stage.run(async |system| workspace(system, command).await).await;
         assert_eq!(outcome.exit_code(), expected, "{outcome:?}");
         if organization == other {

@@ -53,14 +53,22 @@ async fn run(stage: &Stage, command: impl AsyncFnOnce(&System) -> Result<(), Err
 
 async fn switch_organization(stage: &Stage, wanted: &str) {
     run(stage, async |system| {
-        organization(system, SelectionCommand::Switch { wanted: Some(wanted.to_owned()), domain: None }).await
+        organization(
+            system,
+            SelectionCommand::Switch { wanted: Some(wanted.to_owned()), workspace: None, json: false, domain: None },
+        )
+        .await
     })
     .await;
 }
 
 async fn switch_workspace(stage: &Stage, wanted: &str) {
     run(stage, async |system| {
-        workspace(system, SelectionCommand::Switch { wanted: Some(wanted.to_owned()), domain: None }).await
+        workspace(
+            system,
+            SelectionCommand::Switch { wanted: Some(wanted.to_owned()), workspace: None, json: false, domain: None },
+        )
+        .await
     })
     .await;
 }

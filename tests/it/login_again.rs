@@ -215,7 +215,12 @@ async fn config_of_other_account_is_ignored() {
 #[tokio::test]
 async fn organization_flag_replaces_that_of_other_account() {
     let stage = graces_login_beside_adas_context().await;
-    let switch = SelectionCommand::Switch { wanted: Some("Analytical Engines".to_owned()), domain: None };
+    let switch = SelectionCommand::Switch {
+        wanted: Some("Analytical Engines".to_owned()),
+        workspace: None,
+        json: false,
+        domain: None,
+    };
     drop(stage.run(async |system| organization(system, switch).await).await.success());
     assert_eq!(report(&stage).await, [json!(GRACE), json!("clorg00000000000000000001")]);
     assert_eq!(setting(&stage, "user_email").as_deref(), Some(GRACE));

@@ -30,7 +30,10 @@ mod demo;
 mod disk;
 mod doctor;
 mod environment_token;
+#[cfg(unix)]
+mod exec;
 mod fuzz_corpus;
+mod go_flags;
 #[cfg(all(unix, not(target_os = "macos")))]
 mod homes;
 mod hostile_text;
@@ -52,6 +55,8 @@ mod login_token;
 mod logout;
 mod logout_leftovers;
 mod network_faults;
+#[cfg(unix)]
+mod next_astro;
 #[cfg(unix)]
 mod other_users;
 #[cfg(unix)]
@@ -85,6 +90,8 @@ mod storage_question;
 mod tls;
 #[cfg(unix)]
 mod token;
+#[cfg(unix)]
+mod token_demands;
 #[cfg(target_os = "linux")]
 mod torn_config;
 mod yaml_readers;

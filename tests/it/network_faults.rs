@@ -365,7 +365,12 @@ impl Flow {
                     .await
             }
             Self::OrganizationSwitch => {
-                let switch = SelectionCommand::Switch { wanted: wanted("Analytical Engines"), domain: None };
+                let switch = SelectionCommand::Switch {
+                    wanted: wanted("Analytical Engines"),
+                    workspace: None,
+                    json: false,
+                    domain: None,
+                };
                 stage.run(async |system| organization(system, switch).await).await
             }
             Self::WorkspaceList => {
@@ -374,7 +379,12 @@ impl Flow {
                     .await
             }
             Self::WorkspaceSwitch => {
-                let switch = SelectionCommand::Switch { wanted: wanted("Punched Cards"), domain: None };
+                let switch = SelectionCommand::Switch {
+                    wanted: wanted("Punched Cards"),
+                    workspace: None,
+                    json: false,
+                    domain: None,
+                };
                 stage.run(async |system| workspace(system, switch).await).await
             }
         }

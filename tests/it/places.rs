@@ -23,12 +23,20 @@ async fn workspaces(stage: &Stage, json: bool) -> Outcome {
 
 async fn switch_organization(stage: &Stage, wanted: Option<&str>) -> Outcome {
     let wanted = wanted.map(str::to_owned);
-    stage.run(async |system| organization(system, SelectionCommand::Switch { wanted, domain: None }).await).await
+    stage
+        .run(async |system| {
+            organization(system, SelectionCommand::Switch { wanted, workspace: None, json: false, domain: None }).await
+        })
+        .await
 }
 
 async fn switch_workspace(stage: &Stage, wanted: Option<&str>) -> Outcome {
     let wanted = wanted.map(str::to_owned);
-    stage.run(async |system| workspace(system, SelectionCommand::Switch { wanted, domain: None }).await).await
+    stage
+        .run(async |system| {
+            workspace(system, SelectionCommand::Switch { wanted, workspace: None, json: false, domain: None }).await
+        })
+        .await
 }
 
 fn stage(options: Options, fields: &str) -> Stage {
@@ -91,14 +99,14 @@ async fn list_json_schema() {
     let stage = at_work();
     let outcome = organizations(&stage, true).await;
     let expected = json!({"version": 1, "organizations": [
-        {"id": ENGINES, "name": "Analytical Engines", "product": "HOSTED", "current": true},
-        {"id": COMPILERS, "name": "Compilers", "product": "HOSTED", "current": false},
+        {"id": ENGINES, "name": "Analytical Engines", "product": "HOSTED", "current": true, "isCurrent": true},
+        {"id": COMPILERS, "name": "Compilers", "product": "HOSTED", "current": false, "isCurrent": false},
     ]});
     assert_eq!((serde_json::from_str::<Value>(&outcome.stdout).unwrap(), outcome.stderr.as_str()), (expected, ""));
     let outcome = workspaces(&stage, true).await;
     let expected = json!({"version": 1, "workspaces": [
-        {"id": "clws000010000000000000001", "name": "Difference Engine", "current": true},
-        {"id": "clws000010000000000000002", "name": "Punched Cards", "current": false},
+        {"id": "clws000010000000000000001", "name": "Difference Engine", "current": true, "isCurrent": true},
+        {"id": "clws000010000000000000002", "name": "Punched Cards", "current": false, "isCurrent": false},
     ]});
     assert_eq!((serde_json::from_str::<Value>(&outcome.stdout).unwrap(), outcome.stderr.as_str()), (expected, ""));
 }

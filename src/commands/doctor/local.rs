@@ -14,15 +14,17 @@ use crate::domain::Domain;
 use crate::environment::{API_TOKEN, CREDENTIALS, Environment, NO_INSECURE_FALLBACK, PROXIES};
 use crate::error::{Error, Warning};
 use crate::http::host_of;
+use crate::next_astro::CHOICE;
 use crate::oauth::{CallbackListener, ListenError};
 use crate::session::{self, DomainSource, Location, Session, StorageChoice, StoragePlan};
 use crate::text::clean;
 use crate::time_format;
 
-const VARIABLES: [&str; 23] = [
+const VARIABLES: [&str; 24] = [
     "ASTRO_HOME",
     "ASTRO_DOMAIN",
     API_TOKEN,
+    CHOICE,
     CREDENTIALS,
     NO_INSECURE_FALLBACK,
     "BROWSER",

@@ -5,6 +5,7 @@
 
 mod local;
 mod network;
+mod programs;
 
 use clap::Args;
 use serde::Serialize;
@@ -78,8 +79,12 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
     let session = Session { domain_source: source.clone(), ..Session::for_domain(system, domain) };
     let spinner =
         system.ui.can_ask().then(|| system.ui.spinner("Checking the keychain, the API and the login server…"));
-    let (keychain, (vault, in_vault), network) =
-        tokio::join!(session.ready_keychain(), local::read_vault(&session), network::ask(&session));
+    let (keychain, (vault, in_vault), network, programs) = tokio::join!(
+        session.ready_keychain(),
+        local::read_vault(&session),
+        network::ask(&session),
+        programs::ask(system)
+    );
     drop(spinner);
     let launch = system.opening();
     let program = local::browser_from_env(&system.environment, &launch);
@@ -90,10 +95,11 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
         BrowserLaunch::Unavailable(_) if system.ui.can_ask() => Would::Link,
         BrowserLaunch::Unavailable(_) => Would::Token,
     };
+    let programs = programs::checks(&session, &keychain, &in_vault, programs);
     let choice = session.storage_choice(None);
     let plan = choice.as_ref().ok().zip(session.context().ok());
     let plan = plan.map(|(choice, context)| session.plan_storage(choice, &context, &vault, &keychain));
-    let checks = vec![
+    let mut checks = vec![
         local::domain(&session, source),
         local::login(&session, &launch, program, would),
         local::callback(&session, would),
@@ -110,6 +116,7 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
         network::clock(&session, &network),
         local::variables(&system.environment),
     ];
+    checks.extend(programs);
     let fails = checks.iter().any(|check| check.outcome == Outcome::Fail);
     let report = Report { version: 1, would: if fails { Would::Fail } else { would }, checks };
     if doctor.json {

@@ -29,7 +29,7 @@ use crate::error::{Error, Warning};
 use crate::http::Http;
 use crate::jwt::Claims;
 use crate::oauth::AuthConfig;
-use crate::session::{self, Session, Storage, StorageChoice};
+use crate::session::{self, Access, Session, Storage, StorageChoice};
 use crate::system::System;
 use crate::token::AccessToken;
 use crate::ui::Ui;
@@ -53,7 +53,7 @@ pub struct Login {
     #[arg(short, long)]
     pub login_link: bool,
     /// Log in with a token from cloud.astronomer.io/token; `-` reads it from standard input
-    #[arg(short, long, value_name = "TOKEN", value_hint = ValueHint::Other, conflicts_with = "login_link")]
+    #[arg(short, long, value_name = "TOKEN", value_hint = ValueHint::Other)]
     pub token_login: Option<TokenArgument>,
     /// Organization to use, by name or ID
     #[arg(long, value_name = "NAME|ID", value_hint = ValueHint::Other)]
@@ -65,6 +65,9 @@ pub struct Login {
     #[arg(long, value_name = "SECONDS", default_value = "300", value_hint = ValueHint::Other)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400).map(Duration::from_secs))]
     pub timeout: Duration,
+    /// Do nothing if a token is available already, for the account of `--email` if that is given
+    #[arg(long, conflicts_with = "token_login")]
+    pub if_needed: bool,
     /// Save credentials unencrypted in config.yaml, which also logs in the Go CLI
     #[arg(long)]
     pub insecure_storage: bool,
@@ -140,6 +143,10 @@ fn user_credentials(auth: &AuthConfig, access: AccessToken, claims: Claims) -> C
 pub async fn login(system: &System, login: &Login) -> Result<(), Error> {
     let flow = LoginFlow::resolve(system, login)?;
     let domain = &flow.session.domain;
+    if login.if_needed && flow.has_token().await {
+        system.ui.success(&format!("Already logged in to {domain}"));
+        return Ok(());
+    }
     let (new, account) = flow.login_or_revoke().await.map_err(|error| error.during_login(domain))?;
     let SavedAccount { user, accessible, previous } = account;
     let mut notice = SavedNotice(Some(&flow));
@@ -186,6 +193,23 @@ impl<'a> LoginFlow<'a> {
         }
         tracing::info!(domain = %session.domain, config = %session.config.path().display(), "logging in");
         Ok(Self { session, login, choice, before })
+    }
+
+    /// Returns `true` if a token is available for the account of `--email`, or for any without. A failure to get one is
+    /// a reason to log in, which reports it if it stays.
+    async fn has_token(&self) -> bool {
+        match self.session.access().await {
+            Ok(Access::Environment(_)) => self.login.email.is_none(),
+            Ok(Access::Login(saved)) => {
+                let is_of =
+                    |email: &EmailAddress| saved.credentials.email.as_deref().is_some_and(|it| email.is_same_as(it));
+                self.login.email.as_ref().is_none_or(is_of)
+            }
+            Err(failure) => {
+                tracing::info!(%failure, "no token is available");
+                false
+            }
+        }
     }
 
     fn ui(&self) -> &Ui {

@@ -10,6 +10,7 @@ use super::*;
 use crate::config::{ConfigError, DocumentError};
 use crate::domain::DomainError;
 use crate::jwt::JwksError;
+use crate::next_astro::Skipped;
 use crate::oauth::{CallbackError, ErrorCode, ErrorResponse, RandomError, Refusal, TokenError, Unrelated};
 
 const STAGE: &str = "astronomer-stage.io";
@@ -191,6 +192,15 @@ examples! { errors() -> Error {
     Error::List(ListError::Total { .. }) => ListError::Total { step: STEP, announced: 1, listed: 2 },
     Error::List(ListError::Late { .. }) => ListError::Late { step: STEP, host: of("a.io"), bound: Duration::from_secs(60) },
     Error::List(ListError::Endless { .. }) => ListError::Endless { step: STEP, pages: 1000 },
+    Error::NoCommand => Error::NoCommand,
+    Error::ExecOfAstro => Error::ExecOfAstro,
+    Error::Start { .. } => Error::Start { program: of("af"), source: odd() },
+    Error::NoRefreshToken { .. } => Error::NoRefreshToken { domain: of(STAGE) },
+    Error::EndsTooSoon { .. } => Error::EndsTooSoon { at: NOW, now: NOW },
+    Error::ApiTokenNotRenewable => Error::ApiTokenNotRenewable,
+    Error::NextAstro(NextError::Choice { .. }) => NextError::Choice { path: path(), reason: Skipped::OpenFile },
+    Error::NextAstro(NextError::Loop(_)) => NextError::Loop(path()),
+    Error::NextAstro(NextError::Start { .. }) => NextError::Start { path: path(), source: odd() },
     Error::Ui(UiError::NoTerminal) => Error::Ui(UiError::NoTerminal),
     Error::Ui(UiError::TooLong) => Error::Ui(UiError::TooLong),
     Error::Ui(UiError::Io(_)) => Error::Ui(UiError::Io(odd())),

@@ -25,8 +25,8 @@ use std::path::{Path, PathBuf};
 use astro_login::browser::Machine;
 use astro_login::environment::Environment;
 
-pub use astro_login::commands::token::token;
 pub use browser::{FakeBrowser, Mode, Page};
+pub use program::token;
 pub use program::{ADA_CONFIG, MemoryStore, NOON, Outcome, Stage, callback_port};
 pub use service::{AUDIENCE, CLIENT_ID, Fault, Options, Organization, Part, Person, Request, Service, Workspace};
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use astro_login::browser::{Browser, BrowserLaunch, Machine};
 use astro_login::commands::login::{Login, TokenArgument, login};
-pub use astro_login::commands::token::token;
+use astro_login::commands::token::{self, Token};
 use astro_login::config::Config;
 use astro_login::credentials::vault::{MasterKeySource, Vault, VaultError, VaultName};
 use astro_login::credentials::{CredentialStore, Credentials, Kind, StoreError};
@@ -236,6 +236,7 @@ impl Stage {
     /// `astro login localhost:PORT`, to be changed as the test needs it.
     pub fn request(&self) -> Login {
         Login {
+            if_needed: false,
             domain: Some(self.service.domain()).into(),
             email: None,
             login_link: false,
@@ -454,4 +455,11 @@ fn noon() -> Timestamp {
 #[expect(clippy::disallowed_methods, reason = "a test's clock is the machine's")]
 fn now() -> Timestamp {
     Timestamp::now()
+}
+
+/// Runs `astro auth token` with this domain.
+pub async fn token(system: &System, domain: Option<&str>) -> Result<(), Error> {
+    let domain = domain.map(str::to_owned).into();
+    let request = Token { force: false, validity: token::Validity::default(), output: token::Output::Text, domain };
+    token::token(system, &request).await
 }
