@@ -78,7 +78,8 @@ impl Error {
             Self::NoPermissions => Forbidden,
             // The network and the services.
             Self::Http(error) | Self::List(ListError::Http(error)) => return kind_of_response(error),
-            Self::ApiTokenNotAccepted { source, .. } => return kind_of_response(source).or(Some(Unauthenticated)),
+            Self::ApiTokenNotAccepted { source, .. } if source.status() == Some(403) => Forbidden,
+            Self::ApiTokenNotAccepted { .. } => Unauthenticated,
             // These requests carry no access token, so nothing is refused to the user.
             Self::Issuer(IssuerError::Http(error)) | Self::Token(TokenEndpointError::Http(error)) => {
                 return kind_of_fault(error);

@@ -68,20 +68,16 @@ impl Session<'_> {
         if let Some(token) = self.environment_token_to_send().await? {
             return Ok(Access::Environment(token));
         }
-        let saved = self.login().await?;
-        if let Some(warning) = self.vault_warning(saved.location) {
-            warning.show(&self.system.ui);
-        }
-        if self.is_fresh(&saved) {
-            return Ok(Access::Login(Box::new(saved)));
-        }
-        Ok(Access::Login(Box::new(self.refresh(saved, &Reason::Stale).await?)))
+        Ok(Access::Login(Box::new(self.access_for(None, false).await?)))
     }
 
     /// Returns the token of the login if it stays valid for this time, else a refreshed one; with `force` a refreshed one.
     /// In both cases a token that is younger than a minute is new enough.
     pub async fn access_for(&self, valid_for: Option<SignedDuration>, force: bool) -> Result<SavedLogin, Error> {
         let saved = self.login().await?;
+        if let Some(warning) = self.vault_warning(saved.location) {
+            warning.show(&self.system.ui);
+        }
         let now = self.now();
         let lasts = valid_for.is_none_or(|wanted| expires_after(&saved.credentials, now + wanted));
         let demands = force || valid_for.is_some();

@@ -962,7 +962,7 @@ async fn unknown_user_leaves_nothing() {
     assert_eq!(
         (outcome.exit_code(), stage.normalize(&outcome.error_chain()).as_str()),
         (
-            1,
+            4,
             "could not log in to localhost:PORT\n\
              could not read your Astro user: localhost:PORT: HTTP status 403: suspended"
         )

@@ -478,7 +478,7 @@ async fn refused_connection_names_host_and_cause() {
 
 #[tokio::test]
 async fn token_refused_by_api_leaves_nothing() {
-    for (status, code) in [(401, 4), (403, 1), (500, 1)] {
+    for (status, code) in [(401, 4), (403, 4), (500, 1)] {
         let stage = Stage::new();
         stage.service.fail(USER, Fault::Status(status, r#"{"message": "revoked"}"#.to_owned()));
         let token = stage.service.access_token(&json!({}));

@@ -429,7 +429,7 @@ fn expected(row: &Row, fault: NetworkFault) -> Report {
             (4, NOT_ANY_MORE, "run `astro login localhost:PORT`")
         }
         (_, _, Some(401)) if row.effect == Effect::WithLogin => (4, NOT_ANY_MORE, "run `astro login localhost:PORT`"),
-        (_, _, Some(401)) if person => (4, "", fault.hint(person)),
+        (_, _, Some(401 | 403)) if person => (4, "", fault.hint(person)),
         _ => (1, "", fault.hint(person)),
     };
     let headline = match (row.effect, row.flow) {

@@ -288,7 +288,7 @@ async fn workspace_commands_need_organization() {
 async fn former_organization_is_reported() {
     let stage = stage(Options::default(), &context("clgone", None, "w"));
     let outcome = workspaces(&stage, false).await;
-    assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (1, ""));
+    assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (4, ""));
     assert!(outcome.error_chain().contains("could not list the workspaces"), "{}", outcome.error_chain());
 }
 
