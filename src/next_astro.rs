@@ -156,7 +156,7 @@ fn check_permissions(path: &Path) -> Result<(), Skipped> {
     const EVERYONE_WRITES: u32 = 0o0002;
     const STICKY: u32 = 0o1000;
     let Ok(target) = path.canonicalize() else { return Err(Skipped::NotAProgram) };
-    let mode = |path: &Path| fs::metadata(path).map(|metadata| metadata.mode()).unwrap_or(EVERYONE_WRITES);
+    let mode = |path: &Path| fs::metadata(path).map_or(EVERYONE_WRITES, |metadata| metadata.mode());
     if mode(&target) & EVERYONE_WRITES != 0 {
         return Err(Skipped::OpenFile);
     }

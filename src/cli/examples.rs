@@ -44,8 +44,8 @@ const DOCTOR: &str = "  astro auth doctor               diagnose login problems
 const TOKEN: &str = "  printf 'Authorization: Bearer %s' \"$(astro auth token)\" |
     curl --header @- https://api.astronomer.io/v1/organizations";
 
-const EXEC: &str = "  astro auth exec -- af instance list
-  astro auth exec --env TF_VAR_token -- terraform apply
+const EXEC: &str = "  astro auth exec -- af dags list
+  astro auth exec --env AIRFLOW_CLI_TOKEN -- airflowctl dags list
   astro auth exec --valid-for 2h -- ./long-job.sh";
 
 const CONTEXT: &str = "  astro context list              list domains and mark the current one

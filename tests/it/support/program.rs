@@ -221,7 +221,10 @@ impl Stage {
 
     pub fn token_request(&self, token: &str) -> Login {
         Login {
-            if_needed: false, token_login: Some(TokenArgument::Given(Zeroizing::new(token.to_owned()))), ..self.request() }
+            if_needed: false,
+            token_login: Some(TokenArgument::Given(Zeroizing::new(token.to_owned()))),
+            ..self.request()
+        }
     }
 
     pub async fn login(&self, request: &Login) -> Outcome {
