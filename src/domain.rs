@@ -105,6 +105,22 @@ impl FromStr for Domain {
     }
 }
 
+/// Returns the domain that a short name of the Go CLI stands for, such as `stage` or `pr1234`, else the text itself.
+pub fn expand_short_name(typed: &str) -> String {
+    let name = typed.trim().to_ascii_lowercase();
+    match name.as_str() {
+        "prod" => DEFAULT.to_owned(),
+        "stage" | "dev" => format!("astronomer-{name}.io"),
+        label if is_preview(label) => format!("{label}.{PREVIEWS_UNDER}"),
+        _ => typed.to_owned(),
+    }
+}
+
+fn is_preview(label: &str) -> bool {
+    let number = label.strip_prefix("pr").unwrap_or_default();
+    (4..=6).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 fn parse_astro(name: &str) -> Option<Domain> {
     let base = *ASTRO.iter().find(|known| **known == name)?;
     Domain::new(base.to_owned(), Kind::Astro { base }, &format!("https://api.{base}/"))
@@ -112,11 +128,7 @@ fn parse_astro(name: &str) -> Option<Domain> {
 
 fn parse_preview(name: &str) -> Option<Domain> {
     let (label, under) = name.split_once('.')?;
-    if under.strip_prefix("cloud.").unwrap_or(under) != PREVIEWS_UNDER {
-        return None;
-    }
-    let number = label.strip_prefix("pr")?;
-    if !(4..=6).contains(&number.len()) || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+    if under.strip_prefix("cloud.").unwrap_or(under) != PREVIEWS_UNDER || !is_preview(label) {
         return None;
     }
     let name = format!("{label}.{PREVIEWS_UNDER}");
@@ -125,20 +137,15 @@ fn parse_preview(name: &str) -> Option<Domain> {
 
 fn parse_local(name: &str) -> Option<Domain> {
     let rest = name.strip_prefix("localhost")?;
-    if rest.is_empty() {
-        return Domain::new(
-            name.to_owned(),
-            Kind::Local { port: None },
-            &format!("http://localhost:{LOCAL_API_PORT}/"),
-        );
-    }
-    let digits = rest.strip_prefix(':')?;
-    // `u16::from_str` accepts a leading plus sign and leading zeros, which would give one server two names.
-    if digits.starts_with(['0', '+']) {
-        return None;
-    }
-    let port: u16 = digits.parse().ok()?;
-    Domain::new(name.to_owned(), Kind::Local { port: Some(port) }, &format!("http://localhost:{port}/"))
+    let port = if rest.is_empty() {
+        None
+    } else {
+        // `u16::from_str` accepts a leading plus sign and leading zeros, which would give one server two names.
+        let digits = rest.strip_prefix(':').filter(|digits| !digits.starts_with(['0', '+']))?;
+        Some(digits.parse().ok()?)
+    };
+    let api = format!("http://localhost:{}/", port.unwrap_or(LOCAL_API_PORT));
+    Domain::new(name.to_owned(), Kind::Local { port }, &api)
 }
 
 /// Returns `true` for a host of some Astro domain, or of this machine.

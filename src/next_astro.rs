@@ -6,7 +6,7 @@
 use std::env::consts::EXE_SUFFIX;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, Read as _};
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -36,7 +36,7 @@ pub struct Program {
 pub enum Skipped {
     #[error("it is this program")]
     Ourselves,
-    #[error("its folder on PATH is not an absolute path")]
+    #[error("it is not an absolute path")]
     Relative,
     #[error("everyone can write to it")]
     OpenFile,
@@ -74,9 +74,9 @@ pub fn on_path(environment: &Environment) -> Vec<Program> {
     programs
 }
 
-/// Returns the program that runs other commands: `choice`, else the next `astro` behind this one on `PATH`.
-pub fn next(environment: &Environment, choice: Option<&Path>) -> Result<Option<PathBuf>, NextError> {
-    if let Some(path) = choice {
+/// Returns the program that runs other commands: that of `ASTRO_CLI`, else the next `astro` behind this one on `PATH`.
+pub fn next(environment: &Environment) -> Result<Option<PathBuf>, NextError> {
+    if let Some(path) = environment.get_os(CHOICE).map(Path::new) {
         return match check(path) {
             Ok(()) => Ok(Some(path.to_owned())),
             Err(reason) => Err(NextError::Choice { path: path.to_owned(), reason }),
@@ -113,19 +113,18 @@ pub fn version(program: &Path) -> Option<String> {
     command.arg("version").env(HANDED_ON, MOST_HANDED_ON.to_string());
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
     let (sender, receiver) = mpsc::channel();
-    let stdout = child.stdout.take()?;
+    let lines = BufReader::new(child.stdout.take()?.take(4096)).lines();
     // Left behind if another process keeps the pipe open.
     let reader = thread::Builder::new().spawn(move || {
-        let mut text = String::new();
-        let read = stdout.take(4096).read_to_string(&mut text);
-        let _ = sender.send(read.map(|_| text));
+        let version = lines.map_while(Result::ok).find_map(|line| version_in(&line).map(str::to_owned));
+        let _ = sender.send(version);
     });
-    let text = receiver.recv_timeout(VERSION_BOUND);
+    let version = receiver.recv_timeout(VERSION_BOUND);
     // Has no effect on a program that ended.
     let _ = child.kill();
     let _ = child.wait();
     reader.ok()?;
-    version_in(&text.ok()?.ok()?).map(str::to_owned)
+    version.ok()?
 }
 
 /// Finds the first word that is a version number.
@@ -183,15 +182,17 @@ fn is_program(path: &Path) -> bool {
 }
 
 /// Returns `true` for this program, under any name, link or hard link.
-#[cfg(unix)]
 fn is_ourselves(path: &Path) -> bool {
+    std::env::current_exe().and_then(identity).is_ok_and(|ours| identity(path.to_owned()).is_ok_and(|it| it == ours))
+}
+
+#[cfg(unix)]
+fn identity(path: PathBuf) -> io::Result<(u64, u64)> {
     use std::os::unix::fs::MetadataExt as _;
-    let file = |path: &Path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
-    std::env::current_exe().is_ok_and(|ours| file(&ours).is_some_and(|ours| file(path) == Some(ours)))
+    fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 #[cfg(not(unix))]
-fn is_ourselves(path: &Path) -> bool {
-    let file = |path: &Path| fs::canonicalize(path).ok();
-    std::env::current_exe().is_ok_and(|ours| file(&ours).is_some_and(|ours| file(path) == Some(ours)))
+fn identity(path: PathBuf) -> io::Result<PathBuf> {
+    fs::canonicalize(path)
 }

@@ -5,11 +5,13 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use super::args::parse_level;
+use crate::config::Config;
 use crate::core_dumps::InheritedLimit;
-use crate::environment::Environment;
+use crate::domain::expand_short_name;
+use crate::environment::{API_TOKEN, Environment};
 use crate::error::Error;
 use crate::log;
-use crate::next_astro::{self, CHOICE, HANDED_ON, MOST_HANDED_ON, NextError, Skipped};
+use crate::next_astro::{self, HANDED_ON, MOST_HANDED_ON, NextError, Skipped};
 use crate::text::may_be_secret;
 use crate::ui::Ui;
 
@@ -65,9 +67,13 @@ impl<'a> CommandLine<'a> {
         words.next().is_some_and(|second| command.find_subcommand(second).is_some() || is_secret(second))
     }
 
-    /// Returns `true` if no command is named: this may print the help of the whole program.
-    pub(super) fn asks_for_all_help(&self) -> bool {
-        self.words.iter().all(|word| *word == "help")
+    /// Returns the last line of the help of the whole program, which names the program that runs all other commands.
+    pub(super) fn last_of_help(&self, environment: &Environment) -> Option<String> {
+        if self.words.iter().any(|word| *word != "help") {
+            return None;
+        }
+        let program = next_astro::next(environment).ok()??;
+        Some(format!("All other commands run {}", program.display()))
     }
 
     /// Returns `true` if the command line is this command alone.
@@ -82,18 +88,46 @@ impl<'a> CommandLine<'a> {
         ui: &Ui,
         limit: &InheritedLimit,
     ) -> Result<Option<ExitCode>, Error> {
-        let Some(program) = next_astro::next(environment, environment.absolute_path(CHOICE)?)? else { return Ok(None) };
+        let Some(program) = next_astro::next(environment)? else { return Ok(None) };
         let count = next_astro::handed_on(environment);
         if count >= MOST_HANDED_ON {
             return Err(NextError::Loop(program).into());
         }
         log::start(self.verbosity, ui);
         tracing::info!(program = %program.display(), "running the next astro");
+        if ui.can_ask() {
+            remark(environment, ui, &program);
+        }
         limit.set();
         let mut command = Command::new(&program);
         command.args(&self.argv[1..]).env(HANDED_ON, (count + 1).to_string());
         run(command).map(Some).map_err(|source| NextError::Start { path: program, source }.into())
     }
+}
+
+/// Says that version 1 of the Go CLI cannot see a login in the keychain. Asks the program for its version, so at most once a
+/// day, which must be on record before.
+fn remark(environment: &Environment, ui: &Ui, program: &Path) -> Option<()> {
+    let config = Config::new(&super::home(environment).ok()?);
+    let today = super::now().strftime("%F").to_string();
+    if config.names().is_remarked_on(&today) || environment.get(API_TOKEN).is_some() {
+        return None;
+    }
+    let document = config.read().ok()?;
+    let domain = environment.get("ASTRO_DOMAIN").map(expand_short_name).or(document.current_context())?;
+    let context = document.context(&domain.parse().ok()?)?;
+    // A login in a keychain leaves the email, and no token.
+    context.user_email.as_ref().filter(|_| context.token.is_none())?;
+    config.edit_names(|names| names.set_remarked_on(&today));
+    let is_version_1 = || next_astro::version(program).is_some_and(|version| version.starts_with("1."));
+    if config.names().is_remarked_on(&today) && is_version_1() {
+        let place = if context.in_vault { "vault of Astro CLI 2" } else { "keychain" };
+        ui.log(&format!(
+            "note: {} cannot see your login, which is in the {place}; `astro login --insecure-storage` shares it",
+            program.display()
+        ));
+    }
+    Some(())
 }
 
 /// Returns the tip for a command that no program on this machine has.
@@ -103,12 +137,6 @@ pub(super) fn tip(environment: &Environment) -> String {
         Some(reason) => Some(format!("; skipped {}: {reason}", program.path.display())),
     });
     format!("no other `astro` on PATH to run this; get the Go CLI from {WHERE_TO_GET_IT}{}", open.unwrap_or_default())
-}
-
-/// Returns the last line of the help: the program that runs all other commands.
-pub(super) fn help_line(environment: &Environment) -> Option<String> {
-    let program = next_astro::next(environment, environment.get_os(CHOICE).map(Path::new)).ok()??;
-    Some(format!("All other commands run {}", program.display()))
 }
 
 fn is_switch(flag: &str) -> bool {

@@ -3,6 +3,7 @@
 mod args;
 mod examples;
 mod failure;
+mod go_flags;
 mod hand_on;
 mod runtime;
 
@@ -31,6 +32,7 @@ use crate::commands::token::token;
 use crate::commands::workspace::workspace;
 use crate::config::Config;
 use crate::credentials::Keychain;
+use crate::credentials::vault::{self, Vault};
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::http::Http;
@@ -49,7 +51,11 @@ const LONGEST_SHOWN: usize = 24;
 
 /// Returns the clap tree, with which completion scripts and manual pages are generated.
 pub fn command() -> clap::Command {
-    examples::add(Cli::command())
+    examples::add(tree())
+}
+
+fn tree() -> clap::Command {
+    go_flags::add(Cli::command())
 }
 
 pub fn run(argv: impl IntoIterator<Item = OsString>, environment: Environment) -> ExitCode {
@@ -57,7 +63,7 @@ pub fn run(argv: impl IntoIterator<Item = OsString>, environment: Environment) -
     let argv: Vec<OsString> = argv.into_iter().collect();
     let as_json = failure::is_json_wanted(&argv);
     let line = CommandLine::new(&argv);
-    let mut tree = command();
+    let tree = tree();
     let mut tip = None;
     if !line.is_ours(&tree) {
         let ui = start_ui(&environment, false, ColorChoice::Auto);
@@ -71,12 +77,8 @@ pub fn run(argv: impl IntoIterator<Item = OsString>, environment: Environment) -
             Ok(Some(code)) => return code,
             Err(error) => return end(&ui, &error, as_json),
         }
-    } else if line.asks_for_all_help()
-        && let Some(last) = hand_on::help_line(&environment)
-    {
-        tree = examples::end_with(tree, &last);
     }
-    let cli = match parse(tree, &argv) {
+    let cli = match parse(tree, &argv, || line.last_of_help(&environment)) {
         Ok(cli) => cli,
         Err(error) => return print_usage(error, tip, as_json),
     };
@@ -118,24 +120,38 @@ fn end(ui: &Ui, error: &Error, as_json: bool) -> ExitCode {
     ExitCode::from(error.exit_code())
 }
 
-fn parse(mut command: clap::Command, argv: &[OsString]) -> Result<Cli, clap::Error> {
-    let mut matches = command.try_get_matches_from_mut(argv)?;
-    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+/// Parses the command line. `last` returns the last line of the help of the whole program.
+fn parse(
+    mut tree: clap::Command,
+    argv: &[OsString],
+    last: impl FnOnce() -> Option<String>,
+) -> Result<Cli, clap::Error> {
+    let argv = go_flags::without_switch_values(argv);
+    let parsed = tree.try_get_matches_from_mut(&argv).and_then(|mut matches| {
+        go_flags::check(&matches)?;
+        Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut tree))
+    });
+    parsed.map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let command = match last() {
+                Some(line) => examples::end_with(command(), &line),
+                None => command(),
+            };
+            command.try_get_matches_from(argv).err().unwrap_or(error)
+        }
+        _ => error,
+    })
 }
 
 /// Runs a command. Returns the program that is to take the place of this one, if any.
 async fn execute(system: &System, command: Command) -> Result<Option<process::Command>, Error> {
     let outcome = match command {
         Command::Auth(AuthCommand::Exec(request)) => return exec(system, &request).await.map(Some),
-        Command::Login(request) | Command::Auth(AuthCommand::Login(request)) => {
-            login(system, &request.into_request()).await
-        }
-        Command::Logout(request) | Command::Auth(AuthCommand::Logout(request)) => {
-            logout(system, &request.into_request()).await
-        }
-        Command::Auth(AuthCommand::Status(request)) => status(system, &request.into_request()).await,
-        Command::Auth(AuthCommand::Doctor(request)) => doctor(system, &request.into_request()).await,
-        Command::Auth(AuthCommand::Token(request)) => token(system, &request.into_request()).await,
+        Command::Login(request) | Command::Auth(AuthCommand::Login(request)) => login(system, &request).await,
+        Command::Logout(request) | Command::Auth(AuthCommand::Logout(request)) => logout(system, &request).await,
+        Command::Auth(AuthCommand::Status(request)) => status(system, &request).await,
+        Command::Auth(AuthCommand::Doctor(request)) => doctor(system, &request).await,
+        Command::Auth(AuthCommand::Token(request)) => token(system, &request).await,
         Command::Context(request) => context(system, request).await,
         Command::Organization(request) => organization(system, request).await,
         Command::Workspace(request) => workspace(system, request).await,
@@ -160,6 +176,10 @@ fn system(environment: Environment, ui: Ui) -> Result<System, Error> {
     let home = home(&environment)?;
     let ordinary_home = dirs::home_dir().filter(|home| home.is_absolute());
     let keychain = Keychain::new(SystemRandom::new(), Config::new(&home).home_id(ordinary_home.as_deref()));
+    // As in Astro CLI 2: without this variable there is no vault.
+    let vault_home = environment.get_os(if cfg!(windows) { "USERPROFILE" } else { "HOME" }).map(PathBuf::from);
+    let vault_home = vault_home.filter(|home| home.is_absolute());
+    let vault = Vault::new(vault_home.as_deref(), Arc::new(vault::Keyring), SystemRandom::new());
     Ok(System {
         http: Http::default().in_environment(&environment),
         environment,
@@ -167,6 +187,7 @@ fn system(environment: Environment, ui: Ui) -> Result<System, Error> {
         home,
         browser: Arc::new(SystemBrowser),
         keychain: Arc::new(keychain),
+        vault: Arc::new(vault),
         ui,
         now,
         time_zone: TimeZone::system,

@@ -1,15 +1,16 @@
 //! `astro context`: lists the contexts of config.yaml, switches between them, and deletes them.
 //!
-//! Contexts of Astro Private Cloud are in the same file. They are listed and can be made current, but not deleted.
+//! Contexts of Astro Private Cloud are in the same file. They are listed, can be made current, and can be deleted.
 
-use clap::{Subcommand, ValueHint};
+use clap::Subcommand;
 use serde::Serialize;
 
-use super::list::{Column, Row, print_json, print_table};
+use super::DomainArgument;
+use super::list::{Column, Row, print_list};
 use super::logout::log_out;
 use crate::config::{Config, Context};
 use crate::credentials::StoreError;
-use crate::domain::Domain;
+use crate::domain::{Domain, DomainError, expand_short_name};
 use crate::error::{Error, NotFound, Warning};
 use crate::session::{Session, edit_config};
 use crate::system::System;
@@ -26,20 +27,14 @@ pub enum ContextCommand {
     },
     /// Switch to another context
     #[command(visible_alias = "sw")]
-    Switch {
-        /// Domain [prompts if omitted]
-        #[arg(value_hint = ValueHint::Other)]
-        domain: Option<String>,
-        /// The same as the argument DOMAIN
-        #[arg(short = 'd', long = "domain", value_name = "DOMAIN", conflicts_with = "domain", value_hint = ValueHint::Other)]
-        flag: Option<String>,
-    },
+    #[command(mut_arg("domain", |domain| domain.help("Domain [prompts if omitted]")))]
+    Switch(DomainArgument),
     /// Log out of a domain and delete its context
-    #[command(visible_alias = "de")]
+    #[command(visible_alias = "de", mut_arg("domain", |domain| domain.help("Context to delete")))]
+    #[command(mut_group("DomainArgument", |domain| domain.required(true)))]
     Delete {
-        /// Context to delete
-        #[arg(value_hint = ValueHint::Other)]
-        domain: String,
+        #[command(flatten)]
+        domain: DomainArgument,
         /// Skip confirmation
         #[arg(short, long)]
         force: bool,
@@ -47,15 +42,12 @@ pub enum ContextCommand {
 }
 
 #[derive(Serialize)]
-struct Listing {
-    version: u32,
-    contexts: Vec<Listed>,
-}
-
-#[derive(Serialize)]
 struct Listed {
     domain: String,
     current: bool,
+    /// The same under the Go CLI's name.
+    #[serde(rename = "isCurrent")]
+    is_current: bool,
     astro: bool,
     account: Option<String>,
     organization: Option<String>,
@@ -66,8 +58,14 @@ pub async fn context(system: &System, command: ContextCommand) -> Result<(), Err
     let config = Config::new(&system.home);
     match command {
         ContextCommand::List { json } => list(system, &config, json),
-        ContextCommand::Switch { domain, flag } => switch(system, &config, domain.or(flag).as_deref()).await,
-        ContextCommand::Delete { domain, force } => delete(system, &domain.parse()?, force).await,
+        ContextCommand::Switch(domain) => switch(system, &config, domain.get()).await,
+        ContextCommand::Delete { domain, force } => {
+            let typed = domain.get().unwrap_or_default();
+            match expand_short_name(typed).parse() {
+                Ok(domain) => delete(system, &domain, force).await,
+                Err(not_astro) => delete_foreign(system, &config, typed, force, not_astro).await,
+            }
+        }
     }
 }
 
@@ -79,15 +77,13 @@ fn list(system: &System, config: &Config, json: bool) -> Result<(), Error> {
     let listed = |context: Context| Listed {
         domain: shown(&context.domain),
         current: current.as_ref() == Some(&context.domain),
+        is_current: current.as_ref() == Some(&context.domain),
         astro: context.domain.parse::<Domain>().is_ok(),
         account: context.user_email.as_deref().map(shown),
         organization: context.organization.as_deref().map(shown),
         workspace: context.workspace.as_deref().map(shown),
     };
-    let listing = Listing { version: 1, contexts: document.contexts().into_iter().map(listed).collect() };
-    if json {
-        return print_json(system, &listing);
-    }
+    let contexts = document.contexts().into_iter().map(listed).collect();
     let known = config.names();
     let named = |id: Option<String>| id.map(|id| known.name(&id).unwrap_or(id));
     let row = |it: Listed| {
@@ -95,14 +91,13 @@ fn list(system: &System, config: &Config, json: bool) -> Result<(), Error> {
         let cells = [Some(it.domain), account, named(it.organization), named(it.workspace)];
         Row { current: it.current, cells: cells.into_iter().map(Option::unwrap_or_default).collect() }
     };
-    let rows: Vec<Row> = listing.contexts.into_iter().map(row).collect();
     let header = [
         Column::Copied("DOMAIN"),
         Column::Display("ACCOUNT"),
         Column::Display("ORGANIZATION"),
         Column::Display("WORKSPACE"),
     ];
-    print_table(system, "contexts", &header, &rows)
+    print_list(system, "context", json, contexts, &header, row)
 }
 
 async fn switch(system: &System, config: &Config, typed: Option<&str>) -> Result<(), Error> {
@@ -110,7 +105,11 @@ async fn switch(system: &System, config: &Config, typed: Option<&str>) -> Result
     let mut known = document.domains();
     let labels = || known.iter().map(|domain| clean(domain, 100)).collect();
     let chosen = match typed {
-        Some(typed) => find_context(&known, typed).ok_or_else(|| no_context(typed, labels()))?,
+        Some(typed) => match (find_context(&known, typed), expand_short_name(typed).parse::<Domain>()) {
+            (Some(found), _) => found,
+            (None, Ok(domain)) => return switch_to_new(system, config, domain).await,
+            (None, Err(_)) => return Err(no_context(typed, labels())),
+        },
         None if !system.ui.can_ask() => return Err(Error::MissingArgument { what: "context" }),
         None if known.is_empty() => return Err(Error::NoContexts),
         None => {
@@ -123,17 +122,33 @@ async fn switch(system: &System, config: &Config, typed: Option<&str>) -> Result
     let name = known.swap_remove(chosen);
     let shown = clean(&name, 100);
     edit_config(config, move |document| document.set_current_context(Some(&name))).await?;
-    system.ui.success(&format!("Switched to context {shown}"));
+    say_switched(system, &shown);
+    Ok(())
+}
+
+/// Switches to an Astro domain that was never used here. The Go CLI needs a context for it.
+async fn switch_to_new(system: &System, config: &Config, domain: Domain) -> Result<(), Error> {
+    let name = domain.to_string();
+    edit_config(config, move |document| {
+        document.update_context(&domain, |_| ())?;
+        document.set_current_context(Some(domain.as_str()))
+    })
+    .await?;
+    say_switched(system, &name);
+    Ok(())
+}
+
+fn say_switched(system: &System, name: &str) {
+    system.ui.success(&format!("Switched to context {name}"));
     if system.environment.get("ASTRO_DOMAIN").is_some() {
         Warning::DomainOverrides.show(&system.ui);
     }
-    Ok(())
 }
 
 /// Finds a context by exact name, else by an equivalent spelling of an Astro domain.
 fn find_context(known: &[String], typed: &str) -> Option<usize> {
     let typed = typed.trim();
-    let parsed = typed.parse::<Domain>().ok();
+    let parsed = expand_short_name(typed).parse::<Domain>().ok();
     known.iter().position(|domain| domain == typed).or_else(|| {
         known.iter().position(|domain| match &parsed {
             Some(parsed) => domain == parsed.as_str(),
@@ -156,6 +171,36 @@ async fn is_in_keychain(session: &Session<'_>) -> Result<bool, Error> {
     }
 }
 
+async fn confirm(system: &System, question: &str, force: bool) -> Result<(), Error> {
+    if !force && !system.ui.can_ask() {
+        return Err(Error::ConfirmationRequired);
+    }
+    if force || system.ui.confirm(question, false).await? { Ok(()) } else { Err(Error::Canceled) }
+}
+
+/// Deletes a context of Astro Private Cloud, with the token in it. Nothing can revoke that token.
+async fn delete_foreign(
+    system: &System,
+    config: &Config,
+    typed: &str,
+    force: bool,
+    not_astro: DomainError,
+) -> Result<(), Error> {
+    config.check_owner()?;
+    let mut known = config.read()?.domains();
+    let Some(found) = find_context(&known, typed) else { return Err(not_astro.into()) };
+    let name = known.swap_remove(found);
+    let shown = clean(&name, 100);
+    confirm(system, &format!("Delete the context {shown}?"), force).await?;
+    edit_config(config, move |document| {
+        document.delete_foreign_context(&name)?;
+        if document.current_context().as_ref() == Some(&name) { document.set_current_context(None) } else { Ok(()) }
+    })
+    .await?;
+    system.ui.success(&format!("Deleted context {shown}"));
+    Ok(())
+}
+
 /// Logs out of the domain and deletes its context, even if the issuer or the keychain fails. Warns of what remains.
 async fn delete(system: &System, domain: &Domain, force: bool) -> Result<(), Error> {
     let session = Session::for_domain(system, domain.clone());
@@ -165,15 +210,7 @@ async fn delete(system: &System, domain: &Domain, force: bool) -> Result<(), Err
         let known = document.domains().iter().map(|domain| clean(domain, 100)).collect();
         return Err(no_context(domain.as_str(), known));
     }
-    if !force {
-        if !system.ui.can_ask() {
-            return Err(Error::ConfirmationRequired);
-        }
-        let question = format!("Log out of {domain} and delete its context?");
-        if !system.ui.confirm(&question, false).await? {
-            return Err(Error::Canceled);
-        }
-    }
+    confirm(system, &format!("Log out of {domain} and delete its context?"), force).await?;
     let complete = log_out(&session).await;
     let deleted = domain.clone();
     edit_config(&session.config, move |document| {

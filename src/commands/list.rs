@@ -1,11 +1,40 @@
 //! Lists on stdout: columns for people, JSON for scripts.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
+use crate::api::{Organization, Workspace};
 use crate::error::Error;
 use crate::system::System;
 use crate::text::cut;
+
+/// The JSON of `switch`.
+#[derive(Serialize)]
+pub(super) struct Switched {
+    version: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    organization: Option<Named>,
+    workspace: Option<Named>,
+}
+
+#[derive(Serialize)]
+struct Named {
+    id: String,
+    name: String,
+}
+
+impl Switched {
+    pub(super) fn new(organization: Option<&Organization>, workspace: Option<&Workspace>) -> Self {
+        let organization = organization.map(|it| Named { id: it.id.clone(), name: it.name.clone() });
+        Self {
+            version: 1,
+            organization,
+            workspace: workspace.map(|it| Named { id: it.id.clone(), name: it.name.clone() }),
+        }
+    }
+}
 
 pub(super) struct Row {
     /// Whether this item is in use. Marked by `*`, since not everyone sees colors.
@@ -32,12 +61,35 @@ impl Column {
 const WIDTH: usize = 80;
 const NARROWEST: usize = 10;
 
-/// Prints rows under a header, or `No KIND.` if there are none.
-pub(super) fn print_table(system: &System, kind: &str, header: &[Column], rows: &[Row]) -> Result<(), Error> {
-    if rows.is_empty() {
+#[derive(Serialize)]
+struct Listing<'a, T> {
+    version: u32,
+    /// The items, under the plural of their kind.
+    #[serde(flatten)]
+    items: BTreeMap<&'a str, Vec<T>>,
+}
+
+/// Prints JSON, or rows under a header, or that there are none.
+pub(super) fn print_list<T: Serialize>(
+    system: &System,
+    kind: &str,
+    json: bool,
+    items: Vec<T>,
+    header: &[Column],
+    row: impl FnMut(T) -> Row,
+) -> Result<(), Error> {
+    let kind = &*format!("{kind}s");
+    if json {
+        return print_json(system, &Listing { version: 1, items: BTreeMap::from([(kind, items)]) });
+    }
+    if items.is_empty() {
         system.ui.say(&format!("No {kind}."));
         return Ok(());
     }
+    print_table(system, header, &items.into_iter().map(row).collect::<Vec<_>>())
+}
+
+fn print_table(system: &System, header: &[Column], rows: &[Row]) -> Result<(), Error> {
     let widths = widths(header, rows);
     let line = |mark: char, cells: &[&str]| {
         // `format!` pads by characters, but a wide character takes two columns.

@@ -1,4 +1,4 @@
-//! `astro logout`: revokes the refresh token, removes the login from both stores, checks that it is gone, and reports.
+//! `astro logout`: revokes the refresh token, removes the login from each store, checks that it is gone, and reports.
 //!
 //! Everything on this machine is removed even if the issuer fails, and each failure is reported. No step depends on
 //! another's success: without a readable config.yaml, the keychain entry is still removed. What is revoked is what was
@@ -6,9 +6,11 @@
 
 use std::collections::HashSet;
 
-use clap::{Args, ValueHint};
+use clap::Args;
 
+use super::DomainArgument;
 use crate::config::{Config, Context};
+use crate::credentials::vault::{self, Vault, VaultError};
 use crate::credentials::{Credentials, Kind, StoreError};
 use crate::domain::{self, Domain};
 use crate::error::{Error, Warning};
@@ -18,14 +20,18 @@ use crate::text::clean;
 use crate::time_format::format_timestamp;
 use crate::ui::Ui;
 
+/// Log out of Astro
+///
+/// Revokes the refresh token and deletes the credentials from the keychain and from config.yaml. Depending on server
+/// settings, this may also log you out on other machines. Access tokens can't be revoked and stay valid until they expire.
 #[derive(Debug, Args)]
+#[command(mut_arg("domain", |domain| domain.help("Domain to log out of [default: current context]")))]
 pub struct Logout {
-    /// Domain to log out of [default: current context]
-    #[arg(conflicts_with = "all", value_hint = ValueHint::Other)]
-    pub domain: Option<String>,
     /// Log out of every Astro domain, with or without context
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["domain", "domain-flag"])]
     pub all: bool,
+    #[command(flatten)]
+    pub domain: DomainArgument,
 }
 
 pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
@@ -53,7 +59,7 @@ pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
 /// Returns the domain that is named, else the current context's. Another program's context is no reason to log out of the
 /// default domain.
 fn one_domain(system: &System, logout: &Logout) -> Result<Domain, Error> {
-    let resolved = session::resolve_domain(system, &Config::new(&system.home), logout.domain.as_deref());
+    let resolved = session::resolve_domain(system, &Config::new(&system.home), logout.domain.get());
     if matches!(resolved, Err(Error::Config(_))) {
         system.ui.hint("run `astro logout DOMAIN` to remove the keychain entry of that domain anyway");
     }
@@ -95,23 +101,37 @@ pub(super) async fn log_out(session: &Session<'_>) -> bool {
     // A refresh at this moment would store the login again.
     let _lock = session.lock().await.inspect_err(|failure| {
         complete = false;
-        Warning::MayBeSavedAgain { domain: session.domain.to_string(), cause: failure.to_string() }.show(ui);
+        Warning::MayBeSavedAgain { cause: failure.to_string(), hint: hint_to_repeat(failure, session) }.show(ui);
     });
+    let in_vault = load_from_vault(session).await;
     let (cleared, in_config) = clear_context(session).await;
     let loaded = session.keychain(|store, domain| store.load(domain)).await;
     let in_keychain = loaded.as_ref().ok().and_then(Option::as_ref);
+    let from_vault = in_vault.as_ref().ok().and_then(Option::as_ref);
 
     // The keychain is emptied while the issuer responds, which is reported after it: the receipt has one order.
     let (removed, responses) = tokio::join!(
-        async { remove_from_keychain(session, &loaded).await & report_cleared(session, cleared) },
-        async { tokio::join!(revoke(session, in_config.as_ref()), revoke(session, in_keychain)) },
+        async {
+            remove_from_keychain(session, &loaded).await
+                & remove_from_vault(session, &in_vault).await
+                & report_cleared(session, cleared)
+        },
+        async {
+            let (in_config, from_vault) = (revoke(session, in_config.as_ref()), revoke(session, from_vault));
+            tokio::join!(in_config, revoke(session, in_keychain), from_vault)
+        },
     );
-    complete &= removed & report_revocation(ui, responses.0) & report_revocation(ui, responses.1);
-
-    for credentials in in_config.iter().chain(in_keychain) {
-        warn_access_token_still_valid(session, credentials);
+    complete &= removed;
+    for response in [responses.0, responses.1, responses.2] {
+        complete &= report_revocation(ui, response);
     }
-    let existed = in_config.is_some() || !matches!(loaded, Ok(None) | Err(StoreError::Absent { .. }));
+    for credentials in in_config.iter().chain(in_keychain).chain(from_vault) {
+        warn_access_token_still_valid(session, credentials);
+        complete &= remove_copies(session, credentials).await;
+    }
+    let existed = in_config.is_some()
+        || !matches!(in_vault, Ok(None))
+        || !matches!(loaded, Ok(None) | Err(StoreError::Absent { .. }));
     if let Err(StoreError::Absent { reason }) = loaded {
         let unseen = Warning::KeychainUnseen { reason, domain: session.domain.to_string() };
         // A login that was found is the one that was in use.
@@ -143,7 +163,7 @@ fn report_revocation(ui: &Ui, response: Option<Result<(), Error>>) -> bool {
             true
         }
         Some(Err(failure)) => {
-            Warning::NotRevoked { cause: failure.to_string() }.show(ui);
+            Warning::NotRevoked { token: "the refresh token", cause: failure.to_string() }.show(ui);
             false
         }
     }
@@ -181,10 +201,47 @@ async fn remove_from_keychain(session: &Session<'_>, loaded: &Result<Option<Cred
             false
         }
         (Err(failure), _) => {
-            Warning::MayRemain { keychain: name, cause: failure.to_string() }.show(ui);
+            Warning::MayRemain { what: "credentials", keychain: name, cause: failure.to_string() }.show(ui);
             false
         }
     }
+}
+
+/// Reads the login of this domain in the vault of Astro CLI 2, in use or not.
+async fn load_from_vault(session: &Session<'_>) -> Result<Option<Credentials>, VaultError> {
+    if !session.system.vault.has(&session.vault_name(&session.domain)) {
+        return Ok(None);
+    }
+    session.load_from_vault(&session.context().unwrap_or_default()).await
+}
+
+/// Removes the entry in the vault, even if it could not be read.
+async fn remove_from_vault(session: &Session<'_>, loaded: &Result<Option<Credentials>, VaultError>) -> bool {
+    let ui = &session.system.ui;
+    match session.vault(Vault::remove).await {
+        Ok(false) => true,
+        Ok(true) => {
+            ui.success(&format!("Removed credentials from {}", vault::NAME));
+            let unreadable = loaded.as_ref().err().map(|failure| Warning::RemovedUnread { cause: failure.to_string() });
+            unreadable.as_ref().inspect(|warning| warning.show(ui)).is_none()
+        }
+        Err(failure) => {
+            let domain = session.domain.to_string();
+            Warning::MayRemainInVault { cause: failure.to_string(), domain }.show(ui);
+            false
+        }
+    }
+}
+
+/// Removes the login from contexts that share it. Returns `true` if none remains.
+async fn remove_copies(session: &Session<'_>, revoked: &Credentials) -> bool {
+    let removed = session.remove_copies(revoked).await;
+    if let Err(failure) = &removed {
+        let (domain, cause) = (session.domain.to_string(), failure.to_string());
+        let hint = hint_to_repeat(failure, session);
+        Warning::ContextNotCleared { domain, cause, hint }.show(&session.system.ui);
+    }
+    removed.is_ok()
 }
 
 /// Removes the login from the context in config.yaml, and unsets the context if it is the current one. Returns the context as
@@ -206,6 +263,12 @@ async fn clear_context(session: &Session<'_>) -> (Result<Context, Error>, Option
     (cleared, before.as_ref().and_then(session::tokens_of_context))
 }
 
+/// Returns the remedy for `failure`, after which a second logout does the rest.
+fn hint_to_repeat(failure: &Error, session: &Session<'_>) -> String {
+    let again = format!("run `astro logout {}` again", session.domain);
+    failure.hint().map_or_else(|| again.clone(), |hint| format!("{hint}, then {again}"))
+}
+
 /// Reports the removal from config.yaml, and checks it. Returns `true` if no token remains.
 fn report_cleared(session: &Session<'_>, cleared: Result<Context, Error>) -> bool {
     let ui = &session.system.ui;
@@ -213,7 +276,8 @@ fn report_cleared(session: &Session<'_>, cleared: Result<Context, Error>) -> boo
     match cleared.and_then(|before| session.context().map(|_| before)) {
         Err(failure) => {
             let causes = std::iter::once(failure.to_string()).chain(failure.causes()).collect::<Vec<_>>().join(": ");
-            Warning::ContextNotCleared { domain: session.domain.to_string(), cause: causes }.show(ui);
+            let (domain, hint) = (session.domain.to_string(), hint_to_repeat(&failure, session));
+            Warning::ContextNotCleared { domain, cause: causes, hint }.show(ui);
             false
         }
         Ok(before) => {

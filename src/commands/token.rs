@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::list;
+use super::{DomainArgument, list};
 use crate::domain::Domain;
 use crate::error::Error;
 use crate::jwt::Unverified;
@@ -22,9 +22,8 @@ pub struct Token {
     /// Print the token alone, or JSON with its domain and expiry
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: Output,
-    /// Domain [default: current context]
-    #[arg(value_hint = ValueHint::Other)]
-    pub domain: Option<String>,
+    #[command(flatten)]
+    pub domain: DomainArgument,
 }
 
 #[derive(Debug, Default, Args)]
@@ -65,7 +64,7 @@ struct Report<'a> {
 
 /// Prints `ASTRO_API_TOKEN`, else the token of the domain, which is refreshed first if it expires soon.
 pub async fn token(system: &System, request: &Token) -> Result<(), Error> {
-    let valid = valid_token(system, request.domain.as_deref(), request.validity.valid_for, request.force).await?;
+    let valid = valid_token(system, request.domain.get(), request.validity.valid_for, request.force).await?;
     match request.output {
         Output::Text => Ok(system.ui.write_data(valid.token.expose())?),
         Output::Json => {

@@ -25,6 +25,9 @@ pub struct LoginNames {
     names: BTreeMap<String, String>,
     /// The domains whose login is unencrypted because the command line asked for it.
     unencrypted_by_choice: BTreeSet<String>,
+    /// The day of the last remark that is made once a day.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    remarked_on: String,
 }
 
 impl LoginNames {
@@ -43,6 +46,14 @@ impl LoginNames {
         self.names.insert(id.to_owned(), name.to_owned());
     }
 
+    pub fn is_remarked_on(&self, day: &str) -> bool {
+        self.remarked_on == day
+    }
+
+    pub fn set_remarked_on(&mut self, day: &str) {
+        day.clone_into(&mut self.remarked_on);
+    }
+
     pub fn is_unencrypted_by_choice(&self, domain: &Domain) -> bool {
         self.unencrypted_by_choice.contains(domain.as_str())
     }
@@ -58,7 +69,8 @@ impl LoginNames {
 
 impl Config {
     pub fn names(&self) -> LoginNames {
-        self.read_names().unwrap_or_default()
+        let bytes = own_file::read(&self.names_path(), LARGEST_NAMES).unwrap_or_default();
+        serde_json::from_slice(&bytes).unwrap_or_default()
     }
 
     /// Edits the names, and replaces the file if anything changed. A failure is only logged.
@@ -73,19 +85,14 @@ impl Config {
         }
     }
 
-    fn names_path(&self) -> PathBuf {
-        self.folder.join("login-names.json")
-    }
-
-    fn read_names(&self) -> Option<LoginNames> {
-        serde_json::from_slice(&own_file::read(&self.names_path(), LARGEST_NAMES)?).ok()
-    }
-
     fn write_names(&self, names: &LoginNames) -> io::Result<()> {
-        let text = serde_json::to_vec_pretty(names)?;
         // Not worth a wait.
         let _lock = self.lock(self.lock_path(), Duration::ZERO).map_err(io::Error::other)?;
-        own_file::write(&self.names_path(), &text)
+        own_file::write(&self.names_path(), &serde_json::to_vec_pretty(names)?)
+    }
+
+    fn names_path(&self) -> PathBuf {
+        self.folder.join("login-names.json")
     }
 }
 

@@ -58,6 +58,7 @@ impl Error {
             Self::Login { source, .. } | Self::Selection { source, .. } => return source.kind(),
             // The command line.
             Self::Domain(_) | Self::TokenAsDomain | Self::Environment(_) | Self::LogoutOfForeignContext { .. } => Usage,
+            Self::StorageSetting { .. } | Self::StorageContradiction { .. } => Usage,
             Self::ApiTokenNotRenewable | Self::NoCommand | Self::ExecOfAstro => Usage,
             Self::NextAstro(NextError::Choice { .. } | NextError::Loop(_)) => Usage,
             Self::MissingArgument { .. } | Self::NoBrowserNoTerminal { .. } | Self::ConfirmationRequired => {
@@ -87,11 +88,13 @@ impl Error {
             Self::NotFound(NotFound::Nothing { .. }) | Self::NoContexts => ErrorKind::NotFound,
             Self::NoOrganization | Self::NoWorkspace => ErrorKind::NotFound,
             Self::NotFound(NotFound::Ambiguous { .. }) | Self::SelectionCrossed { .. } => Conflict,
+            Self::ApiTokenOfOtherOrganization { .. } => Conflict,
             Self::NotFound(NotFound::Open { .. }) | Self::NoOrganizationSelected => return None,
             Self::EndsTooSoon { .. } => return None,
             // This machine, and the user at it.
             Self::Canceled | Self::NotChosen { .. } | Self::CallbackTimeout { .. } => return None,
-            Self::NoHome | Self::Config(_) | Self::Store { .. } | Self::FallbackForbidden { .. } => return None,
+            Self::NoHome | Self::Config(_) | Self::Store { .. } => return None,
+            Self::Vault { .. } | Self::NoKeychain { .. } => return None,
             Self::NextAstro(NextError::Start { .. }) | Self::Start { .. } => return None,
             Self::Listen(_) | Self::Ui(_) | Self::Random(_) | Self::Io(_) => return None,
             Self::LoginWouldFail { .. } | Self::LogoutIncomplete { .. } => return None,

@@ -18,6 +18,7 @@ use crate::api::ListError;
 use crate::browser::NoBrowser;
 use crate::config::ConfigError;
 use crate::credentials::StoreError;
+use crate::credentials::vault::VaultError;
 use crate::domain::{Domain, DomainError};
 use crate::environment::EnvironmentError;
 use crate::http::HttpError;
@@ -51,6 +52,27 @@ impl fmt::Display for TokenPlace {
             Self::Stdin => "standard input",
             Self::Prompt => "the prompt",
         })
+    }
+}
+
+/// The reason why credentials are not saved unencrypted in place of an absent keychain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoPlaintext {
+    Forbidden,
+    KeychainOnly {
+        setting: &'static str,
+    },
+    /// A keychain held the last login, and there is no terminal to ask on.
+    LastInKeychain,
+}
+
+impl fmt::Display for NoPlaintext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forbidden => f.write_str("saving credentials unencrypted is forbidden"),
+            Self::KeychainOnly { setting } => write!(f, "{setting} is keychain"),
+            Self::LastInKeychain => f.write_str("the last login was in one"),
+        }
     }
 }
 
@@ -130,6 +152,8 @@ pub enum Error {
     ApiTokenOfOtherDomain { domain: String, issuer: String },
     #[error("did not send ASTRO_API_TOKEN to {domain}, which only the current context names")]
     ApiTokenWithheld { domain: String },
+    #[error("could not switch the workspace: ASTRO_API_TOKEN is for another organization, {organization}")]
+    ApiTokenOfOtherOrganization { organization: String },
     #[error("not logged in to {domain}, and ASTRO_API_TOKEN is empty")]
     ApiTokenEmpty { domain: String },
     #[error("the token in ASTRO_API_TOKEN expired on {} ({})", TimeZone::UTC.to_datetime(*.at).date(), format_relative(*.at, *.now))]
@@ -156,14 +180,20 @@ pub enum Error {
     NoPermissions,
     #[error("the API of {domain} refused this API token")]
     ApiTokenNotAccepted { domain: String, source: HttpError },
-    #[error("no keychain available ({reason}), and saving credentials unencrypted is forbidden")]
-    FallbackForbidden { reason: &'static str },
+    #[error("no keychain available ({reason}), and {why}")]
+    NoKeychain { reason: &'static str, why: NoPlaintext },
+    #[error("{setting} is not auto, keychain or plain")]
+    StorageSetting { setting: &'static str },
+    #[error("{setting} is plain, but {prohibition} forbids saving credentials unencrypted")]
+    StorageContradiction { setting: &'static str, prohibition: &'static str },
     #[error("you are logged in, but belong to no organization")]
     NoOrganization,
     #[error(transparent)]
     NotFound(#[from] NotFound),
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error("could not use the login in Astro CLI 2's vault")]
+    Vault { domain: String, source: VaultError },
     #[error("could not use the keychain")]
     Store { domain: String, source: StoreError },
     #[error(transparent)]
@@ -217,16 +247,17 @@ impl Error {
     }
 
     pub fn during_login(self, domain: &Domain) -> Self {
-        match self {
-            Self::Canceled | Self::NotChosen { .. } => self,
-            source => Self::Login { domain: domain.to_string(), source: Box::new(source) },
-        }
+        self.during(|source| Self::Login { domain: domain.to_string(), source })
     }
 
     pub fn during_selection(self, domain: &Domain) -> Self {
+        self.during(|source| Self::Selection { domain: domain.to_string(), source })
+    }
+
+    fn during(self, step: impl FnOnce(Box<Self>) -> Self) -> Self {
         match self {
             Self::Canceled | Self::NotChosen { .. } => self,
-            source => Self::Selection { domain: domain.to_string(), source: Box::new(source) },
+            source => step(Box::new(source)),
         }
     }
 

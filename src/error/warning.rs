@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::first_few;
+use super::NotFound;
 use crate::oauth::{CallbackError, Unrelated, port_owner_command};
 use crate::ui::Ui;
 
@@ -30,11 +30,10 @@ pub enum Warning {
     ConfigReadable { path: PathBuf },
     #[error("tokens are stored unencrypted in {}", path.display())]
     Unencrypted { path: PathBuf },
-    /// The error of reading config.yaml, with its own hint.
-    #[error("{message}")]
-    ConfigUnreadable { message: String, hint: String },
     #[error("no keychain available ({reason}); credentials will be saved unencrypted in {}", path.display())]
     WillBeUnencrypted { reason: &'static str, path: PathBuf },
+    #[error("no terminal to ask on; credentials stay unencrypted in {}, which the Go CLI shares", path.display())]
+    StaysUnencrypted { path: PathBuf },
     // The login.
     #[error("{cause}")]
     NoUserInfo { cause: String },
@@ -48,17 +47,27 @@ pub enum Warning {
     NoWorkspacesOfToken,
     #[error("the API does not list the workspace that this API token names")]
     WorkspaceOfTokenUnlisted,
-    #[error("no {kind} selected ({} available: {})", .known.len(), first_few(.known))]
-    NotSelected { kind: &'static str, known: Vec<String> },
-    #[error("the new credentials may remain in {keychain}: {cause}")]
-    NewMayRemain { keychain: String, cause: String },
-    #[error("an older login may remain in {keychain}: {cause}")]
-    OlderMayRemain { keychain: String, cause: String },
+    /// A choice that stays open.
+    #[error(transparent)]
+    NotSelected(NotFound),
     // Two stores hold a login.
     #[error("config.yaml also holds {what}, which only the Go CLI uses")]
     UsedByGoOnly { what: &'static str, domain: String },
     #[error("{keychain} also holds a login of {account}, which is not used")]
     UnusedInKeychain { keychain: String, account: String, domain: String },
+    #[error(
+        "Astro CLI 1.x wrote its login back to config.yaml, which is used instead of the one in Astro CLI 2's vault"
+    )]
+    WrittenBack { domain: String },
+    // The vault.
+    #[error("others have access to {}, Astro CLI 2's vault, so nothing is written there", folder.display())]
+    VaultOpenToOthers { folder: PathBuf },
+    #[error("Astro CLI 2 may move this login out of config.yaml: {cause}")]
+    NotMarked { cause: String },
+    #[error("Astro CLI 2 and Astro Desktop are logged out of {domain}: {cause}")]
+    VaultNotUsed { domain: String, cause: String },
+    #[error("credentials may remain in Astro CLI 2's vault: {cause}")]
+    MayRemainInVault { cause: String, domain: String },
     // The wait for the browser.
     #[error("another program uses port {port}, so the browser cannot report back")]
     PortTaken { port: u16 },
@@ -72,22 +81,19 @@ pub enum Warning {
     BrowserNotOpened { cause: String },
     // The logout.
     #[error("another command may save the login again: {cause}")]
-    MayBeSavedAgain { domain: String, cause: String },
+    MayBeSavedAgain { cause: String, hint: String },
     #[error("no keychain available ({reason}); logins saved by a desktop session were not removed")]
     KeychainUnseen { reason: &'static str, domain: String },
-    #[error("{cause}; the refresh token stays valid until it expires")]
-    NotRevoked { cause: String },
-    /// The same at a login, which has a refresh token of its own.
-    #[error("{cause}; the replaced refresh token stays valid until it expires")]
-    ReplacedNotRevoked { cause: String },
+    #[error("{cause}; {token} stays valid until it expires")]
+    NotRevoked { token: &'static str, cause: String },
     #[error("could not read the credentials before ({cause}), so a refresh token in them was not revoked")]
     RemovedUnread { cause: String },
     #[error("the credentials are still in {keychain}")]
     StillThere { keychain: String },
-    #[error("credentials may remain in {keychain}: {cause}")]
-    MayRemain { keychain: String, cause: String },
+    #[error("{what} may remain in {keychain}: {cause}")]
+    MayRemain { what: &'static str, keychain: String, cause: String },
     #[error("could not remove the login to {domain} from config.yaml: {cause}")]
-    ContextNotCleared { domain: String, cause: String },
+    ContextNotCleared { domain: String, cause: String, hint: String },
     #[error("a token of {domain} is still in {}, as `{key}`", path.display())]
     TokenRemains { domain: String, path: PathBuf, key: String },
 }
@@ -107,11 +113,12 @@ impl Warning {
             Self::ClockOff { .. } => "set the clock of this machine",
             Self::FolderWritable { folder } => return format!("run `chmod go-w {}`", folder.display()),
             Self::ConfigReadable { path } => return format!("run `chmod 600 {}`", path.display()),
-            Self::Unencrypted { .. } => "run `astro login` with a keychain available to move them there",
-            Self::ConfigUnreadable { hint, .. } => hint,
+            Self::Unencrypted { .. } => "run `astro login` in a terminal with a keychain available to move them there",
+            Self::MayBeSavedAgain { hint, .. } | Self::ContextNotCleared { hint, .. } => hint,
             Self::WillBeUnencrypted { .. } => {
                 "start a keychain such as gnome-keyring, or set ASTRO_NO_INSECURE_FALLBACK=1 to forbid this"
             }
+            Self::StaysUnencrypted { .. } => "set ASTRO_CREDENTIALS to plain or to keychain to decide",
             Self::NoUserInfo { .. } => "check that the account of the summary is yours",
             Self::OtherAccount { asks: true, .. } => "answer no unless this is an account of yours",
             Self::OtherAccount { asks: false, .. } | Self::KnownAs { .. } => {
@@ -120,13 +127,8 @@ impl Warning {
             Self::TokenInArguments => "use `--token-login -`, which reads the token from standard input",
             Self::NoWorkspacesOfToken => "give the token a role in a workspace if you need one",
             Self::WorkspaceOfTokenUnlisted => "check in the Astro UI that the workspace still exists",
-            Self::NotSelected { kind, .. } => {
-                return format!("run `astro {kind} switch NAME`, or log in with `--{kind} NAME`");
-            }
-            Self::NewMayRemain { .. }
-            | Self::OlderMayRemain { .. }
-            | Self::StillThere { .. }
-            | Self::MayRemain { .. } => {
+            Self::NotSelected(open) => return open.hint(),
+            Self::StillThere { .. } | Self::MayRemain { .. } => {
                 "remove the entry of the service `astro-login` with your keychain's own program"
             }
             Self::PortTaken { port } => {
@@ -145,17 +147,18 @@ impl Warning {
             Self::UsedByGoOnly { domain, .. } | Self::UnusedInKeychain { domain, .. } => {
                 return format!("run `astro login {domain}` to have one login");
             }
-            Self::MayBeSavedAgain { domain, .. } => {
-                return format!("run `astro logout {domain}` once other astro commands are done");
+            Self::WrittenBack { domain } => return format!("run `astro login {domain}` to have one login"),
+            Self::VaultOpenToOthers { folder } => return format!("run `chmod 700 {}`", folder.display()),
+            Self::NotMarked { .. } => "run `astro login --insecure-storage` again once this is corrected",
+            Self::VaultNotUsed { .. } => "log in with Astro CLI 2 to use it beside this program",
+            Self::MayRemainInVault { domain, .. } => {
+                return format!("run `astro logout {domain}` with Astro CLI 2 to remove it");
             }
             Self::KeychainUnseen { domain, .. } => {
                 return format!("run `astro logout {domain}` in that session, too");
             }
-            Self::NotRevoked { .. } | Self::ReplacedNotRevoked { .. } | Self::RemovedUnread { .. } => {
+            Self::NotRevoked { .. } | Self::RemovedUnread { .. } => {
                 "contact Astronomer support if others may have a copy of it"
-            }
-            Self::ContextNotCleared { domain, .. } => {
-                return format!("run `astro logout {domain}` again once config.yaml can be written");
             }
             Self::TokenRemains { path, .. } => return format!("remove it from {} by hand", path.display()),
         };

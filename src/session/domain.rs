@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::config::Config;
-use crate::domain::{self, Domain};
+use crate::domain::{self, Domain, expand_short_name};
 use crate::error::Error;
 use crate::system::System;
 use crate::text::{clean, may_be_secret};
@@ -43,7 +43,7 @@ pub fn resolve_domain(
         if may_be_secret(typed) {
             return Err(Error::TokenAsDomain);
         }
-        return Ok((typed.parse()?, source));
+        return Ok((expand_short_name(typed).parse()?, source));
     }
     let default = domain::DEFAULT;
     let document = config.read()?;

@@ -9,7 +9,9 @@ mod key_source;
 mod plaintext;
 mod refresh;
 mod retry;
+mod storage_choice;
 mod stores;
+mod vault;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +20,7 @@ use jiff::Timestamp;
 
 use crate::api::{ApiClient, ListError};
 use crate::blocking::run_blocking;
-use crate::config::{Config, ConfigError, Context, Document, DocumentError, Lock, is_yes};
+use crate::config::{Config, ConfigError, Context, Document, DocumentError, Lock};
 use crate::credentials::{self, CredentialStore, Credentials, StoreError};
 use crate::domain::Domain;
 use crate::error::Error;
@@ -29,10 +31,11 @@ pub use domain::{DomainSource, resolve_domain};
 pub use environment_token::{check_environment_token, environment_token, environment_token_is_set};
 pub use key_source::KeySource;
 pub use plaintext::{
-    belongs_to, clear_tokens, credentials_from_context, is_replaced, is_same_user, login_in_use, set_tokens,
-    tokens_of_context,
+    belongs_to, clear_tokens, credentials_from_context, is_replaced, is_same_user, login_in_use, set_pointer,
+    set_tokens, tokens_of_context,
 };
 pub use refresh::{Access, effective_expiry};
+pub use storage_choice::{Storage, StorageChoice, StoragePlan, StorageSource};
 
 /// A keychain call within this time shows no spinner.
 const SILENT_BOUND: Duration = Duration::from_millis(500);
@@ -52,6 +55,8 @@ pub struct Session<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Location {
     Keychain,
+    /// The vault of Astro CLI 2 and Astro Desktop.
+    Vault,
     /// The plaintext fields of config.yaml, which are the Go CLI's.
     Config,
 }
@@ -65,8 +70,8 @@ pub struct SavedLogin {
 impl SavedLogin {
     /// Returns `true` if the login of this user is still in use beside `context`, which may have changed.
     pub fn is_in_use(&self, context: &Context) -> bool {
-        let in_keychain = (self.location == Location::Keychain).then(|| self.credentials.clone());
-        let in_use = login_in_use(credentials_from_context(context), in_keychain);
+        let stored_in = |location| (self.location == location).then(|| self.credentials.clone());
+        let in_use = login_in_use(context, stored_in(Location::Vault), stored_in(Location::Keychain));
         in_use.is_some_and(|(location, it)| location == self.location && is_same_user(&it, &self.credentials))
     }
 }
@@ -115,17 +120,12 @@ impl<'a> Session<'a> {
     /// Takes the lock under which the login of the domain is read, changed and written. Take it before the lock of
     /// config.yaml, never while holding that.
     pub async fn lock(&self) -> Result<Lock, Error> {
-        let mut waited = Duration::ZERO;
-        loop {
-            match self.config.lock_refresh(&self.domain, Duration::ZERO) {
-                Err(ConfigError::Locked { path, .. }) if waited >= LOCK_BOUND => {
-                    return Err(ConfigError::Locked { path, waited }.into());
-                }
-                Err(ConfigError::Locked { .. }) => tokio::time::sleep(LOCK_RETRY).await,
-                outcome => return Ok(outcome?),
-            }
-            waited += LOCK_RETRY;
-        }
+        wait_for_lock(|| self.config.lock_refresh(&self.domain, Duration::ZERO)).await
+    }
+
+    /// Takes the lock under which Astro CLI 2 renews a login, after [`lock`](Self::lock).
+    async fn lock_renewal(&self) -> Result<Lock, Error> {
+        wait_for_lock(|| self.config.lock_renewal(Duration::ZERO)).await
     }
 
     /// Makes one keychain call, bounded in time, with a spinner if it is slow.
@@ -134,8 +134,15 @@ impl<'a> Session<'a> {
         call: impl FnOnce(&dyn CredentialStore, &Domain) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (store, domain) = (Arc::clone(&self.system.keychain), self.domain.clone());
+        self.bounded(move || call(&*store, &domain)).await
+    }
+
+    async fn bounded<T: Send + 'static, E: From<StoreError> + Send + 'static>(
+        &self,
+        call: impl FnOnce() -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
         let bound = if self.system.ui.can_ask() { credentials::WITH_PERSON } else { credentials::WITHOUT_PERSON };
-        let mut running = std::pin::pin!(credentials::bounded(bound, move || call(&*store, &domain)));
+        let mut running = std::pin::pin!(credentials::bounded(bound, call));
         if let Ok(outcome) = tokio::time::timeout(SILENT_BOUND, &mut running).await {
             return outcome;
         }
@@ -143,25 +150,40 @@ impl<'a> Session<'a> {
         running.await
     }
 
-    pub fn keychain_error(&self, source: StoreError) -> Error {
-        Error::Store { domain: self.domain.to_string(), source }
+    /// Reads the keychain, which must be available and unlocked.
+    pub async fn ready_keychain(&self) -> Result<Option<Credentials>, StoreError> {
+        self.keychain(|store, domain| store.load(domain).and_then(|found| store.ready().map(|()| found))).await
     }
 
-    /// Returns `true` if credentials must not be saved unencrypted in place of an absent keychain.
-    pub fn forbids_insecure_fallback(&self) -> Result<bool, Error> {
-        let by_environment = self.system.environment.get("ASTRO_NO_INSECURE_FALLBACK").is_some_and(is_yes);
-        Ok(by_environment || self.config.read()?.no_insecure_fallback())
+    pub fn keychain_error(&self, source: StoreError) -> Error {
+        Error::Store { domain: self.domain.to_string(), source }
     }
 
     pub fn location_name(&self, location: Location) -> String {
         match location {
             Location::Keychain => self.system.keychain.describe(),
+            Location::Vault => format!("{}, shared with it and Astro Desktop", credentials::vault::NAME),
             Location::Config => format!("{} (unencrypted)", self.config.path().display()),
         }
     }
 
     pub fn now(&self) -> Timestamp {
         (self.system.now)()
+    }
+}
+
+/// Waits for another process that holds a lock.
+async fn wait_for_lock(take: impl Fn() -> Result<Lock, ConfigError>) -> Result<Lock, Error> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match take() {
+            Err(ConfigError::Locked { path, .. }) if waited >= LOCK_BOUND => {
+                return Err(ConfigError::Locked { path, waited }.into());
+            }
+            Err(ConfigError::Locked { .. }) => tokio::time::sleep(LOCK_RETRY).await,
+            outcome => return Ok(outcome?),
+        }
+        waited += LOCK_RETRY;
     }
 }
 

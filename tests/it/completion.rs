@@ -240,3 +240,75 @@ fn manual_pages_pass_groff_and_man() {
         }
     }
 }
+
+/// A folder with this program as `astro`, and one with a script that completes as the Go CLI does.
+#[cfg(unix)]
+fn ours_and_next() -> (TempDir, TempDir, String) {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let (ours, next) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    symlink(crate::support::binary::BINARY, ours.path().join("astro")).unwrap();
+    let answer = r#"#!/bin/sh
+[ "$1" = __complete ] || exit 9
+case "$2 $3" in
+    d*) printf 'deploy\tDeploy: now\ndev\tRun\n:4\n';;
+    'workspace cr'*) printf 'create\tCreate\n:4\n';;
+    l*) printf 'login\tLog in\nlogout\n:4\n';;
+    *) echo :4;;
+esac
+echo 'Completion ended with directive: ShellCompDirectiveNoFileComp' >&2
+"#;
+    fs::write(next.path().join("astro"), answer).unwrap();
+    fs::set_permissions(next.path().join("astro"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}:/usr/local/bin:/usr/bin:/bin", ours.path().display(), next.path().display());
+    (ours, next, path)
+}
+
+#[cfg(unix)]
+#[test]
+fn bash_completes_commands_of_next_astro() {
+    let (_ours, _next, path) = ours_and_next();
+    let (_folder, script) = written(&script("bash"));
+    let press_tab = r#"
+        source "$1"; shift
+        COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+        function=$(complete -p astro); function=${function#*-F }; function=${function%% *}
+        "$function" astro "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
+        echo "${COMPREPLY[@]}"
+    "#;
+    let table: [(&[&str], &str); 5] = [
+        (&["astro", "d"], "deploy dev"),
+        (&["astro", "de"], "deploy dev"),
+        (&["astro", "workspace", "cr"], "create"),
+        (&["astro", "lo"], "login logout"),
+        (&["astro", "auth", "st"], "status"),
+    ];
+    for (words, expected) in table {
+        let mut bash = program("bash");
+        bash.args(["--norc", "-c", press_tab, "bash"]).arg(&script).args(words).env("PATH", &path);
+        assert_eq!(said(&mut bash).trim_end(), expected, "{words:?}");
+    }
+}
+
+#[cfg(unix)]
+#[ignore = "needs fish and zsh"]
+#[test]
+fn fish_and_zsh_complete_commands_of_next_astro() {
+    let (_ours, _next, path) = ours_and_next();
+    let (folder, script) = written(&script("fish"));
+    let asked = format!("source {}; complete --do-complete 'astro de'", script.display());
+    let mut fish = program("fish");
+    fish.args(["--no-config", "--command", &asked]).env("HOME", folder.path()).env("PATH", &path);
+    assert_eq!(said(&mut fish), "deploy\tDeploy: now\ndev\tRun\n");
+
+    fs::write(folder.path().join("_astro"), self::script("zsh")).unwrap();
+    // Runs the completion as zsh does, and prints what it would offer.
+    let asked = format!(
+        "fpath=({} $fpath); autoload -Uz compinit; compinit -u -D; autoload +X _astro
+        _arguments() {{ return 1 }}; _describe() {{ print -rl -- \"${{(@P)${{@[-1]}}}}\" }}; compdef() {{ : }}
+        words=(astro d); CURRENT=2; _astro 2>/dev/null; _astro 2>/dev/null",
+        folder.path().display()
+    );
+    let mut zsh = program("zsh");
+    let offered = said(zsh.args(["--no-rcs", "-c", &asked]).env("HOME", folder.path()).env("PATH", &path));
+    assert!(offered.contains("deploy:Deploy\\: now\ndev:Run\n"), "{offered}");
+}

@@ -13,12 +13,12 @@ async fn list(stage: &Stage, json: bool) -> Outcome {
 
 async fn switch(stage: &Stage, domain: Option<&str>) -> Outcome {
     let domain = domain.map(str::to_owned);
-    stage.run(async |system| context(system, ContextCommand::Switch { domain, flag: None }).await).await
+    stage.run(async |system| context(system, ContextCommand::Switch(domain.into())).await).await
 }
 
 async fn delete(stage: &Stage, domain: &str, force: bool) -> Outcome {
     let domain = domain.to_owned();
-    stage.run(async |system| context(system, ContextCommand::Delete { domain, force }).await).await
+    stage.run(async |system| context(system, ContextCommand::Delete { domain: Some(domain).into(), force }).await).await
 }
 
 fn stage(config: &str) -> Stage {
@@ -83,11 +83,11 @@ async fn context_list_json_schema() {
     let outcome = list(&stage(FILE), true).await;
     assert_eq!((outcome.exit_code(), outcome.stderr.as_str()), (0, ""));
     let expected = json!({"version": 1, "contexts": [
-        {"domain": "astronomer.io", "current": true, "astro": true, "account": "ada@example.com",
+        {"domain": "astronomer.io", "current": true, "isCurrent": true, "astro": true, "account": "ada@example.com",
          "organization": "clorg1", "workspace": "clws1"},
-        {"domain": "gcp0001.example.com", "current": false, "astro": false, "account": "not@ours.example",
+        {"domain": "gcp0001.example.com", "current": false, "isCurrent": false, "astro": false, "account": "not@ours.example",
          "organization": null, "workspace": "ck05"},
-        {"domain": "astronomer-stage.io", "current": false, "astro": true, "account": null,
+        {"domain": "astronomer-stage.io", "current": false, "isCurrent": false, "astro": true, "account": null,
          "organization": null, "workspace": null},
     ]});
     assert_eq!(serde_json::from_str::<Value>(&outcome.stdout).unwrap(), expected);
@@ -103,9 +103,9 @@ async fn context_list_empty() {
         let json = list(&stage, true).await;
         let parsed: Value = serde_json::from_str(&json.stdout).unwrap();
         assert_eq!((parsed, json.stderr.as_str()), (json!({"version": 1, "contexts": []}), ""));
-        let switched = switch(&stage, Some("astronomer.io")).await;
+        let switched = switch(&stage, Some("gcp.example.com")).await;
         assert_eq!(switched.exit_code(), 1);
-        assert_eq!(switched.error_chain(), "no context named `astronomer.io` (you have no contexts yet)");
+        assert_eq!(switched.error_chain(), "no context named `gcp.example.com` (you have no contexts yet)");
     }
 }
 
@@ -168,10 +168,10 @@ async fn context_switch_under_astro_domain_warns() {
 async fn unknown_context_lists_contexts() {
     let stage = stage(FILE);
     let there = "choose one of: astronomer.io, gcp0001.example.com, astronomer-stage.io";
-    let outcome = switch(&stage, Some("astronomer-dev.io")).await;
+    let outcome = switch(&stage, Some("gcp.example.com")).await;
     assert_eq!(
         (outcome.exit_code(), outcome.error_chain()),
-        (1, format!("no context named `astronomer-dev.io`; {there}"))
+        (1, format!("no context named `gcp.example.com`; {there}"))
     );
     let hint = outcome.result.unwrap_err().hint();
     assert_eq!(hint.as_deref(), Some("run `astro context list` to see all of them"));
@@ -220,16 +220,46 @@ async fn context_without_terminal_needs_name_and_force() {
 }
 
 #[tokio::test]
-async fn foreign_context_is_never_deleted() {
+async fn foreign_context_is_deleted_after_confirmation() {
     let stage = stage(FILE);
-    for force in [false, true] {
-        let outcome = delete(&stage, "gcp0001.example.com", force).await;
-        assert_eq!(
-            (outcome.exit_code(), outcome.error_chain().as_str()),
-            (2, "`gcp0001.example.com` is not an Astro domain")
-        );
-    }
+    let outcome = delete(&stage, "gcp0001.example.com", false).await;
+    assert_eq!(outcome.error_chain(), "could not confirm the deletion: no terminal to prompt on");
+    let outcome = delete(&stage, "gcp0002.example.com", true).await;
+    assert_eq!(
+        (outcome.exit_code(), outcome.error_chain().as_str()),
+        (2, "`gcp0002.example.com` is not an Astro domain")
+    );
     assert_eq!(stage.home.config().unwrap(), FILE);
+    let outcome = delete(&stage, "GCP0001.example.com", true).await.success();
+    assert_eq!(outcome.stderr, "Deleted context gcp0001.example.com\n");
+    assert_eq!(list(&stage, false).await.stdout.lines().count(), 3);
+    let rest: Vec<&str> = FILE.lines().filter(|line| !line.contains("gcp0001") && !line.contains("ck05")).collect();
+    for line in stage.home.config().unwrap().lines() {
+        assert!(rest.contains(&line), "{line}");
+    }
+    assert_eq!(stage.service.requests(), []);
+}
+
+#[tokio::test]
+async fn deleting_current_foreign_context_leaves_none_current() {
+    let stage =
+        stage("context: gcp.example.com\ncontexts:\n    gcp_example_com: {token: x}\n    a_io: {domain: a.io}\n");
+    assert_eq!(delete(&stage, "gcp.example.com", true).await.success().stderr, "Deleted context gcp.example.com\n");
+    assert_eq!(stage.home.config().unwrap(), "context: \"\"\ncontexts:\n    a_io: {domain: a.io}\n");
+}
+
+#[tokio::test]
+async fn context_switch_creates_context_of_astro_domain() {
+    for (typed, name) in
+        [("dev", "astronomer-dev.io"), ("pr12345", "pr12345.astronomer-dev.io"), ("prod", "astronomer.io")]
+    {
+        let stage = stage("page_size: 20\n");
+        let outcome = switch(&stage, Some(typed)).await.success();
+        assert_eq!(outcome.stderr, format!("Switched to context {name}\n"));
+        let key = name.replace('.', "_");
+        let expected = format!("page_size: 20\ncontexts:\n    {key}:\n        domain: {name}\ncontext: {name}\n");
+        assert_eq!(stage.home.config().unwrap(), expected);
+    }
 }
 
 #[tokio::test]

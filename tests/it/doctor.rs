@@ -25,7 +25,7 @@ fn desk() -> Stage {
 }
 
 async fn ask(stage: &Stage, json: bool) -> Outcome {
-    let request = Doctor { domain: Some(stage.service.domain()), json };
+    let request = Doctor { domain: Some(stage.service.domain()).into(), json };
     let before = everything_in(stage.home.path());
     let outcome = stage.run(async |system| doctor(system, &request).await).await;
     assert_eq!(everything_in(stage.home.path()), before, "nothing is written");
@@ -106,7 +106,9 @@ async fn healthy_doctor_sends_no_secret() {
             ok("login", "opens the default browser (X)"),
             ok("callback", "any free port"),
             check(&report(&outcome), "loopback"),
+            ok("storage", "auto (the default)"),
             ok("keychain", "the test's keychain unlocked"),
+            ok("vault", "none (no ~/.astro/secrets)"),
             ok("config", "HOME/.astro/config.yaml will be created"),
             ok("account", "not logged in"),
             ok("api", "localhost:PORT responded in N ms"),
@@ -337,7 +339,7 @@ async fn unusable_config_fails_doctor() {
     let stage = desk();
     fs::create_dir(stage.home.config_path()).unwrap();
     let outcome = ask(&stage, true).await;
-    assert_fails(&stage, &outcome, "config", "HOME/.astro/config.yaml is not a file", "move it away and try again");
+    assert_fails(&stage, &outcome, "config", "HOME/.astro/config.yaml is not a file", "move it away");
 
     let stage = desk();
     fs::remove_dir(stage.home.path().join(".astro")).unwrap();
@@ -354,7 +356,7 @@ async fn locked_config_is_a_note() {
     let lock = fs::File::create(&path).unwrap();
     lock.lock().unwrap();
     // Windows refuses reads of a locked file, so nothing is compared here.
-    let request = Doctor { domain: Some(stage.service.domain()), json: true };
+    let request = Doctor { domain: Some(stage.service.domain()).into(), json: true };
     let outcome = stage.run(async |system| doctor(system, &request).await).await;
     let found = report(&outcome);
     assert_eq!((outcome.exit_code(), named(&found, "note")), (0, vec!["config"]), "{found:#}");
@@ -429,15 +431,11 @@ async fn no_terminal_no_browser_passes_doctor() {
 #[tokio::test]
 async fn doctor_shows_callback_route_of_remote_browser() {
     let table = [
-        (
-            ("CODESPACES", "true"),
-            "note",
-            "any free port; if the browser runs outside this codespace, forward the port or paste the final URL",
-        ),
+        (("CODESPACES", "true"), "note", "any free port; if the browser runs outside this codespace, forward the port"),
         (
             ("SSH_CONNECTION", "203.0.113.9 50022 198.51.100.7 22"),
             "note",
-            "any free port; if the browser runs outside this machine, forward the port or paste the final URL",
+            "any free port; if the browser runs outside this machine, forward the port",
         ),
         (("WSL_DISTRO_NAME", "Debian"), "ok", "any free port; Windows forwards localhost to WSL"),
     ];
@@ -516,7 +514,7 @@ async fn doctor_shows_api_token_and_ended_login() {
 async fn doctor_shows_domain_and_its_source() {
     let domain = |outcome: &Outcome| check(&report(outcome), "domain")["detail"].as_str().unwrap().to_owned();
     let mut stage = desk();
-    let unnamed = Doctor { domain: None, json: true };
+    let unnamed = Doctor { domain: None.into(), json: true };
     let named = stage.service.domain();
     stage.home.write_config(&format!("context: {named}\n"));
     let outcome = stage.run(async |system| doctor(system, &unnamed).await).await;
@@ -525,7 +523,7 @@ async fn doctor_shows_domain_and_its_source() {
     stage.environment = stage.environment.with("ASTRO_DOMAIN", &named);
     let outcome = stage.run(async |system| doctor(system, &unnamed).await).await;
     assert_eq!(domain(&outcome), format!("{named} (from ASTRO_DOMAIN)"));
-    let unknown = Doctor { domain: Some("example.com".to_owned()), json: true };
+    let unknown = Doctor { domain: Some("example.com".to_owned()).into(), json: true };
     let outcome = stage.run(async |system| doctor(system, &unknown).await).await;
     assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (2, ""));
 }
@@ -562,4 +560,57 @@ fn doctor_binary_shows_proxy_and_domain_of_config() {
     let output = offline(&home).run(&["auth", "doctor"]);
     let told = "note   domain       astronomer.io (the default, since the current context is not\n                    an Astro context)\n";
     assert!(output.stdout.contains(told), "{}", output.stdout);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn every_astro_on_path_is_listed_with_login() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut stage = Stage::new();
+    let folder = |name: &str, lines: &str, mode| {
+        let folder = stage.home.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        let program = folder.join("astro");
+        std::fs::write(&program, format!("#!/bin/sh\n{lines}\n")).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(mode)).unwrap();
+        folder
+    };
+    let ours = stage.home.path().join("ours");
+    std::fs::create_dir(&ours).unwrap();
+    std::os::unix::fs::symlink(std::env::current_exe().unwrap(), ours.join("astro")).unwrap();
+    let folders = [
+        folder("open", "echo 1.0.0", 0o757),
+        ours,
+        folder("two", "echo 'Astro CLI Version: 2.0.0-beta1'; exit 1", 0o755),
+        folder("one", "[ $1 = version ] && echo Git Commit && echo Version: v1.45.0 && exec sleep 60", 0o755),
+        folder("copy", "echo astro 0.1.0", 0o755),
+        folder("hangs", "exec sleep 60", 0o755),
+        folder("empty", "", 0o644),
+    ];
+    let path = std::env::join_paths(&folders).unwrap().into_string().unwrap();
+    stage.environment = stage.environment.with("PATH", &path);
+    let listed = async |stage: &Stage| {
+        let request = Doctor { domain: Some(stage.service.domain()).into(), json: true };
+        let outcome = stage.run(async |system| doctor(system, &request).await).await;
+        let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
+        let home = format!("{}/", stage.home.path().display());
+        let checks = report["checks"].as_array().unwrap().iter().filter(|check| check["name"] == "astro");
+        checks.map(|it| it["detail"].as_str().unwrap().replace(&home, "")).collect::<Vec<_>>()
+    };
+    let expected = |one: &str, copy: &str| {
+        let [one, copy] = [one, copy].map(|sees| format!("{sees} this login"));
+        vec![
+            "open/astro: skipped, because everyone can write to it".to_owned(),
+            "ours/astro: this program".to_owned(),
+            format!("two/astro: version 2.0.0-beta1, runs other commands, {one}"),
+            format!("one/astro: version 1.45.0, {one}"),
+            format!("copy/astro: version 0.1.0, {copy}"),
+            "hangs/astro: unknown, because it did not say its version within a second".to_owned(),
+        ]
+    };
+    drop(stage.login(&stage.request()).await.success());
+    assert_eq!(listed(&stage).await, expected("cannot see", "sees"));
+    let request = astro_login::commands::login::Login { insecure_storage: true, ..stage.request() };
+    drop(stage.login(&request).await.success());
+    assert_eq!(listed(&stage).await, expected("sees", "sees"));
 }

@@ -33,6 +33,7 @@ mod environment_token;
 #[cfg(unix)]
 mod exec;
 mod fuzz_corpus;
+mod go_flags;
 #[cfg(all(unix, not(target_os = "macos")))]
 mod homes;
 mod hostile_text;
@@ -80,9 +81,13 @@ mod recipes;
 mod refresh;
 mod security_rules;
 mod service;
+mod shared_login;
 #[cfg(target_os = "linux")]
 mod signals;
 mod status;
+mod storage_choice;
+#[cfg(all(unix, not(target_os = "macos")))]
+mod storage_question;
 #[cfg(target_os = "linux")]
 mod tls;
 #[cfg(unix)]

@@ -217,7 +217,7 @@ fn astro_cli_prevails_over_path() {
     assert_eq!(run(program.to_str().unwrap()), output("chosen\n", "", 0));
     assert_eq!(run(""), output("first\n", "", 0));
     for (value, reason) in [
-        ("bin/astro", "error: ASTRO_CLI is not an absolute path\n".to_owned()),
+        ("bin/astro", "error: could not run bin/astro, which ASTRO_CLI names: it is not an absolute path\n".to_owned()),
         (
             "/nowhere/astro",
             "error: could not run /nowhere/astro, which ASTRO_CLI names: it is not a program\n".to_owned(),
@@ -283,4 +283,52 @@ fn next_astro_gets_ctrl_c_and_stop() {
     pty.type_keys(CTRL_C);
     pty.wait_for("caught");
     pty.finish_with(42);
+}
+
+/// config.yaml after a login into the keychain, and after one into the file.
+const IN_KEYCHAIN: &str =
+    "context: astronomer.io\ncontexts:\n    astronomer_io: {domain: astronomer.io, user_email: a@b.c}\n";
+const IN_CONFIG: &str = "context: astronomer.io\ncontexts:\n    astronomer_io: {domain: astronomer.io, user_email: a@b.c, \
+                         token: Bearer eyJ}\n";
+const VERSION_1: &str = "[ \"$1\" = version ] && echo 'Astro CLI Version: 1.45.0' || echo ran";
+
+fn deploy_on_terminal(home: &TestHome, next: &Path) -> String {
+    let (path, home) = (path_of(&[next]), home.path().to_str().unwrap());
+    let pty = Pty::spawn(BINARY, &["deploy"], [("PATH", path.as_str()), ("HOME", home)]);
+    pty.finish_with(0)
+}
+
+#[test]
+fn login_unseen_by_version_1_is_said_once_a_day() {
+    let next = stand_in(VERSION_1);
+    let home = TestHome::new();
+    home.write_config(IN_KEYCHAIN);
+    let piped = Astro::at(&home).with("PATH", &path_of(&[next.path()])).run(&["deploy"]);
+    assert_eq!(piped, output("ran\n", "", 0), "only on a terminal");
+    let said = deploy_on_terminal(&home, next.path());
+    let note =
+        "astro cannot see your login, which is in the keychain; `astro login --insecure-storage` shares it\r\nran\r\n";
+    assert!(said.starts_with("note: ") && said.ends_with(note), "{said}");
+    assert_eq!(deploy_on_terminal(&home, next.path()), "ran\r\n", "once a day");
+
+    let names = home.path().join(".astro/login-names.json");
+    let earlier = fs::read_to_string(&names).unwrap().replace("\"remarked_on\": \"2", "\"remarked_on\": \"1");
+    fs::write(&names, earlier).unwrap();
+    assert!(deploy_on_terminal(&home, next.path()).starts_with("note: "), "on another day");
+}
+
+#[test]
+fn login_that_next_astro_may_see_is_not_remarked() {
+    let version_2 = VERSION_1.replace("1.45.0", "2.0.0");
+    let table = [
+        (IN_CONFIG, VERSION_1),
+        (IN_KEYCHAIN, version_2.as_str()),
+        (IN_KEYCHAIN, "[ \"$1\" = version ] || echo ran"),
+        ("", VERSION_1),
+    ];
+    for (config, lines) in table {
+        let (next, home) = (stand_in(lines), TestHome::new());
+        home.write_config(config);
+        assert_eq!(deploy_on_terminal(&home, next.path()), "ran\r\n", "{lines}");
+    }
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::support::{Mode, Options, Organization, Outcome, Part, Stage};
-use astro_login::commands::organization::{OrganizationCommand, organization};
-use astro_login::commands::workspace::{WorkspaceCommand, workspace};
+use astro_login::commands::organization::organization;
+use astro_login::commands::selection::SelectionCommand;
+use astro_login::commands::workspace::workspace;
 use astro_login::credentials::Credentials;
 use astro_login::token::AccessToken;
 use serde_json::{Value, json};
@@ -13,21 +14,29 @@ const ENGINES: &str = "clorg00000000000000000001";
 const COMPILERS: &str = "clorg00000000000000000002";
 
 async fn organizations(stage: &Stage, json: bool) -> Outcome {
-    stage.run(async |system| organization(system, OrganizationCommand::List { json, domain: None }).await).await
+    stage.run(async |system| organization(system, SelectionCommand::List { json, domain: None }).await).await
 }
 
 async fn workspaces(stage: &Stage, json: bool) -> Outcome {
-    stage.run(async |system| workspace(system, WorkspaceCommand::List { json, domain: None }).await).await
+    stage.run(async |system| workspace(system, SelectionCommand::List { json, domain: None }).await).await
 }
 
 async fn switch_organization(stage: &Stage, wanted: Option<&str>) -> Outcome {
     let wanted = wanted.map(str::to_owned);
-    stage.run(async |system| organization(system, OrganizationCommand::Switch { wanted, domain: None }).await).await
+    stage
+        .run(async |system| {
+            organization(system, SelectionCommand::Switch { wanted, workspace: None, json: false, domain: None }).await
+        })
+        .await
 }
 
 async fn switch_workspace(stage: &Stage, wanted: Option<&str>) -> Outcome {
     let wanted = wanted.map(str::to_owned);
-    stage.run(async |system| workspace(system, WorkspaceCommand::Switch { wanted, domain: None }).await).await
+    stage
+        .run(async |system| {
+            workspace(system, SelectionCommand::Switch { wanted, workspace: None, json: false, domain: None }).await
+        })
+        .await
 }
 
 fn stage(options: Options, fields: &str) -> Stage {
@@ -90,14 +99,14 @@ async fn list_json_schema() {
     let stage = at_work();
     let outcome = organizations(&stage, true).await;
     let expected = json!({"version": 1, "organizations": [
-        {"id": ENGINES, "name": "Analytical Engines", "product": "HOSTED", "current": true},
-        {"id": COMPILERS, "name": "Compilers", "product": "HOSTED", "current": false},
+        {"id": ENGINES, "name": "Analytical Engines", "product": "HOSTED", "current": true, "isCurrent": true},
+        {"id": COMPILERS, "name": "Compilers", "product": "HOSTED", "current": false, "isCurrent": false},
     ]});
     assert_eq!((serde_json::from_str::<Value>(&outcome.stdout).unwrap(), outcome.stderr.as_str()), (expected, ""));
     let outcome = workspaces(&stage, true).await;
     let expected = json!({"version": 1, "workspaces": [
-        {"id": "clws000010000000000000001", "name": "Difference Engine", "current": true},
-        {"id": "clws000010000000000000002", "name": "Punched Cards", "current": false},
+        {"id": "clws000010000000000000001", "name": "Difference Engine", "current": true, "isCurrent": true},
+        {"id": "clws000010000000000000002", "name": "Punched Cards", "current": false, "isCurrent": false},
     ]});
     assert_eq!((serde_json::from_str::<Value>(&outcome.stdout).unwrap(), outcome.stderr.as_str()), (expected, ""));
 }

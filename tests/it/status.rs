@@ -52,7 +52,7 @@ fn at(stage: &mut Stage, now: fn() -> Timestamp) {
 
 async fn ask(stage: &Stage, flags: &[&str]) -> Outcome {
     let request = Status {
-        domain: Some(stage.service.domain()),
+        domain: Some(stage.service.domain()).into(),
         json: flags.contains(&"--json"),
         check: flags.contains(&"--check"),
     };
@@ -246,7 +246,7 @@ async fn status_warns_of_plaintext_and_permissions() {
     // The choice of the login is forgotten with this file.
     std::fs::remove_file(folder.join("login-names.json")).unwrap();
     let plaintext = "warning: tokens are stored unencrypted in HOME/.astro/config.yaml\n\
-                     hint: run `astro login` with a keychain available to move them there\n";
+                     hint: run `astro login` in a terminal with a keychain available to move them there\n";
     let outcome = ask(&stage, &[]).await;
     assert_eq!((outcome.exit_code(), normalize(&stage, &outcome.stderr)), (0, plaintext.to_owned()));
     let line = "credentials   HOME/.astro/config.yaml (unencrypted)\n";
@@ -340,6 +340,18 @@ async fn check_rejected_login_differs_from_unreachable_api() {
         (1, &json!("valid"), &json!("failed"))
     );
     assert!(!outcome.stdout.contains(old.expose()));
+}
+
+#[tokio::test]
+async fn check_with_clock_ahead_is_no_refusal_by_the_api() {
+    let mut stage = logged_in(false).await;
+    stage.clock = two_days_later;
+    let asked = || stage.service.requests_to("/v1/users/self").len();
+    let before = asked();
+    let outcome = ask(&stage, &["--json", "--check"]).await;
+    let report = parsed(&outcome);
+    assert_eq!((outcome.exit_code(), &report["check"]["outcome"], asked()), (4, &json!("failed"), before));
+    assert!(outcome.error_chain().contains("this machine's clock says"), "{}", outcome.error_chain());
 }
 
 #[tokio::test]

@@ -123,16 +123,16 @@ fn cl_7_expired_token_sends_no_request() {
 #[test]
 fn ar_15_tk_10_bad_certificate_ends_login() {
     let table = [
-        (Flaw::SelfSigned, "signed by an unknown authority"),
-        (Flaw::Expired, "expired"),
-        (Flaw::NotYetValid, "not valid yet; check the clock"),
-        (Flaw::OtherName, "issued for another host name"),
+        (Flaw::SelfSigned, "signed by an unknown authority", CHECK_THE_AUTHORITY),
+        (Flaw::Expired, "expired", CHECK_THE_TIMES),
+        (Flaw::NotYetValid, "not valid yet", CHECK_THE_TIMES),
+        (Flaw::OtherName, "issued for another host name", CHECK_THE_AUTHORITY),
     ];
-    for (flaw, reason) in table {
+    for (flaw, reason, hint) in table {
         let api = Astronomer::with(&[(API, flaw), (AUTH, Flaw::None)]);
         let said =
             api.refuses(1, &format!("could not fetch the login configuration: {API}: certificate rejected: {reason}"));
-        assert!(said.contains("\nhint: if a corporate proxy inspects TLS, set SSL_CERT_FILE to its certificate\n"));
+        assert!(said.contains(&format!("\nhint: {hint}\n")));
         assert_eq!(api.paths(), Vec::<String>::new());
         let auth = Astronomer::with(&[(API, Flaw::None), (AUTH, flaw)]);
         let cause = format!("could not fetch the issuer's keys: {AUTH}: certificate rejected: {reason}");
@@ -311,15 +311,17 @@ fn fails(command: (&[&str], &str, &str), world: &Astronomer, astro: Astro, words
 
 const CHECK_THE_NETWORK: &str = "check the network and, behind a proxy, HTTPS_PROXY, or run `astro auth doctor`";
 const CHECK_THE_AUTHORITY: &str = "if a corporate proxy inspects TLS, set SSL_CERT_FILE to its certificate";
+const CHECK_THE_TIMES: &str =
+    "set the clock of this machine if it is wrong, or try again once the server's certificate is renewed";
 
 #[test]
 fn ar_15_tk_10_every_command_reports_bad_host() {
     let unaccepted = |why: &str| (format!("certificate rejected: {why}"), CHECK_THE_AUTHORITY);
-    let unreached = |why: &str| (why.to_owned(), CHECK_THE_NETWORK);
     let by_proxy = |why: &str, hint: &'static str| (format!("the proxy PROXY {why}"), hint);
+    let silent = by_proxy("passed on no response within 5 seconds", "check the network and HTTPS_PROXY");
     let table = [
         (Flaw::SelfSigned, unaccepted("signed by an unknown authority")),
-        (Flaw::Expired, unaccepted("expired")),
+        (Flaw::Expired, ("certificate rejected: expired".to_owned(), CHECK_THE_TIMES)),
         (Flaw::OtherName, unaccepted("issued for another host name")),
         (
             Flaw::Refused("403 Forbidden"),
@@ -337,8 +339,8 @@ fn ar_15_tk_10_every_command_reports_bad_host() {
             by_proxy("refused the connection: HTTP status 502", "ask your network's administrator to allow this host"),
         ),
         (Flaw::HungUp, by_proxy("closed the connection", "check the network and HTTPS_PROXY")),
-        (Flaw::ProxySilent, unreached("no response within 5 seconds")),
-        (Flaw::HostSilent, unreached("no response within 5 seconds")),
+        (Flaw::ProxySilent, silent.clone()),
+        (Flaw::HostSilent, silent),
     ];
     // In parallel, because some run into a time limit.
     thread::scope(|scope| {
@@ -385,12 +387,17 @@ fn proxy_variable_with_newline_is_used() {
 }
 
 #[test]
-fn missing_certificate_file_is_named_and_empty_is_unset() {
+fn missing_certificates_are_named_and_empty_file_is_unset() {
     let world = Astronomer::new();
     let token = world.service.access_token(&json!({}));
     let missing = world.home.path().join("no-such.pem");
-    let said = world.astro().with("SSL_CERT_FILE", missing.to_str().unwrap()).stdin(&token).run(&LOGIN).stderr;
-    assert!(said.contains(&format!("could not read {}, which SSL_CERT_FILE names", missing.display())), "{said}");
+    let missing = missing.to_str().unwrap();
+    let file = world.astro().with("SSL_CERT_FILE", missing);
+    let folder = world.astro().without("SSL_CERT_FILE").with("SSL_CERT_DIR", &format!("/:{missing}"));
+    for (astro, variable) in [(file, "SSL_CERT_FILE"), (folder, "SSL_CERT_DIR")] {
+        let said = astro.stdin(&token).run(&LOGIN).stderr;
+        assert!(said.contains(&format!("could not read {missing}, which {variable} names")), "{said}");
+    }
     let said = world.astro().with("SSL_CERT_FILE", "").stdin(&token).run(&LOGIN).stderr;
     assert!(said.contains("certificate rejected: signed by an unknown authority"), "the system's are used: {said}");
 }

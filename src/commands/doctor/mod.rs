@@ -5,11 +5,12 @@
 
 mod local;
 mod network;
+mod programs;
 
-use clap::{Args, ValueHint};
+use clap::Args;
 use serde::Serialize;
 
-use super::list;
+use super::{DomainArgument, list};
 use crate::browser::BrowserLaunch;
 use crate::config::Config;
 use crate::domain;
@@ -19,19 +20,20 @@ use crate::system::System;
 use crate::text::{clean, wrapped};
 use crate::ui;
 
-/// The maximum columns of a line, and those before its text.
+/// The maximum columns of a line, and those before its text. On a narrower terminal than [`LEAST_WIDTH`], the text stands
+/// below its name.
 const USUAL_WIDTH: usize = 80;
 const LEAST_WIDTH: usize = 50;
 const INDENT: usize = 20;
+const NARROW_INDENT: usize = 2;
 
 #[derive(Debug, Args)]
 pub struct Doctor {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Domain [default: current context]
-    #[arg(value_hint = ValueHint::Other)]
-    pub domain: Option<String>,
+    #[command(flatten)]
+    pub domain: DomainArgument,
 }
 
 #[derive(Serialize)]
@@ -69,7 +71,7 @@ enum Outcome {
 
 /// Checks everything that a login needs. Returns an error, for the exit code, if a login would fail.
 pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
-    let (domain, source) = match session::resolve_domain(system, &Config::new(&system.home), doctor.domain.as_deref()) {
+    let (domain, source) = match session::resolve_domain(system, &Config::new(&system.home), doctor.domain.get()) {
         // The check of config.yaml reports the error.
         Err(Error::Config(_)) => (domain::DEFAULT.parse()?, None),
         resolved => resolved.map(|(domain, source)| (domain, Some(source)))?,
@@ -77,7 +79,12 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
     let session = Session { domain_source: source.clone(), ..Session::for_domain(system, domain) };
     let spinner =
         system.ui.can_ask().then(|| system.ui.spinner("Checking the keychain, the API and the login server…"));
-    let (keychain, network) = tokio::join!(local::read_keychain(&session), network::ask(&session));
+    let (keychain, (vault, in_vault), network, programs) = tokio::join!(
+        session.ready_keychain(),
+        local::read_vault(&session),
+        network::ask(&session),
+        programs::ask(system)
+    );
     drop(spinner);
     let launch = system.opening();
     let program = local::browser_from_env(&system.environment, &launch);
@@ -88,14 +95,20 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
         BrowserLaunch::Unavailable(_) if system.ui.can_ask() => Would::Link,
         BrowserLaunch::Unavailable(_) => Would::Token,
     };
-    let checks = vec![
+    let programs = programs::checks(&session, &keychain, &in_vault, programs);
+    let choice = session.storage_choice(None);
+    let plan = choice.as_ref().ok().zip(session.context().ok());
+    let plan = plan.map(|(choice, context)| session.plan_storage(choice, &context, &vault, &keychain));
+    let mut checks = vec![
         local::domain(&session, source),
         local::login(&session, &launch, program, would),
         local::callback(&session, would),
         local::loopback(&session, would),
-        local::keychain(&session, &keychain),
+        local::storage(&session, &choice, plan.as_ref().and_then(|it| it.as_ref().ok())),
+        local::keychain(&session, &keychain, plan.as_ref()),
+        local::vault(&session, vault),
         local::config(&session),
-        local::account(&session, keychain),
+        local::account(&session, keychain, in_vault),
         network::api(&session, &network),
         network::issuer(&session, &network),
         network::keys(&session, &network),
@@ -103,6 +116,7 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
         network::clock(&session, &network),
         local::variables(&system.environment),
     ];
+    checks.extend(programs);
     let fails = checks.iter().any(|check| check.outcome == Outcome::Fail);
     let report = Report { version: 1, would: if fails { Would::Fail } else { would }, checks };
     if doctor.json {
@@ -121,8 +135,10 @@ impl Report {
             Would::Token => "would need a token",
             Would::Fail => "would fail",
         };
-        let width = session.system.ui.out_columns().unwrap_or(USUAL_WIDTH).max(LEAST_WIDTH);
-        let mut lines = vec![format!("`astro login {}` {outcome}.", session.domain), String::new()];
+        let width = session.system.ui.out_columns().unwrap_or(USUAL_WIDTH);
+        let indent = if width < LEAST_WIDTH { NARROW_INDENT } else { INDENT };
+        let mut lines = wrapped(&format!("`astro login {}` {outcome}.", session.domain), width);
+        lines.push(String::new());
         for Check { name, outcome, detail, advice } in &self.checks {
             let (mark, style) = match outcome {
                 Outcome::Ok => ("ok", ui::SUCCESS),
@@ -130,11 +146,14 @@ impl Report {
                 Outcome::Fail => ("fails", ui::ERROR),
             };
             let mut head = format!("{style}{mark}{style:#}{:1$}{name:<13}", "", 7 - mark.len());
+            if indent < INDENT {
+                lines.push(std::mem::replace(&mut head, " ".repeat(indent)).trim_end().to_owned());
+            }
             let hint = advice.as_ref().map(|advice| format!("hint: {advice}"));
             for text in [Some(detail), hint.as_ref()].into_iter().flatten() {
-                for line in wrapped(text, width - INDENT) {
+                for line in wrapped(text, width.saturating_sub(indent)) {
                     lines.push(format!("{head}{line}"));
-                    head = " ".repeat(INDENT);
+                    head = " ".repeat(indent);
                 }
             }
         }

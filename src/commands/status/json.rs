@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use crate::config::LoginNames;
 use crate::credentials::Kind;
 use crate::error;
+use crate::session::StorageChoice;
 
 #[derive(Serialize)]
 pub(super) struct Report {
@@ -15,6 +16,8 @@ pub(super) struct Report {
     pub(super) state: State,
     pub(super) source: Option<Source>,
     pub(super) location: Option<String>,
+    /// `None` if the setting is not valid.
+    pub(super) storage: Option<StorageChoice>,
     #[serde(serialize_with = "in_snake_case")]
     pub(super) kind: Option<Kind>,
     pub(super) account: Option<String>,
@@ -47,6 +50,7 @@ pub(super) enum State {
 pub(super) enum Source {
     Environment,
     Keychain,
+    AstroVault,
     Config,
 }
 
@@ -80,11 +84,13 @@ pub(super) enum WarningCode {
     PlaintextTokens,
     ConfigReadableByOthers,
     ConfigUnreadable,
+    StorageSetting,
     FolderWritableByOthers,
     EnvironmentTokenWins,
     OtherOrganization,
     ClockOff,
     TwoLogins,
+    VaultOpenToOthers,
 }
 
 impl Report {
@@ -95,6 +101,7 @@ impl Report {
             state: State::Unknown,
             source: None,
             location: None,
+            storage: None,
             kind: None,
             account: None,
             organization: None,
@@ -114,6 +121,12 @@ impl Report {
             Some(end) if end <= now => State::Expired,
             Some(_) | None => State::Valid,
         }
+    }
+
+    /// Adds a failure that does not end the command, with its own hint.
+    pub(super) fn warn_of(&mut self, code: WarningCode, failure: &error::Error) {
+        let (message, hint) = (failure.to_string(), failure.hint().unwrap_or_default());
+        self.warnings.push(Warning { code, message, hint });
     }
 
     pub(super) fn warn(&mut self, code: WarningCode, warning: &error::Warning) {

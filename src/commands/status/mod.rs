@@ -5,19 +5,19 @@
 
 mod json;
 
-use clap::{Args, ValueHint};
+use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
 use json::{Check, CheckOutcome, Report, Source, State, WarningCode};
 
 use super::api_token_scope::ApiTokenScope;
-use super::list;
+use super::{DomainArgument, list};
 use crate::api::{ListError, Workspace};
 use crate::config::Context;
 use crate::credentials::Kind;
 use crate::error::{Error, Warning};
 use crate::jwt::{TokenKind, Unverified};
-use crate::session::{Location, SavedLogin, Session, belongs_to, environment_token};
+use crate::session::{Location, SavedLogin, Session, Storage, StorageSource, belongs_to, environment_token};
 use crate::system::System;
 use crate::text::clean;
 use crate::time_format;
@@ -34,14 +34,13 @@ pub struct Status {
     /// Also verify the token with the API
     #[arg(long)]
     pub check: bool,
-    /// Domain [default: current context]
-    #[arg(value_hint = ValueHint::Other)]
-    pub domain: Option<String>,
+    #[command(flatten)]
+    pub domain: DomainArgument,
 }
 
 /// Reports on the login of a domain. Returns an error, for the exit code, unless the login can be used.
 pub async fn status(system: &System, status: &Status) -> Result<(), Error> {
-    let session = Session::open(system, status.domain.as_deref())?;
+    let session = Session::open(system, status.domain.get())?;
     let mut report = Report::new(session.domain.to_string());
     let mut outcome = report.look(&session).await;
     if status.check && outcome.is_ok() {
@@ -63,8 +62,7 @@ impl Report {
             (Ok(context), _) => context,
             // The token of the environment works without the file.
             (Err(failure), Ok(Some(_)) | Err(_)) => {
-                let (message, hint) = (failure.to_string(), failure.hint().unwrap_or_default());
-                self.warn(WarningCode::ConfigUnreadable, &Warning::ConfigUnreadable { message, hint });
+                self.warn_of(WarningCode::ConfigUnreadable, &failure);
                 Context::default()
             }
             (Err(failure), Ok(None)) => return Err(failure),
@@ -72,6 +70,7 @@ impl Report {
         self.names = session.config.names();
         self.organization = context.organization.as_deref().map(shown);
         self.workspace = context.workspace.as_deref().map(shown);
+        self.look_at_setting(session, &context);
         self.warn_of_files(session, &context);
         match environment {
             Ok(Some(token)) => self.look_at_environment(session, &context, &token),
@@ -84,6 +83,16 @@ impl Report {
                 self.state = State::Refused;
                 Err(failure)
             }
+        }
+    }
+
+    fn look_at_setting(&mut self, session: &Session<'_>, context: &Context) {
+        let by_flag = context.token.is_some() && self.names.is_unencrypted_by_choice(&session.domain);
+        match session.storage_choice(by_flag.then_some(Storage::Plain)) {
+            Ok(choice) => self.storage = Some(choice),
+            // Reported already.
+            Err(Error::Config(_)) => {}
+            Err(refused) => self.warn_of(WarningCode::StorageSetting, &refused),
         }
     }
 
@@ -148,21 +157,27 @@ impl Report {
     }
 
     async fn look_at_store(&mut self, session: &Session<'_>, context: Context) -> Result<(), Error> {
-        let stored = session.saved_login().await.inspect_err(|failure| {
-            if matches!(failure, Error::NotLoggedIn { .. }) {
-                self.state = State::SignedOut;
+        let stored = session.saved_login().await.inspect_err(|failure| match failure {
+            Error::NotLoggedIn { .. } => self.state = State::SignedOut,
+            Error::Vault { .. } => {
+                self.is_stored_in(session, Location::Vault);
+                self.account = context.user_email.as_deref().map(shown);
             }
+            _ => {}
         });
+        if let Some(folder) = session.system.vault.open_to_others().filter(|_| context.in_vault) {
+            let folder = folder.to_owned();
+            self.warn(WarningCode::VaultOpenToOthers, &Warning::VaultOpenToOthers { folder });
+        }
         let SavedLogin { location, credentials } = stored?;
         let usable = session.require_usable(&credentials);
         if let Some(second) = session.second_login(location).await {
             self.warn(WarningCode::TwoLogins, &session.second_login_warning(location, &second));
         }
-        self.source = Some(match location {
-            Location::Keychain => Source::Keychain,
-            Location::Config => Source::Config,
-        });
-        self.location = Some(session.location_name(location));
+        if let Some(warning) = session.written_back_warning().filter(|_| location == Location::Config) {
+            self.warn(WarningCode::TwoLogins, &warning);
+        }
+        self.is_stored_in(session, location);
         self.kind = Some(credentials.kind);
         let context = if belongs_to(&context, &credentials) {
             context
@@ -180,6 +195,15 @@ impl Report {
                 self.state = State::Refused;
             }
         })
+    }
+
+    fn is_stored_in(&mut self, session: &Session<'_>, location: Location) {
+        self.source = Some(match location {
+            Location::Keychain => Source::Keychain,
+            Location::Vault => Source::AstroVault,
+            Location::Config => Source::Config,
+        });
+        self.location = Some(session.location_name(location));
     }
 
     /// Sends the token to the API, which may refresh the login, and compares the clocks.
@@ -252,7 +276,9 @@ impl Report {
     async fn granted_organization(&self, session: &Session<'_>) -> Option<String> {
         let token = match self.source {
             Some(Source::Environment) => environment_token(session.system).ok()??,
-            Some(Source::Keychain | Source::Config) => session.saved_login().await.ok()?.credentials.access,
+            Some(Source::Keychain | Source::AstroVault | Source::Config) => {
+                session.saved_login().await.ok()?.credentials.access
+            }
             None => return None,
         };
         ApiTokenScope::of(&Unverified::parse(token.expose()).ok()?).organization
@@ -264,13 +290,13 @@ impl Report {
             Error::List(ListError::Http(answer)) if matches!(answer.status(), Some(403 | 404)) => {
                 Ok(match self.source {
                     Some(Source::Environment) => Error::ApiTokenRefused,
-                    Some(Source::Keychain | Source::Config) | None => {
+                    Some(Source::Keychain | Source::AstroVault | Source::Config) | None => {
                         Error::TokenRefused { domain: session.domain.to_string(), response: Some(answer.clone()) }
                     }
                 })
             }
-            // It was not sent.
-            Error::ApiTokenWithheld { .. } => Err(failure),
+            // The API was not asked: the token was not sent, or a refreshed one was rejected on this machine.
+            Error::ApiTokenWithheld { .. } | Error::Jwt(_) => Err(failure),
             _ if failure.exit_code() == 4 => Ok(failure),
             _ => Err(failure),
         }
@@ -296,7 +322,7 @@ fn show(session: &Session<'_>, report: &Report) -> Result<(), Error> {
     let issued = |at: Timestamp| time_format::format_past_timestamp(at, now, &zone);
     let location = |place: &String| match report.source {
         Some(Source::Environment) => format!("{place}, which overrides any login"),
-        Some(Source::Keychain | Source::Config) | None => place.to_owned(),
+        Some(Source::Keychain | Source::AstroVault | Source::Config) | None => place.to_owned(),
     };
     let named = |id: &Option<String>| id.as_ref().map(|id| report.names.name(id).unwrap_or_else(|| id.clone()));
     let expires = match (report.expires_at, report.refreshable) {
@@ -315,6 +341,7 @@ fn show(session: &Session<'_>, report: &Report) -> Result<(), Error> {
         ("organization", named(&report.organization)),
         ("workspace", named(&report.workspace)),
         ("credentials", report.location.as_ref().map(location)),
+        ("storage", report.storage.filter(|it| it.source != StorageSource::Default).map(|it| it.to_string())),
         ("type", (report.kind == Some(Kind::ApiToken)).then(|| "API token (signature not verified)".to_owned())),
         ("issued", report.issued_at.map(issued)),
         ("expires", report.kind.map(|_| expires)),
@@ -325,7 +352,7 @@ fn show(session: &Session<'_>, report: &Report) -> Result<(), Error> {
             ui.write_data_ignoring_closed_pipe(&format!("{name:<13} {}", clean(&value, 300)))?;
         }
     }
-    let chosen = report.names.is_unencrypted_by_choice(&session.domain);
+    let chosen = report.storage.is_some_and(|it| it.storage == Storage::Plain);
     for warning in report.warnings.iter().filter(|it| it.code != WarningCode::PlaintextTokens || !chosen) {
         ui.warn(&warning.message, &warning.hint);
     }

@@ -28,9 +28,9 @@ pub enum DocumentError {
     },
 }
 
-/// Returns true for each word that may mean yes: what is switched on here is caution.
-pub fn is_yes(word: &str) -> bool {
-    ["true", "t", "1", "yes", "y", "on"].iter().any(|yes| word.eq_ignore_ascii_case(yes))
+/// Returns `true` unless the value of a prohibition is empty or a word for no: a prohibition fails closed.
+pub fn forbids(value: &str) -> bool {
+    !["", "false", "0", "no", "off"].iter().any(|no| value.trim().eq_ignore_ascii_case(no))
 }
 
 /// The text of the settings file, with a typed view of our part.
@@ -102,9 +102,8 @@ impl Document {
     }
 
     fn each_context<T>(&self, read: impl Fn(&str, &Node) -> T) -> Vec<T> {
-        let contexts = self.value(&["contexts"]).map(Node::all_entries).unwrap_or_default().into_iter();
-        let contexts = contexts.filter_map(|(key, context)| Some((key.scalar()?, context)));
         let mut known = HashSet::new();
+        let contexts = named_entries(self.value(&["contexts"]));
         let contexts = contexts.filter(|(key, context)| known.insert(key.to_lowercase()) && context.is_mapping());
         contexts.map(|(key, context)| read(key, context)).collect()
     }
@@ -112,11 +111,8 @@ impl Document {
     /// Returns the key of a token for `domain` that the Go CLI reads: in its context, under another name of that, or under one
     /// key with dots in place of levels.
     pub fn token_left(&self, domain: &Domain) -> Option<String> {
-        let contexts = self.value(&["contexts"]).map(Node::all_entries).unwrap_or_default().into_iter();
-        let contexts = contexts.filter_map(|(key, context)| Some((key.scalar()?, context)));
-        let root = self.root.as_ref().map(Node::all_entries).unwrap_or_default().into_iter();
-        let dotted = root.filter_map(|(key, value)| {
-            let key = key.scalar()?;
+        let contexts = named_entries(self.value(&["contexts"]));
+        let dotted = named_entries(self.root.as_ref()).filter_map(|(key, value)| {
             let (contexts, name) = key.split_at_checked("contexts.".len())?;
             contexts.eq_ignore_ascii_case("contexts.").then_some((name, value))
         });
@@ -136,7 +132,13 @@ impl Document {
         }
         let mut fields: Vec<_> = before.fields().into_iter().zip(after.fields()).collect();
         let names_domain = self.value(&["contexts", &key, "domain"]).is_some();
-        fields.retain(|((name, before), (_, after))| before != after || (*name == "domain" && !names_domain));
+        // Alone, a `Bearer ` that was left beside a refresh token would be the pointer to the vault.
+        let had_refresh_alone = before.token.is_none() && before.refresh_token.is_some();
+        fields.retain(|((name, before), (_, after))| match *name {
+            "domain" => before != after || !names_domain,
+            "token" => before != after || had_refresh_alone,
+            _ => before != after,
+        });
         if fields.is_empty() {
             return Ok(());
         }
@@ -169,14 +171,41 @@ impl Document {
         self.apply(&Edit { path: &["contexts"], fields: vec![(&key, None)] })
     }
 
+    /// Removes the whole context of a domain that is not Astro's. Does nothing without such a context.
+    pub fn delete_foreign_context(&mut self, domain: &str) -> Result<(), DocumentError> {
+        let keys = self.each_context(|key, node| (domain_of(key, node) == domain).then(|| key.to_owned()));
+        let Some(key) = keys.into_iter().flatten().next() else { return Ok(()) };
+        self.apply(&Edit { path: &["contexts"], fields: vec![(&key, None)] })
+    }
+
     /// True if the user forbade the plaintext store.
     pub fn no_insecure_fallback(&self) -> bool {
-        self.value(&["no_insecure_fallback"]).and_then(Node::scalar).is_some_and(is_yes)
+        let value = self.value(&["no_insecure_fallback"]);
+        value.is_some_and(|value| value.scalar().is_none() || value.text().is_some_and(forbids))
+    }
+
+    /// Returns the value of `credentials`, the store that the user wants. A mapping or a list is an empty value.
+    pub fn credentials_setting(&self) -> Option<&str> {
+        let value = self.value(&["credentials"])?;
+        if value.scalar().is_some() { value.text() } else { Some("") }
+    }
+
+    pub fn set_credentials_setting(&mut self, value: &str) -> Result<(), DocumentError> {
+        if self.credentials_setting() == Some(value) {
+            return Ok(());
+        }
+        self.apply(&Edit { path: &[], fields: vec![("credentials", Some(value.to_owned()))] })
     }
 
     fn value(&self, path: &[&str]) -> Option<&Node> {
         path.iter().try_fold(self.root.as_ref()?, |node, name| node.find(name))
     }
+}
+
+/// Returns the entries of a mapping whose keys are texts.
+fn named_entries(mapping: Option<&Node>) -> impl Iterator<Item = (&str, &Node)> {
+    let entries = mapping.map(Node::all_entries).unwrap_or_default().into_iter();
+    entries.filter_map(|(key, value)| Some((key.scalar()?, value)))
 }
 
 /// Returns the key of a token in the context `key` if that is about `domain`.
@@ -212,7 +241,7 @@ fn refuse_ambiguity(root: &Node) -> Result<(), DocumentError> {
         Ok(())
     };
     let is_one_of = |names: &'static [&'static str]| move |key: &Node| names.iter().any(|name| key.is_key(name));
-    unique(root, &is_one_of(&["context", "contexts", "no_insecure_fallback"]))?;
+    unique(root, &is_one_of(&["context", "contexts", "credentials", "no_insecure_fallback"]))?;
     let Some(contexts) = root.find("contexts") else { return Ok(()) };
     unique(contexts, &|key| key.scalar().is_some())?;
     let names = Context::default().fields().map(|(name, _)| name);

@@ -12,6 +12,8 @@ use std::time::Duration;
 use astro_login::browser::{Browser, BrowserLaunch, Machine};
 use astro_login::commands::login::{Login, TokenArgument, login};
 use astro_login::commands::token::{self, Token};
+use astro_login::config::Config;
+use astro_login::credentials::vault::{MasterKeySource, Vault, VaultError, VaultName};
 use astro_login::credentials::{CredentialStore, Credentials, Kind, StoreError};
 use astro_login::domain::Domain;
 use astro_login::environment::Environment;
@@ -38,6 +40,8 @@ contexts:
     localhost:PORT:
         domain: localhost:PORT
         user_email: ada@example.com
+        auth_domain: http://localhost:PORT/
+        auth_client_id: astro-cli-client
         organization: clorg00000000000000000001
         organization_product: HOSTED
 context: localhost:PORT
@@ -73,6 +77,28 @@ impl MemoryStore {
 
     pub fn fail_saving(&self, error: StoreError) {
         *held(&self.saving) = Some(error);
+    }
+}
+
+/// The vault's master key in memory; reading it can be told to fail.
+pub struct MemoryKey(Mutex<Result<Option<Vec<u8>>, StoreError>>);
+
+impl Default for MemoryKey {
+    /// 32 bytes of 1.
+    fn default() -> Self {
+        Self(Mutex::new(Ok(Some(b"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=".to_vec()))))
+    }
+}
+
+impl MemoryKey {
+    pub fn set(&self, key: Result<Option<&str>, StoreError>) {
+        *held(&self.0) = key.map(|key| key.map(|key| key.as_bytes().to_vec()));
+    }
+}
+
+impl MasterKeySource for MemoryKey {
+    fn master_key(&self) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
+        Ok(held(&self.0).clone()?.map(Zeroizing::new))
     }
 }
 
@@ -159,6 +185,8 @@ pub struct Stage {
     pub service: Service,
     pub browser: Arc<FakeBrowser>,
     pub keychain: Arc<MemoryStore>,
+    /// The key of the vault in the home. There is no vault before a test makes its folder.
+    pub vault_key: Arc<MemoryKey>,
     pub home: TestHome,
     pub environment: Environment,
     pub machine: Machine,
@@ -182,6 +210,7 @@ impl Stage {
             service: Service::start(options),
             browser: Arc::new(FakeBrowser::new(mode)),
             keychain: Arc::default(),
+            vault_key: Arc::default(),
             home: TestHome::new(),
             environment: Environment::from_pairs(&[("DISPLAY", ":0")]),
             machine: Machine { os: std::env::consts::OS, container: false, launcher: true },
@@ -208,7 +237,7 @@ impl Stage {
     pub fn request(&self) -> Login {
         Login {
             if_needed: false,
-            domain: Some(self.service.domain()),
+            domain: Some(self.service.domain()).into(),
             email: None,
             login_link: false,
             token_login: None,
@@ -216,15 +245,12 @@ impl Stage {
             workspace: None,
             timeout: Duration::from_secs(20),
             insecure_storage: false,
+            vault: false,
         }
     }
 
     pub fn token_request(&self, token: &str) -> Login {
-        Login {
-            if_needed: false,
-            token_login: Some(TokenArgument::Given(Zeroizing::new(token.to_owned()))),
-            ..self.request()
-        }
+        Login { token_login: Some(TokenArgument::Given(Zeroizing::new(token.to_owned()))), ..self.request() }
     }
 
     pub async fn login(&self, request: &Login) -> Outcome {
@@ -255,7 +281,20 @@ impl Stage {
         watch: impl Fn(&Captured),
     ) -> Outcome {
         let (ui, captured) = Ui::captured(false, self.stdin.clone());
-        let system = System {
+        let system = self.system(ui);
+        let mut running = pin!(command(&system));
+        let result = poll_fn(|context| {
+            let polled = running.as_mut().poll(context);
+            watch(&captured);
+            polled
+        })
+        .await;
+        Outcome { result, stdout: captured.stdout(), stderr: captured.stderr() }
+    }
+
+    /// The outside world of a command with these streams.
+    pub fn system(&self, ui: Ui) -> System {
+        System {
             environment: self.environment.clone(),
             machine: self.machine.into(),
             home: self.home.path().to_owned(),
@@ -265,20 +304,13 @@ impl Stage {
                 before_visit: Arc::clone(&self.before_visit),
             }),
             keychain: Arc::clone(&self.keychain) as Arc<dyn CredentialStore>,
+            vault: Arc::new(self.vault()),
             ui,
             now: self.clock,
             time_zone: || TimeZone::UTC,
             pending_grant: PendingGrant::default(),
             random: Arc::clone(&self.random),
-        };
-        let mut running = pin!(command(&system));
-        let result = poll_fn(|context| {
-            let polled = running.as_mut().poll(context);
-            watch(&captured);
-            polled
-        })
-        .await;
-        Outcome { result, stdout: captured.stdout(), stderr: captured.stderr() }
+        }
     }
 
     /// `astro` itself, as a process of its own in this home and with nothing of this process's environment. A browser that
@@ -322,6 +354,18 @@ impl Stage {
             expires_at: None,
             replaced: None,
         }
+    }
+
+    /// The vault of Astro CLI 2 in the home.
+    pub fn vault(&self) -> Vault {
+        let keys = Arc::clone(&self.vault_key) as Arc<dyn MasterKeySource>;
+        Vault::new(Some(self.home.path()), keys, SystemRandom::new())
+    }
+
+    /// The name of this service's login in that vault.
+    pub fn vault_name(&self) -> VaultName {
+        let domain: Domain = self.service.domain().parse().unwrap();
+        VaultName::new(&Config::new(self.home.path()).canonical_path(), &domain.context_key())
     }
 
     pub fn keep_in_keychain(&self, credentials: &Credentials) {
@@ -415,10 +459,7 @@ fn now() -> Timestamp {
 
 /// Runs `astro auth token` with this domain.
 pub async fn token(system: &System, domain: Option<&str>) -> Result<(), Error> {
-    let domain = domain.map(str::to_owned);
-    token::token(
-        system,
-        &Token { force: false, validity: token::Validity::default(), output: token::Output::Text, domain },
-    )
-    .await
+    let domain = domain.map(str::to_owned).into();
+    let request = Token { force: false, validity: token::Validity::default(), output: token::Output::Text, domain };
+    token::token(system, &request).await
 }
