@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::{Options, Service};
+use crate::support::{self, Options, Service};
 use saphyr_parser::{Event, Parser};
 use serde_json::{Map, Value, json};
 
@@ -25,13 +25,8 @@ struct Job {
     steps: Vec<Step>,
 }
 
-/// The code under this heading, which is to be of one language.
 fn snippet(heading: &str, language: &str) -> &'static str {
-    let section = PAGE.split_once(&format!("\n## {heading}\n")).unwrap().1;
-    let section = section.split("\n## ").next().unwrap();
-    let code = section.split_once(&format!("```{language}\n")).unwrap().1.split_once("```").unwrap();
-    assert!(!code.1.contains("```"), "a second snippet under {heading:?} that is not run");
-    code.0
+    support::snippet(PAGE, heading, language)
 }
 
 /// A document without anchors and tags; every scalar is text.

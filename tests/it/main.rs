@@ -76,6 +76,8 @@ mod pty;
 mod pty_ui;
 #[cfg(target_os = "linux")]
 mod readonly_disk;
+#[cfg(all(unix, not(target_os = "macos")))]
+mod recipes;
 mod refresh;
 mod security_rules;
 mod service;

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-const GROUPS: [(&str, usize); 7] = [("AR", 20), ("LB", 28), ("TK", 11), ("JW", 18), ("CL", 19), ("RF", 21), ("NA", 5)];
+const GROUPS: [(&str, usize); 8] =
+    [("AR", 20), ("LB", 28), ("TK", 11), ("JW", 18), ("CL", 19), ("RF", 21), ("NA", 5), ("EX", 4)];
 
 /// Reads a file of the project. A missing file counts as empty.
 fn read(path: &str) -> String {

@@ -36,6 +36,15 @@ pub fn no_screen() -> &'static str {
     if is_container { "running in a container" } else { "no display" }
 }
 
+/// The only snippet of the page under this heading, which is to be of this language.
+pub fn snippet(page: &'static str, heading: &str, language: &str) -> &'static str {
+    let section = page.split_once(&format!("\n## {heading}\n")).unwrap().1;
+    let section = section.split("\n## ").next().unwrap();
+    let code = section.split_once(&format!("```{language}\n")).unwrap().1.split_once("```").unwrap();
+    assert!(!code.1.contains("```"), "a second snippet under {heading:?} that is not run");
+    code.0
+}
+
 /// A home directory of its own, with an empty `.astro`; gone when dropped.
 pub struct TestHome(tempfile::TempDir);
 
