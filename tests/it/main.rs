@@ -83,4 +83,6 @@ mod tls;
 mod token;
 #[cfg(target_os = "linux")]
 mod torn_config;
+#[cfg(target_os = "linux")]
+mod vault;
 mod yaml_readers;
