@@ -12,6 +12,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::browser::{self, Browser, BrowserLaunch, Machine};
 use crate::credentials::CredentialStore;
+use crate::credentials::vault::Vault;
 use crate::environment::Environment;
 use crate::http::Http;
 use crate::oauth::{PendingGrant, Random, RandomError};
@@ -27,6 +28,8 @@ pub struct System {
     pub http: Http,
     pub browser: Arc<dyn Browser>,
     pub keychain: Arc<dyn CredentialStore>,
+    /// The vault of Astro CLI 2, in the home directory whatever ASTRO_HOME says.
+    pub vault: Arc<Vault>,
     /// The terminal, or its replacement in a test.
     pub ui: Ui,
     pub now: fn() -> Timestamp,

@@ -29,6 +29,7 @@ use crate::commands::token::token;
 use crate::commands::workspace::workspace;
 use crate::config::Config;
 use crate::credentials::Keychain;
+use crate::credentials::vault::{self, Vault};
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::http::Http;
@@ -120,6 +121,10 @@ fn system(environment: Environment, ui: Ui) -> Result<System, Error> {
     let home = home(&environment)?;
     let ordinary_home = dirs::home_dir().filter(|home| home.is_absolute());
     let keychain = Keychain::new(SystemRandom::new(), Config::new(&home).home_id(ordinary_home.as_deref()));
+    // As in Astro CLI 2: without this variable there is no vault.
+    let vault_home = environment.get_os(if cfg!(windows) { "USERPROFILE" } else { "HOME" }).map(PathBuf::from);
+    let vault_home = vault_home.filter(|home| home.is_absolute());
+    let vault = Vault::new(vault_home.as_deref(), Arc::new(vault::Keyring), SystemRandom::new());
     Ok(System {
         http: Http::default().in_environment(&environment),
         environment,
@@ -127,6 +132,7 @@ fn system(environment: Environment, ui: Ui) -> Result<System, Error> {
         home,
         browser: Arc::new(SystemBrowser),
         keychain: Arc::new(keychain),
+        vault: Arc::new(vault),
         ui,
         now,
         time_zone: TimeZone::system,

@@ -120,6 +120,12 @@ impl Config {
         self.lock(self.refresh_lock_path(domain), wait)
     }
 
+    /// Takes the lock under which Astro CLI 2 renews a login that it shares. Must be taken after the refresh lock, and before
+    /// an edit.
+    pub fn lock_renewal(&self, wait: Duration) -> Result<Lock, ConfigError> {
+        self.lock(self.real_folder().join("config.yaml.renew.lock"), wait)
+    }
+
     fn lock_path(&self) -> PathBuf {
         self.folder.join("config.yaml.lock")
     }

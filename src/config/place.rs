@@ -32,6 +32,11 @@ impl Config {
         Some(format!("{first:08x}"))
     }
 
+    /// Returns the path of config.yaml as Astro CLI 2 spells it in the names of its vault: after links are resolved.
+    pub fn canonical_path(&self) -> Vec<u8> {
+        identifying_bytes(&canonical(&self.path))
+    }
+
     /// Returns the lock beside the target of a linked config.yaml. Other homes may link to that file too.
     pub(super) fn lock_path_at_target(&self) -> Option<PathBuf> {
         let folder = self.real_folder();

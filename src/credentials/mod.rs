@@ -14,6 +14,7 @@ use crate::token::{AccessToken, RefreshToken};
 mod chunked;
 mod keychain;
 mod record;
+pub mod vault;
 
 pub use keychain::Keychain;
 
@@ -114,15 +115,16 @@ impl StoreError {
 ///
 /// A plain thread: a call that never returns keeps neither the runtime nor the process from ending, and the D-Bus client
 /// must not block on a thread of the runtime. After [`StoreError::TimedOut`] the call goes on, and its result is dropped.
-pub async fn bounded<T, F>(bound: Duration, call: F) -> Result<T, StoreError>
+pub async fn bounded<T, E, F>(bound: Duration, call: F) -> Result<T, E>
 where
     T: Send + 'static,
-    F: FnOnce() -> Result<T, StoreError> + Send + 'static,
+    E: From<StoreError> + Send + 'static,
+    F: FnOnce() -> Result<T, E> + Send + 'static,
 {
     match tokio::time::timeout(bound, run_blocking(call)).await {
         Ok(Ok(result)) => result,
-        Ok(Err(error)) => Err(StoreError::other(&error)),
-        Err(_) => Err(StoreError::TimedOut(bound)),
+        Ok(Err(error)) => Err(StoreError::other(&error).into()),
+        Err(_) => Err(StoreError::TimedOut(bound).into()),
     }
 }
 
@@ -134,8 +136,8 @@ mod tests {
 
     #[tokio::test]
     async fn bounded_call_returns_result() {
-        assert_eq!(bounded(WITHOUT_PERSON, || Ok(7)).await, Ok(7));
-        assert_eq!(bounded::<(), _>(WITHOUT_PERSON, || Err(StoreError::Locked)).await, Err(StoreError::Locked));
+        assert_eq!(bounded(WITHOUT_PERSON, || Ok::<_, StoreError>(7)).await, Ok(7));
+        assert_eq!(bounded::<(), _, _>(WITHOUT_PERSON, || Err(StoreError::Locked)).await, Err(StoreError::Locked));
     }
 
     #[tokio::test]
@@ -150,7 +152,7 @@ mod tests {
 
     #[tokio::test]
     async fn panic_in_store_call_is_an_error() {
-        let result = bounded::<(), _>(WITHOUT_PERSON, || std::panic::resume_unwind(Box::new(()))).await;
+        let result = bounded::<(), StoreError, _>(WITHOUT_PERSON, || std::panic::resume_unwind(Box::new(()))).await;
         assert!(matches!(result, Err(StoreError::Other(_))), "{result:?}");
     }
 

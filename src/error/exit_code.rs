@@ -39,9 +39,8 @@ impl Error {
             Self::NoOrganization | Self::NoOrganizationSelected | Self::NoWorkspace | Self::NotFound(_) => 1,
             Self::SelectionCrossed { .. } => 1,
             // This machine.
-            Self::NoHome | Self::NoContexts | Self::Config(_) | Self::Store { .. } | Self::FallbackForbidden { .. } => {
-                1
-            }
+            Self::NoHome | Self::NoContexts | Self::Config(_) | Self::Store { .. } => 1,
+            Self::Vault { .. } | Self::FallbackForbidden { .. } => 1,
             Self::Listen(_) | Self::Ui(_) | Self::Random(_) | Self::Io(_) => 1,
             Self::LoginWouldFail { .. } | Self::LogoutIncomplete { .. } => 1,
         }

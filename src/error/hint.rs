@@ -6,6 +6,7 @@ use super::{Error, TokenPlace, minutes};
 use crate::api::ListError;
 use crate::browser::NoBrowser;
 use crate::credentials::StoreError;
+use crate::credentials::vault::VaultError;
 use crate::domain::{DEFAULT, is_loopback};
 use crate::environment::EnvironmentError;
 use crate::http::{Fault, HttpError, ProxyFault};
@@ -64,6 +65,7 @@ impl Error {
             Self::NotFound(not_found) => return Some(not_found.hint()),
             Self::Environment(error) => return Some(environment_hint(*error)),
             Self::Config(error) => return Some(error.hint()),
+            Self::Vault { domain, source } => return Some(vault_hint(source, &login(domain))),
             Self::Store { domain, source } => return Some(store_hint(source, &login(domain))),
             Self::Listen(ListenError::PortTaken(port) | ListenError::Bind { port, .. }) => {
                 return Some(format!(
@@ -151,7 +153,7 @@ impl Error {
             Self::Io(_) => "check the limits of this system with `ulimit -a`, and those of its sandbox",
             Self::Canceled | Self::Ui(UiError::Canceled) => return None,
             // The hints of the others come from `hint_for`.
-            Self::Store { .. } | Self::Jwt(_) | Self::Http(_) => return None,
+            Self::Vault { .. } | Self::Store { .. } | Self::Jwt(_) | Self::Http(_) => return None,
             Self::Login { .. } | Self::Selection { .. } | Self::NoOrganization | Self::NotFound(_) => return None,
             Self::NotLoggedIn { .. } | Self::LoginExpired { .. } | Self::LoginRevoked { .. } => return None,
             Self::TokenRefused { .. } | Self::IssuerMismatch { .. } | Self::RefreshRefused { .. } => return None,
@@ -222,6 +224,29 @@ fn store_hint(error: &StoreError, login: &str) -> String {
         StoreError::Damaged => format!("run `{login}` to replace them"),
         StoreError::NewerFormat => "use the newer version, or remove the entry of service `astro-login`".to_owned(),
         StoreError::Disconnected | StoreError::Other(_) => format!("try again, or save unencrypted with {unencrypted}"),
+    }
+}
+
+fn vault_hint(error: &VaultError, login: &str) -> String {
+    match error {
+        VaultError::Folder(folder) => format!("move {} away and run `{login}`", folder.display()),
+        VaultError::OpenToOthers(folder) => format!("run `chmod 700 {}`", folder.display()),
+        VaultError::Keychain(StoreError::Absent { .. }) => {
+            format!("set ASTRO_API_TOKEN to a token, or run `{login} --login-link`")
+        }
+        VaultError::Keychain(StoreError::Locked) => "unlock the keychain and try again".to_owned(),
+        VaultError::Keychain(StoreError::Refused) => "allow access in the keychain's prompt".to_owned(),
+        VaultError::Keychain(StoreError::TimedOut(_)) => {
+            "answer the keychain's prompt if there is one, and try again".to_owned()
+        }
+        VaultError::Keychain(_) => "try again, and restart the keychain if it happens again".to_owned(),
+        VaultError::NoKey | VaultError::InvalidKey | VaultError::OtherKey | VaultError::Damaged(_) => {
+            format!("run `{login}` to log in again")
+        }
+        VaultError::Newer(_) | VaultError::Unsupported => {
+            format!("use Astro CLI 2 for this login, or run `{login}` for one in the keychain")
+        }
+        VaultError::Io { path, .. } => format!("check that you may access {}", path.display()),
     }
 }
 

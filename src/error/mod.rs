@@ -18,6 +18,7 @@ use crate::api::ListError;
 use crate::browser::NoBrowser;
 use crate::config::ConfigError;
 use crate::credentials::StoreError;
+use crate::credentials::vault::VaultError;
 use crate::domain::{Domain, DomainError};
 use crate::environment::EnvironmentError;
 use crate::http::HttpError;
@@ -156,6 +157,8 @@ pub enum Error {
     NotFound(#[from] NotFound),
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error("could not use the login in Astro CLI 2's vault")]
+    Vault { domain: String, source: VaultError },
     #[error("could not use the keychain")]
     Store { domain: String, source: StoreError },
     #[error(transparent)]

@@ -59,6 +59,17 @@ pub enum Warning {
     UsedByGoOnly { what: &'static str, domain: String },
     #[error("{keychain} also holds a login of {account}, which is not used")]
     UnusedInKeychain { keychain: String, account: String, domain: String },
+    #[error(
+        "Astro CLI 1.x wrote its login back to config.yaml, which is used instead of the one in Astro CLI 2's vault"
+    )]
+    WrittenBack { domain: String },
+    // The vault.
+    #[error("others have access to {}, Astro CLI 2's vault, so nothing is written there", folder.display())]
+    VaultOpenToOthers { folder: PathBuf },
+    #[error("Astro CLI 2 and Astro Desktop are now logged out of {domain}: {cause}")]
+    VaultNotUsed { domain: String, cause: String },
+    #[error("credentials may remain in Astro CLI 2's vault: {cause}")]
+    MayRemainInVault { cause: String, domain: String },
     // The wait for the browser.
     #[error("another program uses port {port}, so the browser cannot report back")]
     PortTaken { port: u16 },
@@ -144,6 +155,12 @@ impl Warning {
             Self::BrowserNotOpened { .. } => "open the URL yourself",
             Self::UsedByGoOnly { domain, .. } | Self::UnusedInKeychain { domain, .. } => {
                 return format!("run `astro login {domain}` to have one login");
+            }
+            Self::WrittenBack { domain } => return format!("run `astro login {domain}` to have one login"),
+            Self::VaultOpenToOthers { folder } => return format!("run `chmod 700 {}`", folder.display()),
+            Self::VaultNotUsed { .. } => "log in with Astro CLI 2 to use it beside this program",
+            Self::MayRemainInVault { domain, .. } => {
+                return format!("run `astro logout {domain}` with Astro CLI 2 to remove it");
             }
             Self::MayBeSavedAgain { domain, .. } => {
                 return format!("run `astro logout {domain}` once other astro commands are done");

@@ -10,6 +10,7 @@ mod plaintext;
 mod refresh;
 mod retry;
 mod stores;
+mod vault;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +30,8 @@ pub use domain::{DomainSource, resolve_domain};
 pub use environment_token::{check_environment_token, environment_token, environment_token_is_set};
 pub use key_source::KeySource;
 pub use plaintext::{
-    belongs_to, clear_tokens, credentials_from_context, is_replaced, is_same_user, login_in_use, set_tokens,
-    tokens_of_context,
+    belongs_to, clear_tokens, credentials_from_context, is_replaced, is_same_user, login_in_use, set_pointer,
+    set_tokens, tokens_of_context,
 };
 pub use refresh::{Access, effective_expiry};
 
@@ -52,6 +53,8 @@ pub struct Session<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Location {
     Keychain,
+    /// The vault of Astro CLI 2 and Astro Desktop.
+    Vault,
     /// The plaintext fields of config.yaml, which are the Go CLI's.
     Config,
 }
@@ -65,8 +68,8 @@ pub struct SavedLogin {
 impl SavedLogin {
     /// Returns `true` if the login of this user is still in use beside `context`, which may have changed.
     pub fn is_in_use(&self, context: &Context) -> bool {
-        let in_keychain = (self.location == Location::Keychain).then(|| self.credentials.clone());
-        let in_use = login_in_use(credentials_from_context(context), in_keychain);
+        let stored_in = |location| (self.location == location).then(|| self.credentials.clone());
+        let in_use = login_in_use(context, stored_in(Location::Vault), stored_in(Location::Keychain));
         in_use.is_some_and(|(location, it)| location == self.location && is_same_user(&it, &self.credentials))
     }
 }
@@ -115,17 +118,7 @@ impl<'a> Session<'a> {
     /// Takes the lock under which the login of the domain is read, changed and written. Take it before the lock of
     /// config.yaml, never while holding that.
     pub async fn lock(&self) -> Result<Lock, Error> {
-        let mut waited = Duration::ZERO;
-        loop {
-            match self.config.lock_refresh(&self.domain, Duration::ZERO) {
-                Err(ConfigError::Locked { path, .. }) if waited >= LOCK_BOUND => {
-                    return Err(ConfigError::Locked { path, waited }.into());
-                }
-                Err(ConfigError::Locked { .. }) => tokio::time::sleep(LOCK_RETRY).await,
-                outcome => return Ok(outcome?),
-            }
-            waited += LOCK_RETRY;
-        }
+        wait_for_lock(|| self.config.lock_refresh(&self.domain, Duration::ZERO)).await
     }
 
     /// Makes one keychain call, bounded in time, with a spinner if it is slow.
@@ -134,8 +127,15 @@ impl<'a> Session<'a> {
         call: impl FnOnce(&dyn CredentialStore, &Domain) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (store, domain) = (Arc::clone(&self.system.keychain), self.domain.clone());
+        self.bounded(move || call(&*store, &domain)).await
+    }
+
+    async fn bounded<T: Send + 'static, E: From<StoreError> + Send + 'static>(
+        &self,
+        call: impl FnOnce() -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
         let bound = if self.system.ui.can_ask() { credentials::WITH_PERSON } else { credentials::WITHOUT_PERSON };
-        let mut running = std::pin::pin!(credentials::bounded(bound, move || call(&*store, &domain)));
+        let mut running = std::pin::pin!(credentials::bounded(bound, call));
         if let Ok(outcome) = tokio::time::timeout(SILENT_BOUND, &mut running).await {
             return outcome;
         }
@@ -156,12 +156,28 @@ impl<'a> Session<'a> {
     pub fn location_name(&self, location: Location) -> String {
         match location {
             Location::Keychain => self.system.keychain.describe(),
+            Location::Vault => format!("{}, shared with it and Astro Desktop", credentials::vault::NAME),
             Location::Config => format!("{} (unencrypted)", self.config.path().display()),
         }
     }
 
     pub fn now(&self) -> Timestamp {
         (self.system.now)()
+    }
+}
+
+/// Waits for another process that holds a lock.
+async fn wait_for_lock(take: impl Fn() -> Result<Lock, ConfigError>) -> Result<Lock, Error> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match take() {
+            Err(ConfigError::Locked { path, .. }) if waited >= LOCK_BOUND => {
+                return Err(ConfigError::Locked { path, waited }.into());
+            }
+            Err(ConfigError::Locked { .. }) => tokio::time::sleep(LOCK_RETRY).await,
+            outcome => return Ok(outcome?),
+        }
+        waited += LOCK_RETRY;
     }
 }
 

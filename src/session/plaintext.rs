@@ -1,5 +1,7 @@
 //! The plaintext fields of config.yaml, which are the Go CLI's, as [`Credentials`] and back.
 
+use jiff::Timestamp;
+
 use super::Location;
 use crate::config::Context;
 use crate::credentials::{Credentials, Kind};
@@ -40,13 +42,19 @@ fn credentials(context: &Context, access: &AccessToken) -> Credentials {
     }
 }
 
-/// Returns the login in use, if both stores may hold one. A token in config.yaml is newer than the keychain's, or was
-/// chosen: a login into the keychain empties it. Two are neither, because the Go CLI writes them by itself: the token that
-/// the login in the keychain replaced, and the API token of its environment.
+/// Returns the login in use, if several stores may hold one. The pointer in config.yaml names the vault, even if that holds
+/// nothing. A token in config.yaml is newer than the others, or was chosen: a login elsewhere empties it. Two are neither,
+/// because the Go CLI writes them by itself: the token that the login in the keychain replaced, and the API token of its
+/// environment.
 pub fn login_in_use(
-    in_config: Option<Credentials>,
+    context: &Context,
+    in_vault: Option<Credentials>,
     in_keychain: Option<Credentials>,
 ) -> Option<(Location, Credentials)> {
+    if context.in_vault {
+        return in_vault.map(|it| (Location::Vault, it));
+    }
+    let in_config = credentials_from_context(context);
     let is_ignored = |in_config: &Credentials| in_keychain.as_ref().is_some_and(|it| ignores(it, in_config));
     let in_config = in_config.filter(|it| !is_ignored(it)).map(|it| (Location::Config, it));
     in_config.or(in_keychain.map(|it| (Location::Keychain, it)))
@@ -82,11 +90,20 @@ pub fn set_tokens(context: &mut Context, credentials: Credentials) {
     context.token = Some(credentials.access);
     context.refresh_token = credentials.refresh;
     context.expires_at = credentials.expires_at;
+    context.in_vault = false;
 }
 
-/// Removes the credentials from the Go CLI's fields; the other fields keep their values.
+/// Writes the pointer to the vault in place of tokens; the other fields keep their values.
+pub fn set_pointer(context: &mut Context, expires_at: Option<Timestamp>) {
+    clear_tokens(context);
+    context.expires_at = expires_at;
+    context.in_vault = true;
+}
+
+/// Removes the credentials, or the pointer, from the Go CLI's fields; the other fields keep their values.
 pub fn clear_tokens(context: &mut Context) {
     context.token = None;
     context.refresh_token = None;
     context.expires_at = None;
+    context.in_vault = false;
 }

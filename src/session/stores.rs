@@ -1,8 +1,6 @@
 //! The two stores of a login: reads, and writes that another program may cross.
 
-use super::{
-    Location, SavedLogin, Session, clear_tokens, credentials_from_context, edit_config, login_in_use, set_tokens,
-};
+use super::{Location, SavedLogin, Session, credentials_from_context, login_in_use, set_pointer, set_tokens};
 use crate::blocking::run_blocking;
 use crate::config::Document;
 use crate::credentials::{self, Credentials, Kind, StoreError};
@@ -15,7 +13,14 @@ impl Session<'_> {
     /// Finds the stored login of the domain. Without one, [`Error::NotLoggedIn`] says if there was no keychain to read:
     /// a desktop session of the same user may have one.
     pub async fn saved_login(&self) -> Result<SavedLogin, Error> {
-        let in_config = credentials_from_context(&self.context()?);
+        let context = self.context()?;
+        let not_logged_in = |no_keychain| Error::NotLoggedIn { domain: self.domain.to_string(), no_keychain };
+        if context.in_vault {
+            let found = self.load_from_vault(&context).await.map_err(|failure| self.vault_error(failure))?;
+            let credentials = found.filter(|it| !it.access.expose().is_empty()).ok_or_else(|| not_logged_in(None))?;
+            return Ok(SavedLogin { location: Location::Vault, credentials });
+        }
+        let in_config = credentials_from_context(&context);
         if let Some(credentials) = in_config.clone().filter(|it| !self.may_be_ignored(it)) {
             return Ok(SavedLogin { location: Location::Config, credentials });
         }
@@ -30,10 +35,8 @@ impl Session<'_> {
             }
             Err(failure) => return Err(self.keychain_error(failure)),
         };
-        match login_in_use(in_config, in_keychain) {
-            Some((location, credentials)) => Ok(SavedLogin { location, credentials }),
-            None => Err(Error::NotLoggedIn { domain: self.domain.to_string(), no_keychain }),
-        }
+        let in_use = login_in_use(&context, None, in_keychain).ok_or_else(|| not_logged_in(no_keychain))?;
+        Ok(SavedLogin { location: in_use.0, credentials: in_use.1 })
     }
 
     /// Returns `true` if a login in the keychain may count more than this one of config.yaml. Other readers of config.yaml
@@ -46,7 +49,7 @@ impl Session<'_> {
     pub async fn second_login(&self, in_use: Location) -> Option<Credentials> {
         match in_use {
             Location::Keychain => credentials_from_context(&self.context().ok()?),
-            Location::Config => {
+            Location::Vault | Location::Config => {
                 let (store, domain) = (self.system.keychain.clone(), self.domain.clone());
                 credentials::bounded(credentials::WITHOUT_PERSON, move || store.load(&domain)).await.ok()?
             }
@@ -59,7 +62,7 @@ impl Session<'_> {
         let what = match (in_use, second.kind) {
             (Location::Keychain, Kind::ApiToken) => "an API token",
             (Location::Keychain, Kind::User) => "the login that this one replaced",
-            (Location::Config, _) => {
+            (Location::Vault | Location::Config, _) => {
                 let account = second.email.as_deref().map_or_else(|| NO_EMAIL.to_owned(), |email| clean(email, 254));
                 return Warning::UnusedInKeychain { keychain: self.location_name(Location::Keychain), account, domain };
             }
@@ -88,44 +91,35 @@ impl Session<'_> {
                 });
                 replaced.await.map_err(|failure| self.keychain_error(failure))
             }
-            Location::Config => {
-                let domain = self.domain.clone();
-                edit_config(&self.config, move |document| {
-                    let stored = document.context(&domain).unwrap_or_default();
-                    let is_logged_in_with_it = stored.token.is_some() && stored.refresh_token == old.refresh;
-                    let unchanged = is_logged_in_with_it && stored.token == Some(old.access);
-                    match new {
-                        _ if !is_logged_in_with_it => {}
-                        Some(new) if unchanged => document.update_context(&domain, |it| set_tokens(it, new))?,
-                        None if unchanged => document.update_context(&domain, clear_tokens)?,
-                        // The other program's access token stays, but its refresh token is the one that was spent here.
-                        Some(Credentials { refresh: Some(refresh), .. }) => {
-                            document.update_context(&domain, |it| it.refresh_token = Some(refresh))?;
-                        }
-                        Some(_) | None => {}
-                    }
-                    Ok(unchanged)
-                })
-                .await
-            }
+            Location::Vault | Location::Config => self.replace_shared(saved, new).await,
         }
     }
 
     /// Checks that the refreshed login can be stored, before the refresh token is spent. A keychain that was just read needs
     /// no check.
     pub(super) async fn check_replaceable(&self, saved: &SavedLogin) -> Result<(), Error> {
-        if saved.location == Location::Config {
-            let (config, domain, old) = (self.config.clone(), self.domain.clone(), saved.credentials.clone());
-            // 1 KiB longer than the tokens that it replaces, and no secret.
-            let like = |text: &str| "x".repeat(text.len() + 1024);
-            let (access, refresh) = (like(old.access.expose()), old.refresh.as_ref().map(|it| like(it.expose())));
-            let sample =
-                Credentials { access: AccessToken::new(access), refresh: refresh.map(RefreshToken::new), ..old };
-            let edit =
-                move |document: &mut Document| document.update_context(&domain, |context| set_tokens(context, sample));
-            run_blocking(move || config.dry_run(edit)).await??;
+        if saved.location == Location::Keychain {
+            return Ok(());
         }
-        Ok(())
+        // 1 KiB longer than the tokens that it replaces, and no secret.
+        let like = |text: &str| "x".repeat(text.len() + 1024);
+        let old = saved.credentials.clone();
+        let (access, refresh) = (like(old.access.expose()), old.refresh.as_ref().map(|it| like(it.expose())));
+        let in_vault = saved.location == Location::Vault;
+        if in_vault {
+            // In base64, twice.
+            let length = 2 * (access.len() + refresh.as_ref().map_or(0, String::len));
+            let checked = self.vault(move |vault, name| vault.dry_run(name, length)).await;
+            checked.map_err(|failure| self.vault_error(failure))?;
+        }
+        let (config, domain) = (self.config.clone(), self.domain.clone());
+        let sample = Credentials { access: AccessToken::new(access), refresh: refresh.map(RefreshToken::new), ..old };
+        let edit = move |document: &mut Document| {
+            document.update_context(&domain, |context| {
+                if in_vault { set_pointer(context, sample.expires_at) } else { set_tokens(context, sample) }
+            })
+        };
+        Ok(run_blocking(move || config.dry_run(edit)).await??)
     }
 
     /// Revokes the refresh token of these credentials, if they have one (RFC 7009).

@@ -24,7 +24,7 @@ async fn probe() {
     let Ok(call) = std::env::var(CALL) else { return };
     let bound = std::env::var(BOUND).map_or(WITHOUT_PERSON, |text| Duration::from_millis(text.parse().unwrap()));
     let keychain = Arc::new(Keychain::new(SystemRandom::new(), None));
-    let result = bounded(bound, move || {
+    let result = bounded::<_, StoreError, _>(bound, move || {
         Ok(match call.as_str() {
             "load" => format!("{:?}", keychain.load(&domain())?.map(told)),
             "save" => format!("{:?}", keychain.save(&domain(), &first())?),

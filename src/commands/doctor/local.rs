@@ -8,6 +8,7 @@ use super::{Check, Outcome, Would, messages};
 use crate::browser::{BrowserLaunch, CallbackRoute, NoBrowser, callback_route, forward_command, program_exists};
 use crate::commands::login::callback_port;
 use crate::config::{ConfigError, Context};
+use crate::credentials::vault::VaultError;
 use crate::credentials::{Credentials, Kind, StoreError};
 use crate::environment::{API_TOKEN, Environment};
 use crate::error::{Error, Warning};
@@ -47,6 +48,14 @@ const PROXIES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_pr
 
 pub(super) async fn read_keychain(session: &Session<'_>) -> Result<Option<Credentials>, StoreError> {
     session.keychain(|store, domain| store.load(domain).and_then(|found| store.ready().map(|()| found))).await
+}
+
+/// Reads the login of this domain in the vault if config.yaml points there.
+pub(super) async fn read_vault(session: &Session<'_>) -> Result<Option<Credentials>, VaultError> {
+    match session.context() {
+        Ok(context) if context.in_vault => session.load_from_vault(&context).await,
+        Ok(_) | Err(_) => Ok(None),
+    }
 }
 
 pub(super) fn domain(session: &Session<'_>, source: Option<DomainSource>) -> Check {
@@ -181,7 +190,11 @@ pub(super) fn config(session: &Session<'_>) -> Check {
     }
 }
 
-pub(super) fn account(session: &Session<'_>, keychain: Result<Option<Credentials>, StoreError>) -> Check {
+pub(super) fn account(
+    session: &Session<'_>,
+    keychain: Result<Option<Credentials>, StoreError>,
+    vault: Result<Option<Credentials>, VaultError>,
+) -> Check {
     if session::environment_token_is_set(session.system) {
         let fault = match session.environment_token() {
             Ok(_) => String::new(),
@@ -194,19 +207,26 @@ pub(super) fn account(session: &Session<'_>, keychain: Result<Option<Credentials
     let Ok(context) = session.context() else {
         return Check::note("account", "unknown: could not read config.yaml");
     };
+    let in_vault = match vault {
+        Err(failure) if context.in_vault => {
+            return Check::warning_of("account", &session.vault_error(failure), session);
+        }
+        vault => vault.ok().flatten(),
+    };
     let in_config = session::credentials_from_context(&context);
     let in_keychain = match keychain {
         Ok(found) => found,
         Err(StoreError::Absent { .. }) => None,
+        Err(_) if context.in_vault => None,
         Err(_) if in_config.as_ref().is_some_and(|it| it.kind == Kind::User) => None,
         Err(_) => return Check::note("account", "unknown: could not read the keychain"),
     };
-    let Some((location, found)) = session::login_in_use(in_config.clone(), in_keychain.clone()) else {
+    let Some((location, found)) = session::login_in_use(&context, in_vault, in_keychain.clone()) else {
         return Check::ok("account", "not logged in");
     };
     let second = match location {
         Location::Keychain => in_config,
-        Location::Config => in_keychain,
+        Location::Vault | Location::Config => in_keychain,
     };
     let check = login_in_use(session, &context, found);
     match second {

@@ -77,7 +77,8 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
     let session = Session { domain_source: source.clone(), ..Session::for_domain(system, domain) };
     let spinner =
         system.ui.can_ask().then(|| system.ui.spinner("Checking the keychain, the API and the login server…"));
-    let (keychain, network) = tokio::join!(local::read_keychain(&session), network::ask(&session));
+    let (keychain, vault, network) =
+        tokio::join!(local::read_keychain(&session), local::read_vault(&session), network::ask(&session));
     drop(spinner);
     let launch = system.opening();
     let program = local::browser_from_env(&system.environment, &launch);
@@ -95,7 +96,7 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
         local::loopback(&session, would),
         local::keychain(&session, &keychain),
         local::config(&session),
-        local::account(&session, keychain),
+        local::account(&session, keychain, vault),
         network::api(&session, &network),
         network::issuer(&session, &network),
         network::keys(&session, &network),
@@ -162,6 +163,11 @@ impl Check {
     fn advice(mut self, advice: &str) -> Self {
         self.advice = Some(clean(advice, 600));
         self
+    }
+
+    /// Returns a note with the error's message, causes and hint: a login would succeed.
+    fn warning_of(name: &'static str, error: &Error, session: &Session<'_>) -> Self {
+        Self { outcome: Outcome::Note, ..Self::fail(name, error, session) }
     }
 
     /// Returns a failed check with the error's message, causes and hint.

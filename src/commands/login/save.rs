@@ -16,6 +16,7 @@ const LONG_TOKEN: usize = 8 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Destination {
     Keychain,
+    Vault,
     ConfigByFlag,
     ConfigByFallback,
 }
@@ -85,6 +86,7 @@ impl LoginFlow<'_> {
             Warning::RemovedUnread { cause: damaged.to_string() }.show(self.ui());
         }
         let before = match new.destination {
+            Destination::Vault => todo!(),
             Destination::Keychain => self.save_in_keychain(new, user, is_out_of_reach, in_keychain).await?,
             Destination::ConfigByFlag | Destination::ConfigByFallback => {
                 let known = in_keychain.as_ref().ok().and_then(Option::as_ref);
@@ -237,8 +239,7 @@ fn email<'a>(new: &'a NewLogin, user: &'a User) -> Option<&'a str> {
 }
 
 fn find_in_use(context: &Context, in_keychain: Option<Credentials>) -> Option<Credentials> {
-    let in_config = session::credentials_from_context(context);
-    session::login_in_use(in_config, in_keychain).map(|(_, credentials)| credentials)
+    session::login_in_use(context, None, in_keychain).map(|(_, credentials)| credentials)
 }
 
 fn previous_login(before: Before, new: &Credentials, email: Option<&str>) -> PreviousLogin {

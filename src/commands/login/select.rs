@@ -147,6 +147,7 @@ impl LoginFlow<'_> {
         }
         let location = match new.destination {
             Destination::Keychain => Location::Keychain,
+            Destination::Vault => Location::Vault,
             Destination::ConfigByFlag | Destination::ConfigByFallback => Location::Config,
         };
         ui.say(&format!("  credentials   {}", self.session.location_name(location)));

@@ -47,6 +47,7 @@ pub(super) enum State {
 pub(super) enum Source {
     Environment,
     Keychain,
+    AstroVault,
     Config,
 }
 
@@ -85,6 +86,7 @@ pub(super) enum WarningCode {
     OtherOrganization,
     ClockOff,
     TwoLogins,
+    VaultOpenToOthers,
 }
 
 impl Report {

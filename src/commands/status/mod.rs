@@ -148,21 +148,27 @@ impl Report {
     }
 
     async fn look_at_store(&mut self, session: &Session<'_>, context: Context) -> Result<(), Error> {
-        let stored = session.saved_login().await.inspect_err(|failure| {
-            if matches!(failure, Error::NotLoggedIn { .. }) {
-                self.state = State::SignedOut;
+        let stored = session.saved_login().await.inspect_err(|failure| match failure {
+            Error::NotLoggedIn { .. } => self.state = State::SignedOut,
+            Error::Vault { .. } => {
+                self.is_stored_in(session, Location::Vault);
+                self.account = context.user_email.as_deref().map(shown);
             }
+            _ => {}
         });
+        if let Some(folder) = session.system.vault.open_to_others().filter(|_| context.in_vault) {
+            let folder = folder.to_owned();
+            self.warn(WarningCode::VaultOpenToOthers, &Warning::VaultOpenToOthers { folder });
+        }
         let SavedLogin { location, credentials } = stored?;
         let usable = session.require_usable(&credentials);
         if let Some(second) = session.second_login(location).await {
             self.warn(WarningCode::TwoLogins, &session.second_login_warning(location, &second));
         }
-        self.source = Some(match location {
-            Location::Keychain => Source::Keychain,
-            Location::Config => Source::Config,
-        });
-        self.location = Some(session.location_name(location));
+        if let Some(warning) = session.written_back_warning().filter(|_| location == Location::Config) {
+            self.warn(WarningCode::TwoLogins, &warning);
+        }
+        self.is_stored_in(session, location);
         self.kind = Some(credentials.kind);
         let context = if belongs_to(&context, &credentials) {
             context
@@ -180,6 +186,15 @@ impl Report {
                 self.state = State::Refused;
             }
         })
+    }
+
+    fn is_stored_in(&mut self, session: &Session<'_>, location: Location) {
+        self.source = Some(match location {
+            Location::Keychain => Source::Keychain,
+            Location::Vault => Source::AstroVault,
+            Location::Config => Source::Config,
+        });
+        self.location = Some(session.location_name(location));
     }
 
     /// Sends the token to the API, which may refresh the login, and compares the clocks.
@@ -252,7 +267,9 @@ impl Report {
     async fn granted_organization(&self, session: &Session<'_>) -> Option<String> {
         let token = match self.source {
             Some(Source::Environment) => environment_token(session.system).ok()??,
-            Some(Source::Keychain | Source::Config) => session.saved_login().await.ok()?.credentials.access,
+            Some(Source::Keychain | Source::AstroVault | Source::Config) => {
+                session.saved_login().await.ok()?.credentials.access
+            }
             None => return None,
         };
         ApiTokenScope::of(&Unverified::parse(token.expose()).ok()?).organization
@@ -264,7 +281,7 @@ impl Report {
             Error::List(ListError::Http(answer)) if matches!(answer.status(), Some(403 | 404)) => {
                 Ok(match self.source {
                     Some(Source::Environment) => Error::ApiTokenRefused,
-                    Some(Source::Keychain | Source::Config) | None => {
+                    Some(Source::Keychain | Source::AstroVault | Source::Config) | None => {
                         Error::TokenRefused { domain: session.domain.to_string(), response: Some(answer.clone()) }
                     }
                 })
@@ -296,7 +313,7 @@ fn show(session: &Session<'_>, report: &Report) -> Result<(), Error> {
     let issued = |at: Timestamp| time_format::format_past_timestamp(at, now, &zone);
     let location = |place: &String| match report.source {
         Some(Source::Environment) => format!("{place}, which overrides any login"),
-        Some(Source::Keychain | Source::Config) | None => place.to_owned(),
+        Some(Source::Keychain | Source::AstroVault | Source::Config) | None => place.to_owned(),
     };
     let named = |id: &Option<String>| id.as_ref().map(|id| report.names.name(id).unwrap_or_else(|| id.clone()));
     let expires = match (report.expires_at, report.refreshable) {

@@ -26,6 +26,12 @@ pub struct Context {
     /// The plaintext access token. The Go CLI is logged in if there is one.
     pub token: Option<AccessToken>,
     pub refresh_token: Option<RefreshToken>,
+    /// Whether the fields of the two tokens are the pointer to the vault of Astro CLI 2: `Bearer ` and nothing. Setting a
+    /// token overrides it.
+    pub in_vault: bool,
+    /// The issuer and the client of the login. In Astro CLI 2, contexts with the same ones share their login.
+    pub auth_domain: Option<String>,
+    pub auth_client_id: Option<String>,
     pub expires_at: Option<Timestamp>,
 }
 
@@ -45,12 +51,22 @@ impl Context {
                 .filter(|token| !token.is_empty() && !token.eq_ignore_ascii_case(BEARER.trim()))
                 .map(AccessToken::new),
             refresh_token: text("refreshtoken").map(RefreshToken::new),
+            in_vault: written("token") == Some(BEARER) && written("refreshtoken").is_none(),
+            auth_domain: text("auth_domain"),
+            auth_client_id: text("auth_client_id"),
             expires_at: text(EXPIRES_AT).and_then(|time| timestamp(&time)),
         }
     }
 
-    pub(super) fn fields(&self) -> [(&'static str, Option<String>); 9] {
+    /// Returns `true` if Astro CLI 2 takes the logins of both contexts for one.
+    pub fn shares_login_with(&self, other: &Self) -> bool {
+        let of = |context: &Self| context.auth_domain.clone().zip(context.auth_client_id.clone());
+        of(self).is_some() && of(self) == of(other)
+    }
+
+    pub(super) fn fields(&self) -> [(&'static str, Option<String>); 11] {
         let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let bearer = |token: &str| format!("{BEARER}{token}");
         [
             ("domain", Some(self.domain.clone())),
             (EXPIRES_AT, self.expires_at.map(|time| time.to_string())),
@@ -58,9 +74,11 @@ impl Context {
             ("organization", filled(&self.organization)),
             ("organization_product", filled(&self.organization_product)),
             ("refreshtoken", filled(&self.refresh_token.as_ref().map(|token| token.expose().to_owned()))),
-            ("token", self.token.as_ref().map(|token| format!("{BEARER}{}", token.expose()))),
+            ("token", self.token.as_ref().map(AccessToken::expose).or(self.in_vault.then_some("")).map(bearer)),
             ("user_email", filled(&self.user_email)),
             ("workspace", filled(&self.workspace)),
+            ("auth_domain", filled(&self.auth_domain)),
+            ("auth_client_id", filled(&self.auth_client_id)),
         ]
     }
 }

@@ -136,7 +136,13 @@ impl Document {
         }
         let mut fields: Vec<_> = before.fields().into_iter().zip(after.fields()).collect();
         let names_domain = self.value(&["contexts", &key, "domain"]).is_some();
-        fields.retain(|((name, before), (_, after))| before != after || (*name == "domain" && !names_domain));
+        // Alone, a `Bearer ` that was left beside a refresh token would be the pointer to the vault.
+        let had_refresh_alone = before.token.is_none() && before.refresh_token.is_some();
+        fields.retain(|((name, before), (_, after))| match *name {
+            "domain" => before != after || !names_domain,
+            "token" => before != after || had_refresh_alone,
+            _ => before != after,
+        });
         if fields.is_empty() {
             return Ok(());
         }

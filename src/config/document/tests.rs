@@ -96,11 +96,14 @@ fn context_read_in_any_case_and_quoting() {
         user_email: Some("a@b.c".into()),
         token: Some(AccessToken::new("eyJ")),
         refresh_token: Some(RefreshToken::new("v1.M")),
+        in_vault: false,
+        auth_domain: None,
+        auth_client_id: None,
         expires_at: Some("2026-11-24T09:11:12.123456789Z".parse().unwrap()),
     };
     assert_eq!(document.context(&domain("astronomer.io")), Some(expected.clone()));
     assert_eq!(document.context(&domain("localhost")), None);
-    let foreign = Context { domain: "gcp.example.com".into(), ..Context::default() };
+    let foreign = Context { domain: "gcp.example.com".into(), in_vault: true, ..Context::default() };
     assert_eq!(document.domains(), [expected.domain.clone(), foreign.domain.clone()]);
     assert_eq!(document.contexts(), [expected.clone(), foreign]);
     let shown = format!("{expected:?}");

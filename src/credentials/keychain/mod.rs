@@ -158,7 +158,7 @@ fn classify(error: &Error) -> StoreError {
 }
 
 #[cfg(all(unix, not(target_os = "macos")))]
-mod secret_service;
+pub(super) mod secret_service;
 #[cfg(all(unix, not(target_os = "macos")))]
 use self::secret_service as platform;
 

@@ -1,15 +1,19 @@
 //! The Secret Service of a Linux desktop.
 
+use std::collections::HashMap;
 use std::io::ErrorKind;
 
 use secret_service::blocking::SecretService;
 use secret_service::{EncryptionType, Error};
 use zbus::blocking::{Connection, fdo::DBusProxy};
 use zbus::fdo;
+use zeroize::Zeroizing;
 
 use super::{StdError, StoreError};
 
 pub(super) const NAME: &str = "the Secret Service";
+
+const LOGIN: &str = "/org/freedesktop/secrets/collection/login";
 
 /// Unlocks the default collection, which takes new entries. The connection is unencrypted, since no secret is sent.
 pub(super) fn ready() -> Result<(), StoreError> {
@@ -19,6 +23,22 @@ pub(super) fn ready() -> Result<(), StoreError> {
         if collection.is_locked()? { collection.unlock() } else { Ok(()) }
     };
     open().map_err(|error| classify(&error).unwrap_or_else(|| StoreError::other(&error)))
+}
+
+/// Finds a secret where Go's keyring package looks for it: in the collection `login`, else in the default one. The keyring
+/// crate searches all collections, and fails if another one has an entry of the same name.
+pub(in crate::credentials) fn find(service: &str, user: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+    let find = || -> Result<_, Error> {
+        let bus = SecretService::connect(EncryptionType::Plain)?;
+        let login = bus.get_all_collections()?.into_iter().find(|it| it.collection_path.as_str() == LOGIN);
+        let collection = login.map_or_else(|| bus.get_default_collection(), Ok)?;
+        if collection.is_locked()? {
+            collection.unlock()?;
+        }
+        let found = collection.search_items(HashMap::from([("service", service), ("username", user)]))?;
+        found.first().map(|item| item.get_secret().map(Zeroizing::new)).transpose()
+    };
+    find().map_err(|error| classify(&error).unwrap_or_else(|| StoreError::other(&error)))
 }
 
 pub(super) fn classify(cause: &(dyn StdError + 'static)) -> Option<StoreError> {

@@ -12,6 +12,8 @@ use std::time::Duration;
 use astro_login::browser::{Browser, BrowserLaunch, Machine};
 use astro_login::commands::login::{Login, TokenArgument, login};
 pub use astro_login::commands::token::token;
+use astro_login::config::Config;
+use astro_login::credentials::vault::{MasterKeySource, Vault, VaultError, VaultName};
 use astro_login::credentials::{CredentialStore, Credentials, Kind, StoreError};
 use astro_login::domain::Domain;
 use astro_login::environment::Environment;
@@ -73,6 +75,28 @@ impl MemoryStore {
 
     pub fn fail_saving(&self, error: StoreError) {
         *held(&self.saving) = Some(error);
+    }
+}
+
+/// The vault's master key in memory; reading it can be told to fail.
+pub struct MemoryKey(Mutex<Result<Option<Vec<u8>>, StoreError>>);
+
+impl Default for MemoryKey {
+    /// 32 bytes of 1.
+    fn default() -> Self {
+        Self(Mutex::new(Ok(Some(b"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=".to_vec()))))
+    }
+}
+
+impl MemoryKey {
+    pub fn set(&self, key: Result<Option<&str>, StoreError>) {
+        *held(&self.0) = key.map(|key| key.map(|key| key.as_bytes().to_vec()));
+    }
+}
+
+impl MasterKeySource for MemoryKey {
+    fn master_key(&self) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
+        Ok(held(&self.0).clone()?.map(Zeroizing::new))
     }
 }
 
@@ -159,6 +183,8 @@ pub struct Stage {
     pub service: Service,
     pub browser: Arc<FakeBrowser>,
     pub keychain: Arc<MemoryStore>,
+    /// The key of the vault in the home. There is no vault before a test makes its folder.
+    pub vault_key: Arc<MemoryKey>,
     pub home: TestHome,
     pub environment: Environment,
     pub machine: Machine,
@@ -182,6 +208,7 @@ impl Stage {
             service: Service::start(options),
             browser: Arc::new(FakeBrowser::new(mode)),
             keychain: Arc::default(),
+            vault_key: Arc::default(),
             home: TestHome::new(),
             environment: Environment::from_pairs(&[("DISPLAY", ":0")]),
             machine: Machine { os: std::env::consts::OS, container: false, launcher: true },
@@ -260,6 +287,7 @@ impl Stage {
                 before_visit: Arc::clone(&self.before_visit),
             }),
             keychain: Arc::clone(&self.keychain) as Arc<dyn CredentialStore>,
+            vault: Arc::new(self.vault()),
             ui,
             now: self.clock,
             time_zone: || TimeZone::UTC,
@@ -317,6 +345,18 @@ impl Stage {
             expires_at: None,
             replaced: None,
         }
+    }
+
+    /// The vault of Astro CLI 2 in the home.
+    pub fn vault(&self) -> Vault {
+        let keys = Arc::clone(&self.vault_key) as Arc<dyn MasterKeySource>;
+        Vault::new(Some(self.home.path()), keys, SystemRandom::new())
+    }
+
+    /// The name of this service's login in that vault.
+    pub fn vault_name(&self) -> VaultName {
+        let domain: Domain = self.service.domain().parse().unwrap();
+        VaultName::new(&Config::new(self.home.path()).canonical_path(), &domain.context_key())
     }
 
     pub fn keep_in_keychain(&self, credentials: &Credentials) {

@@ -111,9 +111,25 @@ pub(super) fn login_errors() -> Vec<Error> {
 
 pub(super) fn place_errors() -> Vec<Error> {
     let store = |source| Error::Store { domain: of(STAGE), source };
+    let vault = |source| Error::Vault { domain: of(STAGE), source };
+    let keychain = |source| vault(VaultError::Keychain(source));
     let (path, source) = (|| PathBuf::from("/home/ada/.astro/config.yaml"), io_error);
     let document = |source| ConfigError::Document { path: path(), source }.into();
     vec![
+        vault(VaultError::Folder(path())),
+        vault(VaultError::OpenToOthers(path())),
+        keychain(StoreError::Absent { reason: "no session bus" }),
+        keychain(StoreError::Locked),
+        keychain(StoreError::Refused),
+        keychain(StoreError::TimedOut(Duration::from_secs(3))),
+        keychain(StoreError::Disconnected),
+        vault(VaultError::NoKey),
+        vault(VaultError::InvalidKey),
+        vault(VaultError::OtherKey),
+        vault(VaultError::Damaged(path())),
+        vault(VaultError::Newer(path())),
+        vault(VaultError::Unsupported),
+        vault(VaultError::Io { path: path(), source: source() }),
         Error::NoContexts,
         Error::MissingArgument { what: "workspace" },
         Error::NotChosen { what: "workspace" },
@@ -235,6 +251,10 @@ pub(super) fn warnings() -> Vec<Warning> {
         Warning::ReplacedNotRevoked { cause: cause() },
         Warning::UsedByGoOnly { what: "a token", domain: domain() },
         Warning::UnusedInKeychain { keychain: keychain(), account: of("a@b.c"), domain: domain() },
+        Warning::WrittenBack { domain: domain() },
+        Warning::VaultOpenToOthers { folder: "/home/ada/.astro/secrets".into() },
+        Warning::VaultNotUsed { cause: cause(), domain: domain() },
+        Warning::MayRemainInVault { cause: cause(), domain: domain() },
         Warning::RemovedUnread { cause: cause() },
         Warning::StillThere { keychain: keychain() },
         Warning::MayRemain { keychain: keychain(), cause: cause() },

@@ -1,0 +1,146 @@
+//! The vault of Astro CLI 2: the login of this domain in it, and the contexts that share one login.
+
+use std::sync::Arc;
+
+use super::{SavedLogin, Session, clear_tokens, edit_config, set_tokens, tokens_of_context};
+use crate::config::{Context, Document, DocumentError};
+use crate::credentials::Credentials;
+use crate::credentials::vault::{Vault, VaultError, VaultName, VaultTokens};
+use crate::domain::Domain;
+use crate::error::{Error, Warning};
+
+impl Session<'_> {
+    /// Makes one call of the vault, bounded in time as those of the keychain, which it may make.
+    pub async fn vault<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Vault, &VaultName) -> Result<T, VaultError> + Send + 'static,
+    ) -> Result<T, VaultError> {
+        self.vault_of(&self.domain, call).await
+    }
+
+    async fn vault_of<T: Send + 'static>(
+        &self,
+        domain: &Domain,
+        call: impl FnOnce(&Vault, &VaultName) -> Result<T, VaultError> + Send + 'static,
+    ) -> Result<T, VaultError> {
+        let (vault, name) = (Arc::clone(&self.system.vault), self.vault_name(domain));
+        self.bounded(move || call(&vault, &name)).await
+    }
+
+    pub fn vault_name(&self, domain: &Domain) -> VaultName {
+        VaultName::new(&self.config.canonical_path(), &domain.context_key())
+    }
+
+    pub fn vault_error(&self, source: VaultError) -> Error {
+        Error::Vault { domain: self.domain.to_string(), source }
+    }
+
+    /// Reads what the vault holds for this domain, in use or not. It may be a refresh token alone.
+    pub async fn load_from_vault(&self, context: &Context) -> Result<Option<Credentials>, VaultError> {
+        let Some(VaultTokens { access, refresh }) = self.vault(Vault::load).await? else { return Ok(None) };
+        let context = Context { token: access, refresh_token: refresh, ..context.clone() };
+        Ok(tokens_of_context(&context))
+    }
+
+    /// Returns a warning of an entry beside a login in config.yaml: Astro CLI 1.x wrote that back. Astro CLI 2 uses it, too.
+    pub fn written_back_warning(&self) -> Option<Warning> {
+        let name = self.vault_name(&self.domain);
+        let is_written_back = self.system.vault.has(&name) && !self.system.vault.has_marker(&name);
+        is_written_back.then(|| Warning::WrittenBack { domain: self.domain.to_string() })
+    }
+
+    /// Returns the other domains whose contexts share the login of this one, as Astro CLI 2 sees it.
+    fn sharing_domains(&self, document: &Document) -> Vec<Domain> {
+        let own = document.context(&self.domain).unwrap_or_default();
+        let sharing = document.contexts().into_iter().filter(|it| it.shares_login_with(&own));
+        sharing.filter_map(|it| it.domain.parse().ok()).filter(|it| *it != self.domain).collect()
+    }
+
+    /// Replaces a login in config.yaml or in the vault, and its copies in the contexts that share it: those with the refresh
+    /// token that was spent. Removes them if `new` is `None`. Returns `false` if this domain's own was not replaced, because
+    /// another program had changed it.
+    pub(super) async fn replace_shared(&self, saved: &SavedLogin, new: Option<Credentials>) -> Result<bool, Error> {
+        let document = self.config.read()?;
+        let old = saved.credentials.clone();
+        let mut domains = self.sharing_domains(&document);
+        domains.insert(0, self.domain.clone());
+        let mut in_vault = Vec::new();
+        // The entries first: until config.yaml is written, its older times do no harm.
+        for domain in &domains {
+            if document.context(domain).is_some_and(|it| it.in_vault) {
+                match self.replace_entry(domain, &old, new.as_ref()).await {
+                    Ok(true) => in_vault.push(domain.clone()),
+                    Ok(false) => {}
+                    Err(failure) if *domain == self.domain => return Err(self.vault_error(failure)),
+                    Err(failure) => tracing::info!(%domain, %failure, "could not renew a shared login"),
+                }
+            }
+        }
+        let own = self.domain.clone();
+        edit_config(&self.config, move |document| {
+            let mut replaced = false;
+            for domain in &domains {
+                let done = if in_vault.contains(domain) {
+                    point(document, domain, new.as_ref())?
+                } else {
+                    replace_plain(document, domain, &old, new.clone(), *domain == own)?
+                };
+                replaced |= done && *domain == own;
+            }
+            Ok(replaced)
+        })
+        .await
+    }
+
+    async fn replace_entry(
+        &self,
+        domain: &Domain,
+        old: &Credentials,
+        new: Option<&Credentials>,
+    ) -> Result<bool, VaultError> {
+        let (old, new) = (VaultTokens::from(old), new.map(VaultTokens::from));
+        self.vault_of(domain, move |vault, name| vault.replace(name, &old, new.as_ref())).await
+    }
+}
+
+/// Writes the end of a token that is in the vault, or removes the pointer if there is none any more.
+fn point(document: &mut Document, domain: &Domain, new: Option<&Credentials>) -> Result<bool, DocumentError> {
+    if document.context(domain).is_some_and(|it| it.in_vault) {
+        document.update_context(domain, |context| match new {
+            Some(new) => context.expires_at = new.expires_at,
+            None => clear_tokens(context),
+        })?;
+    }
+    Ok(true)
+}
+
+/// Replaces the tokens in a context if they are still `old`. Returns `false` if they are not.
+fn replace_plain(
+    document: &mut Document,
+    domain: &Domain,
+    old: &Credentials,
+    new: Option<Credentials>,
+    is_own: bool,
+) -> Result<bool, DocumentError> {
+    let stored = document.context(domain).unwrap_or_default();
+    if stored.token.is_none() || stored.refresh_token != old.refresh || (!is_own && old.refresh.is_none()) {
+        return Ok(false);
+    }
+    let is_unchanged = !is_own || stored.token.as_ref() == Some(&old.access);
+    match new {
+        Some(new) if is_unchanged => document.update_context(domain, |it| set_tokens(it, new))?,
+        None if is_unchanged => document.update_context(domain, clear_tokens)?,
+        // The other program's access token stays, but its refresh token is the one that was spent here.
+        Some(Credentials { refresh: Some(refresh), .. }) => {
+            document.update_context(domain, |it| it.refresh_token = Some(refresh))?;
+        }
+        Some(_) | None => {}
+    }
+    Ok(is_unchanged)
+}
+
+impl From<&Credentials> for VaultTokens {
+    fn from(credentials: &Credentials) -> Self {
+        Self { access: Some(credentials.access.clone()), refresh: credentials.refresh.clone() }
+    }
+}
