@@ -538,6 +538,9 @@ def main(command, *arguments):
         return logins.token(context)
     if command == "login":  # What the issuer gave, and other fields of the context.
         return logins.log_in(context, *json.loads(arguments[1]))
+    if command == "save":
+        login = tuple(arguments[1:])
+        return logins.write({context: dict(zip(FIELDS, logins.save(context, login)))})
     if command == "resume":
         return remove(logins.vault.marker(key))
     if command == "logout":

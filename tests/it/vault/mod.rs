@@ -26,6 +26,8 @@ const GRACE: &str = "grace@example.org";
 const STALE: i64 = 200;
 const FRESH: i64 = 86_400;
 
+const COMMANDS: [&str; 6] = ["status", "token", "doctor", "login", "login --insecure-storage", "logout"];
+
 /// The two fields that say that the login is in the vault.
 const POINTER: (&str, &str) = ("Bearer ", "");
 
@@ -149,7 +151,11 @@ impl World {
     }
 
     fn look(&self) -> Look {
-        Look(self.peer(&["look", &self.service.domain()]))
+        self.look_at(&self.service.domain())
+    }
+
+    fn look_at(&self, domain: &str) -> Look {
+        Look(self.peer(&["look", domain]))
     }
 
     fn mark(&self) {
@@ -192,6 +198,47 @@ impl World {
             }
             fs::set_permissions(path, fs::Permissions::from_mode(*mode)).unwrap();
         }
+        let mut tool = self.session.command("secret-tool");
+        tool.args(["clear", "service", "astro-login"]).status().unwrap();
+    }
+
+    /// Runs a command of [`COMMANDS`].
+    fn run(&self, command: &str, token: &str) -> Output {
+        match command.split_once("login") {
+            Some((_, rest)) => self.astro_login(token, &rest.split_whitespace().collect::<Vec<_>>()),
+            None if command == "logout" => self.astro(&["logout"]),
+            None => self.astro(&["auth", command]),
+        }
+    }
+
+    /// Tells what a command did: its exit code, and what is different now.
+    fn told(&self, output: &Output, before: &Bytes, names: &[(&str, &str)]) -> String {
+        let mut told = vec![output.status.code().unwrap().to_string()];
+        let after = self.bytes();
+        if after == *before {
+            told.push("same".to_owned());
+        } else {
+            let look = self.look();
+            let (token, refresh) = look.fields();
+            let in_vault = (token, refresh) == POINTER;
+            told.push(if in_vault { "pointer".to_owned() } else { format!("[{token} {refresh}]") });
+            told.push(match look.entry() {
+                Some((token, refresh)) => format!("entry {token} {refresh}"),
+                None => look.0["entry"].as_str().map_or("no entry".to_owned(), |why| format!("entry {why}")),
+            });
+            told.extend(look.marker().exists().then(|| "marker".to_owned()));
+            let vault = |bytes: &Bytes| {
+                bytes
+                    .iter()
+                    .filter(|(path, _)| **path != self.config_path())
+                    .map(|(path, _)| path.clone())
+                    .collect::<Vec<_>>()
+            };
+            told.extend((vault(&after) == vault(before)).then(|| "same files".to_owned()));
+        }
+        told.extend((!self.own_entry().is_empty()).then(|| "own entry".to_owned()));
+        let told = names.iter().fold(told.join(", "), |text, (secret, name)| text.replace(secret, name));
+        told.replace("Bearer ", "").replace(" ]", "]")
     }
 
     /// The access token that our program prints, which the API knows as this person's.

@@ -4,11 +4,11 @@ use std::fs;
 
 use serde_json::json;
 
-use super::{ADA, FRESH, GRACE, Look, POINTER, STALE, VECTORS, World, text};
+use super::{ADA, COMMANDS, FRESH, GRACE, POINTER, VECTORS, World, rewrite, text};
 
 #[test]
 #[ignore = "needs dbus-daemon, gnome-keyring-daemon and Python"]
-fn peer_agrees_with_the_vectors() {
+fn peer_agrees_with_vectors() {
     assert_eq!(World::bare().peer(&["vectors", VECTORS]), json!(3));
 }
 
@@ -16,15 +16,81 @@ fn peer_agrees_with_the_vectors() {
 #[ignore = "needs dbus-daemon, gnome-keyring-daemon and Python"]
 fn peer_moves_plaintext_login_in_unless_marked() {
     let world = World::with_login(FRESH);
-    let (token, domain) = (world.peer_token(), world.service.domain());
-    for marked in [false, true] {
-        world.set_fields(&format!("Bearer {token}"), "v1.shared");
+    let (token, domain) = (format!("Bearer {}", world.peer_token()), world.service.domain());
+    let cases = [(false, "", true), (false, "older", false), (true, "", false)];
+    for (marked, entry, moved) in cases {
+        let look = world.look();
+        drop(fs::remove_file(look.marker()));
         if marked {
-            world.mark();
+            fs::write(look.marker(), "").unwrap();
         }
-        assert_eq!(world.peer(&["resolve", &domain]), json!([format!("Bearer {token}"), "v1.shared"]));
-        assert_eq!(world.look().fields() == POINTER, !marked);
+        if entry.is_empty() {
+            drop(fs::remove_file(look.file()));
+        }
+        let refresh = format!("v1.shared{entry}");
+        world.set_fields(&token, &refresh);
+        assert_eq!(world.peer(&["resolve", &domain]), json!([token, refresh]));
+        let now = world.look();
+        assert_eq!((now.fields() == POINTER, now.marker().exists()), (moved, !moved), "{marked} {entry}");
     }
     world.peer(&["logout", &domain]);
     assert_eq!((world.look().fields(), world.look().entry()), (("", ""), None));
+}
+
+/// A state: its name and how it comes from a login of Ada in the vault, whose tokens are given.
+type State = (&'static str, fn(&World, [&str; 2]));
+
+const STATES: [State; 9] = [
+    ("vault", |_, _| ()),
+    ("vault, no entry", |world, _| fs::remove_file(world.look().file()).unwrap()),
+    ("signed out", |world, _| {
+        world.set_fields("''", "''");
+        fs::remove_file(world.look().file()).unwrap();
+    }),
+    ("signed out, entry left", |world, _| world.set_fields("''", "''")),
+    ("plain", |world, [token, refresh]| {
+        world.set_fields(token, refresh);
+        fs::remove_file(world.look().file()).unwrap();
+    }),
+    ("plain, marker", |world, [token, refresh]| {
+        world.set_fields(token, refresh);
+        fs::rename(world.look().file(), world.look().marker()).unwrap();
+        world.mark();
+    }),
+    ("plain, entry left", |world, [token, refresh]| world.set_fields(token, refresh)),
+    ("Bearer and refresh token", |world, [_, refresh]| world.set_fields("'Bearer '", refresh)),
+    ("no string", |world, _| rewrite(&world.config_path(), |text| text.replace("token: 'Bearer '", "token: 7"))),
+];
+
+/// The exit code, and what a command changes: the two fields, the entry, the marker, our own entry, and what was revoked.
+const EXPECTED: &str = "";
+
+#[test]
+#[ignore = "needs dbus-daemon, gnome-keyring-daemon and Python"]
+fn each_command_in_each_state_of_two_fields() {
+    let world = World::new();
+    let new = world.service.access_token(&json!({"sub": format!("auth0|{GRACE}")}));
+    let mut seen = String::new();
+    for (state, make) in STATES {
+        drop(fs::remove_dir_all(world.folder()));
+        drop(fs::remove_file(world.config_path()));
+        let old = world.log_in(&world.service.domain(), ADA, FRESH);
+        let [old_token, old_refresh] = [&old["access_token"], &old["refresh_token"]].map(|it| it.as_str().unwrap());
+        make(&world, [&format!("Bearer {old_token}"), old_refresh]);
+        let before = world.bytes();
+        for command in COMMANDS {
+            world.restore(&before);
+            let revoked = world.revoked().len();
+            let output = world.run(command, &new);
+            let names = [(old_token, "ada"), (&new, "grace"), (old_refresh, "v1.ada")];
+            let told = world.told(&output, &before, &names);
+            let revoked = if world.revoked().len() > revoked { ", revoked" } else { "" };
+            seen += &format!("{state}: {command}: {told}{revoked}\n");
+            println!("--- {state}: {command}: {told}{revoked}\n{}", text(&output));
+            if (command, output.status.code()) == ("token", Some(0)) {
+                assert_eq!(text(&output).trim_end(), old_token);
+            }
+        }
+    }
+    assert_eq!(seen, EXPECTED);
 }
