@@ -1,4 +1,4 @@
-//! `astro logout`: revokes the refresh token, removes the login from both stores, checks that it is gone, and reports.
+//! `astro logout`: revokes the refresh token, removes the login from each store, checks that it is gone, and reports.
 //!
 //! Everything on this machine is removed even if the issuer fails, and each failure is reported. No step depends on
 //! another's success: without a readable config.yaml, the keychain entry is still removed. What is revoked is what was
@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use clap::{Args, ValueHint};
 
 use crate::config::{Config, Context};
+use crate::credentials::vault::{self, Vault, VaultError};
 use crate::credentials::{Credentials, Kind, StoreError};
 use crate::domain::{self, Domain};
 use crate::error::{Error, Warning};
@@ -97,21 +98,35 @@ pub(super) async fn log_out(session: &Session<'_>) -> bool {
         complete = false;
         Warning::MayBeSavedAgain { domain: session.domain.to_string(), cause: failure.to_string() }.show(ui);
     });
+    let in_vault = load_from_vault(session).await;
     let (cleared, in_config) = clear_context(session).await;
     let loaded = session.keychain(|store, domain| store.load(domain)).await;
     let in_keychain = loaded.as_ref().ok().and_then(Option::as_ref);
+    let from_vault = in_vault.as_ref().ok().and_then(Option::as_ref);
 
     // The keychain is emptied while the issuer responds, which is reported after it: the receipt has one order.
     let (removed, responses) = tokio::join!(
-        async { remove_from_keychain(session, &loaded).await & report_cleared(session, cleared) },
-        async { tokio::join!(revoke(session, in_config.as_ref()), revoke(session, in_keychain)) },
+        async {
+            remove_from_keychain(session, &loaded).await
+                & remove_from_vault(session, &in_vault).await
+                & report_cleared(session, cleared)
+        },
+        async {
+            let (in_config, from_vault) = (revoke(session, in_config.as_ref()), revoke(session, from_vault));
+            tokio::join!(in_config, revoke(session, in_keychain), from_vault)
+        },
     );
-    complete &= removed & report_revocation(ui, responses.0) & report_revocation(ui, responses.1);
-
-    for credentials in in_config.iter().chain(in_keychain) {
-        warn_access_token_still_valid(session, credentials);
+    complete &= removed;
+    for response in [responses.0, responses.1, responses.2] {
+        complete &= report_revocation(ui, response);
     }
-    let existed = in_config.is_some() || !matches!(loaded, Ok(None) | Err(StoreError::Absent { .. }));
+    for credentials in in_config.iter().chain(in_keychain).chain(from_vault) {
+        warn_access_token_still_valid(session, credentials);
+        complete &= remove_copies(session, credentials).await;
+    }
+    let existed = in_config.is_some()
+        || !matches!(in_vault, Ok(None))
+        || !matches!(loaded, Ok(None) | Err(StoreError::Absent { .. }));
     if let Err(StoreError::Absent { reason }) = loaded {
         let unseen = Warning::KeychainUnseen { reason, domain: session.domain.to_string() };
         // A login that was found is the one that was in use.
@@ -185,6 +200,42 @@ async fn remove_from_keychain(session: &Session<'_>, loaded: &Result<Option<Cred
             false
         }
     }
+}
+
+/// Reads the login of this domain in the vault of Astro CLI 2, in use or not.
+async fn load_from_vault(session: &Session<'_>) -> Result<Option<Credentials>, VaultError> {
+    if !session.system.vault.has(&session.vault_name(&session.domain)) {
+        return Ok(None);
+    }
+    session.load_from_vault(&session.context().unwrap_or_default()).await
+}
+
+/// Removes the entry in the vault, even if it could not be read.
+async fn remove_from_vault(session: &Session<'_>, loaded: &Result<Option<Credentials>, VaultError>) -> bool {
+    let ui = &session.system.ui;
+    match session.vault(Vault::remove).await {
+        Ok(false) => true,
+        Ok(true) => {
+            ui.success(&format!("Removed credentials from {}", vault::NAME));
+            let unreadable = loaded.as_ref().err().map(|failure| Warning::RemovedUnread { cause: failure.to_string() });
+            unreadable.as_ref().inspect(|warning| warning.show(ui)).is_none()
+        }
+        Err(failure) => {
+            let domain = session.domain.to_string();
+            Warning::MayRemainInVault { cause: failure.to_string(), domain }.show(ui);
+            false
+        }
+    }
+}
+
+/// Removes the login from contexts that share it. Returns `true` if none remains.
+async fn remove_copies(session: &Session<'_>, revoked: &Credentials) -> bool {
+    let removed = session.remove_copies(revoked).await;
+    if let Err(failure) = &removed {
+        let (domain, cause) = (session.domain.to_string(), failure.to_string());
+        Warning::ContextNotCleared { domain, cause }.show(&session.system.ui);
+    }
+    removed.is_ok()
 }
 
 /// Removes the login from the context in config.yaml, and unsets the context if it is the current one. Returns the context as

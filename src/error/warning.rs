@@ -66,7 +66,9 @@ pub enum Warning {
     // The vault.
     #[error("others have access to {}, Astro CLI 2's vault, so nothing is written there", folder.display())]
     VaultOpenToOthers { folder: PathBuf },
-    #[error("Astro CLI 2 and Astro Desktop are now logged out of {domain}: {cause}")]
+    #[error("Astro CLI 2 may move this login out of config.yaml: {cause}")]
+    NotMarked { cause: String },
+    #[error("Astro CLI 2 and Astro Desktop are logged out of {domain}: {cause}")]
     VaultNotUsed { domain: String, cause: String },
     #[error("credentials may remain in Astro CLI 2's vault: {cause}")]
     MayRemainInVault { cause: String, domain: String },
@@ -158,6 +160,7 @@ impl Warning {
             }
             Self::WrittenBack { domain } => return format!("run `astro login {domain}` to have one login"),
             Self::VaultOpenToOthers { folder } => return format!("run `chmod 700 {}`", folder.display()),
+            Self::NotMarked { .. } => "run `astro login --insecure-storage` again once this is corrected",
             Self::VaultNotUsed { .. } => "log in with Astro CLI 2 to use it beside this program",
             Self::MayRemainInVault { domain, .. } => {
                 return format!("run `astro logout {domain}` with Astro CLI 2 to remove it");

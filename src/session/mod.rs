@@ -121,6 +121,11 @@ impl<'a> Session<'a> {
         wait_for_lock(|| self.config.lock_refresh(&self.domain, Duration::ZERO)).await
     }
 
+    /// Takes the lock under which Astro CLI 2 renews a login, after [`lock`](Self::lock).
+    async fn lock_renewal(&self) -> Result<Lock, Error> {
+        wait_for_lock(|| self.config.lock_renewal(Duration::ZERO)).await
+    }
+
     /// Makes one keychain call, bounded in time, with a spinner if it is slow.
     pub async fn keychain<T: Send + 'static>(
         &self,

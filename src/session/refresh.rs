@@ -1,14 +1,17 @@
 //! A token that is valid now, refreshed if needed: once, even with concurrent callers.
 //!
 //! A refresh token may be good for one use only, and a second use may end the login (RFC 9700 section 4.14.2). So the order
-//! is: lock, reread, check that the result can be stored, spend the token only if still needed, verify, store, return.
+//! is: lock, reread, check that the result can be stored, spend the token only if still needed, verify, store, return. A login
+//! that Astro CLI 2 can renew, too, is renewed under its lock as well. It waits for that for 30 seconds, so the keys are
+//! fetched before, and what remains is bounded.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::{Instant, timeout_at};
 
 use super::retry::with_retries;
-use super::{KeySource, SavedLogin, Session, is_same_user};
+use super::{KeySource, Location, SavedLogin, Session, is_same_user};
 use crate::credentials::{Credentials, Kind};
 use crate::error::Error;
 use crate::http::HttpError;
@@ -21,6 +24,8 @@ use crate::token::{AccessToken, RefreshToken};
 const REFRESH_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 /// The tolerated difference between the clocks of one issuer's servers.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(60);
+/// The longest time that the requests under the lock of Astro CLI 2 take.
+const UNDER_LOCK: Duration = Duration::from_secs(25);
 /// The number of refreshes, if another program keeps replacing the login.
 const ATTEMPTS: usize = 3;
 
@@ -46,6 +51,13 @@ enum Reason {
     Refused(HttpError),
 }
 
+/// A refresh in progress: what it is for, the issuer's keys, and the end of its time.
+struct Refresh<'a> {
+    reason: &'a Reason,
+    keys: KeySource<'a>,
+    until: Instant,
+}
+
 impl Session<'_> {
     /// Returns a token that is valid now: the environment's, the saved one if it is fresh, or a refreshed one. A token from
     /// config.yaml that is fresh takes neither the keychain nor the network.
@@ -54,6 +66,7 @@ impl Session<'_> {
             return Ok(Access::Environment(token));
         }
         let saved = self.login().await?;
+        self.warn_of_vault(&saved);
         if self.is_fresh(&saved) {
             return Ok(Access::Login(Box::new(saved)));
         }
@@ -131,8 +144,32 @@ impl Session<'_> {
         if self.supersedes(&saved, &seen) {
             return Ok(saved);
         }
+        if saved.credentials.refresh.is_none() {
+            return self.without_refresh(saved, reason);
+        }
+        // Fetched first: without the keys nothing could be verified, and the refresh token would be spent for nothing.
+        let issuer = self.auth_config_of(&saved.credentials)?.issuer;
+        let (http, random) = (&self.system.http, &*self.system.random);
+        let keys = match with_retries(random, None, async || KeySource::fetch(http, &issuer).await).await {
+            Ok(keys) => keys,
+            Err(failure) => return self.keep_current_token(saved, reason, failure),
+        };
+        let _shared = if saved.location == Location::Keychain {
+            None
+        } else {
+            let lock = match self.lock_renewal().await {
+                Ok(lock) => lock,
+                Err(failure) => return self.keep_current_token(saved, reason, failure),
+            };
+            saved = self.login().await?;
+            if self.supersedes(&saved, &seen) {
+                return Ok(saved);
+            }
+            Some(lock)
+        };
+        let mut refresh = Refresh { reason, keys, until: Instant::now() + UNDER_LOCK };
         for _ in 0..ATTEMPTS {
-            if let Some(login) = self.refresh_once(saved.clone(), reason).await? {
+            if let Some(login) = self.refresh_once(saved.clone(), &mut refresh).await? {
                 return Ok(login);
             }
             let other = self.login().await?;
@@ -146,14 +183,15 @@ impl Session<'_> {
     }
 
     /// Returns `None` if another program replaced the stored tokens during the refresh. Its tokens stay, and count.
-    async fn refresh_once(&self, saved: SavedLogin, reason: &Reason) -> Result<Option<SavedLogin>, Error> {
+    async fn refresh_once(&self, saved: SavedLogin, refreshing: &mut Refresh<'_>) -> Result<Option<SavedLogin>, Error> {
+        let reason = refreshing.reason;
         let Some(refresh) = &saved.credentials.refresh else { return self.without_refresh(saved, reason).map(Some) };
         let auth = self.auth_config_of(&saved.credentials)?;
         if let Err(failure) = self.check_replaceable(&saved).await {
             return self.keep_current_token(saved, reason, failure).map(Some);
         }
-        match self.exchange(&auth, refresh).await {
-            Ok((_storing, keys, granted)) => self.store_refreshed(saved, reason, &auth, keys, granted).await,
+        match self.exchange(&auth, refresh, refreshing.until).await {
+            Ok((_storing, granted)) => self.store_refreshed(saved, refreshing, &auth, granted).await,
             Err(Error::Token(TokenEndpointError::Refused(refused))) if refused.code == ErrorCode::InvalidGrant => {
                 self.drop_refresh_token(saved, refused).await
             }
@@ -192,27 +230,29 @@ impl Session<'_> {
         &self,
         auth: &AuthConfig,
         refresh: &RefreshToken,
-    ) -> Result<(Storing<'_>, KeySource<'_>, Granted), Error> {
+        until: Instant,
+    ) -> Result<(Storing<'_>, Granted), Error> {
         let (http, random) = (&self.system.http, &*self.system.random);
-        // Fetched first: without the keys nothing could be verified, and the refresh token would be spent for nothing.
-        let keys = with_retries(random, async || KeySource::fetch(http, &auth.issuer).await).await?;
         let storing = self.system.pending_grant.start_storing().await;
-        let granted = with_retries(random, async || Ok(auth.refresh(http, refresh).await?)).await?;
-        Ok((storing, keys, granted))
+        let granted = with_retries(random, Some(until), async || Ok(auth.refresh(http, refresh).await?)).await?;
+        Ok((storing, granted))
     }
 
     /// Verifies and stores the response before any of it is used.
     async fn store_refreshed(
         &self,
         saved: SavedLogin,
-        reason: &Reason,
+        refreshing: &mut Refresh<'_>,
         auth: &AuthConfig,
-        mut keys: KeySource<'_>,
         granted: Granted,
     ) -> Result<Option<SavedLogin>, Error> {
         let refresh = granted.refresh_token.or_else(|| saved.credentials.refresh.clone());
         let verified = match granted.tokens {
-            Ok(response) => self.verify(auth, &mut keys, &saved.credentials, response).await,
+            Ok(response) => {
+                // Keys that are fetched again may take long.
+                let verified = self.verify(auth, &mut refreshing.keys, &saved.credentials, response);
+                timeout_at(refreshing.until, verified).await.unwrap_or(Err(JwtError::UnknownKey.into()))
+            }
             Err(unusable) => Err(unusable.into()),
         };
         let (credentials, refused) = match verified {
@@ -226,7 +266,7 @@ impl Session<'_> {
         }
         match refused {
             None => Ok(Some(SavedLogin { location: saved.location, credentials })),
-            Some(refused) => self.keep_current_token(saved, reason, refused).map(Some),
+            Some(refused) => self.keep_current_token(saved, refreshing.reason, refused).map(Some),
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::{Instant, timeout_at};
+
 use crate::error::Error;
 use crate::http::{Fault, HttpError, ProxyFault};
 use crate::oauth::{IssuerError, Random, TokenEndpointError};
@@ -12,15 +14,17 @@ const FIRST_DELAY: Duration = Duration::from_millis(400);
 /// The longest delay that a server may ask for.
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
 
-/// Makes an attempt, and retries it after a transient failure if a repetition does no harm.
+/// Makes an attempt, and retries it after a transient failure if a repetition does no harm and is done at `until`.
 pub(super) async fn with_retries<T>(
     random: &dyn Random,
+    until: Option<Instant>,
     attempt: impl AsyncFn() -> Result<T, Error>,
 ) -> Result<T, Error> {
     let mut repeated = false;
     let mut attempts = 1;
+    let mut outcome = attempt().await;
     loop {
-        let failure = match attempt().await {
+        let failure = match outcome {
             Ok(outcome) => return Ok(outcome),
             Err(failure) => failure,
         };
@@ -28,7 +32,14 @@ pub(super) async fn with_retries<T>(
         attempts += 1;
         let delay = delay + jitter(random, delay)?;
         tracing::info!(%failure, ?delay, "retrying");
-        tokio::time::sleep(delay).await;
+        let again = async {
+            tokio::time::sleep(delay).await;
+            attempt().await
+        };
+        outcome = match until {
+            Some(until) => timeout_at(until, again).await.unwrap_or(Err(failure)),
+            None => again.await,
+        };
     }
 }
 

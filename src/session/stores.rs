@@ -91,7 +91,7 @@ impl Session<'_> {
                 });
                 replaced.await.map_err(|failure| self.keychain_error(failure))
             }
-            Location::Vault | Location::Config => self.replace_shared(saved, new).await,
+            Location::Vault | Location::Config => self.replace_shared(&old, new).await,
         }
     }
 

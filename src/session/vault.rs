@@ -1,8 +1,9 @@
 //! The vault of Astro CLI 2: the login of this domain in it, and the contexts that share one login.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use super::{SavedLogin, Session, clear_tokens, edit_config, set_tokens, tokens_of_context};
+use super::{Location, SavedLogin, Session, clear_tokens, edit_config, set_tokens, tokens_of_context};
 use crate::config::{Context, Document, DocumentError};
 use crate::credentials::Credentials;
 use crate::credentials::vault::{Vault, VaultError, VaultName, VaultTokens};
@@ -49,6 +50,21 @@ impl Session<'_> {
         is_written_back.then(|| Warning::WrittenBack { domain: self.domain.to_string() })
     }
 
+    /// Warns of a vault that others have access to, or that is not used though it holds a login.
+    pub(super) fn warn_of_vault(&self, saved: &SavedLogin) {
+        let warning = match saved.location {
+            Location::Keychain => None,
+            Location::Config => self.written_back_warning(),
+            Location::Vault => {
+                let folder = self.system.vault.open_to_others().map(Path::to_owned);
+                folder.map(|folder| Warning::VaultOpenToOthers { folder })
+            }
+        };
+        if let Some(warning) = warning {
+            warning.show(&self.system.ui);
+        }
+    }
+
     /// Returns the other domains whose contexts share the login of this one, as Astro CLI 2 sees it.
     fn sharing_domains(&self, document: &Document) -> Vec<Domain> {
         let own = document.context(&self.domain).unwrap_or_default();
@@ -56,12 +72,20 @@ impl Session<'_> {
         sharing.filter_map(|it| it.domain.parse().ok()).filter(|it| *it != self.domain).collect()
     }
 
+    /// Removes the copies of a refresh token that was revoked, in contexts that share the login of this one.
+    pub async fn remove_copies(&self, revoked: &Credentials) -> Result<(), Error> {
+        if revoked.refresh.is_some() && !self.sharing_domains(&self.config.read()?).is_empty() {
+            self.replace_shared(revoked, None).await?;
+        }
+        Ok(())
+    }
+
     /// Replaces a login in config.yaml or in the vault, and its copies in the contexts that share it: those with the refresh
     /// token that was spent. Removes them if `new` is `None`. Returns `false` if this domain's own was not replaced, because
     /// another program had changed it.
-    pub(super) async fn replace_shared(&self, saved: &SavedLogin, new: Option<Credentials>) -> Result<bool, Error> {
+    pub(super) async fn replace_shared(&self, old: &Credentials, new: Option<Credentials>) -> Result<bool, Error> {
         let document = self.config.read()?;
-        let old = saved.credentials.clone();
+        let old = old.clone();
         let mut domains = self.sharing_domains(&document);
         domains.insert(0, self.domain.clone());
         let mut in_vault = Vec::new();
@@ -80,12 +104,16 @@ impl Session<'_> {
         edit_config(&self.config, move |document| {
             let mut replaced = false;
             for domain in &domains {
+                let is_own = *domain == own;
                 let done = if in_vault.contains(domain) {
                     point(document, domain, new.as_ref())?
                 } else {
-                    replace_plain(document, domain, &old, new.clone(), *domain == own)?
+                    replace_plain(document, domain, &old, new.clone(), is_own)?
                 };
-                replaced |= done && *domain == own;
+                if done && !is_own && new.is_none() {
+                    document.clear_login(domain)?;
+                }
+                replaced |= done && is_own;
             }
             Ok(replaced)
         })

@@ -8,7 +8,7 @@ use super::{Check, Outcome, Would, messages};
 use crate::browser::{BrowserLaunch, CallbackRoute, NoBrowser, callback_route, forward_command, program_exists};
 use crate::commands::login::callback_port;
 use crate::config::{ConfigError, Context};
-use crate::credentials::vault::VaultError;
+use crate::credentials::vault::{Vault, VaultError};
 use crate::credentials::{Credentials, Kind, StoreError};
 use crate::environment::{API_TOKEN, Environment};
 use crate::error::{Error, Warning};
@@ -50,12 +50,34 @@ pub(super) async fn read_keychain(session: &Session<'_>) -> Result<Option<Creden
     session.keychain(|store, domain| store.load(domain).and_then(|found| store.ready().map(|()| found))).await
 }
 
-/// Reads the login of this domain in the vault if config.yaml points there.
-pub(super) async fn read_vault(session: &Session<'_>) -> Result<Option<Credentials>, VaultError> {
-    match session.context() {
+/// Returns the name of the vault's key if a login could be saved there, and the login that config.yaml says is there.
+pub(super) async fn read_vault(
+    session: &Session<'_>,
+) -> (Result<Option<String>, VaultError>, Result<Option<Credentials>, VaultError>) {
+    let login = match session.context() {
         Ok(context) if context.in_vault => session.load_from_vault(&context).await,
         Ok(_) | Err(_) => Ok(None),
-    }
+    };
+    (session.vault(Vault::ready).await, login)
+}
+
+pub(super) fn vault(session: &Session<'_>, ready: Result<Option<String>, VaultError>) -> Check {
+    let key = match ready {
+        Ok(None) => return Check::ok("vault", "none (no ~/.astro/secrets)"),
+        Ok(Some(key)) => key,
+        Err(VaultError::OpenToOthers(folder)) => {
+            return Check::warning("vault", &Warning::VaultOpenToOthers { folder });
+        }
+        Err(failure) => {
+            return Check::note("vault", &format!("Astro CLI 2 would not see a login made now: {failure}"));
+        }
+    };
+    let contexts = session.config.read().map(|document| document.contexts()).unwrap_or_default();
+    let held: Vec<String> = contexts.iter().filter(|it| it.in_vault).map(|it| clean(&it.domain, 100)).collect();
+    let held = if held.is_empty() { String::new() } else { format!(", has the login to {}", held.join(", ")) };
+    let has_marker = session.system.vault.has_marker(&session.vault_name(&session.domain));
+    let marker = if has_marker { "; the login to this domain is shared in config.yaml instead" } else { "" };
+    Check::ok("vault", &format!("shared with Astro CLI 2 (key {key}){held}{marker}"))
 }
 
 pub(super) fn domain(session: &Session<'_>, source: Option<DomainSource>) -> Check {
@@ -193,7 +215,7 @@ pub(super) fn config(session: &Session<'_>) -> Check {
 pub(super) fn account(
     session: &Session<'_>,
     keychain: Result<Option<Credentials>, StoreError>,
-    vault: Result<Option<Credentials>, VaultError>,
+    in_vault: Result<Option<Credentials>, VaultError>,
 ) -> Check {
     if session::environment_token_is_set(session.system) {
         let fault = match session.environment_token() {
@@ -207,11 +229,11 @@ pub(super) fn account(
     let Ok(context) = session.context() else {
         return Check::note("account", "unknown: could not read config.yaml");
     };
-    let in_vault = match vault {
-        Err(failure) if context.in_vault => {
-            return Check::warning_of("account", &session.vault_error(failure), session);
+    let in_vault = match in_vault {
+        Err(failure) => {
+            return Check { outcome: Outcome::Note, ..Check::fail("account", &session.vault_error(failure), session) };
         }
-        vault => vault.ok().flatten(),
+        Ok(found) => found.filter(|it| !it.access.expose().is_empty()),
     };
     let in_config = session::credentials_from_context(&context);
     let in_keychain = match keychain {

@@ -77,7 +77,7 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
     let session = Session { domain_source: source.clone(), ..Session::for_domain(system, domain) };
     let spinner =
         system.ui.can_ask().then(|| system.ui.spinner("Checking the keychain, the API and the login server…"));
-    let (keychain, vault, network) =
+    let (keychain, (vault, in_vault), network) =
         tokio::join!(local::read_keychain(&session), local::read_vault(&session), network::ask(&session));
     drop(spinner);
     let launch = system.opening();
@@ -95,8 +95,9 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
         local::callback(&session, would),
         local::loopback(&session, would),
         local::keychain(&session, &keychain),
+        local::vault(&session, vault),
         local::config(&session),
-        local::account(&session, keychain, vault),
+        local::account(&session, keychain, in_vault),
         network::api(&session, &network),
         network::issuer(&session, &network),
         network::keys(&session, &network),
@@ -163,11 +164,6 @@ impl Check {
     fn advice(mut self, advice: &str) -> Self {
         self.advice = Some(clean(advice, 600));
         self
-    }
-
-    /// Returns a note with the error's message, causes and hint: a login would succeed.
-    fn warning_of(name: &'static str, error: &Error, session: &Session<'_>) -> Self {
-        Self { outcome: Outcome::Note, ..Self::fail(name, error, session) }
     }
 
     /// Returns a failed check with the error's message, causes and hint.

@@ -9,6 +9,7 @@ mod authorization_code;
 mod paste;
 mod save;
 mod select;
+mod share;
 mod wait;
 
 use std::fmt;
@@ -96,6 +97,7 @@ struct LoginFlow<'a> {
     before: Context,
 }
 
+#[derive(Clone)]
 struct NewLogin {
     credentials: Credentials,
     destination: Destination,

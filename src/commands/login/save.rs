@@ -16,9 +16,29 @@ const LONG_TOKEN: usize = 8 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Destination {
     Keychain,
+    /// The vault of Astro CLI 2.
     Vault,
     ConfigByFlag,
     ConfigByFallback,
+}
+
+impl Destination {
+    pub(super) fn location(self) -> Location {
+        match self {
+            Self::Keychain => Location::Keychain,
+            Self::Vault => Location::Vault,
+            Self::ConfigByFlag | Self::ConfigByFallback => Location::Config,
+        }
+    }
+
+    /// Writes the credentials into the context, or what says that they are elsewhere.
+    fn fill(self, context: &mut Context, credentials: Credentials) {
+        match self {
+            Self::Keychain => session::clear_tokens(context),
+            Self::Vault => session::set_pointer(context, credentials.expires_at),
+            Self::ConfigByFlag | Self::ConfigByFallback => session::set_tokens(context, credentials),
+        }
+    }
 }
 
 pub(super) struct PreviousLogin {
@@ -26,9 +46,19 @@ pub(super) struct PreviousLogin {
     pub(super) unused: Vec<Credentials>,
 }
 
-struct Before {
-    context: Context,
-    in_keychain: Option<Credentials>,
+/// The logins that are stored before the new one is saved.
+#[derive(Default)]
+pub(super) struct Before {
+    pub(super) context: Context,
+    pub(super) in_keychain: Option<Credentials>,
+    pub(super) in_vault: Option<Credentials>,
+}
+
+impl Before {
+    fn in_use(&self) -> Option<Credentials> {
+        let in_use = session::login_in_use(&self.context, self.in_vault.clone(), self.in_keychain.clone());
+        in_use.map(|(_, credentials)| credentials)
+    }
 }
 
 impl LoginFlow<'_> {
@@ -39,15 +69,19 @@ impl LoginFlow<'_> {
         let edit = move |document: &mut Document| {
             document.update_context(&domain, |context| {
                 context.user_email = Some("user@example.com".to_owned());
-                if destination == Destination::Keychain {
-                    session::clear_tokens(context);
-                } else {
-                    context.token = Some(AccessToken::new("x".repeat(LONG_TOKEN)));
+                match destination.location() {
+                    Location::Keychain => session::clear_tokens(context),
+                    Location::Vault => session::set_pointer(context, None),
+                    Location::Config => context.token = Some(AccessToken::new("x".repeat(LONG_TOKEN))),
                 }
             })?;
             document.set_current_context(Some(domain.as_str()))
         };
         run_blocking(move || config.dry_run(edit)).await??;
+        if destination == Destination::Vault {
+            let checked = self.session.vault(|vault, name| vault.dry_run(name, 2 * LONG_TOKEN)).await;
+            checked.map_err(|failure| self.session.vault_error(failure))?;
+        }
         drop(self.session.lock().await?);
         Ok(destination)
     }
@@ -55,6 +89,9 @@ impl LoginFlow<'_> {
     async fn destination(&self) -> Result<Destination, Error> {
         if self.login.insecure_storage {
             return Ok(Destination::ConfigByFlag);
+        }
+        if self.is_vault_usable().await? {
+            return Ok(Destination::Vault);
         }
         match self.session.keychain(|store, domain| store.load(domain).and_then(|_| store.ready())).await {
             // A damaged entry will be replaced.
@@ -85,16 +122,32 @@ impl LoginFlow<'_> {
         if let Err(damaged @ StoreError::Damaged) = &in_keychain {
             Warning::RemovedUnread { cause: damaged.to_string() }.show(self.ui());
         }
-        let before = match new.destination {
-            Destination::Vault => todo!(),
-            Destination::Keychain => self.save_in_keychain(new, user, is_out_of_reach, in_keychain).await?,
-            Destination::ConfigByFlag | Destination::ConfigByFallback => {
-                let known = in_keychain.as_ref().ok().and_then(Option::as_ref);
-                let context = self.write_account(new, user, is_out_of_reach, known).await?;
-                Before { context, in_keychain: self.remove_from_keychain(in_keychain).await }
-            }
+        let in_vault = self.load_from_vault().await;
+        let mut before = Before {
+            in_keychain: in_keychain.as_ref().ok().cloned().flatten(),
+            in_vault: in_vault.as_ref().ok().cloned().flatten(),
+            ..Before::default()
         };
+        match new.destination {
+            Destination::Keychain => {
+                self.save_in_keychain(new, user, is_out_of_reach, in_keychain, &mut before).await?
+            }
+            Destination::Vault => {
+                self.save_in_vault(new, user, is_out_of_reach, &mut before).await?;
+                self.remove_from_keychain(in_keychain).await;
+            }
+            Destination::ConfigByFlag | Destination::ConfigByFallback => {
+                if new.destination == Destination::ConfigByFlag {
+                    self.set_marker().await;
+                }
+                self.write_account(new, user, is_out_of_reach, &mut before).await?;
+                before.in_keychain = self.remove_from_keychain(in_keychain).await;
+            }
+        }
         storing.stored();
+        if new.destination != Destination::Vault {
+            self.remove_from_vault(new.destination, in_vault).await;
+        }
         let chosen = new.destination == Destination::ConfigByFlag;
         self.session.config.edit_names(|names| names.set_unencrypted_by_choice(&self.session.domain, chosen));
         Ok(previous_login(before, &new.credentials, email(new, user)))
@@ -107,7 +160,8 @@ impl LoginFlow<'_> {
         user: &User,
         is_out_of_reach: bool,
         loaded: Result<Option<Credentials>, StoreError>,
-    ) -> Result<Before, Error> {
+        before: &mut Before,
+    ) -> Result<(), Error> {
         let in_keychain = match loaded {
             Err(StoreError::Damaged) => None,
             outcome => outcome.map_err(|failure| self.session.keychain_error(failure))?,
@@ -124,50 +178,53 @@ impl LoginFlow<'_> {
             }
             return Err(self.session.keychain_error(failure));
         }
-        let context = match self.write_account(new, user, is_out_of_reach, in_keychain.as_ref()).await {
-            Ok(context) => context,
-            Err(failure) => {
-                self.restore(in_keychain).await;
-                return Err(failure);
-            }
-        };
+        if let Err(failure) = self.write_account(new, user, is_out_of_reach, before).await {
+            self.restore(in_keychain).await;
+            return Err(failure);
+        }
         // The Go CLI may have written another token before the edit.
-        if let Some(digest) =
-            context.token.as_ref().map(AccessToken::digest).filter(|it| Some(it) != credentials.replaced.as_ref())
+        if let Some(digest) = before
+            .context
+            .token
+            .as_ref()
+            .map(AccessToken::digest)
+            .filter(|it| Some(it) != credentials.replaced.as_ref())
         {
             credentials.replaced = Some(digest);
             self.put_in_keychain(credentials).await.map_err(|failure| self.session.keychain_error(failure))?;
         }
-        Ok(Before { context, in_keychain })
+        Ok(())
     }
 
     async fn put_in_keychain(&self, credentials: Credentials) -> Result<(), StoreError> {
         self.session.keychain(move |store, domain| store.save(domain, &credentials)).await
     }
 
-    /// Writes the domain's context in config.yaml: the account, and the credentials if they belong there. Returns the
-    /// context as it was.
-    async fn write_account(
+    /// Writes the domain's context in config.yaml: the account, and the credentials if they belong there. Sets
+    /// `before.context` to the context as it was.
+    pub(super) async fn write_account(
         &self,
         new: &NewLogin,
         user: &User,
         is_out_of_reach: bool,
-        in_keychain: Option<&Credentials>,
-    ) -> Result<Context, Error> {
+        before: &mut Before,
+    ) -> Result<(), Error> {
         let domain = self.session.domain.clone();
-        let (credentials, in_keychain) = (new.credentials.clone(), in_keychain.cloned());
+        let NewLogin { credentials, destination } = new.clone();
+        let Before { in_keychain, in_vault, .. } = before;
+        let (in_keychain, in_vault) = (in_keychain.clone(), in_vault.clone());
         let email = email(new, user).map(str::to_owned);
-        let to_keychain = new.destination == Destination::Keychain;
         let config = self.session.config.clone();
-        let before = edit_config(&self.session.config, move |document| {
+        before.context = edit_config(&self.session.config, move |document| {
             let before = document.context(&domain).unwrap_or_default();
-            if let Some(token) = before.token.as_ref().filter(|_| to_keychain) {
+            let before = Before { context: before, in_keychain, in_vault };
+            if let Some(token) = before.context.token.as_ref().filter(|_| destination == Destination::Keychain) {
                 config.note_replaced(&domain, &token.digest());
             }
-            let in_use = find_in_use(&before, in_keychain);
-            let is_unknown = in_use.is_none() && before.user_email.is_none();
-            let is_same = is_same_account(in_use.as_ref(), &before, &credentials, email.as_deref())
-                && in_use.is_none_or(|in_use| session::belongs_to(&before, &in_use));
+            let in_use = before.in_use();
+            let is_unknown = in_use.is_none() && before.context.user_email.is_none();
+            let is_same = is_same_account(in_use.as_ref(), &before.context, &credentials, email.as_deref())
+                && in_use.is_none_or(|in_use| session::belongs_to(&before.context, &in_use));
             document.update_context(&domain, |context| {
                 // A logout leaves the organization of an account that is not known any more.
                 if !is_same || (is_unknown && is_out_of_reach) {
@@ -179,23 +236,24 @@ impl LoginFlow<'_> {
                 if email.is_some() || !is_same || credentials.kind == Kind::ApiToken {
                     context.user_email = email;
                 }
-                if to_keychain {
-                    session::clear_tokens(context);
-                } else {
-                    session::set_tokens(context, credentials);
+                if !credentials.client_id.is_empty() {
+                    context.auth_domain = Some(credentials.issuer.clone());
+                    context.auth_client_id = Some(credentials.client_id.clone());
                 }
+                destination.fill(context, credentials);
             })?;
             document.set_current_context(Some(domain.as_str()))?;
-            Ok(before)
+            Ok(before.context)
         })
         .await?;
-        if to_keychain && before.token.is_some() {
-            self.ui().say(
-                "Replaced the login that the Go CLI kept in config.yaml, so the Go CLI is now logged out; \
+        if destination.location() != Location::Config && before.context.token.is_some() {
+            let go_cli = if destination == Destination::Vault { "Astro CLI 1.x" } else { "the Go CLI" };
+            self.ui().say(&format!(
+                "Replaced the login that {go_cli} kept in config.yaml, so {go_cli} is now logged out; \
                  `--insecure-storage` shares the login with it.",
-            );
+            ));
         }
-        Ok(before)
+        Ok(())
     }
 
     async fn restore(&self, previous: Option<Credentials>) {
@@ -238,21 +296,18 @@ fn email<'a>(new: &'a NewLogin, user: &'a User) -> Option<&'a str> {
     Some(user.email.as_str()).filter(|email| !email.is_empty()).or(new.credentials.email.as_deref())
 }
 
-fn find_in_use(context: &Context, in_keychain: Option<Credentials>) -> Option<Credentials> {
-    session::login_in_use(context, None, in_keychain).map(|(_, credentials)| credentials)
-}
-
 fn previous_login(before: Before, new: &Credentials, email: Option<&str>) -> PreviousLogin {
-    let Before { context, in_keychain } = before;
-    let in_use = find_in_use(&context, in_keychain.clone());
+    let in_use = before.in_use();
     let in_use = in_use.as_ref();
+    let Before { context, in_keychain, in_vault } = before;
     let existed = in_use.is_some() || context.user_email.is_some();
     let account = if existed && !is_same_account(in_use, &context, new, email) {
         in_use.map_or(context.user_email.clone(), |in_use| account_name(in_use, &context))
     } else {
         None
     };
-    let mut unused: Vec<Credentials> = session::tokens_of_context(&context).into_iter().chain(in_keychain).collect();
+    let mut unused: Vec<Credentials> =
+        session::tokens_of_context(&context).into_iter().chain(in_keychain).chain(in_vault).collect();
     unused.retain(|old| old.refresh.is_some() && old.refresh != new.refresh);
     unused.dedup_by(|one, other| one.refresh == other.refresh);
     PreviousLogin { account, unused }

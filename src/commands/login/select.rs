@@ -1,12 +1,11 @@
 //! The second write: the organization and the workspace. Then the summary.
 
-use super::save::{Destination, PreviousLogin};
+use super::save::PreviousLogin;
 use super::{LoginFlow, NewLogin};
 use crate::api::{ApiClient, ListError, Organization, User, Workspace};
 use crate::commands::selection;
 use crate::credentials::Kind;
 use crate::error::Error;
-use crate::session::Location;
 use crate::text::clean;
 use crate::time_format::format_timestamp;
 
@@ -145,12 +144,7 @@ impl LoginFlow<'_> {
                 ui.say(&format!("  workspace     {}", workspace.name));
             }
         }
-        let location = match new.destination {
-            Destination::Keychain => Location::Keychain,
-            Destination::Vault => Location::Vault,
-            Destination::ConfigByFlag | Destination::ConfigByFallback => Location::Config,
-        };
-        ui.say(&format!("  credentials   {}", self.session.location_name(location)));
+        ui.say(&format!("  credentials   {}", self.session.location_name(new.destination.location())));
         self.print_expiry(new);
     }
 

@@ -118,7 +118,12 @@ pub(super) fn seal(
     sealed(name, text, key, nonce)
 }
 
-fn sealed(name: &VaultName, mut text: Zeroizing<Vec<u8>>, key: &Key, nonce: [u8; NONCE]) -> Result<String, VaultError> {
+pub(super) fn sealed(
+    name: &VaultName,
+    mut text: Zeroizing<Vec<u8>>,
+    key: &Key,
+    nonce: [u8; NONCE],
+) -> Result<String, VaultError> {
     #[derive(Serialize)]
     struct Entry<'a> {
         key: &'a str,

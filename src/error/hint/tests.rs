@@ -221,6 +221,7 @@ variants! { warning_name(Warning) {
     "unused in keychain": Warning::UnusedInKeychain { .. },
     "written back": Warning::WrittenBack { .. },
     "vault open": Warning::VaultOpenToOthers { .. },
+    "not marked": Warning::NotMarked { .. },
     "vault not used": Warning::VaultNotUsed { .. },
     "may remain in vault": Warning::MayRemainInVault { .. },
     "removed unread": Warning::RemovedUnread { .. },

@@ -253,6 +253,7 @@ pub(super) fn warnings() -> Vec<Warning> {
         Warning::UnusedInKeychain { keychain: keychain(), account: of("a@b.c"), domain: domain() },
         Warning::WrittenBack { domain: domain() },
         Warning::VaultOpenToOthers { folder: "/home/ada/.astro/secrets".into() },
+        Warning::NotMarked { cause: cause() },
         Warning::VaultNotUsed { cause: cause(), domain: domain() },
         Warning::MayRemainInVault { cause: cause(), domain: domain() },
         Warning::RemovedUnread { cause: cause() },
