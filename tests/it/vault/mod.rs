@@ -223,7 +223,7 @@ impl World {
             let in_vault = (token, refresh) == POINTER;
             told.push(if in_vault { "pointer".to_owned() } else { format!("[{token} {refresh}]") });
             told.push(match look.entry() {
-                Some((token, refresh)) => format!("entry {token} {refresh}"),
+                Some((token, refresh)) => format!("entry {token} {refresh}").trim_end().to_owned(),
                 None => look.0["entry"].as_str().map_or("no entry".to_owned(), |why| format!("entry {why}")),
             });
             told.extend(look.marker().exists().then(|| "marker".to_owned()));
@@ -238,7 +238,7 @@ impl World {
         }
         told.extend((!self.own_entry().is_empty()).then(|| "own entry".to_owned()));
         let told = names.iter().fold(told.join(", "), |text, (secret, name)| text.replace(secret, name));
-        told.replace("Bearer ", "").replace(" ]", "]")
+        told.replace("Bearer ", "").replace(" ]", "]").replace("[]", "signed out")
     }
 
     /// The access token that our program prints, which the API knows as this person's.
