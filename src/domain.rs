@@ -125,20 +125,15 @@ fn parse_preview(name: &str) -> Option<Domain> {
 
 fn parse_local(name: &str) -> Option<Domain> {
     let rest = name.strip_prefix("localhost")?;
-    if rest.is_empty() {
-        return Domain::new(
-            name.to_owned(),
-            Kind::Local { port: None },
-            &format!("http://localhost:{LOCAL_API_PORT}/"),
-        );
-    }
-    let digits = rest.strip_prefix(':')?;
-    // `u16::from_str` accepts a leading plus sign and leading zeros, which would give one server two names.
-    if digits.starts_with(['0', '+']) {
-        return None;
-    }
-    let port: u16 = digits.parse().ok()?;
-    Domain::new(name.to_owned(), Kind::Local { port: Some(port) }, &format!("http://localhost:{port}/"))
+    let port = if rest.is_empty() {
+        None
+    } else {
+        // `u16::from_str` accepts a leading plus sign and leading zeros, which would give one server two names.
+        let digits = rest.strip_prefix(':').filter(|digits| !digits.starts_with(['0', '+']))?;
+        Some(digits.parse().ok()?)
+    };
+    let api = format!("http://localhost:{}/", port.unwrap_or(LOCAL_API_PORT));
+    Domain::new(name.to_owned(), Kind::Local { port }, &api)
 }
 
 /// Returns `true` for a host of some Astro domain, or of this machine.

@@ -5,19 +5,12 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 pub const API_TOKEN: &str = "ASTRO_API_TOKEN";
+pub const CREDENTIALS: &str = "ASTRO_CREDENTIALS";
+pub const NO_INSECURE_FALLBACK: &str = "ASTRO_NO_INSECURE_FALLBACK";
 
 /// The variables that choose an account, a server or a store. Ignoring one would choose another.
-const TEXTS: [&str; 9] = [
-    "ASTRO_DOMAIN",
-    API_TOKEN,
-    "ASTRO_NO_INSECURE_FALLBACK",
-    "HTTPS_PROXY",
-    "https_proxy",
-    "HTTP_PROXY",
-    "http_proxy",
-    "ALL_PROXY",
-    "all_proxy",
-];
+const TEXTS: [&str; 4] = ["ASTRO_DOMAIN", API_TOKEN, CREDENTIALS, NO_INSECURE_FALLBACK];
+pub const PROXIES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 
 /// The variables that hold paths. `SSL_CERT_DIR` may hold several.
 const PATHS: [&str; 3] = ["ASTRO_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"];
@@ -68,7 +61,8 @@ impl Environment {
 
     /// Rejects values that could only be ignored or misunderstood.
     pub fn check(&self) -> Result<(), EnvironmentError> {
-        if let Some(name) = TEXTS.into_iter().find(|name| self.get_os(name).is_some_and(|it| it.to_str().is_none())) {
+        let is_not_text = |name: &&str| self.get_os(name).is_some_and(|value| value.to_str().is_none());
+        if let Some(name) = TEXTS.into_iter().chain(PROXIES).find(is_not_text) {
             return Err(EnvironmentError::NotText(name));
         }
         let is_relative = |value: &OsStr| std::env::split_paths(value).any(|path| !path.is_absolute());
@@ -120,7 +114,7 @@ mod tests {
         use std::os::unix::ffi::OsStrExt as _;
         let odd = OsStr::from_bytes(b"/home/\xff");
         let with = |name: &str| Environment::new([(name.into(), odd.to_owned())]);
-        for name in TEXTS {
+        for name in TEXTS.into_iter().chain(PROXIES) {
             assert_eq!(with(name).check(), Err(EnvironmentError::NotText(name)));
         }
         assert_eq!(with("ASTRO_HOME").check(), Ok(()));

@@ -100,14 +100,11 @@ pub fn may_be_secret(text: &str) -> bool {
     text.contains("eyJ") || text.split(is_separator).any(is_secret)
 }
 
-/// Returns `true` for characters that leave no trace on a screen.
+/// Returns `true` for control characters, and for those of Unicode's general category Cf and similar ones: invisible, or able
+/// to reorder text.
 pub fn is_invisible(character: char) -> bool {
-    character.is_control() || is_format(character)
-}
-
-/// Returns `true` for characters of Unicode's general category Cf and similar ones: invisible, or able to reorder text.
-fn is_format(character: char) -> bool {
-    matches!(character,
+    character.is_control()
+        || matches!(character,
         '\u{00ad}' | '\u{0600}'..='\u{0605}' | '\u{061c}' | '\u{06dd}' | '\u{070f}' | '\u{180e}'
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
         | '\u{fff9}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e007f}')

@@ -48,6 +48,8 @@ pub enum TokenTextError {
     Empty,
     #[error("the text contains `{0}`, which no token does")]
     Character(char),
+    #[error("the text contains more than one token")]
+    Several,
 }
 
 impl AccessToken {
@@ -62,6 +64,10 @@ impl AccessToken {
             Some(_) | None if text.eq_ignore_ascii_case("bearer") => "",
             Some(_) | None => text,
         };
+        let is_whole = |part: &&str| part.starts_with("eyJ") && part.matches('.').count() == 2;
+        if text.split(is_around).filter(is_whole).count() > 1 {
+            return Err(TokenTextError::Several);
+        }
         // Never reallocated, which would leave a copy of the secret in memory.
         let mut token = Zeroizing::new(String::with_capacity(text.len()));
         token.extend(text.chars().filter(|c| !is_around(*c)));
@@ -113,6 +119,10 @@ mod tests {
         for text in ["", " \r\n", "\u{feff}", "\"\"", "Bearer", " bearer \n", "'Bearer '"] {
             assert_eq!(AccessToken::from_text(text), Err(TokenTextError::Empty), "{text:?}");
         }
+        for text in ["eyJa.b.c\neyJd.e.f", "Bearer eyJa.b.c\r\nBearer eyJa.b.c\r\n", "\"eyJa.b.c\" 'eyJd.e.f'"] {
+            assert_eq!(AccessToken::from_text(text), Err(TokenTextError::Several), "{text:?}");
+        }
+        assert_eq!(AccessToken::from_text("eyJa.b.\neyJc"), Ok(AccessToken::new("eyJa.b.eyJc")));
         for (text, odd) in
             [("***", '*'), ("a.b.c=", '='), ("a.b\u{2026}", '\u{2026}'), ("token: a.b.c", ':'), ("${X}", '$')]
         {

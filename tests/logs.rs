@@ -12,9 +12,11 @@ use std::fmt::{Debug, Write as _};
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 use astro_login::commands::logout::{Logout, logout};
-use astro_login::commands::organization::{OrganizationCommand, organization};
+use astro_login::commands::organization::organization;
+use astro_login::commands::selection::SelectionCommand;
 use astro_login::commands::status::{Status, status};
 use serde_json::json;
 use support::binary::{Astro, Output, leaked};
@@ -176,28 +178,34 @@ fn without_time(line: &str) -> String {
 fn ar_20_tk_11_log_has_one_line_per_request_without_secret() {
     let (all, one) = ([Way::Browser, Way::Link, Way::Token], [Way::Link]);
     let table = [("-vvvvvv", &all[..]), ("-vv", &one), ("-v", &one), ("--color=never", &one)];
-    for (flag, ways) in table {
-        for &way in ways {
-            let mut watched = Watched::new(flag);
-            watched.log_in(way);
-            let domain = watched.service.domain();
-            let first = format!(" INFO logging in domain={domain} config={}", watched.home.config_path().display());
-            let begins = watched.said.lines().any(|line| line == first);
-            assert_eq!(begins, flag.starts_with("-v"), "{}", watched.said);
-            let written = watched.home.config().unwrap();
-            let secrets = watched.service.secrets();
-            let found = secrets.iter().any(|secret| leaked(&written, secret).is_some());
-            assert!(found, "what is looked for elsewhere is found where it belongs");
-            watched.run(&["auth", "status", "--check"]);
-            watched.run(&["organization", "list"]);
-            watched.run(&["organization", "switch", "Compilers"]);
-            let refreshed = watched.service.token_requests().len();
-            assert_eq!(refreshed, if way == Way::Token { 0 } else { 6 }, "one code, and a refresh for each use");
-            assert_no_secret("the files", &files(watched.home.path()), &watched.service.secrets());
-            watched.run(&["logout"]);
-            watched.finish();
+    let run = |flag, way| {
+        let mut watched = Watched::new(flag);
+        watched.log_in(way);
+        let domain = watched.service.domain();
+        let first = format!(" INFO logging in domain={domain} config={}", watched.home.config_path().display());
+        let begins = watched.said.lines().any(|line| line == first);
+        assert_eq!(begins, flag.starts_with("-v"), "{}", watched.said);
+        let written = watched.home.config().unwrap();
+        let secrets = watched.service.secrets();
+        let found = secrets.iter().any(|secret| leaked(&written, secret).is_some());
+        assert!(found, "what is looked for elsewhere is found where it belongs");
+        watched.run(&["auth", "status", "--check"]);
+        watched.run(&["organization", "list"]);
+        watched.run(&["organization", "switch", "Compilers"]);
+        let refreshed = watched.service.token_requests().len();
+        assert_eq!(refreshed, if way == Way::Token { 0 } else { 6 }, "one code, and a refresh for each use");
+        assert_no_secret("the files", &files(watched.home.path()), &watched.service.secrets());
+        watched.run(&["logout"]);
+        watched.finish();
+    };
+    // In parallel, because each starts six processes.
+    thread::scope(|scope| {
+        for (flag, ways) in table {
+            for &way in ways {
+                scope.spawn(move || run(flag, way));
+            }
         }
-    }
+    });
 }
 
 #[test]
@@ -264,16 +272,16 @@ async fn tk_11_tracing_fields_have_no_secret() {
         request.insecure_storage = insecure_storage;
         assert_eq!(stage.login(&request).await.exit_code(), 0);
         let listed = stage
-            .run(async |system| organization(system, OrganizationCommand::List { json: false, domain: None }).await)
+            .run(async |system| organization(system, SelectionCommand::List { json: false, domain: None }).await)
             .await;
         assert_eq!(listed.exit_code(), 0, "{}", listed.error_chain());
-        let checked = Status { domain: Some(domain.clone()), json: false, check: true };
+        let checked = Status { domain: Some(domain.clone()).into(), json: false, check: true };
         assert_eq!(stage.run(async |system| status(system, &checked).await).await.exit_code(), 0);
         assert_eq!(stage.run(async |system| token(system, Some(&domain)).await).await.exit_code(), 0);
         // The log of a failed refresh goes another way.
         stage.service.fail_times("/oauth/token", 1, support::Fault::CloseMidBody);
         let _ = stage.run(async |system| token(system, Some(&domain)).await).await;
-        let out = Logout { domain: Some(domain.clone()), all: false };
+        let out = Logout { domain: Some(domain.clone()).into(), all: false };
         let _ = stage.run(async |system| logout(system, &out).await).await;
     }
     let Recorded { targets, fields } = std::mem::take(&mut *recorder.0.lock().unwrap());

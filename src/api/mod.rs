@@ -6,8 +6,8 @@
 mod list;
 
 use jiff::Timestamp;
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::http::{Http, HttpError, Request};
@@ -26,7 +26,7 @@ pub struct User {
     pub name: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "OrganizationWire")]
 pub struct Organization {
     pub id: String,
@@ -34,10 +34,11 @@ pub struct Organization {
     /// `HOSTED` or `HYBRID`.
     pub product: String,
     /// The verified email domains, in lower case.
+    #[serde(skip_serializing)]
     pub email_domains: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "WorkspaceWire")]
 pub struct Workspace {
     pub id: String,

@@ -1,33 +1,20 @@
 //! The command line as a clap tree. The commands' own requests are its leaves.
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueHint};
+use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::commands::DomainArgument;
 use crate::commands::context::ContextCommand;
 use crate::commands::doctor::Doctor;
 use crate::commands::login::Login;
 use crate::commands::logout::Logout;
-use crate::commands::organization::OrganizationCommand;
+use crate::commands::selection::SelectionCommand;
 use crate::commands::status::Status;
-use crate::commands::workspace::WorkspaceCommand;
-
-const LOGIN: &str = "Log in to Astro";
-const LOGIN_LONG: &str = "Log in to Astro
-
-Asks for your email, finds your organization, opens the browser, and waits for the login to finish there. Credentials are \
-saved in the keychain of the operating system.";
-
-const LOGOUT: &str = "Log out of Astro";
-const LOGOUT_LONG: &str = "Log out of Astro
-
-Revokes the refresh token and deletes the credentials from the keychain and from config.yaml. Depending on server \
-settings, this may also log you out on other machines. Access tokens can't be revoked and stay valid until they expire.";
 
 /// Log in to Astro from a laptop, over SSH, or in CI.
 #[derive(Debug, Parser)]
 #[command(name = "astro", version, styles = styles(), max_term_width = 100)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
 pub(super) struct Cli {
     #[command(flatten)]
     pub(super) global: GlobalArgs,
@@ -66,90 +53,47 @@ pub(super) enum AnyCommand {
 /// The commands that need the outside world.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    #[command(about = LOGIN, long_about = LOGIN_LONG)]
-    Login(WithDomainFlag<Login>),
-    #[command(about = LOGOUT, long_about = LOGOUT_LONG)]
-    Logout(WithDomainFlag<Logout>),
+    Login(Login),
+    Logout(Logout),
     /// Log in, log out, and manage credentials
-    #[command(subcommand, subcommand_required = true, arg_required_else_help = true)]
+    #[command(subcommand)]
     Auth(AuthCommand),
     /// Manage contexts
     ///
     /// A context is a domain that you logged in to, with its account, organization, and workspace. Contexts are in
     /// config.yaml, which the Go CLI also reads.
-    #[command(subcommand, visible_alias = "c", subcommand_required = true, arg_required_else_help = true)]
+    #[command(subcommand, visible_alias = "c")]
     Context(ContextCommand),
     /// List and switch organizations
-    #[command(subcommand, visible_alias = "org", subcommand_required = true, arg_required_else_help = true)]
-    Organization(OrganizationCommand),
+    #[command(subcommand, visible_alias = "org")]
+    #[command(mut_subcommand("list", |list| list.about("List your organizations")))]
+    #[command(mut_subcommand("switch", |switch| switch.about("Switch to another organization")))]
+    Organization(SelectionCommand),
     /// List and switch workspaces
-    #[command(subcommand, visible_aliases = ["ws", "w"], subcommand_required = true, arg_required_else_help = true)]
-    Workspace(WorkspaceCommand),
+    #[command(subcommand, visible_aliases = ["ws", "w"])]
+    #[command(mut_subcommand("list", |list| list.about("List the organization's workspaces")))]
+    #[command(mut_subcommand("switch", |switch| switch.about("Switch to another workspace")))]
+    Workspace(SelectionCommand),
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AuthCommand {
-    #[command(about = LOGIN, long_about = LOGIN_LONG)]
-    Login(WithDomainFlag<Login>),
-    #[command(about = LOGOUT, long_about = LOGOUT_LONG)]
-    Logout(WithDomainFlag<Logout>),
+    Login(Login),
+    Logout(Logout),
     /// Show login status
     ///
     /// Works offline. Exits with 4 if not logged in.
-    Status(WithDomainFlag<Status>),
+    Status(Status),
     /// Diagnose login problems on this machine
     ///
     /// Checks the browser, the callback port, the keychain, config.yaml, the network, and the clock, as a login does.
     /// Changes nothing and sends no credentials. Exits with 1 if a login would fail.
-    Doctor(WithDomainFlag<Doctor>),
+    Doctor(Doctor),
     /// Print a valid access token, refreshing it if needed
     ///
     /// Refreshes tokens that expire within five minutes. Never opens a browser; exits with 4 if you need to log in again.
-    Token(WithDomainFlag<Token>),
+    Token(DomainArgument),
 }
-
-#[derive(Debug, Args)]
-pub(super) struct Token {
-    /// Domain [default: current context]
-    #[arg(value_hint = ValueHint::Other)]
-    pub(super) domain: Option<String>,
-}
-
-/// A request whose domain may be given as an argument or as a flag.
-#[derive(Debug, Args)]
-pub(super) struct WithDomainFlag<T: Args + TakesDomain> {
-    #[command(flatten)]
-    request: T,
-    /// The same as the argument DOMAIN
-    #[arg(id = "domain-flag", short, long = "domain", value_name = "DOMAIN", conflicts_with = "domain")]
-    #[arg(value_hint = ValueHint::Other)]
-    flag: Option<String>,
-}
-
-pub(super) trait TakesDomain {
-    fn domain(&mut self) -> &mut Option<String>;
-}
-
-impl<T: Args + TakesDomain> WithDomainFlag<T> {
-    pub(super) fn into_request(mut self) -> T {
-        if let Some(flag) = self.flag {
-            *self.request.domain() = Some(flag);
-        }
-        self.request
-    }
-}
-
-macro_rules! takes_domain {
-    ($($request:ty),+) => {$(
-        impl TakesDomain for $request {
-            fn domain(&mut self) -> &mut Option<String> {
-                &mut self.domain
-            }
-        }
-    )+};
-}
-
-takes_domain!(Login, Logout, Status, Doctor, Token);
 
 fn styles() -> Styles {
     Styles::styled()

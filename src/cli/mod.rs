@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _};
+use clap::{ColorChoice, CommandFactory as _, Parser as _};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ring::rand::SystemRandom;
@@ -82,22 +82,21 @@ pub fn run(argv: impl IntoIterator<Item = OsString>, environment: Environment) -
 }
 
 fn parse(argv: &[OsString]) -> Result<Cli, clap::Error> {
-    let mut command = command();
-    let mut matches = command.try_get_matches_from_mut(argv)?;
-    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+    Cli::try_parse_from(argv).map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            command().try_get_matches_from(argv).err().unwrap_or(error)
+        }
+        _ => error,
+    })
 }
 
 async fn execute(system: &System, command: Command) -> Result<(), Error> {
     match command {
-        Command::Login(request) | Command::Auth(AuthCommand::Login(request)) => {
-            login(system, &request.into_request()).await
-        }
-        Command::Logout(request) | Command::Auth(AuthCommand::Logout(request)) => {
-            logout(system, &request.into_request()).await
-        }
-        Command::Auth(AuthCommand::Status(request)) => status(system, &request.into_request()).await,
-        Command::Auth(AuthCommand::Doctor(request)) => doctor(system, &request.into_request()).await,
-        Command::Auth(AuthCommand::Token(request)) => token(system, request.into_request().domain.as_deref()).await,
+        Command::Login(request) | Command::Auth(AuthCommand::Login(request)) => login(system, &request).await,
+        Command::Logout(request) | Command::Auth(AuthCommand::Logout(request)) => logout(system, &request).await,
+        Command::Auth(AuthCommand::Status(request)) => status(system, &request).await,
+        Command::Auth(AuthCommand::Doctor(request)) => doctor(system, &request).await,
+        Command::Auth(AuthCommand::Token(domain)) => token(system, domain.get()).await,
         Command::Context(request) => context(system, request).await,
         Command::Organization(request) => organization(system, request).await,
         Command::Workspace(request) => workspace(system, request).await,

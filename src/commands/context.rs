@@ -2,10 +2,11 @@
 //!
 //! Contexts of Astro Private Cloud are in the same file. They are listed and can be made current, but not deleted.
 
-use clap::{Subcommand, ValueHint};
+use clap::Subcommand;
 use serde::Serialize;
 
-use super::list::{Column, Row, print_json, print_table};
+use super::DomainArgument;
+use super::list::{Column, Row, print_list};
 use super::logout::log_out;
 use crate::config::{Config, Context};
 use crate::credentials::StoreError;
@@ -26,30 +27,18 @@ pub enum ContextCommand {
     },
     /// Switch to another context
     #[command(visible_alias = "sw")]
-    Switch {
-        /// Domain [prompts if omitted]
-        #[arg(value_hint = ValueHint::Other)]
-        domain: Option<String>,
-        /// The same as the argument DOMAIN
-        #[arg(short = 'd', long = "domain", value_name = "DOMAIN", conflicts_with = "domain", value_hint = ValueHint::Other)]
-        flag: Option<String>,
-    },
+    #[command(mut_arg("domain", |domain| domain.help("Domain [prompts if omitted]")))]
+    Switch(DomainArgument),
     /// Log out of a domain and delete its context
-    #[command(visible_alias = "de")]
+    #[command(visible_alias = "de", mut_arg("domain", |domain| domain.help("Context to delete")))]
+    #[command(mut_group("DomainArgument", |domain| domain.required(true)))]
     Delete {
-        /// Context to delete
-        #[arg(value_hint = ValueHint::Other)]
-        domain: String,
+        #[command(flatten)]
+        domain: DomainArgument,
         /// Skip confirmation
         #[arg(short, long)]
         force: bool,
     },
-}
-
-#[derive(Serialize)]
-struct Listing {
-    version: u32,
-    contexts: Vec<Listed>,
 }
 
 #[derive(Serialize)]
@@ -66,8 +55,8 @@ pub async fn context(system: &System, command: ContextCommand) -> Result<(), Err
     let config = Config::new(&system.home);
     match command {
         ContextCommand::List { json } => list(system, &config, json),
-        ContextCommand::Switch { domain, flag } => switch(system, &config, domain.or(flag).as_deref()).await,
-        ContextCommand::Delete { domain, force } => delete(system, &domain.parse()?, force).await,
+        ContextCommand::Switch(domain) => switch(system, &config, domain.get()).await,
+        ContextCommand::Delete { domain, force } => delete(system, domain.get().unwrap_or_default(), force).await,
     }
 }
 
@@ -84,10 +73,7 @@ fn list(system: &System, config: &Config, json: bool) -> Result<(), Error> {
         organization: context.organization.as_deref().map(shown),
         workspace: context.workspace.as_deref().map(shown),
     };
-    let listing = Listing { version: 1, contexts: document.contexts().into_iter().map(listed).collect() };
-    if json {
-        return print_json(system, &listing);
-    }
+    let contexts = document.contexts().into_iter().map(listed).collect();
     let known = config.names();
     let named = |id: Option<String>| id.map(|id| known.name(&id).unwrap_or(id));
     let row = |it: Listed| {
@@ -95,14 +81,13 @@ fn list(system: &System, config: &Config, json: bool) -> Result<(), Error> {
         let cells = [Some(it.domain), account, named(it.organization), named(it.workspace)];
         Row { current: it.current, cells: cells.into_iter().map(Option::unwrap_or_default).collect() }
     };
-    let rows: Vec<Row> = listing.contexts.into_iter().map(row).collect();
     let header = [
         Column::Copied("DOMAIN"),
         Column::Display("ACCOUNT"),
         Column::Display("ORGANIZATION"),
         Column::Display("WORKSPACE"),
     ];
-    print_table(system, "contexts", &header, &rows)
+    print_list(system, "context", json, contexts, &header, row)
 }
 
 async fn switch(system: &System, config: &Config, typed: Option<&str>) -> Result<(), Error> {
@@ -157,7 +142,8 @@ async fn is_in_keychain(session: &Session<'_>) -> Result<bool, Error> {
 }
 
 /// Logs out of the domain and deletes its context, even if the issuer or the keychain fails. Warns of what remains.
-async fn delete(system: &System, domain: &Domain, force: bool) -> Result<(), Error> {
+async fn delete(system: &System, domain: &str, force: bool) -> Result<(), Error> {
+    let domain: &Domain = &domain.parse()?;
     let session = Session::for_domain(system, domain.clone());
     session.config.check_owner()?;
     let document = session.config.read()?;

@@ -1,5 +1,7 @@
 //! Lists on stdout: columns for people, JSON for scripts.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
@@ -32,12 +34,35 @@ impl Column {
 const WIDTH: usize = 80;
 const NARROWEST: usize = 10;
 
-/// Prints rows under a header, or `No KIND.` if there are none.
-pub(super) fn print_table(system: &System, kind: &str, header: &[Column], rows: &[Row]) -> Result<(), Error> {
-    if rows.is_empty() {
+#[derive(Serialize)]
+struct Listing<'a, T> {
+    version: u32,
+    /// The items, under the plural of their kind.
+    #[serde(flatten)]
+    items: BTreeMap<&'a str, Vec<T>>,
+}
+
+/// Prints JSON, or rows under a header, or that there are none.
+pub(super) fn print_list<T: Serialize>(
+    system: &System,
+    kind: &str,
+    json: bool,
+    items: Vec<T>,
+    header: &[Column],
+    row: impl FnMut(T) -> Row,
+) -> Result<(), Error> {
+    let kind = &*format!("{kind}s");
+    if json {
+        return print_json(system, &Listing { version: 1, items: BTreeMap::from([(kind, items)]) });
+    }
+    if items.is_empty() {
         system.ui.say(&format!("No {kind}."));
         return Ok(());
     }
+    print_table(system, header, &items.into_iter().map(row).collect::<Vec<_>>())
+}
+
+fn print_table(system: &System, header: &[Column], rows: &[Row]) -> Result<(), Error> {
     let widths = widths(header, rows);
     let line = |mark: char, cells: &[&str]| {
         // `format!` pads by characters, but a wide character takes two columns.

@@ -6,8 +6,9 @@
 
 use std::collections::HashSet;
 
-use clap::{Args, ValueHint};
+use clap::Args;
 
+use super::DomainArgument;
 use crate::config::{Config, Context};
 use crate::credentials::vault::{self, Vault, VaultError};
 use crate::credentials::{Credentials, Kind, StoreError};
@@ -19,14 +20,18 @@ use crate::text::clean;
 use crate::time_format::format_timestamp;
 use crate::ui::Ui;
 
+/// Log out of Astro
+///
+/// Revokes the refresh token and deletes the credentials from the keychain and from config.yaml. Depending on server
+/// settings, this may also log you out on other machines. Access tokens can't be revoked and stay valid until they expire.
 #[derive(Debug, Args)]
+#[command(mut_arg("domain", |domain| domain.help("Domain to log out of [default: current context]")))]
 pub struct Logout {
-    /// Domain to log out of [default: current context]
-    #[arg(conflicts_with = "all", value_hint = ValueHint::Other)]
-    pub domain: Option<String>,
     /// Log out of every Astro domain, with or without context
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["domain", "domain-flag"])]
     pub all: bool,
+    #[command(flatten)]
+    pub domain: DomainArgument,
 }
 
 pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
@@ -54,7 +59,7 @@ pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
 /// Returns the domain that is named, else the current context's. Another program's context is no reason to log out of the
 /// default domain.
 fn one_domain(system: &System, logout: &Logout) -> Result<Domain, Error> {
-    let resolved = session::resolve_domain(system, &Config::new(&system.home), logout.domain.as_deref());
+    let resolved = session::resolve_domain(system, &Config::new(&system.home), logout.domain.get());
     if matches!(resolved, Err(Error::Config(_))) {
         system.ui.hint("run `astro logout DOMAIN` to remove the keychain entry of that domain anyway");
     }
@@ -158,7 +163,7 @@ fn report_revocation(ui: &Ui, response: Option<Result<(), Error>>) -> bool {
             true
         }
         Some(Err(failure)) => {
-            Warning::NotRevoked { cause: failure.to_string() }.show(ui);
+            Warning::NotRevoked { token: "the refresh token", cause: failure.to_string() }.show(ui);
             false
         }
     }
@@ -196,7 +201,7 @@ async fn remove_from_keychain(session: &Session<'_>, loaded: &Result<Option<Cred
             false
         }
         (Err(failure), _) => {
-            Warning::MayRemain { keychain: name, cause: failure.to_string() }.show(ui);
+            Warning::MayRemain { what: "credentials", keychain: name, cause: failure.to_string() }.show(ui);
             false
         }
     }

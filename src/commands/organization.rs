@@ -1,93 +1,24 @@
 //! `astro organization`: lists the user's organizations, and switches between them.
 
-use clap::{Subcommand, ValueHint};
-use serde::Serialize;
-
 use super::api_token_scope::ApiTokenScope;
-use super::list::{Column, Row, print_json, print_table};
-use super::selection::{self, Selectable as _};
+use super::selection::{self, SelectionCommand};
 use crate::credentials::Credentials;
 use crate::error::Error;
-use crate::session::{Session, environment_token_is_set};
+use crate::session::Session;
 use crate::system::System;
 
-#[derive(Debug, Subcommand)]
-pub enum OrganizationCommand {
-    /// List your organizations
-    #[command(visible_alias = "ls")]
-    List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-        /// Domain [default: current context]
-        #[arg(short, long, value_hint = ValueHint::Other)]
-        domain: Option<String>,
-    },
-    /// Switch to another organization
-    #[command(visible_alias = "sw")]
-    Switch {
-        /// Name or ID [prompts if omitted]
-        #[arg(value_name = "NAME|ID", value_hint = ValueHint::Other)]
-        wanted: Option<String>,
-        /// Domain [default: current context]
-        #[arg(short, long, value_hint = ValueHint::Other)]
-        domain: Option<String>,
-    },
-}
-
-#[derive(Serialize)]
-struct Listing {
-    version: u32,
-    organizations: Vec<Listed>,
-}
-
-#[derive(Serialize)]
-struct Listed {
-    id: String,
-    name: String,
-    product: String,
-    current: bool,
-}
-
-pub async fn organization(system: &System, command: OrganizationCommand) -> Result<(), Error> {
-    let (OrganizationCommand::List { domain, .. } | OrganizationCommand::Switch { domain, .. }) = &command;
-    let session = Session::open(system, domain.as_deref())?;
+pub async fn organization(system: &System, command: SelectionCommand) -> Result<(), Error> {
+    let session = Session::open(system, command.domain())?;
     let login = session.require_login().await?;
     match command {
-        OrganizationCommand::List { json, .. } => list(&session, json).await,
-        OrganizationCommand::Switch { wanted, .. } => switch(&session, login.as_ref(), wanted.as_deref()).await,
+        SelectionCommand::List { json, .. } => {
+            let granted = ApiTokenScope::of_environment(system).organization;
+            let current = granted.or(session.context()?.organization);
+            let all = session.call(async |api| api.organizations().await).await?;
+            selection::list(&session, &all, current.as_deref(), json)
+        }
+        SelectionCommand::Switch { wanted, .. } => switch(&session, login.as_ref(), wanted.as_deref()).await,
     }
-}
-
-async fn list(session: &Session<'_>, json: bool) -> Result<(), Error> {
-    let granted = ApiTokenScope::of_environment(session.system).organization;
-    let current = granted.or(session.context()?.organization);
-    let all = session.call(async |api| api.organizations().await).await?;
-    // Nothing is written for a token of the environment.
-    if !environment_token_is_set(session.system)
-        && let Some(current) = all.iter().find(|it| current.as_ref() == Some(&it.id))
-    {
-        session.config.edit_names(|names| names.remember(&current.id, &current.name));
-    }
-    let listed = all.into_iter().map(|it| Listed {
-        current: current.as_ref() == Some(&it.id),
-        id: it.id,
-        name: it.name,
-        product: it.product,
-    });
-    let listing = Listing { version: 1, organizations: listed.collect() };
-    if json {
-        return print_json(session.system, &listing);
-    }
-    let row =
-        |it: &Listed| Row { current: it.current, cells: vec![it.name.clone(), it.id.clone(), it.product.clone()] };
-    let rows: Vec<Row> = listing.organizations.iter().map(row).collect();
-    print_table(
-        session.system,
-        "organizations",
-        &[Column::Display("NAME"), Column::Copied("ID"), Column::Copied("PRODUCT")],
-        &rows,
-    )
 }
 
 /// Switches to another organization, and in it to the workspace last used, the only one, or the one that the user chooses.
@@ -99,21 +30,15 @@ async fn switch(session: &Session<'_>, login: Option<&Credentials>, wanted: Opti
     }
     let all = session.call(async |api| api.organizations().await).await?;
     let before = session.context()?;
-    let Some(organization) = selection::choose_one(ui, all, wanted, before.organization.as_deref()).await? else {
-        return Err(Error::NoOrganization);
-    };
+    let organization = selection::choose_one(ui, all, wanted, before.organization.as_deref()).await?;
+    let organization = organization.ok_or(Error::NoOrganization)?;
     let workspaces = session.call(async |api| api.workspaces(&organization.id).await).await?;
     let none = workspaces.is_empty();
     let last_used = before.workspace.or(before.last_used_workspace);
     let workspace = selection::select_workspace(ui, workspaces, None, last_used.as_deref()).await?;
     selection::write(session, login, &organization, workspace.as_ref()).await?;
-    let organization = organization.name();
-    match workspace {
-        Some(workspace) => {
-            ui.success(&format!("Switched to organization {organization}, workspace {}", workspace.name()));
-        }
-        None => ui.success(&format!("Switched to organization {organization}")),
-    }
+    let workspace = workspace.map_or_else(String::new, |workspace| format!(", workspace {}", workspace.name));
+    ui.success(&format!("Switched to organization {}{workspace}", organization.name));
     if none {
         ui.say("You have access to no workspace there");
     }

@@ -4,6 +4,10 @@
 
 use std::collections::HashMap;
 
+use clap::{Subcommand, ValueHint};
+use serde::Serialize;
+
+use super::list::{Column, Row, print_list};
 use crate::api::{Organization, Workspace};
 use crate::config::Context;
 use crate::credentials::Credentials;
@@ -12,45 +16,102 @@ use crate::session::{self, Location, Session, edit_config};
 use crate::text::clean;
 use crate::ui::Ui;
 
-#[derive(Debug, PartialEq, Eq)]
-enum Choice<'a, T> {
-    One(&'a T),
-    Open,
-    Empty,
+/// The commands of organizations and of workspaces.
+#[derive(Debug, Subcommand)]
+pub enum SelectionCommand {
+    #[command(visible_alias = "ls")]
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Domain [default: current context]
+        #[arg(short, long, value_hint = ValueHint::Other)]
+        domain: Option<String>,
+    },
+    #[command(visible_alias = "sw")]
+    Switch {
+        /// Name or ID [prompts if omitted]
+        #[arg(value_name = "NAME|ID", value_hint = ValueHint::Other)]
+        wanted: Option<String>,
+        /// Domain [default: current context]
+        #[arg(short, long, value_hint = ValueHint::Other)]
+        domain: Option<String>,
+    },
 }
 
-pub(super) trait Selectable {
+impl SelectionCommand {
+    pub(super) fn domain(&self) -> Option<&str> {
+        let (Self::List { domain, .. } | Self::Switch { domain, .. }) = self;
+        domain.as_deref()
+    }
+}
+
+pub(super) trait Selectable: Serialize {
     const KIND: &'static str;
     const QUESTION: &'static str;
+    const COLUMNS: &'static [Column];
     fn id(&self) -> &str;
     /// The name, safe to print.
     fn name(&self) -> &str;
+    fn cells(&self) -> Vec<String>;
 }
 
 impl Selectable for Organization {
     const KIND: &'static str = "organization";
     const QUESTION: &'static str = "Organization:";
+    const COLUMNS: &'static [Column] = &[Column::Display("NAME"), Column::Copied("ID"), Column::Copied("PRODUCT")];
     fn id(&self) -> &str {
         &self.id
     }
     fn name(&self) -> &str {
         &self.name
+    }
+    fn cells(&self) -> Vec<String> {
+        vec![self.name.clone(), self.id.clone(), self.product.clone()]
     }
 }
 
 impl Selectable for Workspace {
     const KIND: &'static str = "workspace";
     const QUESTION: &'static str = "Workspace:";
+    const COLUMNS: &'static [Column] = &[Column::Display("NAME"), Column::Copied("ID")];
     fn id(&self) -> &str {
         &self.id
     }
     fn name(&self) -> &str {
         &self.name
     }
+    fn cells(&self) -> Vec<String> {
+        vec![self.name.clone(), self.id.clone()]
+    }
 }
 
-/// Selects an organization, with a menu if nothing else decides. Without a terminal for the menu, an error names the flag:
-/// no command of the API works without an organization.
+#[derive(Serialize)]
+struct Listed<'a, T> {
+    #[serde(flatten)]
+    item: &'a T,
+    current: bool,
+}
+
+/// Prints a list, and remembers the name of the current item for commands that do not ask the API.
+pub(super) fn list<T: Selectable>(
+    session: &Session<'_>,
+    all: &[T],
+    current: Option<&str>,
+    json: bool,
+) -> Result<(), Error> {
+    // Nothing is written for a token of the environment.
+    if !session::environment_token_is_set(session.system)
+        && let Some(current) = all.iter().find(|it| Some(it.id()) == current)
+    {
+        session.config.edit_names(|names| names.remember(current.id(), current.name()));
+    }
+    let listed = all.iter().map(|item| Listed { item, current: Some(item.id()) == current }).collect();
+    let row = |it: Listed<'_, T>| Row { current: it.current, cells: it.item.cells() };
+    print_list(session.system, T::KIND, json, listed, T::COLUMNS, row)
+}
+
+/// Selects an organization, with a menu if nothing else decides: no command of the API works without one.
 pub(super) async fn select_organization(
     ui: &Ui,
     mut all: Vec<Organization>,
@@ -58,15 +119,14 @@ pub(super) async fn select_organization(
     current: Option<&str>,
     email: Option<&str>,
 ) -> Result<Organization, Error> {
-    match decide_organization(&all, wanted, current, email)? {
-        Choice::One(organization) => Ok(organization.clone()),
-        Choice::Empty => Err(Error::NoOrganization),
-        Choice::Open if ui.can_ask() => {
-            let chosen = choose::<Organization>(ui, labels(&all), 0).await?;
-            Ok(all.swap_remove(chosen))
-        }
-        Choice::Open => Err(NotFound::Open { kind: Organization::KIND, known: labels(&all) }.into()),
+    if all.is_empty() && wanted.is_none() {
+        return Err(Error::NoOrganization);
     }
+    let chosen = match decide(&all, wanted, current)?.or_else(|| only_owner(&all, email?)) {
+        Some(decided) => decided,
+        None => choose(ui, &all, None).await?,
+    };
+    Ok(all.swap_remove(chosen))
 }
 
 /// Selects a workspace, with a menu if nothing else decides. Returns `None` if there is none, or no terminal for the menu.
@@ -76,11 +136,20 @@ pub(super) async fn select_workspace(
     wanted: Option<&str>,
     last_used: Option<&str>,
 ) -> Result<Option<Workspace>, Error> {
-    match decide_workspace(&all, wanted, last_used)? {
-        Choice::One(workspace) => Ok(Some(workspace.clone())),
-        Choice::Empty => Ok(None),
-        Choice::Open => Ok(ask(ui, &all).await?.map(|it| all.swap_remove(it))),
+    if all.is_empty() && wanted.is_none() {
+        return Ok(None);
     }
+    let chosen = match decide(&all, wanted, last_used)? {
+        Some(decided) => decided,
+        None => match choose(ui, &all, None).await {
+            Err(Error::NotFound(open @ NotFound::Open { .. })) => {
+                Warning::NotSelected(open).show(ui);
+                return Ok(None);
+            }
+            chosen => chosen?,
+        },
+    };
+    Ok(Some(all.swap_remove(chosen)))
 }
 
 /// Returns the item that `wanted` names, else the one that the user chooses. Returns `None` if there are no items.
@@ -93,27 +162,20 @@ pub(super) async fn choose_one<T: Selectable>(
     if all.is_empty() {
         return Ok(None);
     }
-    let chosen = if let Some(wanted) = wanted {
-        find_by_name(&all, wanted)?
-    } else {
-        let current = all.iter().position(|it| Some(it.id()) == current);
-        choose::<T>(ui, labels(&all), current.unwrap_or_default()).await?
+    let chosen = match wanted {
+        Some(wanted) => find_by_name(&all, wanted)?,
+        None => choose(ui, &all, current).await?,
     };
     Ok(Some(all.swap_remove(chosen)))
 }
 
-async fn choose<T: Selectable>(ui: &Ui, labels: Vec<String>, start_at: usize) -> Result<usize, Error> {
-    ui.choose(T::QUESTION, labels, start_at).await.map_err(Error::of_menu(T::KIND))
-}
-
-/// Lets the user choose from a menu. Without a terminal, warns and returns `None`.
-async fn ask<T: Selectable>(ui: &Ui, all: &[T]) -> Result<Option<usize>, Error> {
-    let labels = labels(all);
-    if ui.can_ask() {
-        return Ok(Some(choose::<T>(ui, labels, 0).await?));
+/// Lets the user choose from a menu, which starts at the current item.
+async fn choose<T: Selectable>(ui: &Ui, all: &[T], current: Option<&str>) -> Result<usize, Error> {
+    if !ui.can_ask() {
+        return Err(NotFound::Open { kind: T::KIND, known: labels(all) }.into());
     }
-    Warning::NotSelected { kind: T::KIND, known: labels }.show(ui);
-    Ok(None)
+    let start = all.iter().position(|it| Some(it.id()) == current).unwrap_or_default();
+    ui.choose(T::QUESTION, labels(all), start).await.map_err(Error::of_menu(T::KIND))
 }
 
 /// Writes organization and workspace into the domain's context. Without a workspace, the last used one stays on record for
@@ -227,49 +289,20 @@ fn find_by_name<T: Selectable>(list: &[T], wanted: &str) -> Result<usize, NotFou
     }
 }
 
-/// Decides by the flag, the context, the only organization, or the one that owns the domain of the email.
-fn decide_organization<'a>(
-    list: &'a [Organization],
-    wanted: Option<&str>,
-    current: Option<&str>,
-    email: Option<&str>,
-) -> Result<Choice<'a, Organization>, NotFound> {
+/// Decides by the flag, the last use, or because there is only one.
+fn decide<T: Selectable>(list: &[T], wanted: Option<&str>, current: Option<&str>) -> Result<Option<usize>, NotFound> {
     if let Some(wanted) = wanted {
-        return find_by_name(list, wanted).map(|it| Choice::One(&list[it]));
+        return find_by_name(list, wanted).map(Some);
     }
-    if let Some(known) = current_or_only(list, current) {
-        return Ok(known);
-    }
-    let domain = email.and_then(|email| email.rsplit_once('@')).map(|(_, domain)| domain.to_ascii_lowercase());
-    let owners: Vec<&Organization> = match domain {
-        Some(domain) => list.iter().filter(|it| it.email_domains.contains(&domain)).collect(),
-        None => Vec::new(),
-    };
-    Ok(if let [owner] = owners.as_slice() { Choice::One(owner) } else { Choice::Open })
+    let in_use = list.iter().position(|it| Some(it.id()) == current);
+    Ok(in_use.or((list.len() == 1).then_some(0)))
 }
 
-/// Decides by the flag, the last use, or the only workspace.
-fn decide_workspace<'a>(
-    list: &'a [Workspace],
-    wanted: Option<&str>,
-    last_used: Option<&str>,
-) -> Result<Choice<'a, Workspace>, NotFound> {
-    match wanted {
-        Some(wanted) => find_by_name(list, wanted).map(|it| Choice::One(&list[it])),
-        None => Ok(current_or_only(list, last_used).unwrap_or(Choice::Open)),
-    }
-}
-
-/// Decides without any preference: the item in use, or the only one.
-fn current_or_only<'a, T: Selectable>(list: &'a [T], current: Option<&str>) -> Option<Choice<'a, T>> {
-    if let Some(found) = list.iter().find(|it| Some(it.id()) == current) {
-        return Some(Choice::One(found));
-    }
-    match list {
-        [] => Some(Choice::Empty),
-        [only] => Some(Choice::One(only)),
-        _ => None,
-    }
+/// Finds the only organization that owns the domain of the email.
+fn only_owner(list: &[Organization], email: &str) -> Option<usize> {
+    let domain = email.rsplit_once('@')?.1.to_ascii_lowercase();
+    let mut owners = (0..list.len()).filter(|&it| list[it].email_domains.contains(&domain));
+    owners.next().filter(|_| owners.next().is_none())
 }
 
 fn labels<T: Selectable>(list: &[T]) -> Vec<String> {

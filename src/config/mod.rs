@@ -21,7 +21,7 @@ mod own_file;
 mod place;
 mod replaced;
 
-pub use document::{Context, Document, DocumentError, is_yes};
+pub use document::{Context, Document, DocumentError, forbids};
 pub use error::ConfigError;
 pub use lock::Lock;
 pub use names::LoginNames;

@@ -14,7 +14,7 @@ impl Error {
             // The command line.
             Self::Domain(_) | Self::TokenAsDomain | Self::MissingArgument { .. } => 2,
             Self::NoBrowserNoTerminal { .. } | Self::ConfirmationRequired | Self::Environment(_) => 2,
-            Self::LogoutOfForeignContext { .. } => 2,
+            Self::LogoutOfForeignContext { .. } | Self::StorageSetting { .. } | Self::StorageContradiction { .. } => 2,
             // The account and its tokens.
             Self::AccountMismatch { .. } | Self::TokenAccountMismatch { .. } | Self::SubjectMismatch => 4,
             Self::NotLoggedIn { .. } | Self::LoginExpired { .. } | Self::LoginRevoked { .. } => 4,
@@ -37,10 +37,10 @@ impl Error {
             Self::Issuer(_) | Self::Keys(_) | Self::Token(_) | Self::List(_) | Self::CallbackTimeout { .. } => 1,
             // The organization and the workspace.
             Self::NoOrganization | Self::NoOrganizationSelected | Self::NoWorkspace | Self::NotFound(_) => 1,
-            Self::SelectionCrossed { .. } => 1,
+            Self::SelectionCrossed { .. } | Self::ApiTokenOfOtherOrganization { .. } => 1,
             // This machine.
             Self::NoHome | Self::NoContexts | Self::Config(_) | Self::Store { .. } => 1,
-            Self::Vault { .. } | Self::FallbackForbidden { .. } => 1,
+            Self::Vault { .. } | Self::NoKeychain { .. } => 1,
             Self::Listen(_) | Self::Ui(_) | Self::Random(_) | Self::Io(_) => 1,
             Self::LoginWouldFail { .. } | Self::LogoutIncomplete { .. } => 1,
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Error, TokenPlace, minutes};
+use super::{Error, NoPlaintext, TokenPlace, minutes};
 use crate::api::ListError;
 use crate::browser::NoBrowser;
 use crate::credentials::StoreError;
@@ -12,6 +12,7 @@ use crate::environment::EnvironmentError;
 use crate::http::{Fault, HttpError, ProxyFault};
 use crate::jwt::JwtError;
 use crate::oauth::{IssuerError, ListenError, TokenEndpointError, port_owner_command};
+use crate::token::TokenTextError;
 use crate::ui::UiError;
 
 const PROXY: &str = "try another network, because a proxy or captive portal may interfere with this one";
@@ -20,20 +21,23 @@ const FRESH_TOKEN: &str = "log in again, or get a new token at https://cloud.ast
 
 impl Error {
     pub fn hint(&self) -> Option<String> {
-        let (error, domain) = match self {
-            Self::Login { source, domain } | Self::Selection { source, domain } => (&**source, domain.as_str()),
-            other => (other, DEFAULT),
+        let domain = match self {
+            Self::Login { domain, .. } | Self::Selection { domain, .. } => domain.as_str(),
+            _ => DEFAULT,
         };
-        let hint = error.hint_for(domain);
-        if !error.may_be_local() {
-            return hint;
+        let hint = self.hint_for(domain)?;
+        if !self.innermost().may_be_local() {
+            return Some(hint);
         }
-        let doctor = if domain == DEFAULT {
-            "run `astro auth doctor`".to_owned()
-        } else {
-            format!("run `astro auth doctor --domain {domain}`")
-        };
-        Some(hint.map_or_else(|| doctor.clone(), |hint| format!("{hint}, or {doctor}")))
+        let flag = if domain == DEFAULT { String::new() } else { format!(" --domain {domain}") };
+        Some(format!("{hint}, or run `astro auth doctor{flag}`"))
+    }
+
+    fn innermost(&self) -> &Self {
+        match self {
+            Self::Login { source, .. } | Self::Selection { source, .. } => source.innermost(),
+            other => other,
+        }
     }
 
     /// Returns `true` if a local network or keychain problem may be the cause, which `auth doctor` could find.
@@ -49,46 +53,55 @@ impl Error {
 
     /// Like [`hint`](Self::hint), but without the pointer to `auth doctor`, which calls this itself.
     pub(crate) fn hint_for(&self, domain: &str) -> Option<String> {
-        let hint = match self {
-            Self::Login { source, domain } | Self::Selection { source, domain } => return source.hint_for(domain),
-            Self::NotLoggedIn { .. }
-            | Self::LoginExpired { .. }
-            | Self::LoginRevoked { .. }
-            | Self::TokenRefused { .. }
-            | Self::IssuerMismatch { .. }
-            | Self::RefreshRefused { .. }
-            | Self::NoOrganization
-            | Self::FallbackForbidden { .. }
-            | Self::Callback(_)
-            | Self::Token(TokenEndpointError::Refused(_)) => return Some(self.login_hint(domain)),
-            Self::MissingArgument { what } | Self::NotChosen { what } => return Some(missing_argument_hint(what)),
-            Self::NotFound(not_found) => return Some(not_found.hint()),
-            Self::Environment(error) => return Some(environment_hint(*error)),
-            Self::Config(error) => return Some(error.hint()),
-            Self::Vault { domain, source } => return Some(vault_hint(source, &login(domain))),
-            Self::Store { domain, source } => return Some(store_hint(source, &login(domain))),
+        Some(match self.innermost() {
+            Self::MissingArgument { what } | Self::NotChosen { what } => {
+                format!("run `astro {what} switch <{}>`", if *what == "context" { "DOMAIN" } else { "NAME" })
+            }
+            Self::NotFound(error) => error.hint(),
+            Self::Environment(EnvironmentError::RelativePath(name)) => {
+                format!("set {name} to an absolute path without `~` or `$HOME`, or unset it")
+            }
+            Self::Environment(EnvironmentError::NotText(name)) => format!("set {name} again, or unset it"),
+            Self::StorageSetting { setting } => format!("set {setting} to auto, keychain or plain, or remove it"),
+            Self::Config(error) => error.hint(),
             Self::Listen(ListenError::PortTaken(port) | ListenError::Bind { port, .. }) => {
-                return Some(format!(
-                    "stop the program that `{}` shows, or log in from a terminal",
-                    port_owner_command(*port)
-                ));
+                format!("stop the program that `{}` shows, or log in from a terminal", port_owner_command(*port))
             }
             // These requests carry no access token, so a proxy refuses the machine, not the issuer the user.
             Self::Issuer(IssuerError::Http(error)) | Self::Token(TokenEndpointError::Http(error))
                 if matches!(error.status(), Some(401 | 403)) =>
             {
-                PROXY
+                PROXY.to_owned()
             }
             Self::Issuer(IssuerError::Http(error))
             | Self::Token(TokenEndpointError::Http(error))
             | Self::Http(error)
-            | Self::List(ListError::Http(error)) => return Some(http_hint(error)),
-            Self::Jwt(error) => jwt_hint(error),
-            other => return other.fixed_hint().map(str::to_owned),
-        };
-        Some(hint.to_owned())
+            | Self::List(ListError::Http(error)) => http_hint(error),
+            Self::Token(TokenEndpointError::Refused(refused)) | Self::RefreshRefused { refused, .. }
+                if refused.may_pass() =>
+            {
+                try_again(refused.retry_after)
+            }
+            other => other.fixed_hint()?.replace("{login}", &login(other.domain().unwrap_or(domain))),
+        })
     }
 
+    /// Returns the domain of this error, whose login the hint names.
+    fn domain(&self) -> Option<&str> {
+        match self {
+            Self::NotLoggedIn { domain, .. }
+            | Self::LoginExpired { domain, .. }
+            | Self::LoginRevoked { domain, .. }
+            | Self::TokenRefused { domain, .. }
+            | Self::RefreshRefused { domain, .. }
+            | Self::IssuerMismatch { domain, .. }
+            | Self::Vault { domain, .. }
+            | Self::Store { domain, .. } => Some(domain),
+            _ => None,
+        }
+    }
+
+    /// Returns a hint in which `{login}` stands for the command that logs in.
     #[expect(clippy::match_same_arms, reason = "as in `exit_code`")]
     fn fixed_hint(&self) -> Option<&'static str> {
         Some(match self {
@@ -99,12 +112,16 @@ impl Error {
             }
             Self::TokenAsDomain => "run `astro login --token-login -` and paste the token there",
             Self::TokenText { place: TokenPlace::Variable, .. } => "set ASTRO_API_TOKEN to a token, or unset it",
+            Self::TokenText { source: TokenTextError::Several, .. } => "give one of the tokens alone",
             Self::TokenText { .. } => {
                 "check the variable or secret that should hold the token, or create a token at \
                  https://cloud.astronomer.io/token"
             }
             Self::ApiTokenOfOtherDomain { .. } | Self::ApiTokenWithheld { .. } => {
                 "set ASTRO_DOMAIN to the domain of the token, or unset ASTRO_API_TOKEN"
+            }
+            Self::ApiTokenOfOtherOrganization { .. } => {
+                "unset ASTRO_API_TOKEN to switch in the organization of the login"
             }
             Self::ApiTokenEmpty { .. } => {
                 "set ASTRO_API_TOKEN to a token, and check that the CI secret behind it exists"
@@ -125,6 +142,20 @@ impl Error {
                 "log in with the expected account in the browser, for example in a private window, or drop `--email`"
             }
             Self::TokenAccountMismatch { .. } => "use a token of the expected account, or drop `--email`",
+            Self::NotLoggedIn { no_keychain: Some(_), .. } => {
+                "run `{login}`, because a login of a desktop session cannot be read here"
+            }
+            Self::NotLoggedIn { .. } | Self::LoginExpired { .. } | Self::LoginRevoked { .. } => "run `{login}`",
+            Self::TokenRefused { .. } | Self::IssuerMismatch { .. } | Self::RefreshRefused { .. } => "run `{login}`",
+            Self::Callback(_) | Self::Token(TokenEndpointError::Refused(_)) => "run `{login}` to try again",
+            Self::NoOrganization => "ask the owner of your organization to invite you, then run `{login}` again",
+            Self::StorageContradiction { .. } => "remove one of the two settings, or log in with `--insecure-storage`",
+            Self::NoKeychain { why: NoPlaintext::LastInKeychain, .. } => {
+                "start a keychain such as gnome-keyring, or set ASTRO_CREDENTIALS=plain to save unencrypted"
+            }
+            Self::NoKeychain { .. } => {
+                "start a keychain such as gnome-keyring, or save unencrypted with `{login} --insecure-storage`"
+            }
             Self::ApiTokenRefused | Self::ApiTokenExpired { .. } | Self::ApiTokenInvalid(_) => {
                 "unset ASTRO_API_TOKEN to use your login, or create a new token in the Astro UI"
             }
@@ -137,57 +168,27 @@ impl Error {
             Self::ConfirmationRequired => "use `--force` to delete without confirmation",
             Self::NoOrganizationSelected => "run `astro organization switch`",
             Self::NoWorkspace => "ask the owner of your organization for access to one",
-            Self::Issuer(IssuerError::Refused { .. } | IssuerError::OtherIssuer { .. }) => {
-                "try another network, and contact Astronomer support if it happens again"
-            }
+            Self::Issuer(_) => "try another network, and contact Astronomer support if it happens again",
             Self::List(ListError::Late { .. }) => "try again later, because the network or the API is slow",
-            Self::SubjectMismatch
-            | Self::NoIdToken
-            | Self::Keys(_)
-            | Self::List(_)
-            | Self::Token(TokenEndpointError::TokenType(_)) => SUPPORT,
+            Self::SubjectMismatch | Self::NoIdToken | Self::Keys(_) | Self::List(_) | Self::Token(_) => SUPPORT,
+            Self::Vault { source, .. } => vault_hint(source),
+            Self::Store { source, .. } => store_hint(source),
+            Self::Jwt(error) => jwt_hint(error),
             Self::Ui(UiError::NoTerminal) => "run it in a terminal, or pass the answer as an argument",
             Self::Ui(UiError::TooLong) => "paste or pipe in the URL or the token alone",
             Self::Ui(UiError::Io(_)) => "run it in a terminal, or with text on standard input",
             Self::Random(_) => "try again, and restart this machine if it happens again",
             Self::Io(_) => "check the limits of this system with `ulimit -a`, and those of its sandbox",
             Self::Canceled | Self::Ui(UiError::Canceled) => return None,
-            // The hints of the others come from `hint_for`.
-            Self::Vault { .. } | Self::Store { .. } | Self::Jwt(_) | Self::Http(_) => return None,
-            Self::Login { .. } | Self::Selection { .. } | Self::NoOrganization | Self::NotFound(_) => return None,
-            Self::NotLoggedIn { .. } | Self::LoginExpired { .. } | Self::LoginRevoked { .. } => return None,
-            Self::TokenRefused { .. } | Self::IssuerMismatch { .. } | Self::RefreshRefused { .. } => return None,
-            Self::FallbackForbidden { .. } | Self::MissingArgument { .. } | Self::Config(_) => return None,
-            Self::Environment(_) | Self::NotChosen { .. } => return None,
-            Self::Listen(_) | Self::Callback(_) | Self::Issuer(_) | Self::Token(_) => return None,
+            // The hints of these come from `hint_for`.
+            Self::Login { .. } | Self::Selection { .. } | Self::MissingArgument { .. } | Self::NotChosen { .. } => {
+                return None;
+            }
+            Self::NotFound(_) | Self::Environment(_) | Self::Config(_) | Self::Listen(_) | Self::Http(_) => {
+                return None;
+            }
+            Self::StorageSetting { .. } => return None,
         })
-    }
-
-    fn login_hint(&self, domain: &str) -> String {
-        let again = login(domain);
-        match self {
-            Self::NotLoggedIn { domain, no_keychain: Some(_) } => {
-                format!("run `{}`, because a login of a desktop session cannot be read here", login(domain))
-            }
-            Self::Token(TokenEndpointError::Refused(refused)) | Self::RefreshRefused { refused, .. }
-                if refused.may_pass() =>
-            {
-                try_again(refused.retry_after)
-            }
-            Self::NotLoggedIn { domain, .. }
-            | Self::LoginExpired { domain, .. }
-            | Self::LoginRevoked { domain, .. }
-            | Self::TokenRefused { domain, .. }
-            | Self::RefreshRefused { domain, .. }
-            | Self::IssuerMismatch { domain, .. } => format!("run `{}`", login(domain)),
-            Self::NoOrganization => {
-                format!("ask the owner of your organization to invite you, then run `{again}` again")
-            }
-            Self::FallbackForbidden { .. } => {
-                format!("start a keychain such as gnome-keyring, or save unencrypted with `{again} --insecure-storage`")
-            }
-            _ => format!("run `{again}` to try again"),
-        }
     }
 }
 
@@ -196,57 +197,44 @@ fn login(domain: &str) -> String {
     if domain == DEFAULT { "astro login".to_owned() } else { format!("astro login {domain}") }
 }
 
-fn missing_argument_hint(what: &str) -> String {
-    let value = if what == "context" { "DOMAIN" } else { "NAME" };
-    format!("run `astro {what} switch <{value}>`")
-}
-
-fn environment_hint(error: EnvironmentError) -> String {
+fn store_hint(error: &StoreError) -> &'static str {
     match error {
-        EnvironmentError::RelativePath(name) => {
-            format!("set {name} to an absolute path without `~` or `$HOME`, or unset it")
+        StoreError::Absent { .. } => "start a keychain, or save unencrypted with `{login} --insecure-storage`",
+        StoreError::Locked => {
+            "unlock the keychain and try again, or save unencrypted with `{login} --insecure-storage`"
         }
-        EnvironmentError::NotText(name) => format!("set {name} again, or unset it"),
-    }
-}
-
-fn store_hint(error: &StoreError, login: &str) -> String {
-    let unencrypted = format!("`{login} --insecure-storage`");
-    match error {
-        StoreError::Absent { .. } => format!("start a keychain, or save unencrypted with {unencrypted}"),
-        StoreError::Locked => format!("unlock the keychain and try again, or save unencrypted with {unencrypted}"),
         StoreError::Refused => {
-            format!("allow access in the keychain's prompt, or save unencrypted with {unencrypted}")
+            "allow access in the keychain's prompt, or save unencrypted with `{login} --insecure-storage`"
         }
         StoreError::TimedOut(_) => {
-            format!("answer the keychain's prompt if there is one, or save unencrypted with {unencrypted}")
+            "answer the keychain's prompt if there is one, or save unencrypted with `{login} --insecure-storage`"
         }
-        StoreError::Damaged => format!("run `{login}` to replace them"),
-        StoreError::NewerFormat => "use the newer version, or remove the entry of service `astro-login`".to_owned(),
-        StoreError::Disconnected | StoreError::Other(_) => format!("try again, or save unencrypted with {unencrypted}"),
+        StoreError::Damaged => "run `{login}` to replace them",
+        StoreError::NewerFormat => "use the newer version, or remove the entry of service `astro-login`",
+        StoreError::Disconnected | StoreError::Other(_) => {
+            "try again, or save unencrypted with `{login} --insecure-storage`"
+        }
     }
 }
 
-fn vault_hint(error: &VaultError, login: &str) -> String {
+fn vault_hint(error: &VaultError) -> &'static str {
     match error {
-        VaultError::Folder(folder) => format!("move {} away and run `{login}`", folder.display()),
-        VaultError::OpenToOthers(folder) => format!("run `chmod 700 {}`", folder.display()),
+        VaultError::Folder(_) => "move ~/.astro/secrets away and run `{login}`",
+        VaultError::OpenToOthers(_) => "run `chmod 700 ~/.astro/secrets`",
         VaultError::Keychain(StoreError::Absent { .. }) => {
-            format!("set ASTRO_API_TOKEN to a token, or run `{login} --login-link`")
+            "set ASTRO_API_TOKEN to a token, or run `{login} --login-link`"
         }
-        VaultError::Keychain(StoreError::Locked) => "unlock the keychain and try again".to_owned(),
-        VaultError::Keychain(StoreError::Refused) => "allow access in the keychain's prompt".to_owned(),
-        VaultError::Keychain(StoreError::TimedOut(_)) => {
-            "answer the keychain's prompt if there is one, and try again".to_owned()
-        }
-        VaultError::Keychain(_) => "try again, and restart the keychain if it happens again".to_owned(),
+        VaultError::Keychain(StoreError::Locked) => "unlock the keychain and try again",
+        VaultError::Keychain(StoreError::Refused) => "try again and allow access in the keychain's prompt",
+        VaultError::Keychain(StoreError::TimedOut(_)) => "answer the keychain's prompt if there is one, and try again",
+        VaultError::Keychain(_) => "try again, and restart the keychain if it happens again",
         VaultError::NoKey | VaultError::InvalidKey | VaultError::OtherKey | VaultError::Damaged(_) => {
-            format!("run `{login}` to log in again")
+            "run `{login}` to log in again"
         }
         VaultError::Newer(_) | VaultError::Unsupported => {
-            format!("use Astro CLI 2 for this login, or run `{login}` for one in the keychain")
+            "use Astro CLI 2 for this login, or run `{login}` for one in the keychain"
         }
-        VaultError::Io { path, .. } => format!("check that you may access {}", path.display()),
+        VaultError::Io { .. } => "check that you may read and write ~/.astro/secrets",
     }
 }
 
@@ -270,6 +258,9 @@ fn http_hint(error: &HttpError) -> String {
         }
         Fault::Proxy { reason: ProxyFault::Refused(_), .. } => "ask your network's administrator to allow this host",
         Fault::Proxy { .. } => "check the network and HTTPS_PROXY",
+        Fault::CertificateTime(_) => {
+            "set the clock of this machine if it is wrong, or try again once the server's certificate is renewed"
+        }
         Fault::Certificate(_) => "if a corporate proxy inspects TLS, set SSL_CERT_FILE to its certificate",
         Fault::Setup(_) => "install the system's CA certificates, or set SSL_CERT_FILE to a file of them",
         Fault::Status { status: 401, .. } => FRESH_TOKEN,

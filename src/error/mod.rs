@@ -53,6 +53,27 @@ impl fmt::Display for TokenPlace {
     }
 }
 
+/// The reason why credentials are not saved unencrypted in place of an absent keychain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoPlaintext {
+    Forbidden,
+    KeychainOnly {
+        setting: &'static str,
+    },
+    /// A keychain held the last login, and there is no terminal to ask on.
+    LastInKeychain,
+}
+
+impl fmt::Display for NoPlaintext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forbidden => f.write_str("saving credentials unencrypted is forbidden"),
+            Self::KeychainOnly { setting } => write!(f, "{setting} is keychain"),
+            Self::LastInKeychain => f.write_str("the last login was in one"),
+        }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("canceled")]
@@ -123,6 +144,8 @@ pub enum Error {
     ApiTokenOfOtherDomain { domain: String, issuer: String },
     #[error("did not send ASTRO_API_TOKEN to {domain}, which only the current context names")]
     ApiTokenWithheld { domain: String },
+    #[error("could not switch the workspace: ASTRO_API_TOKEN is for another organization, {organization}")]
+    ApiTokenOfOtherOrganization { organization: String },
     #[error("not logged in to {domain}, and ASTRO_API_TOKEN is empty")]
     ApiTokenEmpty { domain: String },
     #[error("the token in ASTRO_API_TOKEN expired on {} ({})", TimeZone::UTC.to_datetime(*.at).date(), format_relative(*.at, *.now))]
@@ -149,8 +172,12 @@ pub enum Error {
     NoPermissions,
     #[error("the API of {domain} refused this API token")]
     ApiTokenNotAccepted { domain: String, source: HttpError },
-    #[error("no keychain available ({reason}), and saving credentials unencrypted is forbidden")]
-    FallbackForbidden { reason: &'static str },
+    #[error("no keychain available ({reason}), and {why}")]
+    NoKeychain { reason: &'static str, why: NoPlaintext },
+    #[error("{setting} is not auto, keychain or plain")]
+    StorageSetting { setting: &'static str },
+    #[error("{setting} is plain, but {prohibition} forbids saving credentials unencrypted")]
+    StorageContradiction { setting: &'static str, prohibition: &'static str },
     #[error("you are logged in, but belong to no organization")]
     NoOrganization,
     #[error(transparent)]
@@ -204,16 +231,17 @@ impl Error {
     }
 
     pub fn during_login(self, domain: &Domain) -> Self {
-        match self {
-            Self::Canceled | Self::NotChosen { .. } => self,
-            source => Self::Login { domain: domain.to_string(), source: Box::new(source) },
-        }
+        self.during(|source| Self::Login { domain: domain.to_string(), source })
     }
 
     pub fn during_selection(self, domain: &Domain) -> Self {
+        self.during(|source| Self::Selection { domain: domain.to_string(), source })
+    }
+
+    fn during(self, step: impl FnOnce(Box<Self>) -> Self) -> Self {
         match self {
             Self::Canceled | Self::NotChosen { .. } => self,
-            source => Self::Selection { domain: domain.to_string(), source: Box::new(source) },
+            source => step(Box::new(source)),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::first_few;
+use super::NotFound;
 use crate::oauth::{CallbackError, Unrelated, port_owner_command};
 use crate::ui::Ui;
 
@@ -30,11 +30,13 @@ pub enum Warning {
     ConfigReadable { path: PathBuf },
     #[error("tokens are stored unencrypted in {}", path.display())]
     Unencrypted { path: PathBuf },
-    /// The error of reading config.yaml, with its own hint.
+    /// An error that does not end the command, with its own hint.
     #[error("{message}")]
-    ConfigUnreadable { message: String, hint: String },
+    OfError { message: String, hint: String },
     #[error("no keychain available ({reason}); credentials will be saved unencrypted in {}", path.display())]
     WillBeUnencrypted { reason: &'static str, path: PathBuf },
+    #[error("no terminal to ask on; credentials stay unencrypted in {}, which the Go CLI shares", path.display())]
+    StaysUnencrypted { path: PathBuf },
     // The login.
     #[error("{cause}")]
     NoUserInfo { cause: String },
@@ -48,12 +50,9 @@ pub enum Warning {
     NoWorkspacesOfToken,
     #[error("the API does not list the workspace that this API token names")]
     WorkspaceOfTokenUnlisted,
-    #[error("no {kind} selected ({} available: {})", .known.len(), first_few(.known))]
-    NotSelected { kind: &'static str, known: Vec<String> },
-    #[error("the new credentials may remain in {keychain}: {cause}")]
-    NewMayRemain { keychain: String, cause: String },
-    #[error("an older login may remain in {keychain}: {cause}")]
-    OlderMayRemain { keychain: String, cause: String },
+    /// A choice that stays open.
+    #[error(transparent)]
+    NotSelected(NotFound),
     // Two stores hold a login.
     #[error("config.yaml also holds {what}, which only the Go CLI uses")]
     UsedByGoOnly { what: &'static str, domain: String },
@@ -88,17 +87,14 @@ pub enum Warning {
     MayBeSavedAgain { domain: String, cause: String },
     #[error("no keychain available ({reason}); logins saved by a desktop session were not removed")]
     KeychainUnseen { reason: &'static str, domain: String },
-    #[error("{cause}; the refresh token stays valid until it expires")]
-    NotRevoked { cause: String },
-    /// The same at a login, which has a refresh token of its own.
-    #[error("{cause}; the replaced refresh token stays valid until it expires")]
-    ReplacedNotRevoked { cause: String },
+    #[error("{cause}; {token} stays valid until it expires")]
+    NotRevoked { token: &'static str, cause: String },
     #[error("could not read the credentials before ({cause}), so a refresh token in them was not revoked")]
     RemovedUnread { cause: String },
     #[error("the credentials are still in {keychain}")]
     StillThere { keychain: String },
-    #[error("credentials may remain in {keychain}: {cause}")]
-    MayRemain { keychain: String, cause: String },
+    #[error("{what} may remain in {keychain}: {cause}")]
+    MayRemain { what: &'static str, keychain: String, cause: String },
     #[error("could not remove the login to {domain} from config.yaml: {cause}")]
     ContextNotCleared { domain: String, cause: String },
     #[error("a token of {domain} is still in {}, as `{key}`", path.display())]
@@ -121,10 +117,11 @@ impl Warning {
             Self::FolderWritable { folder } => return format!("run `chmod go-w {}`", folder.display()),
             Self::ConfigReadable { path } => return format!("run `chmod 600 {}`", path.display()),
             Self::Unencrypted { .. } => "run `astro login` with a keychain available to move them there",
-            Self::ConfigUnreadable { hint, .. } => hint,
+            Self::OfError { hint, .. } => hint,
             Self::WillBeUnencrypted { .. } => {
                 "start a keychain such as gnome-keyring, or set ASTRO_NO_INSECURE_FALLBACK=1 to forbid this"
             }
+            Self::StaysUnencrypted { .. } => "set ASTRO_CREDENTIALS to plain or to keychain to decide",
             Self::NoUserInfo { .. } => "check that the account of the summary is yours",
             Self::OtherAccount { asks: true, .. } => "answer no unless this is an account of yours",
             Self::OtherAccount { asks: false, .. } | Self::KnownAs { .. } => {
@@ -133,13 +130,8 @@ impl Warning {
             Self::TokenInArguments => "use `--token-login -`, which reads the token from standard input",
             Self::NoWorkspacesOfToken => "give the token a role in a workspace if you need one",
             Self::WorkspaceOfTokenUnlisted => "check in the Astro UI that the workspace still exists",
-            Self::NotSelected { kind, .. } => {
-                return format!("run `astro {kind} switch NAME`, or log in with `--{kind} NAME`");
-            }
-            Self::NewMayRemain { .. }
-            | Self::OlderMayRemain { .. }
-            | Self::StillThere { .. }
-            | Self::MayRemain { .. } => {
+            Self::NotSelected(open) => return open.hint(),
+            Self::StillThere { .. } | Self::MayRemain { .. } => {
                 "remove the entry of the service `astro-login` with your keychain's own program"
             }
             Self::PortTaken { port } => {
@@ -171,7 +163,7 @@ impl Warning {
             Self::KeychainUnseen { domain, .. } => {
                 return format!("run `astro logout {domain}` in that session, too");
             }
-            Self::NotRevoked { .. } | Self::ReplacedNotRevoked { .. } | Self::RemovedUnread { .. } => {
+            Self::NotRevoked { .. } | Self::RemovedUnread { .. } => {
                 "contact Astronomer support if others may have a copy of it"
             }
             Self::ContextNotCleared { domain, .. } => {

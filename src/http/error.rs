@@ -29,6 +29,9 @@ pub enum Fault {
     SocksProxy { variable: &'static str, proxy: String },
     #[error("the proxy {proxy} {reason}")]
     Proxy { proxy: String, reason: ProxyFault },
+    /// By its dates or this machine's clock.
+    #[error("certificate rejected: {0}")]
+    CertificateTime(&'static str),
     #[error("certificate rejected: {0}")]
     Certificate(String),
     #[error("no response within {} seconds", .0.as_secs_f32())]
@@ -91,7 +94,7 @@ impl Origin {
 pub(super) fn classify(error: &reqwest::Error, (connect, whole): (Duration, Duration)) -> Fault {
     if let Some(tls) = cause::<rustls::Error>(error) {
         return match tls {
-            rustls::Error::InvalidCertificate(reason) => Fault::Certificate(certificate_reason(reason)),
+            rustls::Error::InvalidCertificate(reason) => certificate_fault(reason),
             other => Fault::Connect(clean(&format!("TLS: {other}"), 200)),
         };
     }
@@ -110,18 +113,18 @@ pub(super) fn classify(error: &reqwest::Error, (connect, whole): (Duration, Dura
     Fault::Interrupted
 }
 
-fn certificate_reason(reason: &rustls::CertificateError) -> String {
+fn certificate_fault(reason: &rustls::CertificateError) -> Fault {
     use rustls::CertificateError as Reason;
-    match reason {
-        Reason::Expired | Reason::ExpiredContext { .. } => "expired".to_owned(),
-        Reason::NotValidYet | Reason::NotValidYetContext { .. } => "not valid yet; check the clock".to_owned(),
+    Fault::Certificate(match reason {
+        Reason::Expired | Reason::ExpiredContext { .. } => return Fault::CertificateTime("expired"),
+        Reason::NotValidYet | Reason::NotValidYetContext { .. } => return Fault::CertificateTime("not valid yet"),
         Reason::UnknownIssuer => "signed by an unknown authority".to_owned(),
         Reason::NotValidForName | Reason::NotValidForNameContext { .. } => "issued for another host name".to_owned(),
         Reason::BadSignature => "invalid signature".to_owned(),
         Reason::Revoked => "revoked".to_owned(),
         Reason::InvalidPurpose | Reason::InvalidPurposeContext { .. } => "issued for another purpose".to_owned(),
         other => clean(&format!("{other}"), 200),
-    }
+    })
 }
 
 /// Returns the message of the innermost error. The outer errors of reqwest only repeat the URL.

@@ -9,6 +9,7 @@ mod key_source;
 mod plaintext;
 mod refresh;
 mod retry;
+mod storage_choice;
 mod stores;
 mod vault;
 
@@ -19,7 +20,7 @@ use jiff::Timestamp;
 
 use crate::api::{ApiClient, ListError};
 use crate::blocking::run_blocking;
-use crate::config::{Config, ConfigError, Context, Document, DocumentError, Lock, is_yes};
+use crate::config::{Config, ConfigError, Context, Document, DocumentError, Lock};
 use crate::credentials::{self, CredentialStore, Credentials, StoreError};
 use crate::domain::Domain;
 use crate::error::Error;
@@ -34,6 +35,7 @@ pub use plaintext::{
     set_tokens, tokens_of_context,
 };
 pub use refresh::{Access, effective_expiry};
+pub use storage_choice::{Storage, StorageChoice, StoragePlan, StorageSource};
 
 /// A keychain call within this time shows no spinner.
 const SILENT_BOUND: Duration = Duration::from_millis(500);
@@ -148,14 +150,13 @@ impl<'a> Session<'a> {
         running.await
     }
 
-    pub fn keychain_error(&self, source: StoreError) -> Error {
-        Error::Store { domain: self.domain.to_string(), source }
+    /// Reads the keychain, which must be available and unlocked.
+    pub async fn ready_keychain(&self) -> Result<Option<Credentials>, StoreError> {
+        self.keychain(|store, domain| store.load(domain).and_then(|found| store.ready().map(|()| found))).await
     }
 
-    /// Returns `true` if credentials must not be saved unencrypted in place of an absent keychain.
-    pub fn forbids_insecure_fallback(&self) -> Result<bool, Error> {
-        let by_environment = self.system.environment.get("ASTRO_NO_INSECURE_FALLBACK").is_some_and(is_yes);
-        Ok(by_environment || self.config.read()?.no_insecure_fallback())
+    pub fn keychain_error(&self, source: StoreError) -> Error {
+        Error::Store { domain: self.domain.to_string(), source }
     }
 
     pub fn location_name(&self, location: Location) -> String {

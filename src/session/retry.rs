@@ -76,6 +76,7 @@ fn retry_delay(failure: &Error, attempts: u32, repeated: &mut bool) -> Option<Du
             | Fault::SocksProxy { .. }
             | Fault::Proxy { .. }
             | Fault::Setup(_)
+            | Fault::CertificateTime(_)
             | Fault::Certificate(_)
             | Fault::TooLarge { .. }
             | Fault::Redirect { .. }

@@ -3,7 +3,6 @@
 //! Messages for people go to stderr, data for scripts to stdout. Only this module reads stdin. It prompts only on a
 //! terminal, keeps messages and spinners apart, and restores the terminal.
 
-mod editor;
 mod paste;
 mod prompt;
 mod prose;
@@ -130,38 +129,33 @@ impl Ui {
 
     pub fn say(&self, text: &str) {
         if !self.0.quiet {
-            self.line(&self.wrap(text));
+            self.log(&self.wrap(text));
         }
     }
 
     pub fn success(&self, text: &str) {
         match (self.0.quiet, self.0.terminal) {
             (true, _) => {}
-            (false, true) => self.line(&self.labeled(SUCCESS, "✓", text)),
+            (false, true) => self.log(&self.labeled(SUCCESS, "✓", text)),
             (false, false) => self.say(text),
         }
     }
 
     pub fn hint(&self, text: &str) {
         if !self.0.quiet {
-            self.line(&self.labeled(HINT, "hint:", text));
+            self.log(&self.labeled(HINT, "hint:", text));
         }
     }
 
     /// Prints a warning, and what the user can do about it.
     pub fn warn(&self, text: &str, hint: &str) {
         let (warning, hint) = (self.labeled(WARNING, "warning:", text), self.labeled(HINT, "hint:", hint));
-        self.line(&format!("{warning}\n{hint}"));
+        self.log(&format!("{warning}\n{hint}"));
     }
 
     /// Says that the command ends because the user wants it to.
     pub fn canceled(&self) {
-        self.line(&format!("{WARNING}warning:{WARNING:#} canceled"));
-    }
-
-    /// Prints a line to stderr, also with `--quiet`: the events of `-v`, and the link of a login.
-    pub fn log(&self, text: &str) {
-        self.line(text);
+        self.log(&format!("{WARNING}warning:{WARNING:#} canceled"));
     }
 
     /// Prints an error with its causes, outermost first, and a hint, also with `--quiet`.
@@ -169,7 +163,7 @@ impl Ui {
         let mut lines = vec![self.labeled(ERROR, "error:", message)];
         lines.extend(causes.iter().map(|cause| self.labeled(ERROR, "cause:", cause)));
         lines.extend(hint.map(|hint| self.labeled(HINT, "hint:", hint)));
-        self.line(&lines.join("\n"));
+        self.log(&lines.join("\n"));
     }
 
     /// Shows a spinner until it is dropped, except with `--quiet`. Without a terminal it is a plain line.
@@ -181,13 +175,14 @@ impl Ui {
         if let Some(spinners) = &self.0.spinners {
             spinners.start(message)
         } else {
-            self.line(message);
+            self.log(message);
             Spinner::hidden()
         }
     }
 
-    /// Writes a line to stderr, above the spinner. Write errors are ignored: there is nowhere to report them.
-    fn line(&self, text: &str) {
+    /// Prints to stderr above the spinner, also with `--quiet`: the events of `-v`, and the link of a login. Write errors are
+    /// ignored: there is nowhere to report them.
+    pub fn log(&self, text: &str) {
         self.suspend_spinners(|| {
             let mut err = lock(&self.0.err);
             let _ =

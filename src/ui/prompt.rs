@@ -1,16 +1,12 @@
 //! Prompts on stderr.
 
 use std::io::{self, Read};
-use std::thread;
 
-use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use super::editor::LineEditor;
-use super::question::{ANSWER, Confirm, MARK, Menu, Question, Step, Text, is_yes_or_no};
-use super::reader::Input;
-use super::screen::{self, Screen};
+use super::question::{ANSWER, MARK, Menu, Text};
 use super::{Line, MAX_INPUT, Ui, lock};
+use crate::blocking::run_blocking;
 
 #[derive(Debug, thiserror::Error)]
 pub enum UiError {
@@ -33,44 +29,37 @@ impl Ui {
         help: Option<&str>,
         check: fn(&str) -> Result<(), String>,
     ) -> Result<Option<String>, UiError> {
-        let text = Text {
-            question: question.to_owned(),
-            default: default.map(str::to_owned),
-            help: help.map(str::to_owned),
-            check,
-            editor: LineEditor::default(),
-            wrong: None,
+        let parse = |typed: &str| match typed {
+            "" => Ok(default.unwrap_or_default().to_owned()),
+            _ => check(typed).map(|()| typed.to_owned()),
         };
-        let answer = self.ask_and_show(question, text, Clone::clone).await?;
+        let behind = default.map(|default| format!(" ({default})")).unwrap_or_default();
+        let answer = self.ask_line(question, &behind, help, parse, String::clone).await?;
         Ok(Some(answer).filter(|answer| !answer.is_empty()))
     }
 
     /// Asks for a secret and shows only its length.
     pub async fn ask_secret(&self, question: &str) -> Result<Line, UiError> {
-        self.lines(question)?.next().await.unwrap_or(Err(UiError::Canceled))
+        self.lines(question)?.next().await
     }
 
     /// Asks yes or no. Enter alone means `default`.
     pub async fn confirm(&self, question: &str, default: bool) -> Result<bool, UiError> {
-        let confirm = Confirm {
-            text: Text {
-                question: format!("{question} {}", if default { "(Y/n)" } else { "(y/N)" }),
-                default: None,
-                help: None,
-                check: is_yes_or_no,
-                editor: LineEditor::default(),
-                wrong: None,
-            },
-            default,
+        let parse = |typed: &str| match typed.to_ascii_lowercase().as_str() {
+            "" => Ok(default),
+            "y" | "yes" => Ok(true),
+            "n" | "no" => Ok(false),
+            _ => Err("type y for yes or n for no".to_owned()),
         };
-        self.ask_and_show(question, confirm, |yes| if *yes { "Yes" } else { "No" }.to_owned()).await
+        let behind = if default { " (Y/n)" } else { " (y/N)" };
+        self.ask_line(question, behind, None, parse, |yes| if *yes { "Yes" } else { "No" }.to_owned()).await
     }
 
     /// Asks for one of `options` and returns its index. The cursor starts at `start_at`; typed text filters the list.
     ///
     /// A canceled menu leaves nothing on the screen.
     pub async fn choose(&self, question: &str, options: Vec<String>, start_at: usize) -> Result<usize, UiError> {
-        let chosen = self.ask(Menu::new(question, options.clone(), start_at)).await?;
+        let chosen = self.ask(question, Menu::new(&options, start_at)).await?;
         self.show_answer(question, options.get(chosen).map_or("", String::as_str));
         Ok(chosen)
     }
@@ -79,7 +68,7 @@ impl Ui {
     /// NUL characters; other bytes that are not UTF-8 become U+FFFD.
     pub async fn read_input(&self) -> Result<Line, UiError> {
         let ui = self.clone();
-        on_own_thread(move || {
+        run_blocking(move || {
             // Never reallocated, which would leave a copy of a secret in memory.
             let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_INPUT + 1));
             let mut input = lock(&ui.0.input);
@@ -89,21 +78,24 @@ impl Ui {
                 return Err(UiError::TooLong);
             }
             let without_mark = bytes.strip_prefix(b"\xff\xfe").or_else(|| bytes.strip_prefix(b"\xfe\xff"));
-            Ok(Line::new(Zeroizing::new(String::from_utf8_lossy(without_mark.unwrap_or(&bytes)).into_owned())))
+            Ok(Line(Zeroizing::new(String::from_utf8_lossy(without_mark.unwrap_or(&bytes)).into_owned())))
         })
         .await
+        .map_err(UiError::Io)?
     }
 
-    /// Asks, and leaves the question and its answer on the screen.
-    async fn ask_and_show<Q: Question>(
+    /// Asks with `behind` at the question's end, and leaves the question and its answer on the screen.
+    async fn ask_line<A>(
         &self,
         question: &str,
-        kind: Q,
-        text: impl FnOnce(&Q::Answer) -> String,
-    ) -> Result<Q::Answer, UiError> {
-        let outcome = self.ask(kind).await;
+        behind: &str,
+        help: Option<&str>,
+        parse: impl Fn(&str) -> Result<A, String>,
+        shown: impl Fn(&A) -> String,
+    ) -> Result<A, UiError> {
+        let outcome = self.ask(&format!("{question}{behind}"), Text { parse, help, wrong: None }).await;
         match &outcome {
-            Ok(answer) => self.show_answer(question, &text(answer)),
+            Ok(answer) => self.show_answer(question, &shown(answer)),
             Err(UiError::Canceled) => self.log(&format!("{MARK}?{MARK:#} {question}")),
             Err(_) => {}
         }
@@ -113,53 +105,6 @@ impl Ui {
     fn show_answer(&self, question: &str, answer: &str) {
         self.log(&format!("{MARK}>{MARK:#} {question} {ANSWER}{answer}{ANSWER:#}"));
     }
-
-    async fn ask<Q: Question>(&self, mut question: Q) -> Result<Q::Answer, UiError> {
-        let terminal = self.take_terminal()?;
-        let mut screen = Screen::new(self);
-        let mut ended = false;
-        let mut reader = terminal.read(move |input| {
-            if ended {
-                return None;
-            }
-            let step = match input {
-                Input::Draw => {
-                    screen.start_anew();
-                    Step::Draw
-                }
-                Input::Event(event) => question.event(event),
-            };
-            let outcome = match step {
-                Step::Ignore => return None,
-                Step::Draw => {
-                    let (columns, rows) = screen::size();
-                    screen.draw(&question.view(columns, rows));
-                    return None;
-                }
-                Step::Answer(answer) => Ok(answer),
-                Step::Cancel => Err(UiError::Canceled),
-            };
-            ended = true;
-            screen.clear();
-            Some(outcome)
-        })?;
-        reader.next().await.unwrap_or(Err(UiError::Canceled))
-    }
-}
-
-/// Runs `work` on a plain thread: unlike a thread of the runtime, it does not delay the end of the process.
-async fn on_own_thread<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, UiError> + Send + 'static,
-) -> Result<T, UiError> {
-    let (answer, answered) = oneshot::channel();
-    thread::Builder::new()
-        .name("stdin".into())
-        .spawn(move || {
-            // Fails if the prompt was dropped.
-            let _ = answer.send(work());
-        })
-        .map_err(UiError::Io)?;
-    answered.await.unwrap_or(Err(UiError::Canceled))
 }
 
 #[cfg(test)]

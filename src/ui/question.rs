@@ -1,278 +1,339 @@
-//! The three kinds of questions: a line of text, yes or no, and a menu.
+//! Questions and menus. `tui-input` edits the typed text.
+//!
+//! The libraries that also draw (inquire, dialoguer, cliclack, reedline) block on the keyboard: nothing else could end such
+//! a prompt, or draw it again after Ctrl-Z.
 
 use anstyle::{AnsiColor, Style};
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use unicode_width::UnicodeWidthStr as _;
+use tui_input::{Input, InputRequest};
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use super::editor::LineEditor;
-use super::screen::{Row, View, broken, fitting_end};
+use super::paste::ALT_GR;
+use super::screen::{self, Screen, View};
+use super::{Ui, UiError};
+use crate::text::{cut, wrapped};
 
-const PLAIN: Style = Style::new();
 pub(super) const MARK: Style = AnsiColor::Green.on_default();
 pub(super) const ANSWER: Style = AnsiColor::Cyan.on_default();
 const WRONG: Style = AnsiColor::Red.on_default();
+const CONTROL: KeyModifiers = KeyModifiers::CONTROL;
 
 /// The most rows of a menu.
 const MENU_ROWS: usize = 10;
 /// The columns that the input needs beside its question.
 const LEAST_INPUT: usize = 12;
 
-/// The effect of an event on a question.
-pub(super) enum Step<A> {
-    Draw,
-    Ignore,
-    Answer(A),
-    Cancel,
+pub(super) trait Question {
+    type Answer;
+    /// Returns the answer to Enter, or `None` if the question remains.
+    fn enter(&mut self, typed: &str) -> Option<Self::Answer>;
+    /// Reacts to a key that does not edit.
+    fn key(&mut self, _: KeyEvent) {}
+    /// Reacts to a change of the text.
+    fn edited(&mut self, typed: &str);
+    /// Returns at most this many lines to show below the text.
+    fn below(&self, typed: &str, rows: usize) -> Vec<(Style, String)>;
 }
 
-pub(super) trait Question: Send + 'static {
-    type Answer: Send + 'static;
-    fn editor(&mut self) -> &mut LineEditor;
-    /// Reacts to a key that is none of the editor's.
-    fn key(&mut self, code: KeyCode, modifiers: KeyModifiers) -> Step<Self::Answer>;
-    /// Reacts to a change of the text.
-    fn edited(&mut self);
-    fn view(&self, columns: usize, rows: usize) -> View;
+/// A question with the text that is typed at it.
+struct Prompt<'a, Q> {
+    text: &'a str,
+    input: Input,
+    question: Q,
+}
 
-    fn event(&mut self, event: Event) -> Step<Self::Answer> {
+impl Ui {
+    pub(super) async fn ask<Q: Question>(&self, text: &str, question: Q) -> Result<Q::Answer, UiError> {
+        let mut reader = self.reader()?;
+        let mut screen = Screen::new(self);
+        let mut prompt = Prompt { text, input: Input::default(), question };
+        loop {
+            let (columns, rows) = screen::size();
+            screen.draw(&prompt.view(columns, rows));
+            match reader.next().await? {
+                Some(event) => {
+                    if let Some(answer) = prompt.event(event)? {
+                        return Ok(answer);
+                    }
+                }
+                None => screen.start_anew(),
+            }
+        }
+    }
+}
+
+impl<Q: Question> Prompt<'_, Q> {
+    fn event(&mut self, event: Event) -> Result<Option<Q::Answer>, UiError> {
         let key = match event {
-            Event::Resize(..) => return Step::Draw,
             Event::Paste(text) => {
-                self.editor().paste(&text);
-                self.edited();
-                return Step::Draw;
+                for character in text.trim().chars().filter(|character| !character.is_control()) {
+                    self.input.handle(InputRequest::InsertChar(character));
+                }
+                self.question.edited(self.input.value());
+                return Ok(None);
             }
             Event::Key(key) if key.kind != KeyEventKind::Release => key,
-            _ => return Step::Ignore,
+            _ => return Ok(None),
         };
         match (key.code, key.modifiers) {
-            (KeyCode::Esc, _) | (KeyCode::Char('c'), KeyModifiers::CONTROL) => Step::Cancel,
-            (KeyCode::Char('d'), KeyModifiers::CONTROL) if self.editor().is_empty() => Step::Cancel,
-            (KeyCode::Char('j'), KeyModifiers::CONTROL) => self.key(KeyCode::Enter, KeyModifiers::NONE),
-            (KeyCode::Enter | KeyCode::Up | KeyCode::Down | KeyCode::PageUp | KeyCode::PageDown, _)
-            | (KeyCode::Char('p' | 'n'), KeyModifiers::CONTROL) => self.key(key.code, key.modifiers),
-            _ if self.editor().key(KeyEvent { ..key }) => {
-                self.edited();
-                Step::Draw
+            (KeyCode::Esc, _) | (KeyCode::Char('c'), CONTROL) => return Err(UiError::Canceled),
+            (KeyCode::Char('d'), CONTROL) if self.input.value().is_empty() => return Err(UiError::Canceled),
+            (KeyCode::Enter, _) | (KeyCode::Char('j'), CONTROL) => {
+                return Ok(self.question.enter(self.input.value().trim()));
             }
-            _ => Step::Ignore,
+            _ => match edit(key) {
+                Some(request) if self.input.handle(request).is_some_and(|change| change.value) => {
+                    self.question.edited(self.input.value());
+                }
+                Some(_) => {}
+                None => self.question.key(key),
+            },
         }
-    }
-}
-
-/// A line of text, which `check` may reject.
-pub(super) struct Text {
-    pub(super) question: String,
-    /// The answer of Enter alone.
-    pub(super) default: Option<String>,
-    pub(super) help: Option<String>,
-    pub(super) check: fn(&str) -> Result<(), String>,
-    pub(super) editor: LineEditor,
-    pub(super) wrong: Option<String>,
-}
-
-impl Question for Text {
-    type Answer = String;
-
-    fn editor(&mut self) -> &mut LineEditor {
-        &mut self.editor
-    }
-
-    fn key(&mut self, code: KeyCode, _: KeyModifiers) -> Step<String> {
-        if code != KeyCode::Enter {
-            return Step::Ignore;
-        }
-        let typed = self.editor.text().trim().to_owned();
-        match (self.check)(&typed) {
-            _ if typed.is_empty() => Step::Answer(self.default.clone().unwrap_or_default()),
-            Ok(()) => Step::Answer(typed),
-            Err(wrong) => {
-                self.wrong = Some(wrong);
-                Step::Draw
-            }
-        }
-    }
-
-    fn edited(&mut self) {
-        self.wrong = None;
-    }
-
-    fn view(&self, columns: usize, _: usize) -> View {
-        let default = self.default.as_ref().map(|default| format!(" ({default})")).unwrap_or_default();
-        let mut view = asking(&format!("{}{default}", self.question), &self.editor, columns);
-        let below = match (&self.wrong, &self.help) {
-            (Some(wrong), _) => Some((WRONG, format!("# {wrong}"))),
-            (None, Some(help)) => Some((ANSWER, format!("[{help}]"))),
-            (None, None) => None,
-        };
-        view.rows.extend(below.into_iter().map(|piece| vec![piece]));
-        view
-    }
-}
-
-/// Yes or no.
-pub(super) struct Confirm {
-    pub(super) text: Text,
-    /// The answer of Enter alone.
-    pub(super) default: bool,
-}
-
-pub(super) fn is_yes_or_no(answer: &str) -> Result<(), String> {
-    yes_or_no(answer).map(drop).ok_or_else(|| "type y for yes or n for no".to_owned())
-}
-
-fn yes_or_no(answer: &str) -> Option<bool> {
-    match answer.to_ascii_lowercase().as_str() {
-        "y" | "yes" => Some(true),
-        "n" | "no" => Some(false),
-        _ => None,
-    }
-}
-
-impl Question for Confirm {
-    type Answer = bool;
-
-    fn editor(&mut self) -> &mut LineEditor {
-        &mut self.text.editor
-    }
-
-    fn key(&mut self, code: KeyCode, modifiers: KeyModifiers) -> Step<bool> {
-        match self.text.key(code, modifiers) {
-            Step::Answer(answer) => Step::Answer(yes_or_no(&answer).unwrap_or(self.default)),
-            Step::Draw => Step::Draw,
-            Step::Ignore => Step::Ignore,
-            Step::Cancel => Step::Cancel,
-        }
-    }
-
-    fn edited(&mut self) {
-        self.text.edited();
+        Ok(None)
     }
 
     fn view(&self, columns: usize, rows: usize) -> View {
-        self.text.view(columns, rows)
+        let mut lines = broken(&format!("? {}", self.text), columns);
+        if lines.last().is_none_or(|line| line.width() + 1 + LEAST_INPUT > columns) {
+            lines.push(String::new());
+        }
+        let row = lines.len() - 1;
+        let used = lines[row].width() + 1;
+        let value = self.input.value();
+        let cursor = value.char_indices().nth(self.input.cursor()).map_or(value.len(), |(index, _)| index);
+        // The end of a long text is shown.
+        let mut width = used;
+        let fits = |(_, character): &(usize, char)| {
+            width += character.width().unwrap_or(0);
+            width <= columns
+        };
+        let start = value[..cursor].char_indices().rev().take_while(fits).last().map_or(cursor, |(index, _)| index);
+        lines[row] = cut(&format!("{} {}", lines[row], &value[start..]), columns);
+        lines[0] = lines[0].replacen('?', &format!("{MARK}?{MARK:#}"), 1);
+        // One row remains free: the terminal may scroll there.
+        let below = self.question.below(value, rows.saturating_sub(lines.len() + 1));
+        lines.extend(below.into_iter().map(|(style, line)| format!("{style}{}{style:#}", cut(&line, columns))));
+        View { rows: lines, cursor: (row, used + value[start..cursor].width()) }
+    }
+}
+
+/// Returns the edit of a key of readline, or `None` for another key.
+fn edit(key: KeyEvent) -> Option<InputRequest> {
+    const ALT: KeyModifiers = KeyModifiers::ALT;
+    Some(match (key.code, key.modifiers & ALT_GR) {
+        (KeyCode::Char('a'), CONTROL) | (KeyCode::Home, _) => InputRequest::GoToStart,
+        (KeyCode::Char('e'), CONTROL) | (KeyCode::End, _) => InputRequest::GoToEnd,
+        (KeyCode::Char('b'), ALT) | (KeyCode::Left, CONTROL | ALT) => InputRequest::GoToPrevWord,
+        (KeyCode::Char('f'), ALT) | (KeyCode::Right, CONTROL | ALT) => InputRequest::GoToNextWord,
+        (KeyCode::Char('b'), CONTROL) | (KeyCode::Left, _) => InputRequest::GoToPrevChar,
+        (KeyCode::Char('f'), CONTROL) | (KeyCode::Right, _) => InputRequest::GoToNextChar,
+        (KeyCode::Char('u'), CONTROL) => InputRequest::DeleteFromStart,
+        (KeyCode::Char('k'), CONTROL) => InputRequest::DeleteTillEnd,
+        (KeyCode::Char('w'), CONTROL) | (KeyCode::Backspace, CONTROL | ALT) => InputRequest::DeletePrevWord,
+        (KeyCode::Char('d'), ALT) | (KeyCode::Delete, CONTROL | ALT) => InputRequest::DeleteNextWord,
+        (KeyCode::Char('h'), CONTROL) | (KeyCode::Backspace, _) => InputRequest::DeletePrevChar,
+        (KeyCode::Char('d'), CONTROL) | (KeyCode::Delete, _) => InputRequest::DeleteNextChar,
+        (KeyCode::Char('y'), CONTROL) => InputRequest::Yank,
+        (KeyCode::Char(character), held) if held.is_empty() || held == ALT_GR => InputRequest::InsertChar(character),
+        _ => return None,
+    })
+}
+
+/// A line of text, which `parse` may reject.
+pub(super) struct Text<'a, F> {
+    pub(super) parse: F,
+    pub(super) help: Option<&'a str>,
+    pub(super) wrong: Option<String>,
+}
+
+impl<A, F: Fn(&str) -> Result<A, String>> Question for Text<'_, F> {
+    type Answer = A;
+
+    fn enter(&mut self, typed: &str) -> Option<A> {
+        (self.parse)(typed).map_err(|wrong| self.wrong = Some(wrong)).ok()
+    }
+
+    fn edited(&mut self, _: &str) {
+        self.wrong = None;
+    }
+
+    fn below(&self, _: &str, _: usize) -> Vec<(Style, String)> {
+        let wrong = self.wrong.as_ref().map(|wrong| (WRONG, format!("# {wrong}")));
+        wrong.or_else(|| Some((ANSWER, format!("[{}]", self.help?)))).into_iter().collect()
     }
 }
 
 /// One of several options. Typed text filters the list.
-pub(super) struct Menu {
-    question: String,
-    options: Vec<String>,
+pub(super) struct Menu<'a> {
+    options: &'a [String],
     /// The indices of the options that match the filter.
     matches: Vec<usize>,
     /// The position in `matches`.
     chosen: usize,
-    editor: LineEditor,
 }
 
-impl Menu {
-    pub(super) fn new(question: &str, options: Vec<String>, start_at: usize) -> Self {
-        let matches: Vec<usize> = (0..options.len()).collect();
-        let chosen = start_at.min(options.len().saturating_sub(1));
-        Self { question: question.to_owned(), options, matches, chosen, editor: LineEditor::default() }
+impl<'a> Menu<'a> {
+    pub(super) fn new(options: &'a [String], start_at: usize) -> Self {
+        Self { options, matches: (0..options.len()).collect(), chosen: start_at.min(options.len().saturating_sub(1)) }
     }
 }
 
-impl Question for Menu {
+impl Question for Menu<'_> {
     type Answer = usize;
 
-    fn editor(&mut self) -> &mut LineEditor {
-        &mut self.editor
+    fn enter(&mut self, _: &str) -> Option<usize> {
+        self.matches.get(self.chosen).copied()
     }
 
-    fn key(&mut self, code: KeyCode, _: KeyModifiers) -> Step<usize> {
+    fn key(&mut self, key: KeyEvent) {
         let last = self.matches.len().saturating_sub(1);
-        self.chosen = match code {
-            KeyCode::Enter => return self.matches.get(self.chosen).map_or(Step::Ignore, |index| Step::Answer(*index)),
-            KeyCode::Up | KeyCode::Char('p') => self.chosen.checked_sub(1).unwrap_or(last),
-            KeyCode::Down | KeyCode::Char('n') => {
-                if self.chosen < last {
-                    self.chosen + 1
-                } else {
-                    0
-                }
-            }
-            KeyCode::PageUp => self.chosen.saturating_sub(MENU_ROWS),
-            KeyCode::PageDown => (self.chosen + MENU_ROWS).min(last),
-            _ => return Step::Ignore,
+        self.chosen = match (key.code, key.modifiers) {
+            (KeyCode::Up, _) | (KeyCode::Char('p'), CONTROL) => self.chosen.checked_sub(1).unwrap_or(last),
+            (KeyCode::Down, _) | (KeyCode::Char('n'), CONTROL) if self.chosen == last => 0,
+            (KeyCode::Down, _) | (KeyCode::Char('n'), CONTROL) => self.chosen + 1,
+            (KeyCode::PageUp, _) => self.chosen.saturating_sub(MENU_ROWS),
+            (KeyCode::PageDown, _) => (self.chosen + MENU_ROWS).min(last),
+            _ => self.chosen,
         };
-        Step::Draw
     }
 
-    fn edited(&mut self) {
-        let filter = self.editor.text().trim().to_lowercase();
-        let before = self.matches.get(self.chosen).copied();
+    fn edited(&mut self, typed: &str) {
+        let filter = typed.trim().to_lowercase();
+        let before = self.enter(typed).filter(|_| filter.is_empty());
         let matching = |index: &usize| self.options[*index].to_lowercase().contains(&filter);
         let matches: Vec<usize> = (0..self.options.len()).filter(matching).collect();
         if matches != self.matches {
-            self.chosen = matches.iter().position(|index| Some(*index) == before && filter.is_empty()).unwrap_or(0);
+            self.chosen = matches.iter().position(|index| Some(*index) == before).unwrap_or(0);
             self.matches = matches;
         }
     }
 
-    fn view(&self, columns: usize, rows: usize) -> View {
-        let mut view = asking(&self.question, &self.editor, columns);
-        // The question and the help need their rows too.
-        let shown = MENU_ROWS.min(rows.saturating_sub(view.rows.len() + 2)).max(1);
+    fn below(&self, typed: &str, rows: usize) -> Vec<(Style, String)> {
+        let shown = MENU_ROWS.min(rows.saturating_sub(1)).max(1);
         let start = self.chosen.saturating_sub(shown / 2).min(self.matches.len().saturating_sub(shown));
         let end = (start + shown).min(self.matches.len());
-        for (position, index) in self.matches.iter().enumerate().take(end).skip(start) {
+        let row = |position: usize| {
             let (mark, style) = match position {
                 chosen if chosen == self.chosen => ('>', ANSWER),
-                first if first == start && start > 0 => ('↑', PLAIN),
-                last if last + 1 == end && end < self.matches.len() => ('↓', PLAIN),
-                _ => (' ', PLAIN),
+                first if first == start && start > 0 => ('↑', Style::new()),
+                last if last + 1 == end && end < self.matches.len() => ('↓', Style::new()),
+                _ => (' ', Style::new()),
             };
-            view.rows.push(vec![(style, format!("{mark} {}", self.options[*index]))]);
+            (style, format!("{mark} {}", self.options[self.matches[position]]))
+        };
+        let mut below: Vec<_> = (start..end).map(row).collect();
+        if below.is_empty() {
+            below.push((WRONG, format!("  no match for `{typed}`; press Ctrl-U to clear it")));
         }
-        if self.matches.is_empty() {
-            view.rows.push(vec![(WRONG, format!("  no match for `{}`; press Ctrl-U to clear it", self.editor.text()))]);
-        }
-        view.rows.push(vec![(ANSWER, "[↑↓ to move, Enter to select, type to filter]".to_owned())]);
-        view
+        below.push((ANSWER, "[↑↓ to move, Enter to select, type to filter]".to_owned()));
+        below
     }
 }
 
-/// Returns the rows of a question and the typed text behind it.
-fn asking(question: &str, editor: &LineEditor, columns: usize) -> View {
-    let mut lines = broken(&format!("? {question}"), columns);
-    if lines.last().is_none_or(|line| line.width() + 1 + LEAST_INPUT > columns) {
-        lines.push(String::new());
+/// Breaks `text` at blanks into rows of at most this many columns, and longer words anywhere.
+fn broken(text: &str, columns: usize) -> Vec<String> {
+    let mut rows = Vec::new();
+    for line in wrapped(text, columns) {
+        let (mut row, mut width) = (String::new(), 0);
+        for character in line.chars() {
+            let columns_of_it = character.width().unwrap_or(0);
+            if width + columns_of_it > columns {
+                rows.push(std::mem::take(&mut row));
+                width = 0;
+            }
+            row.push(character);
+            width += columns_of_it;
+        }
+        rows.push(row);
     }
-    let mut rows: Vec<Row> = lines.into_iter().map(|line| vec![(PLAIN, line)]).collect();
-    if let Some((_, line)) = rows[0].first_mut()
-        && let Some(rest) = line.strip_prefix('?')
-    {
-        rows[0] = vec![(MARK, "?".to_owned()), (PLAIN, rest.to_owned())];
-    }
-    let row = rows.len() - 1;
-    let used = rows[row].iter().map(|(_, piece)| piece.width()).sum::<usize>() + 1;
-    let (before, after) = editor.parts();
-    // The end of a long text is shown.
-    let visible = fitting_end(before, columns.saturating_sub(used));
-    rows[row].push((PLAIN, format!(" {visible}{after}")));
-    View { rows, cursor: (row, used + visible.width()) }
+    rows
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn prompt<Q>(text: &str, question: Q) -> Prompt<'_, Q> {
+        Prompt { text, input: Input::default(), question }
+    }
+
     fn shown(view: &View) -> String {
-        let row = |row: &Row| row.iter().map(|(_, piece)| piece.as_str()).collect::<String>().trim_end().to_owned();
+        let row = |row: &String| anstream::adapter::strip_str(row).to_string().trim_end().to_owned();
         view.rows.iter().map(row).collect::<Vec<_>>().join("\n")
     }
 
-    fn typed(menu: &mut Menu, text: &str) -> String {
+    fn press<Q: Question>(prompt: &mut Prompt<'_, Q>, code: KeyCode, modifiers: KeyModifiers) -> Option<Q::Answer> {
+        prompt.event(Event::Key(KeyEvent::new(code, modifiers))).unwrap()
+    }
+
+    fn typed(menu: &mut Prompt<'_, Menu<'_>>, text: &str) -> String {
         for character in text.chars() {
-            let _ = menu.event(Event::Key(KeyEvent::new(KeyCode::Char(character), KeyModifiers::NONE)));
+            press(menu, KeyCode::Char(character), KeyModifiers::NONE);
         }
         shown(&menu.view(60, 24))
     }
 
+    fn any_text() -> Text<'static, impl Fn(&str) -> Result<String, String>> {
+        Text { parse: |typed: &str| Ok(typed.to_owned()), help: None, wrong: None }
+    }
+
+    /// The text before and after the cursor, once `keys` have edited `one two|three`.
+    fn edited(keys: &[(KeyCode, KeyModifiers)]) -> String {
+        let mut prompt = prompt("?", any_text());
+        prompt.input = Input::new("one twothrée four".to_owned()).with_cursor("one two".len());
+        for (code, modifiers) in keys {
+            press(&mut prompt, *code, *modifiers);
+        }
+        let (before, after): (Vec<_>, Vec<_>) =
+            prompt.input.value().chars().enumerate().partition(|(index, _)| *index < prompt.input.cursor());
+        let text = |side: Vec<(usize, char)>| side.into_iter().map(|(_, character)| character).collect::<String>();
+        format!("{}|{}", text(before), text(after))
+    }
+
+    #[test]
+    fn keys_of_readline_edit_line() {
+        let control = |letter| (KeyCode::Char(letter), KeyModifiers::CONTROL);
+        let alt = |letter| (KeyCode::Char(letter), KeyModifiers::ALT);
+        let plain = |code| (code, KeyModifiers::NONE);
+        let x = || plain(KeyCode::Char('x'));
+        let table: Vec<(Vec<(KeyCode, KeyModifiers)>, &str)> = vec![
+            (vec![control('u')], "|thrée four"),
+            (vec![control('k')], "one two|"),
+            (vec![control('w')], "one |thrée four"),
+            (vec![control('w'), control('w'), control('w')], "|thrée four"),
+            (vec![control('a'), x()], "x|one twothrée four"),
+            (vec![control('e'), x()], "one twothrée fourx|"),
+            (vec![plain(KeyCode::Home), x(), plain(KeyCode::End), x()], "xone twothrée fourx|"),
+            (vec![control('b'), control('b'), control('f'), x()], "one twx|othrée four"),
+            (vec![plain(KeyCode::Left), plain(KeyCode::Left), plain(KeyCode::Right)], "one tw|othrée four"),
+            (vec![control('h'), plain(KeyCode::Backspace)], "one t|thrée four"),
+            (vec![control('d'), plain(KeyCode::Delete)], "one two|rée four"),
+            (vec![alt('b'), alt('b')], "|one twothrée four"),
+            (vec![alt('f'), alt('f'), alt('f')], "one twothrée four|"),
+            (vec![alt('d'), alt('d')], "one two|"),
+            (vec![(KeyCode::Backspace, KeyModifiers::ALT)], "one |thrée four"),
+            (vec![control('a'), control('b'), control('h'), control('w')], "|one twothrée four"),
+            (vec![control('e'), control('f'), control('d'), control('k')], "one twothrée four|"),
+            (vec![control('t'), control('y'), control('x'), alt('x'), plain(KeyCode::F(1))], "one two|thrée four"),
+            (vec![control('k'), control('a'), control('y')], "thrée four|one two"),
+            (vec![(KeyCode::Char('@'), ALT_GR)], "one two@|thrée four"),
+        ];
+        for (keys, expected) in table {
+            assert_eq!(edited(&keys), expected, "{keys:?}");
+        }
+    }
+
+    #[test]
+    fn pasted_text_is_one_line() {
+        let mut prompt = prompt("?", any_text());
+        prompt.event(Event::Paste(" ada@\r\nexample.com\x1b\x03\n".to_owned())).unwrap();
+        assert_eq!(press(&mut prompt, KeyCode::Enter, KeyModifiers::NONE).as_deref(), Some("ada@example.com"));
+    }
+
     #[test]
     fn menu_says_if_filter_matches_nothing() {
-        let mut menu = Menu::new("Which?", vec!["Alpha".into(), "Beta".into()], 1);
+        let options = ["Alpha".to_owned(), "Beta".to_owned()];
+        let mut menu = prompt("Which?", Menu::new(&options, 1));
         let help = "[↑↓ to move, Enter to select, type to filter]";
         assert_eq!(typed(&mut menu, ""), format!("? Which?\n  Alpha\n> Beta\n{help}"));
         assert_eq!(typed(&mut menu, "LPH"), format!("? Which? LPH\n> Alpha\n{help}"));
@@ -280,16 +341,17 @@ mod tests {
             typed(&mut menu, "x"),
             format!("? Which? LPHx\n  no match for `LPHx`; press Ctrl-U to clear it\n{help}")
         );
-        assert!(matches!(menu.key(KeyCode::Enter, KeyModifiers::NONE), Step::Ignore));
-        let _ = menu.event(Event::Key(KeyEvent::new(KeyCode::Char('u'), KeyModifiers::CONTROL)));
+        assert_eq!(press(&mut menu, KeyCode::Enter, KeyModifiers::NONE), None);
+        press(&mut menu, KeyCode::Char('u'), KeyModifiers::CONTROL);
         assert_eq!(typed(&mut menu, ""), format!("? Which?\n> Alpha\n  Beta\n{help}"));
     }
 
     #[test]
     fn long_menu_scrolls() {
-        let mut menu = Menu::new("Which?", (1..=30).map(|it| format!("option {it}")).collect(), 0);
+        let options: Vec<String> = (1..=30).map(|it| format!("option {it}")).collect();
+        let mut menu = prompt("Which?", Menu::new(&options, 0));
         assert!(shown(&menu.view(60, 24)).contains("↓ option 10\n["));
-        let _ = menu.key(KeyCode::Up, KeyModifiers::NONE);
+        press(&mut menu, KeyCode::Up, KeyModifiers::NONE);
         let view = shown(&menu.view(60, 24));
         assert!(view.contains("↑ option 21\n") && view.contains("> option 30\n["), "{view}");
         assert_eq!(menu.view(60, 5).rows.len(), 4, "a low terminal");
@@ -298,10 +360,23 @@ mod tests {
     #[test]
     fn long_question_shows_all_of_account() {
         let account = format!("{}@evil.example", "x".repeat(100));
-        let editor = LineEditor::default();
-        let view = asking(&format!("Continue as {account}? (y/N)"), &editor, 40);
+        let question = format!("Continue as {account}? (y/N)");
+        let view = prompt(&question, any_text()).view(40, 24);
         assert!(shown(&view).replace('\n', "").contains(&account), "{}", shown(&view));
-        assert!(view.rows.iter().flatten().all(|(_, piece)| piece.width() <= 40));
+        assert!(shown(&view).lines().all(|row| row.width() <= 40));
         assert!(view.cursor.1 < 40);
+    }
+
+    #[test]
+    fn long_text_is_shown_at_its_end() {
+        let mut prompt = prompt("Name?", any_text());
+        prompt.event(Event::Paste("日本語👩‍🚀 ".repeat(20) + "end")).unwrap();
+        let view = prompt.view(40, 24);
+        assert!(shown(&view).ends_with("日本語👩‍🚀 end"), "{}", shown(&view));
+        assert!(shown(&view).width() <= 40 && view.cursor.1 <= 40);
+        press(&mut prompt, KeyCode::Home, KeyModifiers::NONE);
+        let view = prompt.view(40, 24);
+        assert!(shown(&view).starts_with("? Name? 日本語") && view.cursor == (0, 8), "{}", shown(&view));
+        assert!(shown(&view).width() <= 40);
     }
 }

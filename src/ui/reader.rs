@@ -1,23 +1,23 @@
-//! Keys from the terminal, read on a thread of their own, so that the runtime goes on.
+//! Events of the terminal: keys, pastes, and a change of its size. They are read on a thread of their own, because crossterm
+//! waits for the end of an escape sequence.
 //!
-//! During a read the terminal is in raw mode, but Ctrl-C and Ctrl-Z remain signals: while the parser waits for the end of an
-//! escape sequence, it would hold these keys back.
+//! For the same reason, Ctrl-C and Ctrl-Z remain signals during a prompt, although the terminal is in raw mode.
 
 use std::io::{self, IsTerminal};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as std_mpsc;
 use std::thread;
 use std::time::Duration;
 
-use crossterm::{event, terminal};
-use tokio::sync::mpsc;
+use crossterm::event::{self, Event};
+use crossterm::terminal;
+use tokio::sync::{Notify, mpsc};
 
 use super::{Ui, UiError, restore_terminal};
 
-/// The interval at which the reader checks its stop flag.
+/// The interval at which the thread checks if it is still needed.
 const POLL: Duration = Duration::from_millis(50);
-/// The longest wait for the reader's end. After half an escape sequence, crossterm waits for the other half.
+/// The longest wait for the thread's end. After half an escape sequence, crossterm waits for the other half.
 const JOIN: Duration = Duration::from_millis(250);
 /// The time to look for input to discard. With zero, crossterm does not look at all.
 const DRAIN: Duration = Duration::from_millis(1);
@@ -26,28 +26,16 @@ const DRAIN: Duration = Duration::from_millis(1);
 #[derive(Default)]
 pub(super) struct Reading {
     active: AtomicBool,
-    redraw: AtomicBool,
+    resumed: Notify,
     took_interrupt: AtomicBool,
 }
 
-pub(super) enum Input {
-    Event(event::Event),
-    /// The prompt is to be drawn: at the start, and after the process was stopped.
-    Draw,
-}
-
-/// The results of the keys. Dropping it ends the thread, then drops the [`Terminal`].
-pub(super) struct Reader<T> {
-    received: mpsc::UnboundedReceiver<Result<T, UiError>>,
-    stop: Arc<AtomicBool>,
-    ended: std_mpsc::Receiver<()>,
-    terminal: Terminal,
-}
-
-/// The terminal in raw mode. Dropping it restores the mode and discards pending input.
-pub(super) struct Terminal {
+/// The terminal in raw mode. Dropping it ends the thread, restores the mode, and discards pending input.
+pub(super) struct Reader {
     ui: Ui,
     interrupts: Interrupts,
+    events: mpsc::UnboundedReceiver<io::Result<Event>>,
+    ended: std_mpsc::Receiver<()>,
 }
 
 #[cfg(unix)]
@@ -67,15 +55,23 @@ fn interrupts() -> io::Result<Interrupts> {
 impl Ui {
     /// Takes the terminal for a prompt. Must be called before the prompt is shown, within a tokio runtime, and not again
     /// before the result is dropped.
-    pub(super) fn take_terminal(&self) -> Result<Terminal, UiError> {
+    pub(super) fn reader(&self) -> Result<Reader, UiError> {
         if !self.can_ask() {
             return Err(UiError::NoTerminal);
         }
         // First, so that Ctrl-C never ends the process in raw mode.
-        let terminal = Terminal { ui: self.clone(), interrupts: interrupts().map_err(UiError::Io)? };
+        let interrupts = interrupts().map_err(UiError::Io)?;
+        let (sender, events) = mpsc::unbounded_channel();
+        let (end, ended) = std_mpsc::channel();
+        let reader = Reader { ui: self.clone(), interrupts, events, ended };
         self.0.reading.active.store(true, Ordering::Relaxed);
         self.enter_raw_mode().map_err(UiError::Io)?;
-        Ok(terminal)
+        let read = move || {
+            read_events(&sender);
+            drop(end);
+        };
+        thread::Builder::new().name("stdin".into()).spawn(read).map_err(UiError::Io)?;
+        Ok(reader)
     }
 
     fn enter_raw_mode(&self) -> io::Result<()> {
@@ -104,7 +100,7 @@ impl Ui {
             if let Err(error) = self.enter_raw_mode() {
                 tracing::debug!(%error, "could not take the terminal again");
             }
-            self.0.reading.redraw.store(true, Ordering::Relaxed);
+            self.0.reading.resumed.notify_waiters();
         }
     }
 
@@ -114,29 +110,28 @@ impl Ui {
     }
 }
 
-impl Terminal {
-    /// Passes the input to `feed`, until an error.
-    pub(super) fn read<T: Send + 'static>(
-        self,
-        feed: impl FnMut(Input) -> Option<Result<T, UiError>> + Send + 'static,
-    ) -> Result<Reader<T>, UiError> {
-        let (sender, received) = mpsc::unbounded_channel();
-        let (end, ended) = std_mpsc::channel();
-        let reader = Reader { received, stop: Arc::default(), ended, terminal: self };
-        let (ui, stop) = (reader.terminal.ui.clone(), Arc::clone(&reader.stop));
-        thread::Builder::new()
-            .name("stdin".into())
-            .spawn(move || {
-                read_events(&ui, &stop, feed, &sender);
-                drop(end);
-            })
-            .map_err(UiError::Io)?;
-        Ok(reader)
+impl Reader {
+    /// Returns the next event, or `None` if the process was stopped, so that the prompt is drawn again. Ctrl-C and the end of
+    /// the terminal are [`UiError::Canceled`]. Cancel safe.
+    pub(super) async fn next(&mut self) -> Result<Option<Event>, UiError> {
+        let reading = &self.ui.0.reading;
+        tokio::select! {
+            biased;
+            Some(()) = self.interrupts.recv() => {
+                reading.took_interrupt.store(true, Ordering::Relaxed);
+                Err(UiError::Canceled)
+            }
+            event = self.events.recv() => event.transpose().map_err(UiError::Io)?.map(Some).ok_or(UiError::Canceled),
+            () = reading.resumed.notified() => Ok(None),
+        }
     }
 }
 
-impl Drop for Terminal {
+impl Drop for Reader {
     fn drop(&mut self) {
+        self.events.close();
+        // Nothing is sent: the thread's end closes the channel.
+        let _ = self.ended.recv_timeout(JOIN);
         // First what the terminal holds, then what crossterm holds.
         #[cfg(unix)]
         let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush);
@@ -146,53 +141,16 @@ impl Drop for Terminal {
     }
 }
 
-impl<T> Reader<T> {
-    /// Returns the next result, [`UiError::Canceled`] after Ctrl-C, or `None` after an error. Cancel safe.
-    pub(super) async fn next(&mut self) -> Option<Result<T, UiError>> {
-        tokio::select! {
-            biased;
-            received = self.received.recv() => received,
-            Some(()) = self.terminal.interrupts.recv() => {
-                self.terminal.ui.0.reading.took_interrupt.store(true, Ordering::Relaxed);
-                Some(Err(UiError::Canceled))
-            }
+/// Sends the events until nothing receives them, or the terminal is closed.
+fn read_events(events: &mpsc::UnboundedSender<io::Result<Event>>) {
+    while !events.is_closed() {
+        match event::poll(POLL) {
+            Ok(true) => drop(events.send(event::read())),
+            Ok(false) if io::stdin().is_terminal() => {}
+            // Closed, which `poll` does not report.
+            Ok(false) => return,
+            Err(error) => return drop(events.send(Err(error))),
         }
-    }
-}
-
-impl<T> Drop for Reader<T> {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        // Nothing is sent: the reader's end closes the channel.
-        let _ = self.ended.recv_timeout(JOIN);
-    }
-}
-
-fn read_events<T>(
-    ui: &Ui,
-    stop: &AtomicBool,
-    mut feed: impl FnMut(Input) -> Option<Result<T, UiError>>,
-    results: &mpsc::UnboundedSender<Result<T, UiError>>,
-) {
-    let mut input = Ok(Input::Draw);
-    while !stop.load(Ordering::Relaxed) {
-        if let Some(result) = input.map_or_else(|failure| Some(Err(failure)), &mut feed) {
-            let last = result.is_err();
-            if results.send(result).is_err() || last {
-                return;
-            }
-        }
-        input = loop {
-            match event::poll(POLL) {
-                Ok(true) => break event::read().map(Input::Event).map_err(UiError::Io),
-                Ok(false) if stop.load(Ordering::Relaxed) => return,
-                Ok(false) if ui.0.reading.redraw.swap(false, Ordering::Relaxed) => break Ok(Input::Draw),
-                Ok(false) if io::stdin().is_terminal() => {}
-                // The terminal was closed, which `poll` does not report.
-                Ok(false) => break Err(UiError::Canceled),
-                Err(error) => break Err(UiError::Io(error)),
-            }
-        };
     }
 }
 

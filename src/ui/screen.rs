@@ -1,44 +1,39 @@
-//! The lines of a question on the screen, which are drawn again after each key.
+//! The rows of a question on the screen, which are drawn again after each key.
 
-use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-use anstyle::Style;
+use anstream::adapter::strip_str;
 use crossterm::terminal;
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{Ui, lock};
 
-/// The size of a terminal that does not tell.
+/// The size of a terminal that reports none.
 const USUAL_SIZE: (u16, u16) = (80, 24);
 
-/// A line in pieces of one style each.
-pub(super) type Row = Vec<(Style, String)>;
-
-/// The picture of a question.
-pub(super) struct View {
-    pub(super) rows: Vec<Row>,
-    /// The row and the column of the cursor.
-    pub(super) cursor: (usize, usize),
-}
-
-/// Returns the columns that a line may fill without being wrapped by the terminal, and the rows of the terminal.
+/// Returns the columns that a row may fill without being wrapped by the terminal, and the rows of the terminal.
 pub(super) fn size() -> (usize, usize) {
     let (columns, rows) =
         terminal::size().ok().filter(|(columns, rows)| *columns > 0 && *rows > 0).unwrap_or(USUAL_SIZE);
     (usize::from(columns).saturating_sub(1).max(1), usize::from(rows))
 }
 
+/// The picture of a question.
+pub(super) struct View {
+    pub(super) rows: Vec<String>,
+    /// The row and the column of the cursor.
+    pub(super) cursor: (usize, usize),
+}
+
 /// The place of a question. Dropping it clears the place.
-pub(super) struct Screen {
-    ui: Ui,
+pub(super) struct Screen<'a> {
+    ui: &'a Ui,
     /// The row of the cursor, `None` before the first drawing.
     cursor_row: Option<usize>,
 }
 
-impl Screen {
-    pub(super) fn new(ui: &Ui) -> Self {
-        Self { ui: ui.clone(), cursor_row: None }
+impl<'a> Screen<'a> {
+    pub(super) fn new(ui: &'a Ui) -> Self {
+        Self { ui, cursor_row: None }
     }
 
     /// Has the next drawing begin at the cursor: the shell has written since the last one.
@@ -47,36 +42,16 @@ impl Screen {
     }
 
     pub(super) fn draw(&mut self, view: &View) {
-        let (columns, _) = size();
-        let mut text = self.erasing();
-        for (index, row) in view.rows.iter().enumerate() {
-            text += if index == 0 { "" } else { "\r\n" };
-            let mut left = columns;
-            for (style, piece) in row {
-                let piece = fitting(piece, left);
-                left -= piece.width();
-                let style = if self.ui.0.color { *style } else { Style::new() };
-                let _ = write!(text, "{style}{piece}{style:#}");
-            }
-        }
         let (row, column) = view.cursor;
-        text += &up(view.rows.len().saturating_sub(row + 1));
-        text.push('\r');
-        if column > 0 {
-            let _ = write!(text, "\x1b[{}C", column.min(columns));
-        }
+        let text = view.rows.join("\r\n");
+        let text = if self.ui.0.color { text } else { strip_str(&text).to_string() };
+        let back = moved(view.rows.len().saturating_sub(row + 1), 'A') + "\r" + &moved(column, 'C');
+        self.write(&(self.erasing() + &text + &back));
         self.cursor_row = Some(row);
-        self.write(&text);
-    }
-
-    pub(super) fn clear(&mut self) {
-        let text = self.erasing();
-        self.cursor_row = None;
-        self.write(&text);
     }
 
     fn erasing(&self) -> String {
-        self.cursor_row.map_or_else(String::new, |row| up(row) + "\r\x1b[J")
+        self.cursor_row.map_or_else(String::new, |row| moved(row, 'A') + "\r\x1b[J")
     }
 
     /// Writes past the stream that removes escape sequences where there is no color.
@@ -86,47 +61,13 @@ impl Screen {
     }
 }
 
-impl Drop for Screen {
+impl Drop for Screen<'_> {
     fn drop(&mut self) {
-        self.clear();
+        self.write(&self.erasing());
     }
 }
 
-fn up(rows: usize) -> String {
-    if rows == 0 { String::new() } else { format!("\x1b[{rows}A") }
-}
-
-/// Returns the beginning of `text` that fits into this many columns.
-fn fitting(text: &str, columns: usize) -> &str {
-    let mut width = 0;
-    let end = text.char_indices().find(|(_, character)| {
-        width += character.width().unwrap_or(0);
-        width > columns
-    });
-    &text[..end.map_or(text.len(), |(index, _)| index)]
-}
-
-/// Returns the end of `text` that fits into this many columns.
-pub(super) fn fitting_end(text: &str, columns: usize) -> &str {
-    let mut width = 0;
-    let start = text.char_indices().rev().find(|(_, character)| {
-        width += character.width().unwrap_or(0);
-        width > columns
-    });
-    &text[start.map_or(0, |(index, character)| index + character.len_utf8())..]
-}
-
-/// Breaks `text` at blanks into rows of at most this many columns, and longer words anywhere.
-pub(super) fn broken(text: &str, columns: usize) -> Vec<String> {
-    let mut rows = Vec::new();
-    for line in crate::text::wrapped(text, columns) {
-        let mut rest = line.as_str();
-        while rest.width() > columns && !fitting(rest, columns).is_empty() {
-            let row = fitting(rest, columns);
-            rows.push(row.to_owned());
-            rest = &rest[row.len()..];
-        }
-        rows.push(rest.to_owned());
-    }
-    rows
+/// Returns the sequence that moves the cursor. A terminal takes zero for one.
+fn moved(count: usize, direction: char) -> String {
+    if count == 0 { String::new() } else { format!("\x1b[{count}{direction}") }
 }

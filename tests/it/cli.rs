@@ -113,7 +113,7 @@ fn misspelled_command_does_not_name_go_cli() {
 fn domain_is_argument_or_flag_everywhere() {
     let home = TestHome::new();
     home.write_config("context: astronomer.io\n");
-    let table: [&[&str]; 16] = [
+    let table: [&[&str]; 18] = [
         &["auth", "status", "localhost:9"],
         &["auth", "status", "--domain", "localhost:9"],
         &["auth", "token", "localhost:9"],
@@ -130,13 +130,19 @@ fn domain_is_argument_or_flag_everywhere() {
         &["workspace", "list", "--domain", "localhost:9"],
         &["workspace", "switch", "--domain", "localhost:9"],
         &["context", "switch", "--domain", "localhost:9"],
+        &["context", "delete", "localhost:9", "--force"],
+        &["context", "delete", "-d", "localhost:9", "--force"],
     ];
     for arguments in table {
         let Output { stdout, stderr, code } = Astro::at(&home).run(arguments);
         assert_ne!(code, Some(2), "{arguments:?}: {stderr}");
         assert!(format!("{stdout}{stderr}").contains("localhost:9"), "{arguments:?}: {stdout}{stderr}");
     }
-    for command in [&["login"][..], &["logout"], &["auth", "status"], &["auth", "token"], &["context", "switch"]] {
+    let status_and_token = [&["auth", "status"][..], &["auth", "token"]];
+    for command in [&["login"][..], &["logout"], &["context", "switch"], &["context", "delete"]]
+        .into_iter()
+        .chain(status_and_token)
+    {
         let both = [command, &["localhost:9", "--domain", "localhost:8"]].concat();
         assert!(wrong_usage(&both).contains("cannot be used with"), "{both:?}");
     }
@@ -325,7 +331,8 @@ fn token_login_in_config_shared_with_go_cli() {
         config,
         format!(
             "contexts:\n    {domain}:\n        domain: {domain}\n        expiresin: {expires}\n        \
-             token: Bearer {token}\n        user_email: ada@example.com\n        last_used_workspace: clws000010000000000000002\n        \
+             token: Bearer {token}\n        user_email: ada@example.com\n        auth_domain: http://{domain}/\n        \
+             auth_client_id: astro-cli-client\n        last_used_workspace: clws000010000000000000002\n        \
              organization: clorg00000000000000000001\n        organization_product: HOSTED\n        \
              workspace: clws000010000000000000002\ncontext: {domain}\n"
         )

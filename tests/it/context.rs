@@ -13,12 +13,12 @@ async fn list(stage: &Stage, json: bool) -> Outcome {
 
 async fn switch(stage: &Stage, domain: Option<&str>) -> Outcome {
     let domain = domain.map(str::to_owned);
-    stage.run(async |system| context(system, ContextCommand::Switch { domain, flag: None }).await).await
+    stage.run(async |system| context(system, ContextCommand::Switch(domain.into())).await).await
 }
 
 async fn delete(stage: &Stage, domain: &str, force: bool) -> Outcome {
     let domain = domain.to_owned();
-    stage.run(async |system| context(system, ContextCommand::Delete { domain, force }).await).await
+    stage.run(async |system| context(system, ContextCommand::Delete { domain: Some(domain).into(), force }).await).await
 }
 
 fn stage(config: &str) -> Stage {

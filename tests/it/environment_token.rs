@@ -1,7 +1,8 @@
 //! `ASTRO_API_TOKEN`: held to its domain, checked before it is sent or printed, and never stored.
 
-use astro_login::commands::organization::{OrganizationCommand, organization};
-use astro_login::commands::workspace::{WorkspaceCommand, workspace};
+use astro_login::commands::organization::organization;
+use astro_login::commands::selection::SelectionCommand;
+use astro_login::commands::workspace::workspace;
 use astro_login::error::Error;
 use serde_json::json;
 
@@ -29,11 +30,11 @@ async fn printed(stage: &Stage) -> Outcome {
 }
 
 async fn organizations(stage: &Stage) -> Outcome {
-    stage.run(async |system| organization(system, OrganizationCommand::List { json: false, domain: None }).await).await
+    stage.run(async |system| organization(system, SelectionCommand::List { json: false, domain: None }).await).await
 }
 
 async fn workspaces(stage: &Stage) -> Outcome {
-    stage.run(async |system| workspace(system, WorkspaceCommand::List { json: false, domain: None }).await).await
+    stage.run(async |system| workspace(system, SelectionCommand::List { json: false, domain: None }).await).await
 }
 
 #[tokio::test]
@@ -177,6 +178,27 @@ async fn permissions_name_the_organization_and_nothing_is_written() {
         assert_eq!(stage.home.config(), config);
         let files = std::fs::read_dir(stage.home.path().join(".astro")).unwrap().count();
         assert_eq!(files, usize::from(config.is_some()));
+    }
+}
+
+#[tokio::test]
+async fn workspace_switch_in_other_organization_is_refused() {
+    let (granted, other) = ("clorg00000000000000000002", "clorg00000000000000000001");
+    for (organization, expected) in [(granted, 0), (other, 1)] {
+        let mut stage = stage("", true);
+        let domain = stage.service.domain();
+        let config =
+            format!("contexts:\n    {domain}:\n        domain: {domain}\n        organization: {organization}\n");
+        stage.home.write_config(&config);
+        let token = stage.service.api_token_with(&json!({"permissions": [format!("organizationId:{granted}")]}));
+        stage.environment = stage.environment.clone().with("ASTRO_API_TOKEN", &token);
+        let command = SelectionCommand::Switch { wanted: Some("Flow-Matic".to_owned()), domain: None };
+        let outcome = stage.run(async |system| workspace(system, command).await).await;
+        assert_eq!(outcome.exit_code(), expected, "{outcome:?}");
+        if organization == other {
+            assert!(matches!(outcome.result, Err(Error::ApiTokenOfOtherOrganization { .. })), "{outcome:?}");
+            assert_eq!((stage.home.config().unwrap(), stage.service.requests().len()), (config, 0));
+        }
     }
 }
 

@@ -4,8 +4,9 @@ use crate::support::diff::diff;
 use crate::support::{Options, Stage, token};
 use astro_login::commands::login::Login;
 use astro_login::commands::logout::{Logout, logout};
-use astro_login::commands::organization::{OrganizationCommand, organization};
-use astro_login::commands::workspace::{WorkspaceCommand, workspace};
+use astro_login::commands::organization::organization;
+use astro_login::commands::selection::SelectionCommand;
+use astro_login::commands::workspace::workspace;
 use astro_login::config::Config;
 use astro_login::credentials::Credentials;
 use astro_login::domain::Domain;
@@ -52,14 +53,14 @@ async fn run(stage: &Stage, command: impl AsyncFnOnce(&System) -> Result<(), Err
 
 async fn switch_organization(stage: &Stage, wanted: &str) {
     run(stage, async |system| {
-        organization(system, OrganizationCommand::Switch { wanted: Some(wanted.to_owned()), domain: None }).await
+        organization(system, SelectionCommand::Switch { wanted: Some(wanted.to_owned()), domain: None }).await
     })
     .await;
 }
 
 async fn switch_workspace(stage: &Stage, wanted: &str) {
     run(stage, async |system| {
-        workspace(system, WorkspaceCommand::Switch { wanted: Some(wanted.to_owned()), domain: None }).await
+        workspace(system, SelectionCommand::Switch { wanted: Some(wanted.to_owned()), domain: None }).await
     })
     .await;
 }
@@ -86,6 +87,8 @@ async fn log_in(file: &mut File<'_>, login: &Login, plaintext: &[&str]) {
         "+        organization: clorg00000000000000000001",
         "+        organization_product: HOSTED",
         "+        user_email: ada@example.com",
+        "+        auth_domain: http://DOMAIN/",
+        "+        auth_client_id: astro-cli-client",
         "+        workspace: clws000010000000000000002",
     ];
     let expected = [&settings, plaintext].concat().into_iter().map(str::to_owned).collect();
@@ -139,7 +142,7 @@ fn sorted(mut lines: Vec<String>) -> Vec<String> {
 }
 
 async fn log_out(stage: &Stage, file: &mut File<'_>, plaintext: &[&str]) {
-    run(stage, async |system| logout(system, &Logout { domain: None, all: false }).await).await;
+    run(stage, async |system| logout(system, &Logout { domain: None.into(), all: false }).await).await;
     let mut expected: Vec<String> = LOGGED_OUT.iter().chain(plaintext).map(|&line| line.to_owned()).collect();
     expected.push("+context: \"\"".to_owned());
     assert_eq!(sorted(file.step()), sorted(expected));
@@ -153,7 +156,12 @@ async fn log_out(stage: &Stage, file: &mut File<'_>, plaintext: &[&str]) {
         ("organization_product: HYBRID", Some("organization_product: HOSTED".to_owned())),
         ("token: \"\"", None),
         ("user_email: \"\"", None),
-        ("workspace: \"\"", Some(format!("workspace: {workspace}"))),
+        (
+            "workspace: \"\"",
+            Some(format!(
+                "auth_domain: http://{domain}/\n        auth_client_id: astro-cli-client\n        workspace: {workspace}"
+            )),
+        ),
     ];
     let mut expected = GO.replace("DOMAIN_KEY", &format!("\"{domain}\"")).replace("DOMAIN", &domain);
     for (before, after) in ours {

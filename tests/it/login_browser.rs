@@ -988,7 +988,7 @@ async fn destination(environment: Variables<'_>, config: &str, typed: Option<&st
     let mut stage = Stage::new();
     stage.environment = Environment::from_pairs(environment);
     stage.home.write_config(config);
-    let request = Login { domain: typed.map(str::to_owned), ..stage.token_request("no token") };
+    let request = Login { domain: typed.map(str::to_owned).into(), ..stage.token_request("no token") };
     let outcome = stage.login(&request).await;
     assert_eq!(stage.request_log(), [""; 0]);
     let headline = outcome.error_chain().lines().next().unwrap().to_owned();

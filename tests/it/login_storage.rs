@@ -55,6 +55,8 @@ contexts:
         refreshtoken: REFRESH
         token: Bearer TOKEN
         user_email: ada@example.com
+        auth_domain: http://localhost:PORT/
+        auth_client_id: astro-cli-client
         organization: clorg00000000000000000001
         organization_product: HOSTED
 context: localhost:PORT
@@ -375,6 +377,8 @@ contexts:
         organization_short_name: engines
         user_email: ada@example.com
         workspace: clws000010000000000000002
+        auth_domain: http://localhost:PORT/
+        auth_client_id: astro-cli-client
 context: localhost:PORT
 "
     );

@@ -467,7 +467,7 @@ async fn ar_18_foreign_issuer_rejected() {
 async fn refused_connection_names_host_and_cause() {
     let stage = Stage::new();
     let token = stage.service.access_token(&json!({}));
-    let request = Login { domain: Some("localhost:1".to_owned()), ..stage.token_request(&token) };
+    let request = Login { domain: Some("localhost:1".to_owned()).into(), ..stage.token_request(&token) };
     let Refusal { cause, code, requested } = refused(&stage, &request, &token).await;
     let lines: Vec<&str> = cause.lines().collect();
     assert_eq!(lines[0], "could not log in to localhost:1");

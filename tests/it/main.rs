@@ -74,6 +74,7 @@ mod readonly_disk;
 mod refresh;
 mod security_rules;
 mod service;
+mod shared_login;
 #[cfg(target_os = "linux")]
 mod signals;
 mod status;

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use astro_login::commands::login::{Login, login};
 use astro_login::commands::logout::{Logout, logout};
-use astro_login::commands::organization::{OrganizationCommand, organization};
+use astro_login::commands::organization::organization;
+use astro_login::commands::selection::SelectionCommand;
 use astro_login::commands::status::{Status, status};
-use astro_login::commands::workspace::{WorkspaceCommand, workspace};
+use astro_login::commands::workspace::workspace;
 use astro_login::credentials::Credentials;
 use astro_login::error::Error;
 use astro_login::http::{Http, TimeLimits};
@@ -335,40 +336,45 @@ impl Flow {
 
     async fn run(self, stage: &Stage, domain: &str) -> Outcome {
         let domain = Some(domain.to_owned());
-        let browser = Login { timeout: Duration::from_secs(120), domain: domain.clone(), ..stage.request() };
+        let browser = Login { timeout: Duration::from_secs(120), domain: domain.clone().into(), ..stage.request() };
         let log_in = async |request: Login| stage.run(async |system| login(system, &request).await).await;
         let wanted = |name: &str| Some(name.to_owned());
         match self {
             Self::Browser => log_in(Login { email: Some(ADA.parse().unwrap()), ..browser }).await,
             Self::BrowserAskingWho | Self::BrowserNotKept | Self::BrowserAgain => log_in(browser).await,
             Self::Token | Self::TokenAgain => {
-                log_in(Login { domain, ..stage.token_request(&stage.service.access_token(&json!({}))) }).await
+                log_in(Login { domain: domain.into(), ..stage.token_request(&stage.service.access_token(&json!({}))) })
+                    .await
             }
-            Self::ApiToken => log_in(Login { domain, ..stage.token_request(&stage.service.api_token()) }).await,
+            Self::ApiToken => {
+                log_in(Login { domain: domain.into(), ..stage.token_request(&stage.service.api_token()) }).await
+            }
             Self::Refresh => stage.run(async |system| token(system, domain.as_deref()).await).await,
-            Self::Logout => stage.run(async |system| logout(system, &Logout { domain, all: false }).await).await,
+            Self::Logout => {
+                stage.run(async |system| logout(system, &Logout { domain: domain.into(), all: false }).await).await
+            }
             Self::Check => {
-                let request = Status { domain, json: false, check: true };
+                let request = Status { domain: domain.into(), json: false, check: true };
                 stage.run(async |system| status(system, &request).await).await
             }
             Self::OrganizationList => {
                 stage
                     .run(async |system| {
-                        organization(system, OrganizationCommand::List { json: false, domain: None }).await
+                        organization(system, SelectionCommand::List { json: false, domain: None }).await
                     })
                     .await
             }
             Self::OrganizationSwitch => {
-                let switch = OrganizationCommand::Switch { wanted: wanted("Analytical Engines"), domain: None };
+                let switch = SelectionCommand::Switch { wanted: wanted("Analytical Engines"), domain: None };
                 stage.run(async |system| organization(system, switch).await).await
             }
             Self::WorkspaceList => {
                 stage
-                    .run(async |system| workspace(system, WorkspaceCommand::List { json: false, domain: None }).await)
+                    .run(async |system| workspace(system, SelectionCommand::List { json: false, domain: None }).await)
                     .await
             }
             Self::WorkspaceSwitch => {
-                let switch = WorkspaceCommand::Switch { wanted: wanted("Punched Cards"), domain: None };
+                let switch = SelectionCommand::Switch { wanted: wanted("Punched Cards"), domain: None };
                 stage.run(async |system| workspace(system, switch).await).await
             }
         }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::support::{Mode, Options, Organization, Outcome, Part, Stage};
-use astro_login::commands::organization::{OrganizationCommand, organization};
-use astro_login::commands::workspace::{WorkspaceCommand, workspace};
+use astro_login::commands::organization::organization;
+use astro_login::commands::selection::SelectionCommand;
+use astro_login::commands::workspace::workspace;
 use astro_login::credentials::Credentials;
 use astro_login::token::AccessToken;
 use serde_json::{Value, json};
@@ -13,21 +14,21 @@ const ENGINES: &str = "clorg00000000000000000001";
 const COMPILERS: &str = "clorg00000000000000000002";
 
 async fn organizations(stage: &Stage, json: bool) -> Outcome {
-    stage.run(async |system| organization(system, OrganizationCommand::List { json, domain: None }).await).await
+    stage.run(async |system| organization(system, SelectionCommand::List { json, domain: None }).await).await
 }
 
 async fn workspaces(stage: &Stage, json: bool) -> Outcome {
-    stage.run(async |system| workspace(system, WorkspaceCommand::List { json, domain: None }).await).await
+    stage.run(async |system| workspace(system, SelectionCommand::List { json, domain: None }).await).await
 }
 
 async fn switch_organization(stage: &Stage, wanted: Option<&str>) -> Outcome {
     let wanted = wanted.map(str::to_owned);
-    stage.run(async |system| organization(system, OrganizationCommand::Switch { wanted, domain: None }).await).await
+    stage.run(async |system| organization(system, SelectionCommand::Switch { wanted, domain: None }).await).await
 }
 
 async fn switch_workspace(stage: &Stage, wanted: Option<&str>) -> Outcome {
     let wanted = wanted.map(str::to_owned);
-    stage.run(async |system| workspace(system, WorkspaceCommand::Switch { wanted, domain: None }).await).await
+    stage.run(async |system| workspace(system, SelectionCommand::Switch { wanted, domain: None }).await).await
 }
 
 fn stage(options: Options, fields: &str) -> Stage {

@@ -56,7 +56,7 @@ async fn wait(ui: &Ui) -> Result<(), UiError> {
         let mut ticks = tokio::time::interval(std::time::Duration::from_millis(20));
         loop {
             tokio::select! {
-                Some(line) = lines.next() => {
+                line = lines.next() => {
                     let line = line?;
                     ui.say(&format!("line of {} bytes", line.expose().len()));
                     if line.expose().starts_with("done") { break }

@@ -52,7 +52,7 @@ fn at(stage: &mut Stage, now: fn() -> Timestamp) {
 
 async fn ask(stage: &Stage, flags: &[&str]) -> Outcome {
     let request = Status {
-        domain: Some(stage.service.domain()),
+        domain: Some(stage.service.domain()).into(),
         json: flags.contains(&"--json"),
         check: flags.contains(&"--check"),
     };

@@ -123,16 +123,16 @@ fn cl_7_expired_token_sends_no_request() {
 #[test]
 fn ar_15_tk_10_bad_certificate_ends_login() {
     let table = [
-        (Flaw::SelfSigned, "signed by an unknown authority"),
-        (Flaw::Expired, "expired"),
-        (Flaw::NotYetValid, "not valid yet; check the clock"),
-        (Flaw::OtherName, "issued for another host name"),
+        (Flaw::SelfSigned, "signed by an unknown authority", CHECK_THE_AUTHORITY),
+        (Flaw::Expired, "expired", CHECK_THE_TIMES),
+        (Flaw::NotYetValid, "not valid yet", CHECK_THE_TIMES),
+        (Flaw::OtherName, "issued for another host name", CHECK_THE_AUTHORITY),
     ];
-    for (flaw, reason) in table {
+    for (flaw, reason, hint) in table {
         let api = Astronomer::with(&[(API, flaw), (AUTH, Flaw::None)]);
         let said =
             api.refuses(1, &format!("could not fetch the login configuration: {API}: certificate rejected: {reason}"));
-        assert!(said.contains("\nhint: if a corporate proxy inspects TLS, set SSL_CERT_FILE to its certificate\n"));
+        assert!(said.contains(&format!("\nhint: {hint}\n")));
         assert_eq!(api.paths(), Vec::<String>::new());
         let auth = Astronomer::with(&[(API, Flaw::None), (AUTH, flaw)]);
         let cause = format!("could not fetch the issuer's keys: {AUTH}: certificate rejected: {reason}");
@@ -311,6 +311,8 @@ fn fails(command: (&[&str], &str, &str), world: &Astronomer, astro: Astro, words
 
 const CHECK_THE_NETWORK: &str = "check the network and, behind a proxy, HTTPS_PROXY, or run `astro auth doctor`";
 const CHECK_THE_AUTHORITY: &str = "if a corporate proxy inspects TLS, set SSL_CERT_FILE to its certificate";
+const CHECK_THE_TIMES: &str =
+    "set the clock of this machine if it is wrong, or try again once the server's certificate is renewed";
 
 #[test]
 fn ar_15_tk_10_every_command_reports_bad_host() {
@@ -319,7 +321,7 @@ fn ar_15_tk_10_every_command_reports_bad_host() {
     let by_proxy = |why: &str, hint: &'static str| (format!("the proxy PROXY {why}"), hint);
     let table = [
         (Flaw::SelfSigned, unaccepted("signed by an unknown authority")),
-        (Flaw::Expired, unaccepted("expired")),
+        (Flaw::Expired, ("certificate rejected: expired".to_owned(), CHECK_THE_TIMES)),
         (Flaw::OtherName, unaccepted("issued for another host name")),
         (
             Flaw::Refused("403 Forbidden"),

@@ -10,19 +10,21 @@ use crate::commands::login::callback_port;
 use crate::config::{ConfigError, Context};
 use crate::credentials::vault::{Vault, VaultError};
 use crate::credentials::{Credentials, Kind, StoreError};
-use crate::environment::{API_TOKEN, Environment};
+use crate::domain::Domain;
+use crate::environment::{API_TOKEN, CREDENTIALS, Environment, NO_INSECURE_FALLBACK, PROXIES};
 use crate::error::{Error, Warning};
 use crate::http::host_of;
 use crate::oauth::{CallbackListener, ListenError};
-use crate::session::{self, DomainSource, Location, Session};
+use crate::session::{self, DomainSource, Location, Session, StorageChoice, StoragePlan};
 use crate::text::clean;
 use crate::time_format;
 
-const VARIABLES: [&str; 22] = [
+const VARIABLES: [&str; 23] = [
     "ASTRO_HOME",
     "ASTRO_DOMAIN",
     API_TOKEN,
-    "ASTRO_NO_INSECURE_FALLBACK",
+    CREDENTIALS,
+    NO_INSECURE_FALLBACK,
     "BROWSER",
     "CI",
     "CODESPACES",
@@ -42,13 +44,6 @@ const VARIABLES: [&str; 22] = [
     "NO_PROXY",
     "no_proxy",
 ];
-
-/// The variables of which only host and port are shown, because a proxy URL may hold a password.
-const PROXIES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
-
-pub(super) async fn read_keychain(session: &Session<'_>) -> Result<Option<Credentials>, StoreError> {
-    session.keychain(|store, domain| store.load(domain).and_then(|found| store.ready().map(|()| found))).await
-}
 
 /// Returns the name of the vault's key if a login could be saved there, and the login that config.yaml says is there.
 pub(super) async fn read_vault(
@@ -72,10 +67,13 @@ pub(super) fn vault(session: &Session<'_>, ready: Result<Option<String>, VaultEr
             return Check::note("vault", &format!("Astro CLI 2 would not see a login made now: {failure}"));
         }
     };
+    let vault = &session.system.vault;
     let contexts = session.config.read().map(|document| document.contexts()).unwrap_or_default();
-    let held: Vec<String> = contexts.iter().filter(|it| it.in_vault).map(|it| clean(&it.domain, 100)).collect();
+    let pointing = contexts.into_iter().filter(|it| it.in_vault).filter_map(|it| it.domain.parse().ok());
+    let held: Vec<String> =
+        pointing.filter(|it| vault.has(&session.vault_name(it))).map(|it: Domain| it.to_string()).collect();
     let held = if held.is_empty() { String::new() } else { format!(", has the login to {}", held.join(", ")) };
-    let has_marker = session.system.vault.has_marker(&session.vault_name(&session.domain));
+    let has_marker = vault.has_marker(&session.vault_name(&session.domain));
     let marker = if has_marker { "; the login to this domain is shared in config.yaml instead" } else { "" };
     Check::ok("vault", &format!("shared with Astro CLI 2 (key {key}){held}{marker}"))
 }
@@ -120,36 +118,31 @@ pub(super) fn login(session: &Session<'_>, launch: &BrowserLaunch, program: Opti
     }
 }
 
-/// Downgrades a failure to a note if no callback is needed: a token login has none, and a terminal can paste the URL.
-fn downgrade_if_optional(check: Check, session: &Session<'_>, would: Would) -> Check {
-    if would == Would::Token || session.system.ui.can_ask() { Check { outcome: Outcome::Note, ..check } } else { check }
+/// Returns the check of a port that could not be bound. A token login needs none, and on a terminal the URL can be pasted if
+/// the port is taken; otherwise a login fails.
+fn unbound(name: &'static str, failure: ListenError, session: &Session<'_>, would: Would) -> Check {
+    let can_paste = matches!(failure, ListenError::PortTaken(_)) && session.system.ui.can_ask();
+    let check = Check::fail(name, &failure.into(), session);
+    if would == Would::Token || can_paste { Check { outcome: Outcome::Note, ..check } } else { check }
 }
 
 pub(super) fn callback(session: &Session<'_>, would: Would) -> Check {
     let port = callback_port(&session.domain);
-    match CallbackListener::bind(port) {
-        Err(taken @ ListenError::PortTaken(_)) => {
-            downgrade_if_optional(Check::fail("callback", &taken.into(), session), session, would)
-        }
-        // A login fails for any other reason, even on a terminal.
-        Err(failure) if would != Would::Token => Check::fail("callback", &failure.into(), session),
-        Err(failure) => Check::note("callback", &failure.to_string()),
-        Ok(_) => {
-            let free = if port == 0 { "any free port".to_owned() } else { format!("port {port} is free") };
-            match callback_route(&session.system.environment, session.system.machine())
-                .filter(|_| would != Would::Token)
-            {
-                Some(route @ CallbackRoute::Forwarded(_)) => {
-                    let check = Check::note("callback", &format!("{free}; {route}"));
-                    match forward_command(&session.system.environment, port).filter(|_| port != 0) {
-                        Some(forward) => check.advice(&format!("run `{forward}` on your machine first")),
-                        None => check,
-                    }
-                }
-                Some(route @ CallbackRoute::Wsl) => Check::ok("callback", &format!("{free}; {route}")),
-                None => Check::ok("callback", &free),
+    if let Err(failure) = CallbackListener::bind(port) {
+        return unbound("callback", failure, session, would);
+    }
+    let free = if port == 0 { "any free port".to_owned() } else { format!("port {port} is free") };
+    let environment = &session.system.environment;
+    match callback_route(environment, session.system.machine()).filter(|_| would != Would::Token) {
+        Some(route @ CallbackRoute::Forwarded(_)) => {
+            let check = Check::note("callback", &format!("{free}; {route}"));
+            match forward_command(environment, port).filter(|_| port != 0) {
+                Some(forward) => check.advice(&format!("run `{forward}` on your machine first")),
+                None => check,
             }
         }
+        Some(route @ CallbackRoute::Wsl) => Check::ok("callback", &format!("{free}; {route}")),
+        None => Check::ok("callback", &free),
     }
 }
 
@@ -158,27 +151,47 @@ pub(super) fn loopback(session: &Session<'_>, would: Would) -> Check {
         Ok((true, true)) => Check::ok("loopback", "127.0.0.1 and ::1"),
         Ok((true, false)) => Check::note("loopback", "127.0.0.1 only (no ::1 on this machine)"),
         Ok((false, _)) => Check::note("loopback", "::1 only (no 127.0.0.1 on this machine)"),
-        Err(failure) if would != Would::Token => Check::fail("loopback", &failure.into(), session),
-        Err(failure) => Check::note("loopback", &failure.to_string()),
+        Err(failure) => unbound("loopback", failure, session, would),
     }
 }
 
-pub(super) fn keychain(session: &Session<'_>, keychain: &Result<Option<Credentials>, StoreError>) -> Check {
-    let name = session.location_name(session::Location::Keychain);
-    match keychain {
-        Ok(_) => Check::ok("keychain", &format!("{name} unlocked")),
-        Err(damaged @ StoreError::Damaged) => {
+/// Shows the setting in effect, and what a login would do by it.
+pub(super) fn storage(
+    session: &Session<'_>,
+    choice: &Result<StorageChoice, Error>,
+    plan: Option<&StoragePlan>,
+) -> Check {
+    let choice = match choice {
+        Ok(choice) => choice,
+        // The check of config.yaml reports the error.
+        Err(Error::Config(_)) => return Check::note("storage", "unknown: could not read config.yaml"),
+        Err(refused) => return Check::fail("storage", refused, session),
+    };
+    let outcome = match plan {
+        Some(StoragePlan::AskToShare { .. }) => "; a login asks first, because the Go CLI shares the stored one",
+        Some(StoragePlan::Shared) => "; a login without a terminal stays in config.yaml, which the Go CLI shares",
+        Some(StoragePlan::Encrypted(_) | StoragePlan::Plain | StoragePlan::Fallback { .. }) | None => "",
+    };
+    Check::ok("storage", &format!("{choice}{outcome}"))
+}
+
+pub(super) fn keychain(
+    session: &Session<'_>,
+    keychain: &Result<Option<Credentials>, StoreError>,
+    plan: Option<&Result<StoragePlan, Error>>,
+) -> Check {
+    let name = session.location_name(Location::Keychain);
+    match (keychain, plan) {
+        (Ok(_), _) => Check::ok("keychain", &format!("{name} unlocked")),
+        (Err(damaged @ StoreError::Damaged), _) => {
             Check::note("keychain", &format!("{name}: {damaged}; a login replaces them"))
         }
-        // The check of config.yaml reports a file that cannot be read.
-        Err(StoreError::Absent { reason }) if session.forbids_insecure_fallback().is_ok_and(|it| it) => {
-            Check::fail("keychain", &Error::FallbackForbidden { reason }, session)
-        }
-        Err(StoreError::Absent { reason }) => {
+        (Err(_), Some(Err(refused))) => Check::fail("keychain", refused, session),
+        (Err(StoreError::Absent { reason }), _) => {
             let detail = format!("no keychain ({reason}); credentials would be saved unencrypted");
             Check::note("keychain", &detail).advice("start a keychain such as gnome-keyring")
         }
-        Err(failure) => Check::fail("keychain", &session.keychain_error(failure.clone()), session),
+        (Err(failure), _) => Check::note("keychain", &failure.to_string()),
     }
 }
 
@@ -283,6 +296,7 @@ fn login_in_use(session: &Session<'_>, context: &Context, found: Credentials) ->
 
 pub(super) fn variables(environment: &Environment) -> Check {
     let plain = VARIABLES.iter().filter(|name| environment.get(name).is_some()).map(|name| (*name).to_owned());
+    // A proxy's URL may hold a password, so only host and port are shown.
     let proxies: Vec<_> =
         PROXIES.iter().filter_map(|name| Some((name, proxy_host(environment.get(name)?.trim())))).collect();
     let shown = proxies.iter().map(|(name, host)| format!("{name} ({})", host.as_deref().unwrap_or("invalid")));

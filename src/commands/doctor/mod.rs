@@ -6,10 +6,10 @@
 mod local;
 mod network;
 
-use clap::{Args, ValueHint};
+use clap::Args;
 use serde::Serialize;
 
-use super::list;
+use super::{DomainArgument, list};
 use crate::browser::BrowserLaunch;
 use crate::config::Config;
 use crate::domain;
@@ -29,9 +29,8 @@ pub struct Doctor {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Domain [default: current context]
-    #[arg(value_hint = ValueHint::Other)]
-    pub domain: Option<String>,
+    #[command(flatten)]
+    pub domain: DomainArgument,
 }
 
 #[derive(Serialize)]
@@ -69,7 +68,7 @@ enum Outcome {
 
 /// Checks everything that a login needs. Returns an error, for the exit code, if a login would fail.
 pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
-    let (domain, source) = match session::resolve_domain(system, &Config::new(&system.home), doctor.domain.as_deref()) {
+    let (domain, source) = match session::resolve_domain(system, &Config::new(&system.home), doctor.domain.get()) {
         // The check of config.yaml reports the error.
         Err(Error::Config(_)) => (domain::DEFAULT.parse()?, None),
         resolved => resolved.map(|(domain, source)| (domain, Some(source)))?,
@@ -78,7 +77,7 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
     let spinner =
         system.ui.can_ask().then(|| system.ui.spinner("Checking the keychain, the API and the login server…"));
     let (keychain, (vault, in_vault), network) =
-        tokio::join!(local::read_keychain(&session), local::read_vault(&session), network::ask(&session));
+        tokio::join!(session.ready_keychain(), local::read_vault(&session), network::ask(&session));
     drop(spinner);
     let launch = system.opening();
     let program = local::browser_from_env(&system.environment, &launch);
@@ -89,12 +88,16 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
         BrowserLaunch::Unavailable(_) if system.ui.can_ask() => Would::Link,
         BrowserLaunch::Unavailable(_) => Would::Token,
     };
+    let choice = session.storage_choice(None);
+    let plan = choice.as_ref().ok().zip(session.context().ok());
+    let plan = plan.map(|(choice, context)| session.plan_storage(choice, &context, &vault, &keychain));
     let checks = vec![
         local::domain(&session, source),
         local::login(&session, &launch, program, would),
         local::callback(&session, would),
         local::loopback(&session, would),
-        local::keychain(&session, &keychain),
+        local::storage(&session, &choice, plan.as_ref().and_then(|it| it.as_ref().ok())),
+        local::keychain(&session, &keychain, plan.as_ref()),
         local::vault(&session, vault),
         local::config(&session),
         local::account(&session, keychain, in_vault),

@@ -106,7 +106,10 @@ pub(super) fn certificates(session: &Session<'_>, network: &Network) -> Check {
     } else {
         format!("roots in {}", named.join(" and "))
     };
-    match network.failures().find(|failure| matches!(failure.fault, Fault::Certificate(_) | Fault::Setup(_))) {
+    match network
+        .failures()
+        .find(|failure| matches!(failure.fault, Fault::CertificateTime(_) | Fault::Certificate(_) | Fault::Setup(_)))
+    {
         Some(failure) => {
             let check = Check::fail("certificates", &failure.clone().into(), session);
             Check { detail: format!("{roots}: {}", check.detail), ..check }

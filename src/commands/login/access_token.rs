@@ -2,10 +2,8 @@
 //!
 //! The checks that need no network come first, and the token is sent nowhere before all checks have passed.
 
-use zeroize::Zeroizing;
-
 use super::select::Accessible;
-use super::{LoginFlow, NewLogin, TokenArgument};
+use super::{LoginFlow, NewLogin, TokenArgument, user_credentials};
 use crate::api::ListError;
 use crate::commands::api_token_scope::ApiTokenScope;
 use crate::commands::selection;
@@ -22,22 +20,10 @@ impl LoginFlow<'_> {
             return self.accept_api_token(&token, &unverified).await;
         }
         unverified.check_offline(self.session.now())?;
-        let (auth, destination) = tokio::try_join!(self.auth_config(), self.prepare_to_save())?;
+        let (auth, plan) = tokio::try_join!(self.auth_config(), self.prepare_to_save())?;
+        let destination = self.destination(plan).await?;
         let claims = self.session.verify_user_token(&auth, &token).await?;
-        let credentials = Credentials {
-            kind: Kind::User,
-            access: token.clone(),
-            refresh: None,
-            issuer: claims.issuer,
-            client_id: auth.client_id.clone(),
-            audience: auth.audience.clone(),
-            sub: claims.subject,
-            email: claims.email,
-            issued_at: claims.issued_at,
-            expires_at: Some(claims.expires_at),
-            replaced: None,
-        };
-        Ok(NewLogin { credentials, destination })
+        Ok(NewLogin { credentials: user_credentials(&auth, token, claims), destination })
     }
 
     /// Checks the form and the expiry of an API token. It is not signed with the issuer's keys, so only the API can verify
@@ -62,7 +48,8 @@ impl LoginFlow<'_> {
             expires_at: claims.expires_at(),
             replaced: None,
         };
-        Ok(NewLogin { credentials, destination: self.prepare_to_save().await? })
+        let plan = self.prepare_to_save().await?;
+        Ok(NewLogin { credentials, destination: self.destination(plan).await? })
     }
 
     /// Asks the API to confirm the organization and the workspaces that an API token names. A token of a single deployment
@@ -110,19 +97,20 @@ impl LoginFlow<'_> {
 
     async fn read_token(&self, argument: &TokenArgument) -> Result<AccessToken, Error> {
         let ui = self.ui();
-        let (place, text) = match argument {
+        let parse =
+            |place, text: &str| AccessToken::from_text(text).map_err(|source| Error::TokenText { place, source });
+        match argument {
             TokenArgument::Given(text) => {
                 if ui.can_ask() {
                     Warning::TokenInArguments.show(ui);
                 }
-                (TokenPlace::Argument, text.clone())
+                parse(TokenPlace::Argument, text)
             }
             TokenArgument::Stdin if ui.can_ask() => {
                 let question = "Paste your token from cloud.astronomer.io/token (input hidden):";
-                (TokenPlace::Prompt, Zeroizing::new(ui.ask_secret(question).await?.expose().to_owned()))
+                parse(TokenPlace::Prompt, ui.ask_secret(question).await?.expose())
             }
-            TokenArgument::Stdin => (TokenPlace::Stdin, Zeroizing::new(ui.read_input().await?.expose().to_owned())),
-        };
-        AccessToken::from_text(&text).map_err(|source| Error::TokenText { place, source })
+            TokenArgument::Stdin => parse(TokenPlace::Stdin, ui.read_input().await?.expose()),
+        }
     }
 }

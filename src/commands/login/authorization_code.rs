@@ -4,9 +4,9 @@
 use super::account::ExpectedAccount;
 use super::save::Destination;
 use super::wait::{CallbackOutcome, CallbackSources};
-use super::{LoginFlow, NewLogin};
+use super::{LoginFlow, NewLogin, user_credentials};
 use crate::api::lookup_organization;
-use crate::credentials::{Credentials, Kind};
+use crate::credentials::Credentials;
 use crate::email::EmailAddress;
 use crate::error::{Error, NO_EMAIL, Warning};
 use crate::jwt::{Claims, ExpectedAccess, ExpectedId, Jwks, verify_access_token, verify_id_token};
@@ -56,9 +56,10 @@ impl LoginFlow<'_> {
         let delivery = self.link_delivery()?;
         let (redirect_uri, listener) = self.bind()?;
         let spinner = self.ui().spinner(&format!("Preparing to log in to {}…", self.session.domain));
-        let (mut prepared, destination) = tokio::try_join!(self.prepare(), self.prepare_to_save())?;
+        let (mut prepared, plan) = tokio::try_join!(self.prepare(), self.prepare_to_save())?;
         drop(spinner);
 
+        let destination = self.destination(plan).await?;
         let expected = self.ask_account().await?;
         let organization = self.find_organization(&prepared.auth, &expected).await;
         let random = &*self.session.system.random;
@@ -209,19 +210,8 @@ fn sentence(message: &str) -> String {
 }
 
 fn new_login(auth: &AuthConfig, verified: VerifiedLogin, destination: Destination) -> NewLogin {
-    let VerifiedLogin { tokens, refresh_token, access, identity, email, unexpected: _ } = verified;
-    let credentials = Credentials {
-        kind: Kind::User,
-        access: tokens.access_token,
-        refresh: refresh_token,
-        issuer: identity.issuer,
-        client_id: auth.client_id.clone(),
-        audience: auth.audience.clone(),
-        sub: identity.subject,
-        email,
-        issued_at: access.issued_at,
-        expires_at: Some(effective_expiry(access.expires_at, access.issued_at, tokens.expires_in)),
-        replaced: None,
-    };
-    NewLogin { credentials, destination }
+    let VerifiedLogin { tokens, refresh_token, access, email, .. } = verified;
+    let expires_at = Some(effective_expiry(access.expires_at, access.issued_at, tokens.expires_in));
+    let credentials = user_credentials(auth, tokens.access_token, access);
+    NewLogin { credentials: Credentials { refresh: refresh_token, email, expires_at, ..credentials }, destination }
 }

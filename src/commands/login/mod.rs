@@ -21,14 +21,17 @@ use clap::{Args, ValueHint};
 use zeroize::Zeroizing;
 
 use crate::api::{ListError, User};
+use crate::commands::DomainArgument;
 use crate::config::Context;
 use crate::credentials::{Credentials, Kind};
 use crate::email::EmailAddress;
 use crate::error::{Error, Warning};
 use crate::http::Http;
+use crate::jwt::Claims;
 use crate::oauth::AuthConfig;
-use crate::session::{self, Session};
+use crate::session::{self, Session, Storage, StorageChoice};
 use crate::system::System;
+use crate::token::AccessToken;
 use crate::ui::Ui;
 
 pub(super) use wait::callback_port;
@@ -36,11 +39,13 @@ pub(super) use wait::callback_port;
 use save::{Destination, PreviousLogin};
 use select::Accessible;
 
+/// Log in to Astro
+///
+/// Asks for your email, finds your organization, opens the browser, and waits for the login to finish there. Credentials are
+/// saved in the keychain of the operating system.
 #[derive(Debug, Args)]
+#[command(mut_arg("domain", |domain| domain.help("Domain to log in to: astronomer.io, a preview, or localhost[:PORT]")))]
 pub struct Login {
-    /// Domain to log in to: astronomer.io, a preview, or localhost[:PORT]
-    #[arg(value_hint = ValueHint::Other)]
-    pub domain: Option<String>,
     /// Email to log in with; any other account is refused
     #[arg(long, value_hint = ValueHint::Other)]
     pub email: Option<EmailAddress>,
@@ -56,13 +61,18 @@ pub struct Login {
     /// Workspace to use, by name or ID
     #[arg(long, value_name = "NAME|ID", value_hint = ValueHint::Other)]
     pub workspace: Option<String>,
-    /// How long to wait for the browser
+    /// Time to wait for the browser
     #[arg(long, value_name = "SECONDS", default_value = "300", value_hint = ValueHint::Other)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400).map(Duration::from_secs))]
     pub timeout: Duration,
     /// Save credentials unencrypted in config.yaml, which also logs in the Go CLI
     #[arg(long)]
     pub insecure_storage: bool,
+    /// Save credentials in the keychain this once, even if `credentials` in config.yaml is plain
+    #[arg(long, conflicts_with = "insecure_storage")]
+    pub vault: bool,
+    #[command(flatten)]
+    pub domain: DomainArgument,
 }
 
 #[derive(Clone)]
@@ -94,6 +104,7 @@ impl fmt::Debug for TokenArgument {
 struct LoginFlow<'a> {
     session: Session<'a>,
     login: &'a Login,
+    choice: StorageChoice,
     before: Context,
 }
 
@@ -109,16 +120,34 @@ struct SavedAccount {
     previous: PreviousLogin,
 }
 
+/// Returns the credentials of a verified user token, without what only a response of the issuer holds.
+fn user_credentials(auth: &AuthConfig, access: AccessToken, claims: Claims) -> Credentials {
+    Credentials {
+        kind: Kind::User,
+        access,
+        refresh: None,
+        issuer: claims.issuer,
+        client_id: auth.client_id.clone(),
+        audience: auth.audience.clone(),
+        sub: claims.subject,
+        email: claims.email,
+        issued_at: claims.issued_at,
+        expires_at: Some(claims.expires_at),
+        replaced: None,
+    }
+}
+
 pub async fn login(system: &System, login: &Login) -> Result<(), Error> {
     let flow = LoginFlow::resolve(system, login)?;
     let domain = &flow.session.domain;
     let (new, account) = flow.login_or_revoke().await.map_err(|error| error.during_login(domain))?;
     let SavedAccount { user, accessible, previous } = account;
     let select = async {
-        let selected = flow.select(&new, &user, accessible).await;
+        let mut selection = None;
+        let outcome = flow.select(&mut selection, &new, &user, accessible).await;
         // Printed even if the selection failed: the login is saved.
-        flow.print_summary(&new, &user, &previous, selected.selection.as_ref());
-        selected.outcome
+        flow.print_summary(&new, &user, &previous, selection.as_ref());
+        outcome
     };
     let (outcome, ()) = tokio::join!(select, flow.revoke_unused(&previous.unused));
     outcome.map_err(|error| error.during_selection(domain))
@@ -126,8 +155,14 @@ pub async fn login(system: &System, login: &Login) -> Result<(), Error> {
 
 impl<'a> LoginFlow<'a> {
     fn resolve(system: &'a System, login: &'a Login) -> Result<Self, Error> {
-        let session = Session::open(system, login.domain.as_deref())?;
+        let session = Session::open(system, login.domain.get())?;
         session.config.check_owner()?;
+        let flag = match (login.insecure_storage, login.vault) {
+            (true, _) => Some(Storage::Plain),
+            (false, true) => Some(Storage::Auto),
+            (false, false) => None,
+        };
+        let choice = session.storage_choice(flag)?;
         let before = session.context()?;
         session.config.remove_login_cache();
         if let Some(folder) = session.config.writable_by_others() {
@@ -137,7 +172,7 @@ impl<'a> LoginFlow<'a> {
             Warning::ApiTokenOverrides.show(&system.ui);
         }
         tracing::info!(domain = %session.domain, config = %session.config.path().display(), "logging in");
-        Ok(Self { session, login, before })
+        Ok(Self { session, login, choice, before })
     }
 
     fn ui(&self) -> &Ui {
@@ -150,20 +185,19 @@ impl<'a> LoginFlow<'a> {
 
     /// Logs in up to the first write. Revokes a refresh token that was granted but could not be saved.
     async fn login_or_revoke(&self) -> Result<(NewLogin, SavedAccount), Error> {
-        let outcome = self.authenticate_and_save().await;
+        let outcome = async {
+            let new = match &self.login.token_login {
+                Some(token) => self.authenticate_with_token(token).await?,
+                None => self.authenticate_with_browser().await?,
+            };
+            let account = self.load_profile_and_save(&new).await?;
+            Ok((new, account))
+        };
+        let outcome = outcome.await;
         if outcome.is_err() {
             self.session.system.revoke_pending_grant().await;
         }
         outcome
-    }
-
-    async fn authenticate_and_save(&self) -> Result<(NewLogin, SavedAccount), Error> {
-        let new = match &self.login.token_login {
-            Some(token) => self.authenticate_with_token(token).await?,
-            None => self.authenticate_with_browser().await?,
-        };
-        let account = self.load_profile_and_save(&new).await?;
-        Ok((new, account))
     }
 
     async fn auth_config(&self) -> Result<AuthConfig, Error> {
@@ -194,7 +228,7 @@ impl<'a> LoginFlow<'a> {
     async fn revoke_unused(&self, unused: &[Credentials]) {
         for credentials in unused {
             if let Err(failure) = self.session.revoke(credentials).await {
-                Warning::ReplacedNotRevoked { cause: failure.to_string() }.show(self.ui());
+                Warning::NotRevoked { token: "the replaced refresh token", cause: failure.to_string() }.show(self.ui());
             }
         }
     }

@@ -5,38 +5,30 @@ use super::{LoginFlow, NewLogin};
 use crate::api::User;
 use crate::blocking::run_blocking;
 use crate::config::{Context, Document};
+use crate::credentials::vault::Vault;
 use crate::credentials::{Credentials, Kind, StoreError};
 use crate::error::{Error, Warning};
-use crate::session::{self, Location, edit_config};
+use crate::session::{self, Location, Storage, StoragePlan, edit_config};
 use crate::token::AccessToken;
 
 /// The length of the placeholder with which a disk is tried: more than an access and a refresh token.
 const LONG_TOKEN: usize = 8 * 1024;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Destination {
-    Keychain,
-    /// The vault of Astro CLI 2.
-    Vault,
-    ConfigByFlag,
-    ConfigByFallback,
+/// The store of this login, after every question is answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Destination {
+    pub(super) location: Location,
+    /// The user's answer, which becomes the setting.
+    answer: Option<Storage>,
 }
 
 impl Destination {
-    pub(super) fn location(self) -> Location {
-        match self {
-            Self::Keychain => Location::Keychain,
-            Self::Vault => Location::Vault,
-            Self::ConfigByFlag | Self::ConfigByFallback => Location::Config,
-        }
-    }
-
     /// Writes the credentials into the context, or what says that they are elsewhere.
     fn fill(self, context: &mut Context, credentials: Credentials) {
-        match self {
-            Self::Keychain => session::clear_tokens(context),
-            Self::Vault => session::set_pointer(context, credentials.expires_at),
-            Self::ConfigByFlag | Self::ConfigByFallback => session::set_tokens(context, credentials),
+        match self.location {
+            Location::Keychain => session::clear_tokens(context),
+            Location::Vault => session::set_pointer(context, credentials.expires_at),
+            Location::Config => session::set_tokens(context, credentials),
         }
     }
 }
@@ -62,50 +54,78 @@ impl Before {
 }
 
 impl LoginFlow<'_> {
-    /// Chooses the store and checks that the login can be saved, before the user is sent to the browser.
-    pub(super) async fn prepare_to_save(&self) -> Result<Destination, Error> {
-        let destination = self.destination().await?;
+    /// Plans the store and checks that the login can be saved, before the user is sent to the browser. Asks nothing.
+    pub(super) async fn prepare_to_save(&self) -> Result<StoragePlan, Error> {
+        let plan = self.plan().await?;
+        let (encrypted, may_ask) = match &plan {
+            StoragePlan::Encrypted(location) => (Some(*location), false),
+            StoragePlan::AskToShare { encrypted } => (encrypted.as_ref().ok().copied(), true),
+            StoragePlan::Plain | StoragePlan::Fallback { .. } | StoragePlan::Shared => (None, false),
+        };
         let (config, domain) = (self.session.config.clone(), self.session.domain.clone());
         let edit = move |document: &mut Document| {
             document.update_context(&domain, |context| {
                 context.user_email = Some("user@example.com".to_owned());
-                match destination.location() {
-                    Location::Keychain => session::clear_tokens(context),
-                    Location::Vault => session::set_pointer(context, None),
-                    Location::Config => context.token = Some(AccessToken::new("x".repeat(LONG_TOKEN))),
+                match encrypted.filter(|_| !may_ask) {
+                    Some(Location::Keychain) => session::clear_tokens(context),
+                    Some(Location::Vault) => session::set_pointer(context, None),
+                    Some(Location::Config) | None => context.token = Some(AccessToken::new("x".repeat(LONG_TOKEN))),
                 }
             })?;
+            if may_ask {
+                document.set_credentials_setting(Storage::Plain.as_str())?;
+            }
             document.set_current_context(Some(domain.as_str()))
         };
         run_blocking(move || config.dry_run(edit)).await??;
-        if destination == Destination::Vault {
+        if encrypted == Some(Location::Vault) {
             let checked = self.session.vault(|vault, name| vault.dry_run(name, 2 * LONG_TOKEN)).await;
             checked.map_err(|failure| self.session.vault_error(failure))?;
         }
         drop(self.session.lock().await?);
-        Ok(destination)
+        Ok(plan)
     }
 
-    async fn destination(&self) -> Result<Destination, Error> {
-        if self.login.insecure_storage {
-            return Ok(Destination::ConfigByFlag);
-        }
-        if self.is_vault_usable().await? {
-            return Ok(Destination::Vault);
-        }
-        match self.session.keychain(|store, domain| store.load(domain).and_then(|_| store.ready())).await {
-            // A damaged entry will be replaced.
-            Ok(()) | Err(StoreError::Damaged) => Ok(Destination::Keychain),
-            Err(StoreError::Absent { reason }) => {
-                if self.session.forbids_insecure_fallback()? {
-                    return Err(Error::FallbackForbidden { reason });
-                }
-                let path = self.session.config.path().to_owned();
-                Warning::WillBeUnencrypted { reason, path }.show(self.ui());
-                Ok(Destination::ConfigByFallback)
+    async fn plan(&self) -> Result<StoragePlan, Error> {
+        let (session, wanted) = (&self.session, self.choice.storage);
+        let vault = match wanted {
+            Storage::Auto if session.system.vault.exists() => session.vault(Vault::ready).await,
+            _ => Ok(None),
+        };
+        let keychain = match (&vault, wanted) {
+            (Ok(Some(_)), _) | (_, Storage::Plain) => Ok(None),
+            _ => session.ready_keychain().await,
+        };
+        session.plan_storage(&self.choice, &self.before, &vault, &keychain)
+    }
+
+    /// Asks what the plan leaves to the user.
+    pub(super) async fn destination(&self, plan: StoragePlan) -> Result<Destination, Error> {
+        let (ui, path) = (self.ui(), self.session.config.path().to_owned());
+        let (location, answer) = match plan {
+            StoragePlan::Encrypted(location) => (location, None),
+            StoragePlan::Plain => (Location::Config, None),
+            StoragePlan::Shared => {
+                Warning::StaysUnencrypted { path }.show(ui);
+                (Location::Config, None)
             }
-            Err(other) => Err(self.session.keychain_error(other)),
-        }
+            StoragePlan::Fallback { reason, asks } => {
+                Warning::WillBeUnencrypted { reason, path }.show(ui);
+                if asks && !ui.confirm("Continue, although the last login was in a keychain?", false).await? {
+                    return Err(Error::Canceled);
+                }
+                (Location::Config, None)
+            }
+            StoragePlan::AskToShare { encrypted } => {
+                let question = "The Go CLI shares the login in config.yaml. Save the new one";
+                let options = ["in config.yaml, unencrypted", "in the keychain, which logs the Go CLI out"];
+                match ui.choose(question, options.map(str::to_owned).into(), 0).await? {
+                    0 => (Location::Config, Some(Storage::Plain)),
+                    _ => (encrypted.map_err(|failure| self.session.keychain_error(failure))?, Some(Storage::Auto)),
+                }
+            }
+        };
+        Ok(Destination { location, answer })
     }
 
     /// Saves the login. `is_out_of_reach` means that the account has no access to the selected organization.
@@ -128,28 +148,24 @@ impl LoginFlow<'_> {
             in_vault: in_vault.as_ref().ok().cloned().flatten(),
             ..Before::default()
         };
-        match new.destination {
-            Destination::Keychain => {
-                self.save_in_keychain(new, user, is_out_of_reach, in_keychain, &mut before).await?
-            }
-            Destination::Vault => {
+        match new.destination.location {
+            Location::Keychain => self.save_in_keychain(new, user, is_out_of_reach, in_keychain, &mut before).await?,
+            Location::Vault => {
                 self.save_in_vault(new, user, is_out_of_reach, &mut before).await?;
                 self.remove_from_keychain(in_keychain).await;
             }
-            Destination::ConfigByFlag | Destination::ConfigByFallback => {
-                if new.destination == Destination::ConfigByFlag {
-                    self.set_marker().await;
-                }
+            Location::Config => {
+                self.set_marker().await;
                 self.write_account(new, user, is_out_of_reach, &mut before).await?;
                 before.in_keychain = self.remove_from_keychain(in_keychain).await;
             }
         }
         storing.stored();
-        if new.destination != Destination::Vault {
-            self.remove_from_vault(new.destination, in_vault).await;
+        if new.destination.location != Location::Vault {
+            self.remove_from_vault(new.destination.location, in_vault).await;
         }
-        let chosen = new.destination == Destination::ConfigByFlag;
-        self.session.config.edit_names(|names| names.set_unencrypted_by_choice(&self.session.domain, chosen));
+        let by_flag = self.login.insecure_storage;
+        self.session.config.edit_names(|names| names.set_unencrypted_by_choice(&self.session.domain, by_flag));
         Ok(previous_login(before, &new.credentials, email(new, user)))
     }
 
@@ -214,11 +230,11 @@ impl LoginFlow<'_> {
         let Before { in_keychain, in_vault, .. } = before;
         let (in_keychain, in_vault) = (in_keychain.clone(), in_vault.clone());
         let email = email(new, user).map(str::to_owned);
-        let config = self.session.config.clone();
+        let (config, Destination { location, answer }) = (self.session.config.clone(), destination);
         before.context = edit_config(&self.session.config, move |document| {
             let before = document.context(&domain).unwrap_or_default();
             let before = Before { context: before, in_keychain, in_vault };
-            if let Some(token) = before.context.token.as_ref().filter(|_| destination == Destination::Keychain) {
+            if let Some(token) = before.context.token.as_ref().filter(|_| location == Location::Keychain) {
                 config.note_replaced(&domain, &token.digest());
             }
             let in_use = before.in_use();
@@ -242,12 +258,18 @@ impl LoginFlow<'_> {
                 }
                 destination.fill(context, credentials);
             })?;
+            if let Some(answer) = answer {
+                document.set_credentials_setting(answer.as_str())?;
+            }
             document.set_current_context(Some(domain.as_str()))?;
             Ok(before.context)
         })
         .await?;
-        if destination.location() != Location::Config && before.context.token.is_some() {
-            let go_cli = if destination == Destination::Vault { "Astro CLI 1.x" } else { "the Go CLI" };
+        if let Some(answer) = answer {
+            self.ui().say(&format!("Saved your choice as `credentials: {}` in config.yaml.", answer.as_str()));
+        }
+        if location != Location::Config && before.context.token.is_some() {
+            let go_cli = if location == Location::Vault { "Astro CLI 1.x" } else { "the Go CLI" };
             self.ui().say(&format!(
                 "Replaced the login that {go_cli} kept in config.yaml, so {go_cli} is now logged out; \
                  `--insecure-storage` shares the login with it.",
@@ -266,7 +288,7 @@ impl LoginFlow<'_> {
             .await;
         if let Err(failure) = restored {
             let keychain = self.session.location_name(Location::Keychain);
-            Warning::NewMayRemain { keychain, cause: failure.to_string() }.show(self.ui());
+            Warning::MayRemain { what: "the new credentials", keychain, cause: failure.to_string() }.show(self.ui());
         }
     }
 
@@ -285,7 +307,7 @@ impl LoginFlow<'_> {
             Err(StoreError::Damaged) => None,
             Err(failure) => {
                 let keychain = self.session.location_name(Location::Keychain);
-                Warning::OlderMayRemain { keychain, cause: failure.to_string() }.show(self.ui());
+                Warning::MayRemain { what: "an older login", keychain, cause: failure.to_string() }.show(self.ui());
                 None
             }
         }

@@ -30,11 +30,6 @@ pub(super) struct Selection {
     workspace: Option<Workspace>,
 }
 
-pub(super) struct Selected {
-    pub(super) selection: Option<Selection>,
-    pub(super) outcome: Result<(), Error>,
-}
-
 impl LoginFlow<'_> {
     /// Asks the API for the organization in use before, else for all organizations.
     pub(super) async fn accessible(&self, api: &ApiClient<'_>) -> Result<Accessible, ListError> {
@@ -47,19 +42,9 @@ impl LoginFlow<'_> {
         Ok(Accessible::All(api.organizations().await?))
     }
 
+    /// Selects an organization and a workspace, and writes them. `selection` is set once it is written, also if the choice of
+    /// a workspace fails.
     pub(super) async fn select(
-        &self,
-        new: &NewLogin,
-        user: &User,
-        accessible: Result<Accessible, ListError>,
-    ) -> Selected {
-        let mut selection = None;
-        let outcome = self.select_into(&mut selection, new, user, accessible).await;
-        Selected { selection, outcome }
-    }
-
-    /// `selection` is set once it is written, also if the choice of a workspace fails.
-    async fn select_into(
         &self,
         selection: &mut Option<Selection>,
         new: &NewLogin,
@@ -144,7 +129,7 @@ impl LoginFlow<'_> {
                 ui.say(&format!("  workspace     {}", workspace.name));
             }
         }
-        ui.say(&format!("  credentials   {}", self.session.location_name(new.destination.location())));
+        ui.say(&format!("  credentials   {}", self.session.location_name(new.destination.location)));
         self.print_expiry(new);
     }
 

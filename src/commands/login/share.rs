@@ -1,31 +1,14 @@
 //! A login in the vault of Astro CLI 2, or what is left of one there after a login that is stored elsewhere.
 
-use super::save::{Before, Destination};
+use super::save::Before;
 use super::{LoginFlow, NewLogin};
 use crate::api::User;
+use crate::credentials::Credentials;
 use crate::credentials::vault::{Vault, VaultError, VaultTokens};
-use crate::credentials::{Credentials, StoreError};
 use crate::error::{Error, Warning};
 use crate::session::Location;
 
 impl LoginFlow<'_> {
-    /// Returns `true` if there is a vault that this login can be saved in.
-    pub(super) async fn is_vault_usable(&self) -> Result<bool, Error> {
-        if !self.session.system.vault.exists() {
-            return Ok(false);
-        }
-        match self.session.vault(Vault::ready).await {
-            Ok(key) => Ok(key.is_some()),
-            // The keychain itself says so next.
-            Err(VaultError::Keychain(StoreError::Absent { .. })) => Ok(false),
-            Err(VaultError::Keychain(failure)) => Err(self.session.keychain_error(failure)),
-            Err(failure) => {
-                tracing::info!(%failure, "not using Astro CLI 2's vault");
-                Ok(false)
-            }
-        }
-    }
-
     pub(super) async fn load_from_vault(&self) -> Result<Option<Credentials>, VaultError> {
         let name = self.session.vault_name(&self.session.domain);
         if !self.session.system.vault.has(&name) {
@@ -72,11 +55,7 @@ impl LoginFlow<'_> {
 
     /// Removes the entry of a login that is stored elsewhere from now on, and says what that means to the other programs. One
     /// that this program does not understand stays.
-    pub(super) async fn remove_from_vault(
-        &self,
-        destination: Destination,
-        loaded: Result<Option<Credentials>, VaultError>,
-    ) {
+    pub(super) async fn remove_from_vault(&self, location: Location, loaded: Result<Option<Credentials>, VaultError>) {
         if !self.session.system.vault.exists() {
             return;
         }
@@ -92,7 +71,7 @@ impl LoginFlow<'_> {
             }
             Err(failure) => self.may_remain_in_vault(&failure),
         }
-        if destination == Destination::Keychain {
+        if location == Location::Keychain {
             let cause = match self.session.vault(Vault::ready).await {
                 Ok(_) => format!("this login is in {}", self.session.location_name(Location::Keychain)),
                 Err(failure) => failure.to_string(),

@@ -210,10 +210,8 @@ async fn finished(opening: &mut Option<Opening<'_>>) -> io::Result<()> {
 
 /// Returns the next pasted line. Waits forever without a terminal.
 pub(super) async fn next_line(lines: &mut Option<Lines>) -> Result<Line, UiError> {
-    let next = match lines {
-        Some(reader) => reader.next().await,
+    match lines {
+        Some(lines) => lines.next().await,
         None => std::future::pending().await,
-    };
-    // The reader ends only after an error that it has returned already.
-    next.unwrap_or(Err(UiError::Canceled))
+    }
 }

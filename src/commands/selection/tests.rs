@@ -16,11 +16,8 @@ fn organizations() -> Vec<Organization> {
 
 fn chosen(wanted: Option<&str>, current: Option<&str>, email: Option<&str>) -> Option<String> {
     let list = organizations();
-    match decide_organization(&list, wanted, current, email).unwrap() {
-        Choice::One(it) => Some(it.id.clone()),
-        Choice::Open => None,
-        Choice::Empty => panic!("the list is not empty"),
-    }
+    let decided = decide(&list, wanted, current).unwrap().or_else(|| only_owner(&list, email?));
+    decided.map(|it| list[it].id.clone())
 }
 
 #[test]
@@ -36,10 +33,10 @@ fn organization_selection_order() {
 }
 
 #[test]
-fn only_organization_selected_and_none_is_an_error() {
+fn only_organization_is_selected() {
     let list = organizations();
-    assert_eq!(decide_organization(&list[..1], None, None, None), Ok(Choice::One(&list[0])));
-    assert_eq!(decide_organization(&[], None, Some("o1"), None), Ok(Choice::Empty));
+    assert_eq!(decide(&list[..1], None, None), Ok(Some(0)));
+    assert_eq!(decide::<Organization>(&[], None, Some("o1")), Ok(None));
 }
 
 #[test]
@@ -55,9 +52,9 @@ fn unknown_or_ambiguous_flag_lists_choices() {
 #[test]
 fn last_used_workspace_is_kept() {
     let list: Vec<Workspace> = ["w1", "w2"].map(|id| Workspace { id: id.to_owned(), name: id.to_uppercase() }).into();
-    assert_eq!(decide_workspace(&list, None, Some("w2")), Ok(Choice::One(&list[1])));
-    assert_eq!(decide_workspace(&list, None, Some("gone")), Ok(Choice::Open));
-    assert_eq!(decide_workspace(&list, Some("w1"), Some("w2")), Ok(Choice::One(&list[0])));
-    assert_eq!(decide_workspace(&list[..1], None, None), Ok(Choice::One(&list[0])));
-    assert_eq!(decide_workspace(&[], None, Some("w1")), Ok(Choice::Empty));
+    assert_eq!(decide(&list, None, Some("w2")), Ok(Some(1)));
+    assert_eq!(decide(&list, None, Some("gone")), Ok(None));
+    assert_eq!(decide(&list, Some("w1"), Some("w2")), Ok(Some(0)));
+    assert_eq!(decide(&list[..1], None, None), Ok(Some(0)));
+    assert_eq!(decide::<Workspace>(&[], None, Some("w1")), Ok(None));
 }

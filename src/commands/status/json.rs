@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use crate::config::LoginNames;
 use crate::credentials::Kind;
 use crate::error;
+use crate::session::StorageChoice;
 
 #[derive(Serialize)]
 pub(super) struct Report {
@@ -15,6 +16,8 @@ pub(super) struct Report {
     pub(super) state: State,
     pub(super) source: Option<Source>,
     pub(super) location: Option<String>,
+    /// `None` if the setting is not valid.
+    pub(super) storage: Option<StorageChoice>,
     #[serde(serialize_with = "in_snake_case")]
     pub(super) kind: Option<Kind>,
     pub(super) account: Option<String>,
@@ -81,6 +84,7 @@ pub(super) enum WarningCode {
     PlaintextTokens,
     ConfigReadableByOthers,
     ConfigUnreadable,
+    StorageSetting,
     FolderWritableByOthers,
     EnvironmentTokenWins,
     OtherOrganization,
@@ -97,6 +101,7 @@ impl Report {
             state: State::Unknown,
             source: None,
             location: None,
+            storage: None,
             kind: None,
             account: None,
             organization: None,

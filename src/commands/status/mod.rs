@@ -5,19 +5,19 @@
 
 mod json;
 
-use clap::{Args, ValueHint};
+use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
 use json::{Check, CheckOutcome, Report, Source, State, WarningCode};
 
 use super::api_token_scope::ApiTokenScope;
-use super::list;
+use super::{DomainArgument, list};
 use crate::api::{ListError, Workspace};
 use crate::config::Context;
 use crate::credentials::Kind;
 use crate::error::{Error, Warning};
 use crate::jwt::{TokenKind, Unverified};
-use crate::session::{Location, SavedLogin, Session, belongs_to, environment_token};
+use crate::session::{Location, SavedLogin, Session, Storage, StorageSource, belongs_to, environment_token};
 use crate::system::System;
 use crate::text::clean;
 use crate::time_format;
@@ -34,14 +34,13 @@ pub struct Status {
     /// Also verify the token with the API
     #[arg(long)]
     pub check: bool,
-    /// Domain [default: current context]
-    #[arg(value_hint = ValueHint::Other)]
-    pub domain: Option<String>,
+    #[command(flatten)]
+    pub domain: DomainArgument,
 }
 
 /// Reports on the login of a domain. Returns an error, for the exit code, unless the login can be used.
 pub async fn status(system: &System, status: &Status) -> Result<(), Error> {
-    let session = Session::open(system, status.domain.as_deref())?;
+    let session = Session::open(system, status.domain.get())?;
     let mut report = Report::new(session.domain.to_string());
     let mut outcome = report.look(&session).await;
     if status.check && outcome.is_ok() {
@@ -64,7 +63,7 @@ impl Report {
             // The token of the environment works without the file.
             (Err(failure), Ok(Some(_)) | Err(_)) => {
                 let (message, hint) = (failure.to_string(), failure.hint().unwrap_or_default());
-                self.warn(WarningCode::ConfigUnreadable, &Warning::ConfigUnreadable { message, hint });
+                self.warn(WarningCode::ConfigUnreadable, &Warning::OfError { message, hint });
                 Context::default()
             }
             (Err(failure), Ok(None)) => return Err(failure),
@@ -72,6 +71,7 @@ impl Report {
         self.names = session.config.names();
         self.organization = context.organization.as_deref().map(shown);
         self.workspace = context.workspace.as_deref().map(shown);
+        self.look_at_setting(session, &context);
         self.warn_of_files(session, &context);
         match environment {
             Ok(Some(token)) => self.look_at_environment(session, &context, &token),
@@ -83,6 +83,19 @@ impl Report {
                 self.is_of_environment(&context);
                 self.state = State::Refused;
                 Err(failure)
+            }
+        }
+    }
+
+    fn look_at_setting(&mut self, session: &Session<'_>, context: &Context) {
+        let by_flag = context.token.is_some() && self.names.is_unencrypted_by_choice(&session.domain);
+        match session.storage_choice(by_flag.then_some(Storage::Plain)) {
+            Ok(choice) => self.storage = Some(choice),
+            // Reported already.
+            Err(Error::Config(_)) => {}
+            Err(refused) => {
+                let (message, hint) = (refused.to_string(), refused.hint().unwrap_or_default());
+                self.warn(WarningCode::StorageSetting, &Warning::OfError { message, hint });
             }
         }
     }
@@ -332,6 +345,7 @@ fn show(session: &Session<'_>, report: &Report) -> Result<(), Error> {
         ("organization", named(&report.organization)),
         ("workspace", named(&report.workspace)),
         ("credentials", report.location.as_ref().map(location)),
+        ("storage", report.storage.filter(|it| it.source != StorageSource::Default).map(|it| it.to_string())),
         ("type", (report.kind == Some(Kind::ApiToken)).then(|| "API token (signature not verified)".to_owned())),
         ("issued", report.issued_at.map(issued)),
         ("expires", report.kind.map(|_| expires)),
@@ -342,7 +356,7 @@ fn show(session: &Session<'_>, report: &Report) -> Result<(), Error> {
             ui.write_data_ignoring_closed_pipe(&format!("{name:<13} {}", clean(&value, 300)))?;
         }
     }
-    let chosen = report.names.is_unencrypted_by_choice(&session.domain);
+    let chosen = report.storage.is_some_and(|it| it.storage == Storage::Plain);
     for warning in report.warnings.iter().filter(|it| it.code != WarningCode::PlaintextTokens || !chosen) {
         ui.warn(&warning.message, &warning.hint);
     }

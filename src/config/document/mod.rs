@@ -28,9 +28,9 @@ pub enum DocumentError {
     },
 }
 
-/// Returns true for each word that may mean yes: what is switched on here is caution.
-pub fn is_yes(word: &str) -> bool {
-    ["true", "t", "1", "yes", "y", "on"].iter().any(|yes| word.eq_ignore_ascii_case(yes))
+/// Returns `true` unless the value of a prohibition is empty or a word for no: a prohibition fails closed.
+pub fn forbids(value: &str) -> bool {
+    !["", "false", "0", "no", "off"].iter().any(|no| value.trim().eq_ignore_ascii_case(no))
 }
 
 /// The text of the settings file, with a typed view of our part.
@@ -177,7 +177,21 @@ impl Document {
 
     /// True if the user forbade the plaintext store.
     pub fn no_insecure_fallback(&self) -> bool {
-        self.value(&["no_insecure_fallback"]).and_then(Node::scalar).is_some_and(is_yes)
+        let value = self.value(&["no_insecure_fallback"]);
+        value.is_some_and(|value| value.scalar().is_none() || value.text().is_some_and(forbids))
+    }
+
+    /// Returns the value of `credentials`, the store that the user wants. A mapping or a list is an empty value.
+    pub fn credentials_setting(&self) -> Option<&str> {
+        let value = self.value(&["credentials"])?;
+        if value.scalar().is_some() { value.text() } else { Some("") }
+    }
+
+    pub fn set_credentials_setting(&mut self, value: &str) -> Result<(), DocumentError> {
+        if self.credentials_setting() == Some(value) {
+            return Ok(());
+        }
+        self.apply(&Edit { path: &[], fields: vec![("credentials", Some(value.to_owned()))] })
     }
 
     fn value(&self, path: &[&str]) -> Option<&Node> {
@@ -218,7 +232,7 @@ fn refuse_ambiguity(root: &Node) -> Result<(), DocumentError> {
         Ok(())
     };
     let is_one_of = |names: &'static [&'static str]| move |key: &Node| names.iter().any(|name| key.is_key(name));
-    unique(root, &is_one_of(&["context", "contexts", "no_insecure_fallback"]))?;
+    unique(root, &is_one_of(&["context", "contexts", "credentials", "no_insecure_fallback"]))?;
     let Some(contexts) = root.find("contexts") else { return Ok(()) };
     unique(contexts, &|key| key.scalar().is_some())?;
     let names = Context::default().fields().map(|(name, _)| name);
@@ -228,8 +242,3 @@ fn refuse_ambiguity(root: &Node) -> Result<(), DocumentError> {
 
 #[cfg(test)]
 pub(super) mod tests;
-
-#[cfg(test)]
-mod reader_tests;
-#[cfg(test)]
-mod size_tests;

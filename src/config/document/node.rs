@@ -304,3 +304,6 @@ pub(super) fn error_at(text: &str, position: usize, reason: &str) -> DocumentErr
     let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
     DocumentError::Syntax { line, column, reason: reason.to_owned() }
 }
+
+#[cfg(test)]
+mod tests;

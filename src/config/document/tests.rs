@@ -207,6 +207,13 @@ fn no_insecure_fallback_values() {
         ("no_insecure_fallback: true", true),
         ("No_Insecure_Fallback: \"TRUE\"", true),
         ("no_insecure_fallback: 'yes'", true),
+        ("no_insecure_fallback: ja", true),
+        ("no_insecure_fallback: {}", true),
+        ("no_insecure_fallback:", false),
+        ("no_insecure_fallback: ~", false),
+        ("no_insecure_fallback: ' Off '", false),
+        ("no_insecure_fallback: NO", false),
+        ("no_insecure_fallback: 0", false),
     ] {
         assert_eq!(Document::parse(text).unwrap().no_insecure_fallback(), expected, "{text}");
     }

@@ -40,6 +40,8 @@ contexts:
     localhost:PORT:
         domain: localhost:PORT
         user_email: ada@example.com
+        auth_domain: http://localhost:PORT/
+        auth_client_id: astro-cli-client
         organization: clorg00000000000000000001
         organization_product: HOSTED
 context: localhost:PORT
@@ -234,7 +236,7 @@ impl Stage {
     /// `astro login localhost:PORT`, to be changed as the test needs it.
     pub fn request(&self) -> Login {
         Login {
-            domain: Some(self.service.domain()),
+            domain: Some(self.service.domain()).into(),
             email: None,
             login_link: false,
             token_login: None,
@@ -242,6 +244,7 @@ impl Stage {
             workspace: None,
             timeout: Duration::from_secs(20),
             insecure_storage: false,
+            vault: false,
         }
     }
 

@@ -1,13 +1,15 @@
-//! Texts that a YAML 1.2 reader and the Go CLI's reader could understand differently. What the Go CLI reads was tried with
-//! its library, viper.
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
 
-use super::*;
+use crate::config::document::{Document, DocumentError};
+use crate::domain::Domain;
 use crate::token::AccessToken;
 
 const DOMAIN: &str = "localhost:9000";
 
-/// Texts with a token that the Go CLI reads for the current context, and the key of the token.
-pub(crate) const READ_BY_GO: [(&str, Option<&str>); 23] = [
+/// Texts with a token that the Go CLI reads for the current context, and the key of the token. A YAML 1.2 reader could
+/// understand them differently. Tried with the Go CLI's library, viper.
+const READ_BY_GO: [(&str, Option<&str>); 23] = [
     ("b: &b {TOKEN}\ncontext: DOMAIN\ncontexts:\n  DOMAIN: *b\n", Some("DOMAIN.token")),
     ("b: &b\n  DOMAIN: {TOKEN}\ncontext: DOMAIN\ncontexts: *b\n", Some("DOMAIN.token")),
     ("b: &b Bearer eyJT\ncontext: DOMAIN\ncontexts:\n  DOMAIN:\n    token: *b\n", Some("DOMAIN.token")),
@@ -105,4 +107,95 @@ fn aliases_are_bounded() {
     let text = format!("a0: &a0 {{x: y}}\n{merging}contexts:\n  {DOMAIN}: *a14\n");
     assert_eq!(Document::parse(text).unwrap().token_left(&DOMAIN.parse().unwrap()), None);
     assert!(Document::parse("a: &a [*a]\n").is_err());
+}
+
+const MIB: usize = 1024 * 1024;
+
+/// The size of each shape and the time in which it is read. Without optimization the parser takes ten times as long, so a
+/// quarter of the text stands for 1 MB.
+const SIZE: usize = if cfg!(debug_assertions) { MIB / 4 } else { MIB };
+const BOUND: Duration = Duration::from_millis(if cfg!(debug_assertions) { 2500 } else { 1000 });
+
+/// Repeats a line, in which `@` becomes its number, up to the size.
+fn repeated(start: &str, line: &str, end: &str) -> String {
+    let mut text = start.to_owned();
+    for number in 0.. {
+        if text.len() + line.len() + end.len() > SIZE {
+            break;
+        }
+        let _ = write!(text, "{}", line.replace('@', &number.to_string()));
+    }
+    text + end
+}
+
+fn shapes() -> Vec<(&'static str, String)> {
+    let context = "contexts:\n  localhost:\n    domain: localhost\n";
+    let many = |count: usize, text: &str| text.repeat(count);
+    vec![
+        ("fields of a context", repeated(context, "    f@: x\n", "")),
+        ("contexts", repeated("contexts:\n", "  c@_io: {domain: c@.io, token: x}\n", "")),
+        ("empty contexts", repeated("contexts:\n", "  c@:\n", "")),
+        ("settings", repeated(context, "s@: x\n", "")),
+        ("fields in braces", repeated("contexts: {localhost: {domain: localhost", ", f@: x", "}}\n")),
+        ("list", repeated(&format!("{context}    list:\n"), "    - @\n", "")),
+        ("list in brackets", repeated("list: [x", ", @", "]\n")),
+        ("comments", repeated(context, "    # @\n", "    token: x\n")),
+        ("comments at the end", repeated(context, "# @\n", "")),
+        ("empty lines", repeated(context, "\n", "x: y\n")),
+        ("spaces", format!("{context}    token:{}x\n", " ".repeat(SIZE))),
+        ("tabs", format!("{context}    token: x{}\n", "\t".repeat(SIZE))),
+        ("one word", format!("{context}    token: {}\n", "x".repeat(SIZE))),
+        ("many words", format!("{context}    token: {}\n", "x ".repeat(SIZE / 2))),
+        ("lines of a plain text", repeated(&format!("{context}    token: x\n"), "      x\n", "")),
+        ("quoted", format!("{context}    token: \"{}\"\n", "x".repeat(SIZE))),
+        ("escapes", format!("{context}    token: \"{}\"\n", "\\u0041".repeat(SIZE / 6))),
+        ("quoted quotes", format!("{context}    token: '{}'\n", "''".repeat(SIZE / 2))),
+        ("lines of a quoted text", format!("{context}    token: \"{}\"\n", "x\n      ".repeat(SIZE / 8))),
+        ("block", repeated(&format!("{context}    token: |\n"), "      x\n", "")),
+        ("folded block", repeated(&format!("{context}    token: >\n"), "      x\n", "")),
+        ("empty lines of a block", format!("{context}    token: |\n      x\n{}      x\n", "\n".repeat(SIZE))),
+        ("anchors", repeated("list:\n", "- &a@ x\n", "")),
+        ("aliases", repeated("a: &a x\nlist:\n", "- *a\n", "")),
+        ("aliased contexts", repeated("a: &a {domain: localhost, token: x}\ncontexts:\n", "  c@: *a\n", "")),
+        ("aliases of a large context", {
+            let fields = (0..20_000).map(|it| format!("f{it}: x, ")).collect::<Vec<_>>().concat();
+            repeated(&format!("a: &a {{{fields}}}\ncontexts:\n"), "  c@: *a\n", "")
+        }),
+        ("merges", repeated("a: &a {token: x}\ncontexts:\n", "  c@: {<<: *a}\n", "")),
+        ("merge of a long list", repeated("a: &a {x: y}\ncontexts:\n  localhost:\n    <<: [*a", ", *a", "]\n")),
+        ("tags", repeated("list:\n", "- !t@ x\n", "")),
+        ("keys of other kinds", repeated("", "? [@]\n: x\n", "")),
+        ("long key", format!("{}: x\n", "x".repeat(SIZE))),
+        ("documents", many(SIZE / 4, "---\n")),
+        ("open brackets", many(SIZE, "[")),
+        ("open braces", many(SIZE / 4, "{a: ")),
+        ("dashes", many(SIZE / 2, "- ")),
+        ("question marks", many(SIZE / 2, "? ")),
+        ("indentation", (0..1_400).map(|it| " ".repeat(it) + "a:\n").collect()),
+        ("nested lists", repeated("list:\n", &format!("- {}{}\n", many(50, "["), many(50, "]")), "")),
+        ("colons", format!("x: {}\n", many(SIZE, ":"))),
+        ("same keys", repeated("", "x: y\n", "")),
+        ("line breaks of two characters", repeated(context, "    f@: x\r\n", "")),
+        ("letters of four bytes", format!("{context}    token: {}\n", "😀".repeat(SIZE / 4))),
+    ]
+}
+
+fn read(text: &str) {
+    let Ok(document) = Document::parse(text) else { return };
+    let domain = "localhost".parse().unwrap();
+    document.current_context();
+    document.current_domain();
+    document.context(&domain);
+    document.contexts();
+    document.token_left(&domain);
+}
+
+#[test]
+fn any_megabyte_of_settings_is_read_in_time() {
+    for (shape, text) in shapes() {
+        let start = Instant::now();
+        read(&text);
+        let took = start.elapsed();
+        assert!(took < BOUND, "{shape}: {took:?}");
+    }
 }
