@@ -30,9 +30,6 @@ pub enum Warning {
     ConfigReadable { path: PathBuf },
     #[error("tokens are stored unencrypted in {}", path.display())]
     Unencrypted { path: PathBuf },
-    /// An error that does not end the command, with its own hint.
-    #[error("{message}")]
-    OfError { message: String, hint: String },
     #[error("no keychain available ({reason}); credentials will be saved unencrypted in {}", path.display())]
     WillBeUnencrypted { reason: &'static str, path: PathBuf },
     #[error("no terminal to ask on; credentials stay unencrypted in {}, which the Go CLI shares", path.display())]
@@ -116,8 +113,7 @@ impl Warning {
             Self::ClockOff { .. } => "set the clock of this machine",
             Self::FolderWritable { folder } => return format!("run `chmod go-w {}`", folder.display()),
             Self::ConfigReadable { path } => return format!("run `chmod 600 {}`", path.display()),
-            Self::Unencrypted { .. } => "run `astro login` with a keychain available to move them there",
-            Self::OfError { hint, .. } => hint,
+            Self::Unencrypted { .. } => "run `astro login` in a terminal with a keychain available to move them there",
             Self::WillBeUnencrypted { .. } => {
                 "start a keychain such as gnome-keyring, or set ASTRO_NO_INSECURE_FALLBACK=1 to forbid this"
             }

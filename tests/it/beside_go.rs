@@ -167,6 +167,7 @@ async fn menu_answered_after_login() -> (Stage, Credentials) {
     let ada = stage.earlier_login(FRESH);
     stage.keep_in_config(&ada);
     let in_memory = stage.home.config().unwrap();
+    stage.environment = stage.environment.with("ASTRO_CREDENTIALS", "keychain");
     stage.browser = FakeBrowser::new(Mode::LogIn(GRACE.to_owned())).into();
     let login = Login { organization: Some("Compilers".to_owned()), ..stage.request() };
     drop(stage.login(&login).await.success());

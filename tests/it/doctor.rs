@@ -106,6 +106,7 @@ async fn healthy_doctor_sends_no_secret() {
             ok("login", "opens the default browser (X)"),
             ok("callback", "any free port"),
             check(&report(&outcome), "loopback"),
+            ok("storage", "auto (the default)"),
             ok("keychain", "the test's keychain unlocked"),
             ok("vault", "none (no ~/.astro/secrets)"),
             ok("config", "HOME/.astro/config.yaml will be created"),

@@ -227,7 +227,15 @@ fn expect_json(ended: &Ended, state: &str) {
 }
 
 /// The context after a logout.
-const CLEARED: &str = "contexts:\n    DOMAIN:\n        domain: DOMAIN\n        last_used_workspace: clws000010000000000000002\n        organization: clorg00000000000000000001\n        organization_product: HOSTED\n        workspace: clws000010000000000000002\ncontext: \"\"\n";
+const CLEARED: &str = "contexts:\n    DOMAIN:\n        domain: DOMAIN\n        auth_domain: http://DOMAIN/\n        auth_client_id: astro-cli-client\n        last_used_workspace: clws000010000000000000002\n        organization: clorg00000000000000000001\n        organization_product: HOSTED\n        workspace: clws000010000000000000002\ncontext: \"\"\n";
+
+/// The end of a login whose predecessor was in a keychain that is missing now.
+fn refused_without_keychain(reason: &str) -> String {
+    format!(
+        "error: could not log in to DOMAIN\ncause: no keychain available ({reason}), and the last login was in one\n\
+         hint: start a keychain such as gnome-keyring, or set ASTRO_CREDENTIALS=plain to save unencrypted\n"
+    )
+}
 
 const UNLOCK: &str =
     "unlock the keychain and try again, or save unencrypted with `astro login DOMAIN --insecure-storage`";
@@ -236,7 +244,7 @@ const ALLOW: &str =
 const ANSWER: &str =
     "answer the keychain's prompt if there is one, or save unencrypted with `astro login DOMAIN --insecure-storage`";
 
-/// Without a keychain, a login goes to config.yaml with a warning. Every other command reports the missing keychain.
+/// Without the keychain that held the last login, a login fails. Every other command reports the missing keychain.
 #[test]
 #[ignore = "needs dbus-daemon, gnome-keyring-daemon and secret-tool"]
 fn rf_10_missing_keychain_is_not_an_empty_one() {
@@ -260,12 +268,8 @@ fn rf_10_missing_keychain_is_not_an_empty_one() {
             );
             match call {
                 Call::Login => {
-                    let warning = format!(
-                        "warning: no keychain available ({reason}); credentials will be saved \
-                         unencrypted in HOME/.astro/config.yaml\n"
-                    );
-                    assert!(ended.code == 0 && ended.stderr.starts_with(&warning), "{at}");
-                    assert!(ended.config.contains(&world.other), "{at}");
+                    let said = refused_without_keychain(reason);
+                    assert_eq!((ended.code, ended.stderr, ended.config), (1, said, world.config()), "{at}");
                 }
                 Call::Logout => {
                     let said = format!(
@@ -568,10 +572,8 @@ fn deleted_entry_is_not_logged_in() {
             let at = format!("{call:?}: {}", ended.stderr);
             match call {
                 Call::Login if collection => {
-                    let warning = "warning: no keychain available (no default collection); \
-                                   credentials will be saved unencrypted in HOME/.astro/config.yaml\n";
-                    assert!(ended.code == 0 && ended.stderr.starts_with(warning), "{at}");
-                    assert!(ended.config.contains(&world.other), "{at}");
+                    let said = refused_without_keychain("no default collection");
+                    assert_eq!((ended.code, ended.stderr, ended.config), (1, said, world.config()), "{at}");
                 }
                 Call::Login => {
                     assert_eq!((ended.code, ended.config), (0, world.config()), "{at}");
@@ -600,10 +602,10 @@ fn doctor_shows_keychain_state() {
     let pause: Change = |world| world.session.pause_keyring(true);
     let resume: Change = |world| world.session.pause_keyring(false);
     let open = "the Secret Service unlocked";
-    let absent = "no keychain (no Secret Service); credentials would be saved unencrypted";
+    let absent = "no keychain available (no Secret Service), and the last login was in one";
     let changes: [(Change, i32, &str, &str, Change); 4] = [
         (|_| {}, 0, "ok", open, |_| {}),
-        (KEYRING_DIES, 0, "note", absent, KEYRING_IS_BACK),
+        (KEYRING_DIES, 1, "fail", absent, KEYRING_IS_BACK),
         (KEYRING_IS_LOCKED, 1, "fail", "could not use the keychain: the keychain is locked", KEYRING_IS_BACK),
         (pause, 1, "fail", "could not use the keychain: the keychain did not respond within 3 seconds", resume),
     ];

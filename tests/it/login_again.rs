@@ -156,6 +156,7 @@ async fn go_cli_login_moves_into_keychain() {
     let mut stage = Stage::new();
     assert_eq!(log_in(&mut stage, ADA, insecure).await.exit_code(), 0);
     let old = setting(&stage, "refreshtoken").unwrap();
+    stage.environment = stage.environment.with("ASTRO_CREDENTIALS", "keychain");
     let outcome = log_in(&mut stage, ADA, |login| login).await.success();
     assert!(outcome.stderr.contains("so the Go CLI is now logged out; `--insecure-storage` shares the login"));
     assert!(!outcome.stderr.contains("was "), "{}", outcome.stderr);

@@ -257,9 +257,10 @@ async fn invalid_config_is_untouched_and_located() {
 
 #[tokio::test]
 async fn keychain_login_clears_plaintext_and_revokes() {
-    let stage = Stage::new().at_noon();
+    let mut stage = Stage::new().at_noon();
     assert_eq!(stage.login(&insecure(&stage)).await.exit_code(), 0);
     let older = stage.service.live_refresh_tokens();
+    stage.environment = stage.environment.with("ASTRO_CREDENTIALS", "keychain");
     let outcome = stage.login(&stage.request()).await.success();
     assert_eq!(stage.normalize(&stage.home.config().unwrap()), ADA_CONFIG);
     let notice = "Replaced the login that the Go CLI kept in config.yaml, so the Go CLI is now logged out; \
@@ -344,7 +345,8 @@ async fn foreign_config_lines_are_kept() {
 
 #[tokio::test]
 async fn go_cli_context_keeps_foreign_fields() {
-    let stage = Stage::new().at_noon();
+    let mut stage = Stage::new().at_noon();
+    stage.environment = stage.environment.with("ASTRO_CREDENTIALS", "keychain");
     let domain = stage.service.domain();
     let token = stage.service.access_token(&json!({}));
     let go = format!(

@@ -78,6 +78,9 @@ mod shared_login;
 #[cfg(target_os = "linux")]
 mod signals;
 mod status;
+mod storage_choice;
+#[cfg(all(unix, not(target_os = "macos")))]
+mod storage_question;
 #[cfg(target_os = "linux")]
 mod tls;
 #[cfg(unix)]

@@ -246,7 +246,7 @@ async fn status_warns_of_plaintext_and_permissions() {
     // The choice of the login is forgotten with this file.
     std::fs::remove_file(folder.join("login-names.json")).unwrap();
     let plaintext = "warning: tokens are stored unencrypted in HOME/.astro/config.yaml\n\
-                     hint: run `astro login` with a keychain available to move them there\n";
+                     hint: run `astro login` in a terminal with a keychain available to move them there\n";
     let outcome = ask(&stage, &[]).await;
     assert_eq!((outcome.exit_code(), normalize(&stage, &outcome.stderr)), (0, plaintext.to_owned()));
     let line = "credentials   HOME/.astro/config.yaml (unencrypted)\n";

@@ -68,7 +68,7 @@ pub struct Login {
     /// Save credentials unencrypted in config.yaml, which also logs in the Go CLI
     #[arg(long)]
     pub insecure_storage: bool,
-    /// Save credentials in the keychain this once, even if `credentials` in config.yaml is plain
+    /// Save credentials in the keychain for this login, despite the settings
     #[arg(long, conflicts_with = "insecure_storage")]
     pub vault: bool,
     #[command(flatten)]

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use crate::config::LoginNames;
 use crate::credentials::Kind;
 use crate::error;
-use crate::session::StorageChoice;
+use crate::session::{Location, StorageChoice};
 
 #[derive(Serialize)]
 pub(super) struct Report {
@@ -52,6 +52,16 @@ pub(super) enum Source {
     Keychain,
     AstroVault,
     Config,
+}
+
+impl From<Location> for Source {
+    fn from(location: Location) -> Self {
+        match location {
+            Location::Keychain => Self::Keychain,
+            Location::Vault => Self::AstroVault,
+            Location::Config => Self::Config,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -121,6 +131,12 @@ impl Report {
             Some(end) if end <= now => State::Expired,
             Some(_) | None => State::Valid,
         }
+    }
+
+    /// Adds a failure that does not end the command, with its own hint.
+    pub(super) fn warn_of(&mut self, code: WarningCode, failure: &error::Error) {
+        let (message, hint) = (failure.to_string(), failure.hint().unwrap_or_default());
+        self.warnings.push(Warning { code, message, hint });
     }
 
     pub(super) fn warn(&mut self, code: WarningCode, warning: &error::Warning) {

@@ -280,7 +280,20 @@ impl Stage {
         watch: impl Fn(&Captured),
     ) -> Outcome {
         let (ui, captured) = Ui::captured(false, self.stdin.clone());
-        let system = System {
+        let system = self.system(ui);
+        let mut running = pin!(command(&system));
+        let result = poll_fn(|context| {
+            let polled = running.as_mut().poll(context);
+            watch(&captured);
+            polled
+        })
+        .await;
+        Outcome { result, stdout: captured.stdout(), stderr: captured.stderr() }
+    }
+
+    /// The outside world of a command with these streams.
+    pub fn system(&self, ui: Ui) -> System {
+        System {
             environment: self.environment.clone(),
             machine: self.machine.into(),
             home: self.home.path().to_owned(),
@@ -296,15 +309,7 @@ impl Stage {
             time_zone: || TimeZone::UTC,
             pending_grant: PendingGrant::default(),
             random: Arc::clone(&self.random),
-        };
-        let mut running = pin!(command(&system));
-        let result = poll_fn(|context| {
-            let polled = running.as_mut().poll(context);
-            watch(&captured);
-            polled
-        })
-        .await;
-        Outcome { result, stdout: captured.stdout(), stderr: captured.stderr() }
+        }
     }
 
     /// `astro` itself, as a process of its own in this home and with nothing of this process's environment. A browser that
