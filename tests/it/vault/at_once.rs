@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read as _;
+use std::path::Path;
 use std::process::{Child, Output};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,11 +25,13 @@ fn at_once(world: &World, commands: &[&[&str]]) -> Vec<Child> {
         child
     };
     let mut ready: Vec<Child> = commands.iter().filter(|words| is_peer(words)).map(|words| peer(words)).collect();
-    ready.iter_mut().for_each(|child| drop(child.stdin.take()));
+    for child in &mut ready {
+        drop(child.stdin.take());
+    }
     let mut ready = ready.into_iter();
-    let started = commands.iter().map(|words| match is_peer(words) {
-        true => ready.next().unwrap(),
-        false => start(world.astro_command(words)),
+    let started = commands.iter().map(|words| {
+        let peer = is_peer(words).then(|| ready.next().unwrap());
+        peer.unwrap_or_else(|| start(world.astro_command(words)))
     });
     started.collect()
 }
@@ -105,7 +108,7 @@ fn renewal_reaches_contexts_that_share_the_refresh_token() {
     }
 }
 
-/// Numbers that a seed repeats (SplitMix64).
+/// Numbers that a seed repeats (`SplitMix64`).
 struct Dice(u64);
 
 impl Dice {
@@ -147,23 +150,23 @@ fn login_survives_programs_killed_at_random() {
     let world = World::new();
     // A response that died with its program is asked for again, which the issuer allows for a while.
     world.service.set(|options| options.overlap = 3600);
+    let marker = world.look().marker();
     let (mut round, mut killed) = (0, 0);
     while rounds.map_or_else(|| begin.elapsed() < BOUND, |rounds| round < rounds) {
         round += 1;
-        killed += u64::from(one_is_killed(&world, &mut dice, &format!("VAULT_SEED={seed}, round {round}")));
+        killed += u64::from(one_is_killed(&world, &marker, &mut dice, &format!("VAULT_SEED={seed}, round {round}")));
     }
     println!("{round} rounds, {killed} killed");
     assert!(killed > 0);
 }
 
 /// Returns `true` if the victim was killed before it ended.
-fn one_is_killed(world: &World, dice: &mut Dice, told: &str) -> bool {
+fn one_is_killed(world: &World, marker: &Path, dice: &mut Dice, told: &str) -> bool {
     let in_vault = dice.below(2) == 0;
-    let marker = world.look().marker();
     if in_vault {
-        drop(fs::remove_file(marker))
+        drop(fs::remove_file(marker));
     } else {
-        fs::write(marker, "").unwrap()
+        fs::write(marker, "").unwrap();
     }
     world.log_in(&world.service.domain(), ADA, STALE);
     let token = world.service.access_token(&json!({"sub": format!("auth0|{GRACE}")}));

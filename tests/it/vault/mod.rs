@@ -19,7 +19,7 @@ use crate::support::keyring::Session;
 use crate::support::{CLIENT_ID, Options, Service};
 
 const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/peer.py");
-const VECTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/vault-vectors.json");
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
 
 const ADA: &str = "ada@example.com";
 const GRACE: &str = "grace@example.org";
@@ -224,17 +224,14 @@ impl World {
             told.push(if in_vault { "pointer".to_owned() } else { format!("[{token} {refresh}]") });
             told.push(match look.entry() {
                 Some((token, refresh)) => format!("entry {token} {refresh}").trim_end().to_owned(),
-                None => look.0["entry"].as_str().map_or("no entry".to_owned(), |why| format!("entry {why}")),
+                None if look.0["entry"].is_null() => "no entry".to_owned(),
+                None => "entry unreadable".to_owned(),
             });
             told.extend(look.marker().exists().then(|| "marker".to_owned()));
-            let vault = |bytes: &Bytes| {
-                bytes
-                    .iter()
-                    .filter(|(path, _)| **path != self.config_path())
-                    .map(|(path, _)| path.clone())
-                    .collect::<Vec<_>>()
-            };
-            told.extend((vault(&after) == vault(before)).then(|| "same files".to_owned()));
+            let [mut old, mut new] = [before, &after].map(Bytes::clone);
+            old.remove(&self.config_path());
+            new.remove(&self.config_path());
+            told.extend((old == new).then(|| "same vault".to_owned()));
         }
         told.extend((!self.own_entry().is_empty()).then(|| "own entry".to_owned()));
         let told = names.iter().fold(told.join(", "), |text, (secret, name)| text.replace(secret, name));
@@ -261,6 +258,21 @@ impl World {
     fn revoked(&self) -> Vec<String> {
         self.service.requests_to("/oauth/revoke").iter().map(|request| request.form("token").unwrap()).collect()
     }
+}
+
+/// Compares what each command did in each case with a file of the fixtures, in which like cases stand together.
+#[track_caller]
+fn compare(file: &str, cases: &[(&str, String)], said: &str) {
+    let mut groups: Vec<(String, &str)> = Vec::new();
+    for (name, told) in cases {
+        match groups.iter_mut().find(|(_, known)| known == told) {
+            Some((names, _)) => *names += &["; ", name].concat(),
+            None => groups.push(((*name).to_owned(), told)),
+        }
+    }
+    let seen: String = groups.iter().map(|(names, told)| [names, "\n", told, "\n"].concat()).collect();
+    let expected = fs::read_to_string(Path::new(FIXTURES).join(file)).unwrap();
+    assert!(seen == expected, "{file} should be\n{seen}\n{said}");
 }
 
 fn start(mut command: Command) -> Child {
