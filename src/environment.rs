@@ -8,8 +8,8 @@ pub const API_TOKEN: &str = "ASTRO_API_TOKEN";
 pub const CREDENTIALS: &str = "ASTRO_CREDENTIALS";
 pub const NO_INSECURE_FALLBACK: &str = "ASTRO_NO_INSECURE_FALLBACK";
 
-/// The variables that choose an account, a server or a store. Ignoring one would choose another.
-const TEXTS: [&str; 4] = ["ASTRO_DOMAIN", API_TOKEN, CREDENTIALS, NO_INSECURE_FALLBACK];
+/// The variables that choose an account, a server, a store or a browser. Ignoring one would choose another.
+const TEXTS: [&str; 5] = ["ASTRO_DOMAIN", API_TOKEN, CREDENTIALS, NO_INSECURE_FALLBACK, "BROWSER"];
 pub const PROXIES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 
 /// The variables that hold paths. `SSL_CERT_DIR` may hold several.

@@ -6,8 +6,8 @@
 mod list;
 
 use jiff::Timestamp;
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, IgnoredAny};
+use serde::{Deserialize, Deserializer, Serialize};
 use url::Url;
 
 use crate::http::{Http, HttpError, Request};
@@ -20,14 +20,15 @@ pub use list::ListError;
 const PAGE_BYTES: usize = 10 * 1024 * 1024;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(from = "UserWire")]
 pub struct User {
+    #[serde(default, rename = "username", deserialize_with = "cleaned::<254, _>")]
     pub email: String,
+    #[serde(default, rename = "fullName", deserialize_with = "cleaned::<200, _>")]
     pub name: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(try_from = "OrganizationWire")]
+#[serde(from = "OrganizationWire")]
 pub struct Organization {
     pub id: String,
     pub name: String,
@@ -39,9 +40,10 @@ pub struct Organization {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(try_from = "WorkspaceWire")]
 pub struct Workspace {
+    #[serde(deserialize_with = "identified")]
     pub id: String,
+    #[serde(default, deserialize_with = "cleaned::<200, _>")]
     pub name: String,
 }
 
@@ -158,20 +160,21 @@ fn identifier(text: String) -> Result<String, &'static str> {
     if valid { Ok(text) } else { Err("invalid identifier") }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct UserWire {
-    #[serde(default)]
-    username: String,
-    #[serde(default)]
-    full_name: String,
+fn identified<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    identifier(String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+/// Reads a text of at most `MOST` characters, safe to print.
+fn cleaned<'de, const MOST: usize, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    String::deserialize(deserializer).map(|text| clean(&text, MOST))
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct OrganizationWire {
+    #[serde(deserialize_with = "identified")]
     id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "cleaned::<200, _>")]
     name: String,
     product: Option<String>,
     managed_domains: Option<Vec<ManagedDomainWire>>,
@@ -183,42 +186,19 @@ struct ManagedDomainWire {
     status: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct WorkspaceWire {
-    id: String,
-    #[serde(default)]
-    name: String,
-}
-
-impl From<UserWire> for User {
-    fn from(wire: UserWire) -> Self {
-        Self { email: clean(&wire.username, 254), name: clean(&wire.full_name, 200) }
-    }
-}
-
-impl TryFrom<OrganizationWire> for Organization {
-    type Error = &'static str;
-
-    fn try_from(wire: OrganizationWire) -> Result<Self, Self::Error> {
+impl From<OrganizationWire> for Organization {
+    fn from(wire: OrganizationWire) -> Self {
         // A pending domain is claimed but not verified.
         let verified =
             |domain: &ManagedDomainWire| !domain.status.as_ref().is_some_and(|it| it.eq_ignore_ascii_case("pending"));
         let domains = wire.managed_domains.unwrap_or_default();
-        Ok(Self {
-            id: identifier(wire.id)?,
-            name: clean(&wire.name, 200),
+        Self {
+            id: wire.id,
+            name: wire.name,
             // The Go CLI's default, for organizations older than the field.
             product: wire.product.map_or_else(|| "HYBRID".to_owned(), |product| clean(&product, 40)),
             email_domains: domains.iter().filter(|it| verified(it)).map(|it| it.name.to_ascii_lowercase()).collect(),
-        })
-    }
-}
-
-impl TryFrom<WorkspaceWire> for Workspace {
-    type Error = &'static str;
-
-    fn try_from(wire: WorkspaceWire) -> Result<Self, Self::Error> {
-        Ok(Self { id: identifier(wire.id)?, name: clean(&wire.name, 200) })
+        }
     }
 }
 

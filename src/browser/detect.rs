@@ -84,7 +84,7 @@ impl fmt::Display for CallbackRoute {
         match self {
             Self::Wsl => f.write_str("Windows forwards localhost to WSL"),
             Self::Forwarded(from) => {
-                write!(f, "if the browser runs outside this {from}, forward the port or paste the final URL")
+                write!(f, "if the browser runs outside this {from}, forward the port")
             }
         }
     }
@@ -97,23 +97,16 @@ pub fn decide(environment: &Environment, machine: &Machine) -> BrowserLaunch {
     if !graphical.is_empty() {
         return BrowserLaunch::FromEnv(graphical);
     }
-    let reason = remote_reason(environment).or(text_browser.map(NoBrowser::TextBrowser));
+    let in_ci = is_on(environment, "CI").then_some(NoBrowser::Ci);
+    let reason = in_ci.or_else(|| Some(remote_place(environment)?.1)).or(text_browser.map(NoBrowser::TextBrowser));
     reason.map_or_else(|| on_this_machine(environment, machine), BrowserLaunch::Unavailable)
 }
 
 /// Returns the route of the callback, or `None` if the browser is on this machine.
 pub fn callback_route(environment: &Environment, machine: &Machine) -> Option<CallbackRoute> {
-    if is_on(environment, "CODESPACES") {
-        Some(CallbackRoute::Forwarded("codespace"))
-    } else if environment.get("GITPOD_WORKSPACE_ID").is_some() {
-        Some(CallbackRoute::Forwarded("workspace"))
-    } else if is_over_ssh(environment) {
-        Some(CallbackRoute::Forwarded("machine"))
-    } else if is_container(environment, machine) {
-        Some(CallbackRoute::Forwarded("container"))
-    } else {
-        is_wsl(environment).then_some(CallbackRoute::Wsl)
-    }
+    let place = remote_place(environment).map(|(place, _)| place);
+    let place = place.or_else(|| is_container(environment, machine).then_some("container"));
+    place.map(CallbackRoute::Forwarded).or_else(|| is_wsl(environment).then_some(CallbackRoute::Wsl))
 }
 
 pub fn forward_command(environment: &Environment, callback: u16) -> Option<String> {
@@ -130,16 +123,14 @@ pub fn forward_command(environment: &Environment, callback: u16) -> Option<Strin
     Some(format!("ssh {port}-L {callback}:localhost:{callback} {user}@{server}"))
 }
 
-/// Returns the reason if the user does not see this machine's display.
-fn remote_reason(environment: &Environment) -> Option<NoBrowser> {
-    if is_on(environment, "CI") {
-        Some(NoBrowser::Ci)
-    } else if is_on(environment, "CODESPACES") {
-        Some(NoBrowser::Codespace)
-    } else if environment.get("GITPOD_WORKSPACE_ID").is_some() {
-        Some(NoBrowser::Gitpod)
+/// Returns the kind of place from which the user does not see this machine's display, and the reason that it is.
+fn remote_place(environment: &Environment) -> Option<(&'static str, NoBrowser)> {
+    if is_on(environment, "CODESPACES") {
+        Some(("codespace", NoBrowser::Codespace))
+    } else if any(environment, &["GITPOD_WORKSPACE_ID"]) {
+        Some(("workspace", NoBrowser::Gitpod))
     } else {
-        is_over_ssh(environment).then_some(NoBrowser::Ssh)
+        any(environment, &["SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"]).then_some(("machine", NoBrowser::Ssh))
     }
 }
 
@@ -163,10 +154,6 @@ fn any(environment: &Environment, names: &[&str]) -> bool {
 /// Returns true if the variable is set to anything but `false`, `0` or `no`.
 fn is_on(environment: &Environment, name: &str) -> bool {
     environment.get(name).is_some_and(|value| !["false", "0", "no"].iter().any(|no| value.eq_ignore_ascii_case(no)))
-}
-
-fn is_over_ssh(environment: &Environment) -> bool {
-    any(environment, &["SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"])
 }
 
 fn is_wsl(environment: &Environment) -> bool {

@@ -101,7 +101,7 @@ pub(super) async fn log_out(session: &Session<'_>) -> bool {
     // A refresh at this moment would store the login again.
     let _lock = session.lock().await.inspect_err(|failure| {
         complete = false;
-        Warning::MayBeSavedAgain { domain: session.domain.to_string(), cause: failure.to_string() }.show(ui);
+        Warning::MayBeSavedAgain { cause: failure.to_string(), hint: hint_to_repeat(failure, session) }.show(ui);
     });
     let in_vault = session.load_from_vault(&session.context().unwrap_or_default()).await;
     let (cleared, in_config) = clear_context(session).await;
@@ -230,7 +230,8 @@ async fn remove_copies(session: &Session<'_>, revoked: &Credentials) -> bool {
     let removed = session.remove_copies(revoked).await;
     if let Err(failure) = &removed {
         let (domain, cause) = (session.domain.to_string(), failure.to_string());
-        Warning::ContextNotCleared { domain, cause }.show(&session.system.ui);
+        let hint = hint_to_repeat(failure, session);
+        Warning::ContextNotCleared { domain, cause, hint }.show(&session.system.ui);
     }
     removed.is_ok()
 }
@@ -254,6 +255,12 @@ async fn clear_context(session: &Session<'_>) -> (Result<Context, Error>, Option
     (cleared, before.as_ref().and_then(session::tokens_of_context))
 }
 
+/// Returns the remedy for `failure`, after which a second logout does the rest.
+fn hint_to_repeat(failure: &Error, session: &Session<'_>) -> String {
+    let again = format!("run `astro logout {}` again", session.domain);
+    failure.hint().map_or_else(|| again.clone(), |hint| format!("{hint}, then {again}"))
+}
+
 /// Reports the removal from config.yaml, and checks it. Returns `true` if no token remains.
 fn report_cleared(session: &Session<'_>, cleared: Result<Context, Error>) -> bool {
     let ui = &session.system.ui;
@@ -261,7 +268,8 @@ fn report_cleared(session: &Session<'_>, cleared: Result<Context, Error>) -> boo
     match cleared.and_then(|before| session.context().map(|_| before)) {
         Err(failure) => {
             let causes = std::iter::once(failure.to_string()).chain(failure.causes()).collect::<Vec<_>>().join(": ");
-            Warning::ContextNotCleared { domain: session.domain.to_string(), cause: causes }.show(ui);
+            let (domain, hint) = (session.domain.to_string(), hint_to_repeat(&failure, session));
+            Warning::ContextNotCleared { domain, cause: causes, hint }.show(ui);
             false
         }
         Ok(before) => {

@@ -41,13 +41,13 @@ impl ConfigError {
     pub fn hint(&self) -> String {
         let hint = match self {
             Self::ForeignOwner(foreign) => return foreign.hint(),
-            Self::NotAFile(_) | Self::TooLarge(_) => "move it away and try again",
+            Self::NotAFile(_) | Self::TooLarge(_) => "move it away",
             Self::NotAFolder(_) => "move it away, or set ASTRO_HOME to a folder of your own",
             Self::DanglingLink(_) => "create the file that it points to, or remove the link",
             Self::Read { .. } => "check that you may read it",
             Self::Write { .. } => "check that you may write there and that the disk is not full",
             Self::NoLocks { .. } => "set ASTRO_HOME to a folder on a disk of this machine",
-            Self::Locked { .. } => "wait until other astro commands are done and try again",
+            Self::Locked { .. } => "wait until other astro commands are done",
             Self::Document { source: DocumentError::Syntax { .. }, .. } => "correct the file by hand",
             Self::Document { source: DocumentError::WouldChange { .. }, .. } => {
                 "write that setting on a line of its own, as `key: value`"

@@ -1,6 +1,6 @@
 //! The locks beside config.yaml. The Go CLI takes the one of the file; the others are ours.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -72,7 +72,7 @@ impl Config {
         let at_target = if self.path.is_symlink() { self.lock_path_at_target() } else { None };
         let mut held = Vec::new();
         for path in [Some(self.lock_path()), at_target].into_iter().flatten() {
-            let Ok(file) = open(&path, File::options().read(true)) else { continue };
+            let Ok(file) = access::open(&path, File::options().read(true), false) else { continue };
             match file.try_lock_shared() {
                 Ok(()) => held.push(Lock(file)),
                 Err(TryLockError::WouldBlock) => return ReadLock::Busy(path),
@@ -86,7 +86,7 @@ impl Config {
     pub(super) fn lock(&self, path: PathBuf, wait: Duration) -> Result<Lock, ConfigError> {
         self.check_owner()?;
         self.create_folder().map_err(|source| self.folder_error(source))?;
-        let file = open(&path, File::options().write(true).create(true).truncate(false));
+        let file = access::open(&path, File::options().write(true).create(true).truncate(false), false);
         let file = file.map_err(|source| match source.kind() {
             io::ErrorKind::InvalidInput => ConfigError::NotAFile(path.clone()),
             _ => self.write_error(&path, source),
@@ -124,20 +124,6 @@ pub(super) fn check_locks(folder: &Path) -> Result<(), ConfigError> {
     #[cfg(not(unix))]
     let _ = folder;
     Ok(())
-}
-
-/// Opens the file of a lock: no link, which could be another user's, and no pipe, which could wait for its other end.
-/// [`io::ErrorKind::InvalidInput`] is for what is no file.
-fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600).custom_flags(access::NO_LINK | access::NO_WAIT);
-    }
-    options.open(path)
 }
 
 fn lock_error(path: PathBuf, source: io::Error) -> ConfigError {

@@ -59,25 +59,23 @@ impl Config {
 
     /// Returns the file's content as it is now, or `None` if there is no file.
     fn bytes(&self) -> Result<Option<Vec<u8>>, ConfigError> {
-        let mut options = File::options();
-        options.read(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, access::NO_WAIT);
-        let bytes = match fs::metadata(&self.path) {
-            Ok(metadata) if !metadata.is_file() => return Err(ConfigError::NotAFile(self.path.clone())),
-            Ok(_) => options.open(&self.path).and_then(|file| {
-                let mut bytes = Vec::new();
-                file.take(LARGEST + 1).read_to_end(&mut bytes).map(|_| bytes)
-            }),
-            Err(error) => Err(error),
-        };
-        match bytes {
-            Ok(bytes) if bytes.len() as u64 > LARGEST => Err(ConfigError::TooLarge(self.path.clone())),
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(self.folder_error(error)),
-            Err(source) => Err(self.read_error(&self.path, source)),
+        let mut bytes = Vec::new();
+        let read = access::open(&self.path, File::options().read(true), true)
+            .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
+        match read {
+            Ok(length) if length as u64 > LARGEST => Err(ConfigError::TooLarge(self.path.clone())),
+            Ok(_) => Ok(Some(bytes)),
+            Err(error) => match error.kind() {
+                io::ErrorKind::InvalidInput => Err(ConfigError::NotAFile(self.path.clone())),
+                io::ErrorKind::NotFound => Ok(None),
+                io::ErrorKind::NotADirectory => Err(self.folder_error(error)),
+                _ => Err(self.read_error(error)),
+            },
         }
+    }
+
+    fn read_error(&self, source: io::Error) -> ConfigError {
+        self.access_error(&self.path, source, |path, source| ConfigError::Read { path, source })
     }
 
     fn document(&self, bytes: Vec<u8>) -> Result<Document, ConfigError> {
@@ -137,12 +135,7 @@ impl Config {
 
     /// Removes the cache that an earlier version kept beside the settings; a symbolic link is removed, not followed.
     pub fn remove_login_cache(&self) {
-        match fs::remove_file(self.folder.join("login-cache.json")) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::debug!(%error, "could not remove login-cache.json");
-            }
-            Ok(()) | Err(_) => {}
-        }
+        let _ = fs::remove_file(self.folder.join("login-cache.json"));
     }
 
     /// Removes temporary files of killed processes. Under the lock no such file is in use.
@@ -164,7 +157,7 @@ impl Config {
         }
         self.path.canonicalize().map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => ConfigError::DanglingLink(self.path.clone()),
-            _ => self.read_error(&self.path, source),
+            _ => self.read_error(source),
         })
     }
 
@@ -178,7 +171,6 @@ impl Config {
         let folder = target.parent().unwrap_or(&self.folder);
         let failed = |source| self.write_error(target, source);
         let mut file = temporary_in(folder).map_err(failed)?;
-        #[cfg(unix)]
         if let Some(owner) = access::other_owner(file.as_file(), target).map_err(failed)? {
             return Err(self.foreign(target, owner).into());
         }

@@ -58,7 +58,8 @@ impl LoginNames {
 
 impl Config {
     pub fn names(&self) -> LoginNames {
-        self.read_names().unwrap_or_default()
+        let bytes = own_file::read(&self.names_path(), LARGEST_NAMES).unwrap_or_default();
+        serde_json::from_slice(&bytes).unwrap_or_default()
     }
 
     /// Edits the names, and replaces the file if anything changed. A failure is only logged.
@@ -73,19 +74,14 @@ impl Config {
         }
     }
 
-    fn names_path(&self) -> PathBuf {
-        self.folder.join("login-names.json")
-    }
-
-    fn read_names(&self) -> Option<LoginNames> {
-        serde_json::from_slice(&own_file::read(&self.names_path(), LARGEST_NAMES)?).ok()
-    }
-
     fn write_names(&self, names: &LoginNames) -> io::Result<()> {
-        let text = serde_json::to_vec_pretty(names)?;
         // Not worth a wait.
         let _lock = self.lock(self.lock_path(), Duration::ZERO).map_err(io::Error::other)?;
-        own_file::write(&self.names_path(), &text)
+        own_file::write(&self.names_path(), &serde_json::to_vec_pretty(names)?)
+    }
+
+    fn names_path(&self) -> PathBuf {
+        self.folder.join("login-names.json")
     }
 }
 

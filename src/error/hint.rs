@@ -110,7 +110,7 @@ impl Error {
             Self::Domain(_) => {
                 "use astronomer.io, one of its previews or localhost[:PORT], or the Go CLI for Astro Private Cloud"
             }
-            Self::TokenAsDomain => "run `astro login --token-login -` and paste the token there",
+            Self::TokenAsDomain => "run `astro login --token-login -` with the token on standard input",
             Self::TokenText { place: TokenPlace::Variable, .. } => "set ASTRO_API_TOKEN to a token, or unset it",
             Self::TokenText { source: TokenTextError::Several, .. } => "give one of the tokens alone",
             Self::TokenText { .. } => {
@@ -175,7 +175,7 @@ impl Error {
             Self::Store { source, .. } => store_hint(source),
             Self::Jwt(error) => jwt_hint(error),
             Self::Ui(UiError::NoTerminal) => "run it in a terminal, or pass the answer as an argument",
-            Self::Ui(UiError::TooLong) => "paste or pipe in the URL or the token alone",
+            Self::Ui(UiError::TooLong) => "pipe in the token alone",
             Self::Ui(UiError::Io(_)) => "run it in a terminal, or with text on standard input",
             Self::Random(_) => "try again, and restart this machine if it happens again",
             Self::Io(_) => "check the limits of this system with `ulimit -a`, and those of its sandbox",

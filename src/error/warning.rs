@@ -81,7 +81,7 @@ pub enum Warning {
     BrowserNotOpened { cause: String },
     // The logout.
     #[error("another command may save the login again: {cause}")]
-    MayBeSavedAgain { domain: String, cause: String },
+    MayBeSavedAgain { cause: String, hint: String },
     #[error("no keychain available ({reason}); logins saved by a desktop session were not removed")]
     KeychainUnseen { reason: &'static str, domain: String },
     #[error("{cause}; {token} stays valid until it expires")]
@@ -93,7 +93,7 @@ pub enum Warning {
     #[error("{what} may remain in {keychain}: {cause}")]
     MayRemain { what: &'static str, keychain: String, cause: String },
     #[error("could not remove the login to {domain} from config.yaml: {cause}")]
-    ContextNotCleared { domain: String, cause: String },
+    ContextNotCleared { domain: String, cause: String, hint: String },
     #[error("a token of {domain} is still in {}, as `{key}`", path.display())]
     TokenRemains { domain: String, path: PathBuf, key: String },
 }
@@ -114,6 +114,7 @@ impl Warning {
             Self::FolderWritable { folder } => return format!("run `chmod go-w {}`", folder.display()),
             Self::ConfigReadable { path } => return format!("run `chmod 600 {}`", path.display()),
             Self::Unencrypted { .. } => "run `astro login` in a terminal with a keychain available to move them there",
+            Self::MayBeSavedAgain { hint, .. } | Self::ContextNotCleared { hint, .. } => hint,
             Self::WillBeUnencrypted { .. } => {
                 "start a keychain such as gnome-keyring, or set ASTRO_NO_INSECURE_FALLBACK=1 to forbid this"
             }
@@ -153,17 +154,11 @@ impl Warning {
             Self::MayRemainInVault { domain, .. } => {
                 return format!("run `astro logout {domain}` with Astro CLI 2 to remove it");
             }
-            Self::MayBeSavedAgain { domain, .. } => {
-                return format!("run `astro logout {domain}` once other astro commands are done");
-            }
             Self::KeychainUnseen { domain, .. } => {
                 return format!("run `astro logout {domain}` in that session, too");
             }
             Self::NotRevoked { .. } | Self::RemovedUnread { .. } => {
                 "contact Astronomer support if others may have a copy of it"
-            }
-            Self::ContextNotCleared { domain, .. } => {
-                return format!("run `astro logout {domain}` again once config.yaml can be written");
             }
             Self::TokenRemains { path, .. } => return format!("remove it from {} by hand", path.display()),
         };

@@ -59,6 +59,9 @@ pub enum ProxyFault {
     Refused(u16),
     #[error("closed the connection")]
     HungUp,
+    /// From the proxy itself or from the host behind it.
+    #[error("passed on no response within {} seconds", .0.as_secs_f32())]
+    Silent(Duration),
 }
 
 impl HttpError {

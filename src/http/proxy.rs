@@ -1,11 +1,12 @@
 //! The proxy of a request, from the environment, else from the system's settings.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::time::Duration;
 
 use hyper::Uri;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use reqwest::{ClientBuilder, NoProxy};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use url::Url;
 
@@ -17,7 +18,7 @@ use crate::text::clean;
 /// The variables that name the proxy of https requests, the strongest first.
 const VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 /// The longest status line of a proxy that is read, in bytes.
-const STATUS_LINE: usize = 1024;
+const STATUS_LINE: u64 = 1024;
 
 #[derive(Default)]
 pub(super) struct ProxySettings {
@@ -94,6 +95,7 @@ impl Proxy {
         let reason = match &fault {
             // The client resolves no other name.
             Fault::Dns => ProxyFault::Dns,
+            Fault::Timeout(bound) => ProxyFault::Silent(*bound),
             Fault::Connect(_) if self.intercept.uri().scheme_str() == Some("http") => {
                 match tokio::time::timeout(bound, self.ask_again(target)).await {
                     Ok(Ok(Some(200..=299))) | Err(_) => return fault,
@@ -112,37 +114,18 @@ impl Proxy {
     async fn ask_again(&self, target: &str) -> io::Result<Option<u16>> {
         let uri = self.intercept.uri();
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-        let stream = TcpStream::connect((host, uri.port_u16().unwrap_or(80))).await?;
+        let mut stream = TcpStream::connect((host, uri.port_u16().unwrap_or(80))).await?;
         let target = if target.contains(':') { target.to_owned() } else { format!("{target}:443") };
         let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n").into_bytes();
         if let Some(credentials) = self.intercept.basic_auth() {
             request.extend([b"Proxy-Authorization: ", credentials.as_bytes(), b"\r\n"].concat());
         }
         request.extend(b"\r\n");
-        let mut sent = 0;
-        while sent < request.len() {
-            stream.writable().await?;
-            sent += again_if_blocked(stream.try_write(&request[sent..]))?.unwrap_or_default();
-        }
+        stream.write_all(&request).await?;
         let mut line = Vec::new();
-        while !line.contains(&b'\n') && line.len() < STATUS_LINE {
-            let mut piece = [0; STATUS_LINE];
-            stream.readable().await?;
-            match again_if_blocked(stream.try_read(&mut piece))? {
-                Some(0) => break,
-                Some(length) => line.extend_from_slice(&piece[..length]),
-                None => {}
-            }
-        }
+        BufReader::new(stream).take(STATUS_LINE).read_until(b'\n', &mut line).await?;
         let line = String::from_utf8_lossy(&line);
         Ok(line.strip_prefix("HTTP/").and_then(|line| line.split(' ').nth(1)?.trim().parse().ok()))
-    }
-}
-
-fn again_if_blocked(outcome: io::Result<usize>) -> io::Result<Option<usize>> {
-    match outcome {
-        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
-        outcome => outcome.map(Some),
     }
 }
 

@@ -9,11 +9,12 @@ use crate::environment::Environment;
 use crate::text::clean;
 
 const FILE: &str = "SSL_CERT_FILE";
+const FOLDERS: &str = "SSL_CERT_DIR";
 
 #[derive(Default)]
 pub(super) struct RootSettings {
-    /// The file that the variable names.
-    file: Option<PathBuf>,
+    /// The file and the folders that the variables name.
+    named: Vec<(&'static str, PathBuf)>,
     /// Whether the variable is empty, which counts as unset. The client would look for a file without a name.
     #[cfg_attr(any(not(unix), target_os = "macos"), expect(dead_code, reason = "other platforms ignore the variable"))]
     is_empty: bool,
@@ -21,7 +22,10 @@ pub(super) struct RootSettings {
 
 impl RootSettings {
     pub(super) fn of(environment: &Environment) -> Self {
-        Self { file: environment.get_os(FILE).map(PathBuf::from), is_empty: environment.is_empty(FILE) }
+        let file = environment.get_os(FILE).map(|file| (FILE, PathBuf::from(file)));
+        let folders = environment.get_os(FOLDERS).map(std::env::split_paths).into_iter().flatten();
+        let named = file.into_iter().chain(folders.map(|folder| (FOLDERS, folder))).collect();
+        Self { named, is_empty: environment.is_empty(FILE) }
     }
 
     #[cfg(all(unix, not(target_os = "macos")))]
@@ -41,13 +45,16 @@ impl RootSettings {
         builder
     }
 
-    /// Returns the reason why the variable's file cannot be read.
+    /// Returns the reason why the variables name no certificate, if they are set.
     pub(super) fn fault(&self) -> Option<String> {
-        let file = self.file.as_ref()?;
-        let name = clean(&file.display().to_string(), 200);
-        match File::open(file) {
-            Err(error) => Some(format!("could not read {name}, which {FILE} names: {error}")),
-            Ok(_) => Some(format!("{name}, which {FILE} names, holds no certificate")),
-        }
+        let told = |(variable, path): &(_, PathBuf)| {
+            format!("{}, which {variable} names", clean(&path.display().to_string(), 200))
+        };
+        let unread = self.named.iter().find_map(|named| {
+            let path = &named.1;
+            let read = if path.is_dir() { path.read_dir().map(drop) } else { File::open(path).map(drop) };
+            Some(format!("could not read {}: {}", told(named), read.err()?))
+        });
+        unread.or_else(|| Some(format!("{}, holds no certificate", told(self.named.first()?))))
     }
 }

@@ -62,7 +62,7 @@ impl AuthorizationRequest<'_> {
     ///
     /// [`Issuer`]: super::Issuer
     pub fn url(&self) -> Url {
-        let mut url = self.config.issuer.authorization_endpoint();
+        let mut url = self.config.issuer.at("/authorize");
         let mut query = url.query_pairs_mut();
         query
             .append_pair("response_type", "code")

@@ -70,6 +70,16 @@ struct Words<'a> {
 
 impl<'a> Words<'a> {
     fn of(outcome: &Outcome<'a>) -> Self {
+        let refused = Self {
+            kind: "refused",
+            sign: "M32 19v16M32 45v.01",
+            title: "Unrelated request",
+            heading: "This request is not part of the current login",
+            account: "",
+            detail: "",
+            next: "Return to the terminal.",
+            note: "The login is still waiting.",
+        };
         match *outcome {
             Outcome::Confirmed { account, question } => Self {
                 kind: "confirmed",
@@ -77,39 +87,26 @@ impl<'a> Words<'a> {
                 title: "Authenticated",
                 heading: "Authenticated as",
                 account,
-                detail: "",
                 next: "Return to the terminal to finish.",
                 note: if question { "It needs your input." } else { "" },
+                ..refused
             },
             Outcome::Failed { detail } => Self {
                 kind: "failed",
                 sign: "m23 23 18 18M41 23 23 41",
                 title: "Login failed",
                 heading: "Login failed",
-                account: "",
                 detail,
-                next: "Return to the terminal.",
                 note: "This login was not saved, and an earlier one stays as it was.",
+                ..refused
             },
-            Outcome::Refused { detail } => Self {
-                kind: "refused",
-                sign: "M32 19v16M32 45v.01",
-                title: "Unrelated request",
-                heading: "This request is not part of the current login",
-                account: "",
-                detail,
-                next: "Return to the terminal.",
-                note: "The login is still waiting.",
-            },
+            Outcome::Refused { detail } => Self { detail, ..refused },
             Outcome::Repeated => Self {
-                kind: "refused",
-                sign: "M32 19v16M32 45v.01",
                 title: "Response received",
                 heading: "This login already has its response",
-                account: "",
                 detail: "The terminal shows its outcome.",
-                next: "Return to the terminal.",
                 note: "",
+                ..refused
             },
         }
     }

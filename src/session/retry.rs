@@ -68,7 +68,7 @@ fn retry_delay(failure: &Error, attempts: u32, repeated: &mut bool) -> Option<Du
                 reason: ProxyFault::Dns | ProxyFault::Connect(_) | ProxyFault::HungUp | ProxyFault::Refused(500..),
                 ..
             } => (false, None),
-            Fault::Timeout(_) | Fault::Interrupted => (true, None),
+            Fault::Timeout(_) | Fault::Interrupted | Fault::Proxy { reason: ProxyFault::Silent(_), .. } => (true, None),
             Fault::Status { status: 429, retry_after, .. } => (false, *retry_after),
             Fault::Status { status: 500..=599, retry_after, .. } => (true, *retry_after),
             Fault::NotHttps

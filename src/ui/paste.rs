@@ -68,7 +68,7 @@ impl Lines {
                 Edit::Unfinished => {}
                 Edit::Overlong => self.ui.warn(
                     &format!("input of more than {} KiB was dropped", MAX_INPUT / 1024),
-                    "copy the URL of the last page alone",
+                    "paste the URL or the token alone",
                 ),
                 Edit::Entered(line) => return Ok(line),
                 Edit::Canceled => return Err(UiError::Canceled),

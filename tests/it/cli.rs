@@ -239,7 +239,7 @@ fn tk_11_misplaced_token_not_shown() {
     assert_eq!(
         wrong_usage(&["login", &token]),
         "error: this looks like a token, not like a domain\nhint: run `astro login --token-login -` \
-         and paste the token there\n"
+         with the token on standard input\n"
     );
 }
 

@@ -74,11 +74,7 @@ fn config_that_is_no_file_fails_without_waiting() {
         make(&stage.home.config_path());
         for arguments in [LOGIN, TOKEN] {
             let output = run(&stage, arguments);
-            check_told(
-                &output,
-                &format!("{} {told}\n", stage.home.config_path().display()),
-                "move it away and try again",
-            );
+            check_told(&output, &format!("{} {told}\n", stage.home.config_path().display()), "move it away");
         }
         let logout = run(&stage, LOGOUT);
         assert_eq!(logout.code, Some(1), "{logout:?}");
@@ -89,7 +85,8 @@ fn config_that_is_no_file_fails_without_waiting() {
 
 #[test]
 fn lock_that_is_no_file_fails_without_loss() {
-    let makes: [Make; 2] = [|path| fs::create_dir(path).unwrap(), mkfifo];
+    let makes: [Make; 3] =
+        [|path| fs::create_dir(path).unwrap(), mkfifo, |path| symlink("/nonexistent/lock", path).unwrap()];
     for make in makes {
         for refresh in [false, true] {
             for (seconds, arguments) in [(ENDED, TOKEN), (ENDED, LOGIN), (ENDS_SOON, TOKEN)] {
@@ -99,7 +96,7 @@ fn lock_that_is_no_file_fails_without_loss() {
                 let before = stage.home.config();
                 let output = run(&stage, arguments);
                 if seconds == ENDED {
-                    check_told(&output, &format!("{} is not a file\n", lock.display()), "move it away and try again");
+                    check_told(&output, &format!("{} is not a file\n", lock.display()), "move it away");
                 } else {
                     let printed = format!("{}\n", old.access.expose());
                     assert_eq!((output.code, output.stdout), (Some(0), printed));
@@ -176,7 +173,7 @@ fn lock_held_by_other_process_times_out_without_loss() {
             if seconds == ENDS_SOON {
                 assert_eq!((output.code, output.stdout), (Some(0), format!("{}\n", old.access.expose())), "{context}");
             } else {
-                check_told(&output, &told, "wait until other astro commands are done and try again");
+                check_told(&output, &told, "wait until other astro commands are done");
             }
             assert_eq!((stage.service.token_requests(), stage.home.config()), (vec![], before), "{context}");
             // After the repair the login works.

@@ -339,7 +339,7 @@ async fn unusable_config_fails_doctor() {
     let stage = desk();
     fs::create_dir(stage.home.config_path()).unwrap();
     let outcome = ask(&stage, true).await;
-    assert_fails(&stage, &outcome, "config", "HOME/.astro/config.yaml is not a file", "move it away and try again");
+    assert_fails(&stage, &outcome, "config", "HOME/.astro/config.yaml is not a file", "move it away");
 
     let stage = desk();
     fs::remove_dir(stage.home.path().join(".astro")).unwrap();
@@ -431,15 +431,11 @@ async fn no_terminal_no_browser_passes_doctor() {
 #[tokio::test]
 async fn doctor_shows_callback_route_of_remote_browser() {
     let table = [
-        (
-            ("CODESPACES", "true"),
-            "note",
-            "any free port; if the browser runs outside this codespace, forward the port or paste the final URL",
-        ),
+        (("CODESPACES", "true"), "note", "any free port; if the browser runs outside this codespace, forward the port"),
         (
             ("SSH_CONNECTION", "203.0.113.9 50022 198.51.100.7 22"),
             "note",
-            "any free port; if the browser runs outside this machine, forward the port or paste the final URL",
+            "any free port; if the browser runs outside this machine, forward the port",
         ),
         (("WSL_DISTRO_NAME", "Debian"), "ok", "any free port; Windows forwards localhost to WSL"),
     ];

@@ -207,7 +207,7 @@ fn rf_10_link_as_lock_rejected() {
             let token = world.service.access_token(&json!({}));
             let said = world.astro().stdin(&token).run(&["login", "-t", "-", "--insecure-storage"]);
             assert_eq!(said.code, Some(1), "{}", said.stderr);
-            assert!(said.stderr.contains(&format!("could not write {}", lock.display())), "{}", said.stderr);
+            assert!(said.stderr.contains(&format!("{} is not a file", lock.display())), "{}", said.stderr);
             world.assert_nothing_precious_is_touched();
             assert!(!world.home.path().join("nothing").exists());
             assert_eq!(world.home.config(), None);

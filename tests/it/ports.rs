@@ -204,7 +204,7 @@ fn doctor_over_ssh_shows_port_forwarding() {
     let callback = report["checks"].as_array().unwrap().iter().find(|check| check["name"] == "callback").unwrap();
     let expected = serde_json::json!({
         "name": "callback", "outcome": "note",
-        "detail": "port 12345 is free; if the browser runs outside this machine, forward the port or paste the final URL",
+        "detail": "port 12345 is free; if the browser runs outside this machine, forward the port",
         "advice": "run `ssh -L 12345:localhost:12345 ada@198.51.100.7` on your machine first",
     });
     assert_eq!(callback, &expected);

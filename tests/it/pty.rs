@@ -383,7 +383,22 @@ fn doctor_at_terminal_shows_link_and_account() {
     assert_eq!(code, 0, "{shown}");
     let told = "login        prints a link instead of opening a browser: running over SSH";
     assert!(shown.contains("would print a link.") && shown.contains(told), "{shown}");
+    let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("forward the port or paste the final URL"), "{shown}");
     assert!(screen(&shown).lines().count() <= 24, "one screen: {shown}");
+}
+
+#[test]
+fn doctor_wraps_at_narrow_terminal() {
+    let world = World::simple().set("NO_COLOR", "1");
+    let environment = world.environment.iter().map(|(name, value)| (*name, value.as_str()));
+    let narrow = ["-c", "stty cols 40 && exec \"$@\"", "sh", ASTRO, "auth", "doctor", "--domain"];
+    let arguments: Vec<&str> = narrow.into_iter().chain([world.service.domain().leak() as &str]).collect();
+    let (_, shown) = Pty::spawn("/bin/sh", &arguments, environment).finish();
+    assert!(shown.contains("\r\nok     keys\r\n  localhost:"), "{shown}");
+    let is_breakable = |line: &str| line.trim().contains(' ') && !line.contains('`');
+    let too_long = shown.lines().find(|line| line.trim_end().chars().count() > 40 && is_breakable(line));
+    assert_eq!(too_long, None, "{shown}");
 }
 
 #[test]

@@ -21,9 +21,10 @@ fn send(running: &Running, signal: Signal) {
 }
 
 /// A login whose code is being exchanged: the issuer has granted the tokens and holds the response back.
-fn exchanging(stage: &Stage, astro: Astro) -> (Running, FakeBrowser) {
+fn exchanging(stage: &Stage, astro: Astro, flags: &[&str]) -> (Running, FakeBrowser) {
     stage.service.fail(TOKEN, Fault::Hold);
-    let mut running = astro.start(&["login", &stage.service.domain(), "--insecure-storage", "--login-link"]);
+    let domain = stage.service.domain();
+    let mut running = astro.start(&[&["login", &domain, "--insecure-storage", "--login-link"], flags].concat());
     let browser = FakeBrowser::new(Mode::LogIn("ada@example.com".to_owned()));
     browser.visit(&running.line().parse().unwrap());
     stage.service.wait_for(TOKEN, 1);
@@ -34,7 +35,7 @@ fn exchanging(stage: &Stage, astro: Astro) -> (Running, FakeBrowser) {
 fn rf_16_signal_in_code_exchange_revokes_grant() {
     for signal in ENDING {
         let stage = Stage::with(Options::default(), Mode::NeverComeBack);
-        let (mut running, _browser) = exchanging(&stage, astro(&stage));
+        let (mut running, _browser) = exchanging(&stage, astro(&stage), &[]);
         send(&running, signal);
         drop(running.wait_for("finishing up"));
         stage.service.repair(TOKEN);
@@ -49,7 +50,7 @@ fn rf_16_signal_in_code_exchange_revokes_grant() {
 #[test]
 fn code_exchange_without_response_delays_end_briefly() {
     let stage = Stage::with(Options::default(), Mode::NeverComeBack);
-    let (running, _browser) = exchanging(&stage, astro(&stage));
+    let (running, _browser) = exchanging(&stage, astro(&stage), &[]);
     let started = std::time::Instant::now();
     send(&running, Signal::TERM);
     assert_eq!(running.finish().code, Some(130));
@@ -59,13 +60,30 @@ fn code_exchange_without_response_delays_end_briefly() {
 #[test]
 fn ctrl_c_again_ends_code_exchange_at_once() {
     let stage = Stage::with(Options::default(), Mode::NeverComeBack);
-    let (mut running, _browser) = exchanging(&stage, astro(&stage));
+    let (mut running, _browser) = exchanging(&stage, astro(&stage), &[]);
     send(&running, Signal::HUP);
     drop(running.wait_for("finishing up"));
     let started = std::time::Instant::now();
     send(&running, Signal::INT);
     assert_eq!(running.finish().code, Some(130));
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+}
+
+#[test]
+fn signal_after_login_is_saved_says_so() {
+    const WORKSPACES: &str = "/v1/organizations/clorg00000000000000000001/workspaces";
+    for signal in ENDING {
+        let stage = Stage::with(Options::default(), Mode::NeverComeBack);
+        let (running, _browser) = exchanging(&stage, astro(&stage), &["--organization", "Analytical Engines"]);
+        stage.service.fail(WORKSPACES, Fault::Hold);
+        stage.service.repair(TOKEN);
+        stage.service.wait_for(WORKSPACES, 1);
+        send(&running, signal);
+        let output = running.finish();
+        let told = format!("Logged in to {}\nwarning: canceled\n", stage.service.domain());
+        assert!(output.code == Some(130) && output.stderr.ends_with(&told), "{signal:?}: {output:?}");
+        assert_login_works(&stage);
+    }
 }
 
 /// A refresh whose response the issuer holds back. The old refresh token is spent.
@@ -117,7 +135,7 @@ fn rf_16_closed_terminal_may_send_several_signals() {
 fn nohup_keeps_login_waiting_after_sighup() {
     let stage = Stage::with(Options::default().organizations(1, 1), Mode::NeverComeBack);
     let nohup = Astro::at(&stage.home).through(&["/usr/bin/env", "--ignore-signal=HUP"]);
-    let (running, _browser) = exchanging(&stage, nohup);
+    let (running, _browser) = exchanging(&stage, nohup, &[]);
     send(&running, Signal::HUP);
     stage.service.repair(TOKEN);
     let output = running.finish();

@@ -343,6 +343,18 @@ async fn check_rejected_login_differs_from_unreachable_api() {
 }
 
 #[tokio::test]
+async fn check_with_clock_ahead_is_no_refusal_by_the_api() {
+    let mut stage = logged_in(false).await;
+    stage.clock = two_days_later;
+    let asked = || stage.service.requests_to("/v1/users/self").len();
+    let before = asked();
+    let outcome = ask(&stage, &["--json", "--check"]).await;
+    let report = parsed(&outcome);
+    assert_eq!((outcome.exit_code(), &report["check"]["outcome"], asked()), (4, &json!("failed"), before));
+    assert!(outcome.error_chain().contains("this machine's clock says"), "{}", outcome.error_chain());
+}
+
+#[tokio::test]
 async fn check_of_api_token_reads_its_organization() {
     let mut stage = stage();
     let token = stage.service.api_token();

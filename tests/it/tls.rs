@@ -317,8 +317,8 @@ const CHECK_THE_TIMES: &str =
 #[test]
 fn ar_15_tk_10_every_command_reports_bad_host() {
     let unaccepted = |why: &str| (format!("certificate rejected: {why}"), CHECK_THE_AUTHORITY);
-    let unreached = |why: &str| (why.to_owned(), CHECK_THE_NETWORK);
     let by_proxy = |why: &str, hint: &'static str| (format!("the proxy PROXY {why}"), hint);
+    let silent = by_proxy("passed on no response within 5 seconds", "check the network and HTTPS_PROXY");
     let table = [
         (Flaw::SelfSigned, unaccepted("signed by an unknown authority")),
         (Flaw::Expired, ("certificate rejected: expired".to_owned(), CHECK_THE_TIMES)),
@@ -339,8 +339,8 @@ fn ar_15_tk_10_every_command_reports_bad_host() {
             by_proxy("refused the connection: HTTP status 502", "ask your network's administrator to allow this host"),
         ),
         (Flaw::HungUp, by_proxy("closed the connection", "check the network and HTTPS_PROXY")),
-        (Flaw::ProxySilent, unreached("no response within 5 seconds")),
-        (Flaw::HostSilent, unreached("no response within 5 seconds")),
+        (Flaw::ProxySilent, silent.clone()),
+        (Flaw::HostSilent, silent),
     ];
     // In parallel, because some run into a time limit.
     thread::scope(|scope| {
@@ -387,12 +387,17 @@ fn proxy_variable_with_newline_is_used() {
 }
 
 #[test]
-fn missing_certificate_file_is_named_and_empty_is_unset() {
+fn missing_certificates_are_named_and_empty_file_is_unset() {
     let world = Astronomer::new();
     let token = world.service.access_token(&json!({}));
     let missing = world.home.path().join("no-such.pem");
-    let said = world.astro().with("SSL_CERT_FILE", missing.to_str().unwrap()).stdin(&token).run(&LOGIN).stderr;
-    assert!(said.contains(&format!("could not read {}, which SSL_CERT_FILE names", missing.display())), "{said}");
+    let missing = missing.to_str().unwrap();
+    let file = world.astro().with("SSL_CERT_FILE", missing);
+    let folder = world.astro().without("SSL_CERT_FILE").with("SSL_CERT_DIR", &format!("/:{missing}"));
+    for (astro, variable) in [(file, "SSL_CERT_FILE"), (folder, "SSL_CERT_DIR")] {
+        let said = astro.stdin(&token).run(&LOGIN).stderr;
+        assert!(said.contains(&format!("could not read {missing}, which {variable} names")), "{said}");
+    }
     let said = world.astro().with("SSL_CERT_FILE", "").stdin(&token).run(&LOGIN).stderr;
     assert!(said.contains("certificate rejected: signed by an unknown authority"), "the system's are used: {said}");
 }

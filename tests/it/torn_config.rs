@@ -116,7 +116,7 @@ fn empty_file_under_lock_is_not_believed() {
     let path = lock_path(stage.home.path());
     let told = format!(
         "error: {} has been locked by another program for 3 seconds\n\
-         hint: wait until other astro commands are done and try again\n",
+         hint: wait until other astro commands are done\n",
         path.display()
     );
     assert_eq!(output, Output { stdout: String::new(), stderr: told, code: Some(1) });

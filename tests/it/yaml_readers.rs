@@ -62,6 +62,11 @@ fn rf_12_logout_names_token_that_go_cli_still_reads() {
             let Output { stderr, code, .. } = run(&stage, arguments);
             assert_eq!((code, settings()), (Some(1), before), "{text}{stderr}");
             assert!(stderr.contains(&told.replace("DOMAIN", &stage.service.domain())), "{text}{stderr}");
+            // The file can be written, so a hint that says no more would not help.
+            assert!(
+                ["by hand", "as `key: value`, then run `astro logout"].iter().any(|it| stderr.contains(it)),
+                "{stderr}"
+            );
             assert!(!stderr.contains("Logged out of localhost") && !stderr.contains(&access), "{stderr}");
             assert!(!stderr.contains("Not logged in to localhost"), "{stderr}");
         }

@@ -135,7 +135,8 @@ pub(super) fn callback(session: &Session<'_>, would: Would) -> Check {
     let environment = &session.system.environment;
     match callback_route(environment, session.system.machine()).filter(|_| would != Would::Token) {
         Some(route @ CallbackRoute::Forwarded(_)) => {
-            let check = Check::note("callback", &format!("{free}; {route}"));
+            let paste = if session.system.ui.can_ask() { " or paste the final URL" } else { "" };
+            let check = Check::note("callback", &format!("{free}; {route}{paste}"));
             match forward_command(environment, port).filter(|_| port != 0) {
                 Some(forward) => check.advice(&format!("run `{forward}` on your machine first")),
                 None => check,

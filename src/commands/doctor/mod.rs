@@ -19,10 +19,12 @@ use crate::system::System;
 use crate::text::{clean, wrapped};
 use crate::ui;
 
-/// The maximum columns of a line, and those before its text.
+/// The maximum columns of a line, and those before its text. On a narrower terminal than [`LEAST_WIDTH`], the text stands
+/// below its name.
 const USUAL_WIDTH: usize = 80;
 const LEAST_WIDTH: usize = 50;
 const INDENT: usize = 20;
+const NARROW_INDENT: usize = 2;
 
 #[derive(Debug, Args)]
 pub struct Doctor {
@@ -126,8 +128,10 @@ impl Report {
             Would::Token => "would need a token",
             Would::Fail => "would fail",
         };
-        let width = session.system.ui.out_columns().unwrap_or(USUAL_WIDTH).max(LEAST_WIDTH);
-        let mut lines = vec![format!("`astro login {}` {outcome}.", session.domain), String::new()];
+        let width = session.system.ui.out_columns().unwrap_or(USUAL_WIDTH);
+        let indent = if width < LEAST_WIDTH { NARROW_INDENT } else { INDENT };
+        let mut lines = wrapped(&format!("`astro login {}` {outcome}.", session.domain), width);
+        lines.push(String::new());
         for Check { name, outcome, detail, advice } in &self.checks {
             let (mark, style) = match outcome {
                 Outcome::Ok => ("ok", ui::SUCCESS),
@@ -135,11 +139,14 @@ impl Report {
                 Outcome::Fail => ("fails", ui::ERROR),
             };
             let mut head = format!("{style}{mark}{style:#}{:1$}{name:<13}", "", 7 - mark.len());
+            if indent < INDENT {
+                lines.push(std::mem::replace(&mut head, " ".repeat(indent)).trim_end().to_owned());
+            }
             let hint = advice.as_ref().map(|advice| format!("hint: {advice}"));
             for text in [Some(detail), hint.as_ref()].into_iter().flatten() {
-                for line in wrapped(text, width - INDENT) {
+                for line in wrapped(text, width.saturating_sub(indent)) {
                     lines.push(format!("{head}{line}"));
-                    head = " ".repeat(INDENT);
+                    head = " ".repeat(indent);
                 }
             }
         }

@@ -142,15 +142,28 @@ pub async fn login(system: &System, login: &Login) -> Result<(), Error> {
     let domain = &flow.session.domain;
     let (new, account) = flow.login_or_revoke().await.map_err(|error| error.during_login(domain))?;
     let SavedAccount { user, accessible, previous } = account;
+    let mut notice = SavedNotice(Some(&flow));
     let select = async {
         let mut selection = None;
         let outcome = flow.select(&mut selection, &new, &user, accessible).await;
+        notice.0 = None;
         // Printed even if the selection failed: the login is saved.
         flow.print_summary(&new, &user, &previous, selection.as_ref());
         outcome
     };
     let (outcome, ()) = tokio::join!(select, flow.revoke_unused(&previous.unused));
     outcome.map_err(|error| error.during_selection(domain))
+}
+
+/// Says that the login is saved, if the command is canceled before the summary.
+struct SavedNotice<'a>(Option<&'a LoginFlow<'a>>);
+
+impl Drop for SavedNotice<'_> {
+    fn drop(&mut self) {
+        if let Some(flow) = self.0 {
+            flow.ui().success(&format!("Logged in to {}", flow.session.domain));
+        }
+    }
 }
 
 impl<'a> LoginFlow<'a> {

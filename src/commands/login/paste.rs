@@ -46,12 +46,12 @@ impl LoginFlow<'_> {
                 Err(rejection) => fault = fault.or(Some(rejection)),
             }
         }
-        match fault {
-            Some(Rejection::Unrelated(reason)) => {
-                Warning::Paste { reason, port: redirect_uri.port() }.show(self.ui());
-            }
-            Some(Rejection::Final(reason)) => Warning::DamagedPaste { reason }.show(self.ui()),
-            None => {}
+        if let Some(fault) = fault {
+            let warning = match fault {
+                Rejection::Unrelated(reason) => Warning::Paste { reason, port: redirect_uri.port() },
+                Rejection::Final(reason) => Warning::DamagedPaste { reason },
+            };
+            warning.show(self.ui());
         }
         Ok(None)
     }

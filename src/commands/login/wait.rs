@@ -4,7 +4,7 @@
 //! the response to this login, Ctrl-C or the timeout ends it.
 
 use std::io;
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::time::{Instant, sleep_until};
@@ -34,8 +34,6 @@ pub(super) enum LinkDelivery {
     /// It is printed, for a browser on any machine.
     Print,
 }
-
-type Opening<'a> = Pin<Box<dyn Future<Output = io::Result<()>> + 'a>>;
 
 pub(super) struct CallbackOutcome {
     pub(super) code: Result<AuthorizationCode, CallbackError>,
@@ -105,10 +103,7 @@ impl LoginFlow<'_> {
         let ui = self.ui();
         let deadline = Instant::now() + self.login.timeout;
         self.show(delivery, link, sources)?;
-        let mut opening: Option<Opening<'_>> = match delivery {
-            LinkDelivery::OpenBrowser => Some(Box::pin(self.open_browser(link))),
-            LinkDelivery::Print => None,
-        };
+        let (mut opening, mut is_opening) = (pin!(self.open_browser(link)), delivery == LinkDelivery::OpenBrowser);
         let message = match &sources.callbacks {
             Some(_) => "Waiting for browser login… (Ctrl-C to cancel)",
             None => "Paste the URL of the browser's last page here (Ctrl-C to cancel):",
@@ -132,9 +127,12 @@ impl LoginFlow<'_> {
                         return Ok(outcome);
                     }
                 },
-                opened = finished(&mut opening) => if let Err(error) = opened {
-                    Warning::BrowserNotOpened { cause: error.to_string() }.show(ui);
-                    self.explain_other_machines(sources);
+                opened = &mut opening, if is_opening => {
+                    is_opening = false;
+                    if let Err(error) = opened {
+                        Warning::BrowserNotOpened { cause: error.to_string() }.show(ui);
+                        self.explain_other_machines(sources);
+                    }
                 },
                 () = sleep_until(deadline) => {
                     let (waited, can_paste) = (self.login.timeout, ui.can_ask());
@@ -168,27 +166,17 @@ impl LoginFlow<'_> {
 
     fn explain_other_machines(&self, sources: &CallbackSources<'_>) {
         let ui = self.ui();
-        let mut ways = Vec::new();
+        let mut introduction = "If the browser is on another machine, forward the port first, from that machine:";
         if ui.can_ask() {
-            ways.push(
+            introduction = "Or forward the port first, from that machine:";
+            ui.say(
                 "If the browser is on another machine, the last page won't load. Copy its URL from the address bar and \
-                 paste it here."
-                    .to_owned(),
+                 paste it here.",
             );
         }
-        let environment = &self.session.system.environment;
-        let forward =
-            sources.callbacks.as_ref().and_then(|_| forward_command(environment, sources.redirect_uri.port()));
-        if let Some(forward) = forward {
-            let introduction = if ui.can_ask() {
-                "Or forward the port first, from that machine:"
-            } else {
-                "If the browser is on another machine, forward the port first, from that machine:"
-            };
-            ways.push(format!("{introduction}\n\n  {forward}\n"));
-        }
-        if !ways.is_empty() {
-            ui.say(&ways.join("\n"));
+        let port = sources.callbacks.as_ref().map(|_| sources.redirect_uri.port());
+        if let Some(forward) = port.and_then(|port| forward_command(&self.session.system.environment, port)) {
+            ui.say(&format!("{introduction}\n\n  {forward}\n"));
         }
     }
 
@@ -196,16 +184,6 @@ impl LoginFlow<'_> {
         let system = self.session.system;
         browser::open(Arc::clone(&system.browser), link.clone(), system.opening()).await
     }
-}
-
-/// Returns the outcome of opening the browser, once. Waits forever if none is being opened.
-async fn finished(opening: &mut Option<Opening<'_>>) -> io::Result<()> {
-    let outcome = match opening {
-        Some(running) => running.await,
-        None => std::future::pending().await,
-    };
-    *opening = None;
-    outcome
 }
 
 /// Returns the next pasted line. Waits forever without a terminal.

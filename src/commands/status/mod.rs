@@ -283,8 +283,8 @@ impl Report {
                     }
                 })
             }
-            // It was not sent.
-            Error::ApiTokenWithheld { .. } => Err(failure),
+            // The API was not asked: the token was not sent, or a refreshed one was rejected on this machine.
+            Error::ApiTokenWithheld { .. } | Error::Jwt(_) => Err(failure),
             _ if failure.exit_code() == 4 => Ok(failure),
             _ => Err(failure),
         }

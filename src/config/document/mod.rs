@@ -102,9 +102,8 @@ impl Document {
     }
 
     fn each_context<T>(&self, read: impl Fn(&str, &Node) -> T) -> Vec<T> {
-        let contexts = self.value(&["contexts"]).map(Node::all_entries).unwrap_or_default().into_iter();
-        let contexts = contexts.filter_map(|(key, context)| Some((key.scalar()?, context)));
         let mut known = HashSet::new();
+        let contexts = named_entries(self.value(&["contexts"]));
         let contexts = contexts.filter(|(key, context)| known.insert(key.to_lowercase()) && context.is_mapping());
         contexts.map(|(key, context)| read(key, context)).collect()
     }
@@ -112,11 +111,8 @@ impl Document {
     /// Returns the key of a token for `domain` that the Go CLI reads: in its context, under another name of that, or under one
     /// key with dots in place of levels.
     pub fn token_left(&self, domain: &Domain) -> Option<String> {
-        let contexts = self.value(&["contexts"]).map(Node::all_entries).unwrap_or_default().into_iter();
-        let contexts = contexts.filter_map(|(key, context)| Some((key.scalar()?, context)));
-        let root = self.root.as_ref().map(Node::all_entries).unwrap_or_default().into_iter();
-        let dotted = root.filter_map(|(key, value)| {
-            let key = key.scalar()?;
+        let contexts = named_entries(self.value(&["contexts"]));
+        let dotted = named_entries(self.root.as_ref()).filter_map(|(key, value)| {
             let (contexts, name) = key.split_at_checked("contexts.".len())?;
             contexts.eq_ignore_ascii_case("contexts.").then_some((name, value))
         });
@@ -197,6 +193,12 @@ impl Document {
     fn value(&self, path: &[&str]) -> Option<&Node> {
         path.iter().try_fold(self.root.as_ref()?, |node, name| node.find(name))
     }
+}
+
+/// Returns the entries of a mapping whose keys are texts.
+fn named_entries(mapping: Option<&Node>) -> impl Iterator<Item = (&str, &Node)> {
+    let entries = mapping.map(Node::all_entries).unwrap_or_default().into_iter();
+    entries.filter_map(|(key, value)| Some((key.scalar()?, value)))
 }
 
 /// Returns the key of a token in the context `key` if that is about `domain`.

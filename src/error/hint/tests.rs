@@ -247,6 +247,7 @@ examples! { faults() -> Fault {
     Fault::Proxy { reason: ProxyFault::Dns, .. } => proxy(ProxyFault::Dns),
     Fault::Proxy { reason: ProxyFault::Connect(_), .. } => proxy(ProxyFault::Connect(of("refused"))),
     Fault::Proxy { reason: ProxyFault::HungUp, .. } => proxy(ProxyFault::HungUp),
+    Fault::Proxy { reason: ProxyFault::Silent(_), .. } => proxy(ProxyFault::Silent(Duration::from_secs(5))),
     Fault::CertificateTime(_) => Fault::CertificateTime("expired"),
     Fault::Certificate(_) => Fault::Certificate(of("revoked")),
     Fault::Timeout(_) => Fault::Timeout(Duration::from_secs(5)),
@@ -285,7 +286,7 @@ examples! { warnings() -> Warning {
     Warning::Paste { reason: Unrelated::OtherState, .. } => Warning::Paste { reason: Unrelated::OtherState, port: 12345 },
     Warning::DamagedPaste { .. } => Warning::DamagedPaste { reason: CallbackError::NoIssuer },
     Warning::BrowserNotOpened { .. } => Warning::BrowserNotOpened { cause: of("odd") },
-    Warning::MayBeSavedAgain { .. } => Warning::MayBeSavedAgain { domain: of(STAGE), cause: of("odd") },
+    Warning::MayBeSavedAgain { .. } => Warning::MayBeSavedAgain { cause: of("odd"), hint: of("try again") },
     Warning::KeychainUnseen { .. } => Warning::KeychainUnseen { reason: "no session bus", domain: of(STAGE) },
     Warning::NotRevoked { .. } => Warning::NotRevoked { token: "the refresh token", cause: of("odd") },
     Warning::UsedByGoOnly { .. } => Warning::UsedByGoOnly { what: "a token", domain: of(STAGE) },
@@ -298,7 +299,7 @@ examples! { warnings() -> Warning {
     Warning::RemovedUnread { .. } => Warning::RemovedUnread { cause: of("odd") },
     Warning::StillThere { .. } => Warning::StillThere { keychain: of("the Secret Service") },
     Warning::MayRemain { .. } => Warning::MayRemain { what: "credentials", keychain: of("the Secret Service"), cause: of("odd") },
-    Warning::ContextNotCleared { .. } => Warning::ContextNotCleared { domain: of(STAGE), cause: of("odd") },
+    Warning::ContextNotCleared { .. } => Warning::ContextNotCleared { domain: of(STAGE), cause: of("odd"), hint: of("try again") },
     Warning::TokenRemains { .. } => Warning::TokenRemains { domain: of(STAGE), path: path(), key: of("a") },
 } }
 

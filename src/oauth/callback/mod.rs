@@ -60,13 +60,11 @@ pub enum Unrelated {
     /// Pasted text that is neither the redirect URI with a query nor its query.
     #[error("this is not the callback URL")]
     NotTheRedirectUri,
-    /// `state` is missing.
     #[error("this URL is incomplete (no `state`)")]
     NoState,
     /// `state` is repeated (RFC 6749 section 3.1).
     #[error("this URL has more than one `state`")]
     RepeatedState,
-    /// `state` is that of another login attempt.
     #[error("this URL is from a different login attempt")]
     OtherState,
 }
@@ -74,7 +72,6 @@ pub enum Unrelated {
 /// A callback that ends the login without a code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallbackError {
-    /// The issuer's error response.
     #[error(transparent)]
     Refused(#[from] ErrorResponse),
     /// A parameter is repeated (RFC 6749 section 3.1).
@@ -86,7 +83,6 @@ pub enum CallbackError {
     /// The required `iss` is missing (RFC 9207 section 2.4).
     #[error("the browser's response does not name its issuer")]
     NoIssuer,
-    /// Both `code` and `error`.
     #[error("the browser's response has both a code and an error")]
     CodeAndError,
     /// Neither `code` nor `error`, an empty one, or a code with invalid characters.

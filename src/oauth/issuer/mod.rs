@@ -86,11 +86,6 @@ impl Issuer {
         self.0.as_str()
     }
 
-    /// Returns the login page's URL (RFC 6749 section 3.1).
-    pub(super) fn authorization_endpoint(&self) -> Url {
-        self.at("/authorize")
-    }
-
     pub(super) fn at(&self, path: &str) -> Url {
         let mut url = self.0.clone();
         url.set_path(path);

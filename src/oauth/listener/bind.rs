@@ -81,33 +81,18 @@ impl CallbackListener {
 fn bind_one(address: IpAddr, port: u16) -> Result<Option<TcpListener>, ListenError> {
     match listen((address, port).into()) {
         Ok(listener) => Ok(Some(listener)),
-        Err(error) => match refusal(error.kind(), cfg!(windows)) {
-            Refusal::Taken => Err(ListenError::PortTaken(port)),
-            Refusal::Forbidden => Err(ListenError::Bind { port, source: error }),
-            Refusal::NoFamily => {
-                tracing::debug!(%address, %error, "no such address family");
-                Ok(None)
-            }
-        },
+        Err(error) if is_taken(error.kind(), cfg!(windows)) => Err(ListenError::PortTaken(port)),
+        Err(source) if source.kind() == io::ErrorKind::PermissionDenied => Err(ListenError::Bind { port, source }),
+        Err(error) => {
+            tracing::debug!(%address, %error, "no such address family");
+            Ok(None)
+        }
     }
-}
-
-/// A reason why an address could not be bound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Refusal {
-    Taken,
-    Forbidden,
-    NoFamily,
 }
 
 /// Windows reports a taken port also as a missing permission (`WSAEACCES`), if it is held exclusively or reserved.
-fn refusal(kind: io::ErrorKind, windows: bool) -> Refusal {
-    match kind {
-        io::ErrorKind::AddrInUse => Refusal::Taken,
-        io::ErrorKind::PermissionDenied if windows => Refusal::Taken,
-        io::ErrorKind::PermissionDenied => Refusal::Forbidden,
-        _ => Refusal::NoFamily,
-    }
+fn is_taken(kind: io::ErrorKind, windows: bool) -> bool {
+    kind == io::ErrorKind::AddrInUse || (windows && kind == io::ErrorKind::PermissionDenied)
 }
 
 pub fn port_owner_command(port: u16) -> String {
@@ -134,13 +119,13 @@ mod tests {
     #[test]
     fn lb_3_taken_port_is_recognized_on_each_system() {
         let table = [
-            (io::ErrorKind::AddrInUse, Refusal::Taken, Refusal::Taken),
-            (io::ErrorKind::PermissionDenied, Refusal::Forbidden, Refusal::Taken),
-            (io::ErrorKind::AddrNotAvailable, Refusal::NoFamily, Refusal::NoFamily),
-            (io::ErrorKind::Unsupported, Refusal::NoFamily, Refusal::NoFamily),
+            (io::ErrorKind::AddrInUse, true, true),
+            (io::ErrorKind::PermissionDenied, false, true),
+            (io::ErrorKind::AddrNotAvailable, false, false),
+            (io::ErrorKind::Unsupported, false, false),
         ];
         for (kind, elsewhere, on_windows) in table {
-            assert_eq!((refusal(kind, false), refusal(kind, true)), (elsewhere, on_windows), "{kind}");
+            assert_eq!((is_taken(kind, false), is_taken(kind, true)), (elsewhere, on_windows), "{kind}");
         }
     }
 

@@ -66,27 +66,26 @@ impl TokenError {
         match self.code {
             ErrorCode::TooManyRequests => true,
             ErrorCode::Other(_) => matches!(self.status, 429 | 500..=599),
-            ErrorCode::InvalidGrant
-            | ErrorCode::InvalidRequest
-            | ErrorCode::InvalidClient
-            | ErrorCode::UnauthorizedClient
-            | ErrorCode::UnsupportedGrantType
-            | ErrorCode::InvalidScope
-            | ErrorCode::AccessDenied => false,
+            ErrorCode::InvalidGrant | ErrorCode::Final(_) => false,
         }
     }
 }
+
+/// The codes besides `invalid_grant` that no later attempt changes (RFC 6749 section 5.2).
+const FINAL_CODES: [&str; 6] = [
+    "invalid_request",
+    "invalid_client",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "invalid_scope",
+    "access_denied",
+];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ErrorCode {
     /// The code or refresh token is wrong, expired, revoked or used.
     InvalidGrant,
-    InvalidRequest,
-    InvalidClient,
-    UnauthorizedClient,
-    UnsupportedGrantType,
-    InvalidScope,
-    AccessDenied,
+    Final(&'static str),
     TooManyRequests,
     /// Any other code, safe to print.
     Other(String),
@@ -96,27 +95,19 @@ impl ErrorCode {
     fn parse(code: &str) -> Self {
         match code {
             "invalid_grant" => Self::InvalidGrant,
-            "invalid_request" => Self::InvalidRequest,
-            "invalid_client" => Self::InvalidClient,
-            "unauthorized_client" => Self::UnauthorizedClient,
-            "unsupported_grant_type" => Self::UnsupportedGrantType,
-            "invalid_scope" => Self::InvalidScope,
-            "access_denied" => Self::AccessDenied,
             "too_many_requests" | "slow_down" => Self::TooManyRequests,
-            other => Self::Other(clean(other, 60)),
+            other => {
+                let known = FINAL_CODES.into_iter().find(|code| *code == other);
+                known.map_or_else(|| Self::Other(clean(other, 60)), Self::Final)
+            }
         }
     }
 
     pub fn as_str(&self) -> &str {
         match self {
             Self::InvalidGrant => "invalid_grant",
-            Self::InvalidRequest => "invalid_request",
-            Self::InvalidClient => "invalid_client",
-            Self::UnauthorizedClient => "unauthorized_client",
-            Self::UnsupportedGrantType => "unsupported_grant_type",
-            Self::InvalidScope => "invalid_scope",
-            Self::AccessDenied => "access_denied",
             Self::TooManyRequests => "too_many_requests",
+            Self::Final(code) => code,
             Self::Other(code) => code,
         }
     }

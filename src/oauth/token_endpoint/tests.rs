@@ -153,10 +153,10 @@ async fn tk_9_error_code_counts_with_any_status() {
         (
             200,
             r#"{"error":"invalid_request","access_token":"a","token_type":"Bearer"}"#,
-            ErrorCode::InvalidRequest,
+            ErrorCode::Final("invalid_request"),
             None,
         ),
-        (401, r#"{"error":"invalid_client","error_description":""}"#, ErrorCode::InvalidClient, None),
+        (401, r#"{"error":"invalid_client","error_description":""}"#, ErrorCode::Final("invalid_client"), None),
         (429, r#"{"error":"slow_down"}"#, ErrorCode::TooManyRequests, None),
         (
             500,

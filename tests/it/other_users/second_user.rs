@@ -293,6 +293,11 @@ fn rf_10_root_file_named_with_chown_that_helps() {
         assert!(stderr.contains(&told) && stderr.ends_with(&format!("hint: run `sudo {chown}`\n")), "{stderr}");
         let doctor = shared.astro().run(&["auth", "doctor", "--domain", &shared.world.service.domain()]);
         assert!(doctor.stdout.contains("belongs to") && doctor.stdout.contains("sudo chown -R"), "{}", doctor.stdout);
+        let logout = shared.astro().run(&["logout", &shared.world.service.domain()]).stderr;
+        assert!(
+            !logout.contains("warning: ") || logout.contains(&format!("hint: run `sudo {chown}`, then run")),
+            "{logout}"
+        );
         assert!(Command::new("/bin/sh").args(["-c", &chown]).status().unwrap().success());
         assert_done(&name, &shared.log_in());
     }
