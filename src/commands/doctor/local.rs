@@ -188,6 +188,9 @@ pub(super) fn keychain(
         (Err(damaged @ StoreError::Damaged), _) => {
             Check::note("keychain", &format!("{name}: {damaged}; a login replaces them"))
         }
+        (Err(unused), Some(Ok(StoragePlan::Plain | StoragePlan::Shared))) => {
+            Check::note("keychain", &format!("not used: {unused}"))
+        }
         (Err(StoreError::Absent { reason }), _) => {
             let detail = format!("no keychain ({reason}); credentials would be saved unencrypted");
             Check::note("keychain", &detail).advice("start a keychain such as gnome-keyring")
