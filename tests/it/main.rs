@@ -96,4 +96,6 @@ mod token;
 mod token_demands;
 #[cfg(target_os = "linux")]
 mod torn_config;
+#[cfg(target_os = "linux")]
+mod vault;
 mod yaml_readers;

@@ -99,6 +99,12 @@ impl Session {
 
     pub(crate) fn stop_keyring(&mut self) {
         end(self.keyring.take());
+        // The bus may not have noticed yet, and the next one is waited for by name.
+        let connection = self.connection();
+        let bus = DBusProxy::new(&connection).unwrap();
+        while bus.name_has_owner("org.freedesktop.secrets".try_into().unwrap()).unwrap() {
+            thread::yield_now();
+        }
     }
 
     pub(crate) fn stop_bus(&mut self) {
