@@ -28,7 +28,7 @@ pub struct System {
     pub http: Http,
     pub browser: Arc<dyn Browser>,
     pub keychain: Arc<dyn CredentialStore>,
-    /// The vault of Astro CLI 2, in the home directory whatever ASTRO_HOME says.
+    /// The vault of Astro CLI 2, in the home directory whatever `ASTRO_HOME` says.
     pub vault: Arc<Vault>,
     /// The terminal, or its replacement in a test.
     pub ui: Ui,

@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::DomainArgument;
 use crate::config::{Config, Context};
-use crate::credentials::vault::{self, Vault, VaultError};
+use crate::credentials::vault::{self, VaultError};
 use crate::credentials::{Credentials, Kind, StoreError};
 use crate::domain::{self, Domain};
 use crate::error::{Error, Warning};
@@ -103,7 +103,7 @@ pub(super) async fn log_out(session: &Session<'_>) -> bool {
         complete = false;
         Warning::MayBeSavedAgain { cause: failure.to_string(), hint: hint_to_repeat(failure, session) }.show(ui);
     });
-    let in_vault = load_from_vault(session).await;
+    let in_vault = session.load_from_vault(&session.context().unwrap_or_default()).await;
     let (cleared, in_config) = clear_context(session).await;
     let loaded = session.keychain(|store, domain| store.load(domain)).await;
     let in_keychain = loaded.as_ref().ok().and_then(Option::as_ref);
@@ -207,18 +207,10 @@ async fn remove_from_keychain(session: &Session<'_>, loaded: &Result<Option<Cred
     }
 }
 
-/// Reads the login of this domain in the vault of Astro CLI 2, in use or not.
-async fn load_from_vault(session: &Session<'_>) -> Result<Option<Credentials>, VaultError> {
-    if !session.system.vault.has(&session.vault_name(&session.domain)) {
-        return Ok(None);
-    }
-    session.load_from_vault(&session.context().unwrap_or_default()).await
-}
-
 /// Removes the entry in the vault, even if it could not be read.
 async fn remove_from_vault(session: &Session<'_>, loaded: &Result<Option<Credentials>, VaultError>) -> bool {
     let ui = &session.system.ui;
-    match session.vault(Vault::remove).await {
+    match session.vault(|vault, name| vault.remove(&name.entry())).await {
         Ok(false) => true,
         Ok(true) => {
             ui.success(&format!("Removed credentials from {}", vault::NAME));

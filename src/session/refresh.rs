@@ -12,12 +12,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::retry::with_retries;
 use super::{KeySource, Location, SavedLogin, Session, is_same_user};
-use crate::credentials::{Credentials, Kind};
+use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::http::HttpError;
 use crate::jwt::{ExpectedAccess, ExpectedId, JwtError, verify_access_token, verify_id_token};
-use crate::oauth::{AuthConfig, ErrorCode, Granted, Issuer, Storing, TokenEndpointError, TokenError, TokenResponse};
-use crate::text::clean;
+use crate::oauth::{AuthConfig, ErrorCode, Granted, Storing, TokenEndpointError, TokenError, TokenResponse};
 use crate::token::{AccessToken, RefreshToken};
 
 /// A token that expires within this time is refreshed before it is used.
@@ -70,7 +69,9 @@ impl Session<'_> {
             return Ok(Access::Environment(token));
         }
         let saved = self.login().await?;
-        self.warn_of_vault(&saved);
+        if let Some(warning) = self.vault_warning(saved.location) {
+            warning.show(&self.system.ui);
+        }
         if self.is_fresh(&saved) {
             return Ok(Access::Login(Box::new(saved)));
         }
@@ -115,31 +116,6 @@ impl Session<'_> {
         let saved = self.saved_login().await.map_err(|error| self.explain_empty_variable(error))?;
         self.require_usable(&saved.credentials)?;
         Ok(Some(saved.credentials))
-    }
-
-    /// Rejects a stored login that no command can use, without a request: every command that needs a token fails with the
-    /// same error.
-    pub fn require_usable(&self, credentials: &Credentials) -> Result<(), Error> {
-        self.require_issuer_of_domain(credentials)?;
-        match credentials.expires_at {
-            Some(at) if at <= self.now() && credentials.refresh.is_none() => {
-                Err(Error::LoginExpired { domain: self.domain.to_string(), at, now: self.now() })
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    /// Rejects a stored login whose issuer does not belong to this domain (RFC 9700 section 4.14).
-    fn require_issuer_of_domain(&self, credentials: &Credentials) -> Result<(), Error> {
-        let Credentials { kind, issuer, .. } = credentials;
-        match kind {
-            Kind::User if Issuer::parse(issuer, &self.domain).is_err() => {
-                let issuer = Some(clean(issuer, 100)).filter(|issuer| !issuer.is_empty());
-                Err(Error::IssuerMismatch { domain: self.domain.to_string(), issuer })
-            }
-            // An API token names no issuer.
-            Kind::User | Kind::ApiToken => Ok(()),
-        }
     }
 
     fn is_fresh(&self, saved: &SavedLogin) -> bool {

@@ -39,6 +39,31 @@ impl Session<'_> {
         Ok(SavedLogin { location: in_use.0, credentials: in_use.1 })
     }
 
+    /// Rejects a stored login that no command can use, without a request: every command that needs a token fails with the
+    /// same error.
+    pub fn require_usable(&self, credentials: &Credentials) -> Result<(), Error> {
+        self.require_issuer_of_domain(credentials)?;
+        match credentials.expires_at {
+            Some(at) if at <= self.now() && credentials.refresh.is_none() => {
+                Err(Error::LoginExpired { domain: self.domain.to_string(), at, now: self.now() })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Rejects a stored login whose issuer does not belong to this domain (RFC 9700 section 4.14).
+    pub(super) fn require_issuer_of_domain(&self, credentials: &Credentials) -> Result<(), Error> {
+        let Credentials { kind, issuer, .. } = credentials;
+        match kind {
+            Kind::User if Issuer::parse(issuer, &self.domain).is_err() => {
+                let issuer = Some(clean(issuer, 100)).filter(|issuer| !issuer.is_empty());
+                Err(Error::IssuerMismatch { domain: self.domain.to_string(), issuer })
+            }
+            // An API token names no issuer.
+            Kind::User | Kind::ApiToken => Ok(()),
+        }
+    }
+
     /// Returns `true` if a login in the keychain may count more than this one of config.yaml. Other readers of config.yaml
     /// do without the keychain.
     fn may_be_ignored(&self, in_config: &Credentials) -> bool {

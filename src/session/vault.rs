@@ -1,9 +1,8 @@
 //! The vault of Astro CLI 2: the login of this domain in it, and the contexts that share one login.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use super::{Location, SavedLogin, Session, clear_tokens, edit_config, set_tokens, tokens_of_context};
+use super::{Location, Session, clear_tokens, edit_config, set_tokens, tokens_of_context};
 use crate::config::{Context, Document, DocumentError};
 use crate::credentials::Credentials;
 use crate::credentials::vault::{Vault, VaultError, VaultName, VaultTokens};
@@ -43,25 +42,15 @@ impl Session<'_> {
         Ok(tokens_of_context(&context))
     }
 
-    /// Returns a warning of an entry beside a login in config.yaml: Astro CLI 1.x wrote that back. Astro CLI 2 uses it, too.
-    pub fn written_back_warning(&self) -> Option<Warning> {
-        let name = self.vault_name(&self.domain);
-        let is_written_back = self.system.vault.has(&name) && !self.system.vault.has_marker(&name);
-        is_written_back.then(|| Warning::WrittenBack { domain: self.domain.to_string() })
-    }
-
-    /// Warns of a vault that others have access to, or that is not used though it holds a login.
-    pub(super) fn warn_of_vault(&self, saved: &SavedLogin) {
-        let warning = match saved.location {
-            Location::Keychain => None,
-            Location::Config => self.written_back_warning(),
-            Location::Vault => {
-                let folder = self.system.vault.open_to_others().map(Path::to_owned);
-                folder.map(|folder| Warning::VaultOpenToOthers { folder })
+    /// Returns a warning of an entry beside the login of config.yaml that is in use, or of a vault that others have access to.
+    pub fn vault_warning(&self, in_use: Location) -> Option<Warning> {
+        let (vault, name) = (&self.system.vault, self.vault_name(&self.domain));
+        match in_use {
+            Location::Config if vault.has(&name.entry()) && !vault.has(&name.marker()) => {
+                Some(Warning::WrittenBack { domain: self.domain.to_string() })
             }
-        };
-        if let Some(warning) = warning {
-            warning.show(&self.system.ui);
+            Location::Vault => vault.open_to_others().map(|it| Warning::VaultOpenToOthers { folder: it.to_owned() }),
+            Location::Keychain | Location::Config => None,
         }
     }
 
@@ -106,7 +95,13 @@ impl Session<'_> {
             for domain in &domains {
                 let is_own = *domain == own;
                 let done = if in_vault.contains(domain) {
-                    point(document, domain, new.as_ref())?
+                    let end = new.as_ref().map(|it| it.expires_at);
+                    document.update_context(domain, |context| match end {
+                        Some(end) if context.in_vault => context.expires_at = end,
+                        None if context.in_vault => clear_tokens(context),
+                        Some(_) | None => {}
+                    })?;
+                    true
                 } else {
                     replace_plain(document, domain, &old, new.clone(), is_own)?
                 };
@@ -129,17 +124,6 @@ impl Session<'_> {
         let (old, new) = (VaultTokens::from(old), new.map(VaultTokens::from));
         self.vault_of(domain, move |vault, name| vault.replace(name, &old, new.as_ref())).await
     }
-}
-
-/// Writes the end of a token that is in the vault, or removes the pointer if there is none any more.
-fn point(document: &mut Document, domain: &Domain, new: Option<&Credentials>) -> Result<bool, DocumentError> {
-    if document.context(domain).is_some_and(|it| it.in_vault) {
-        document.update_context(domain, |context| match new {
-            Some(new) => context.expires_at = new.expires_at,
-            None => clear_tokens(context),
-        })?;
-    }
-    Ok(true)
 }
 
 /// Replaces the tokens in a context if they are still `old`. Returns `false` if they are not.

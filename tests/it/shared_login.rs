@@ -101,13 +101,13 @@ fn printed(credentials: &Credentials) -> String {
 async fn rf_19_login_is_shared_through_vault() {
     let stage = stage();
     stage.keep_in_keychain(&stage.earlier_login(FRESH));
-    stage.vault().set_marker(&stage.vault_name()).unwrap();
+    stage.vault().mark(&stage.vault_name()).unwrap();
     let outcome = stage.login(&stage.request()).await.success();
     let place = "  credentials   Astro CLI 2's vault (~/.astro/secrets), shared with it and Astro Desktop\n";
     assert!(outcome.stderr.contains(place), "{}", outcome.stderr);
     let config = stage.home.config().unwrap();
     assert!(config.contains(POINTER) && !config.contains("refreshtoken"), "{config}");
-    assert!(!stage.vault().has_marker(&stage.vault_name()));
+    assert!(!stage.vault().has(&stage.vault_name().marker()));
     assert_eq!(stage.stored(), None, "the copy in the keychain is removed");
     let [live] = stage.service.live_refresh_tokens().try_into().unwrap();
     let saved = entry(&stage).unwrap();
@@ -143,7 +143,7 @@ async fn pointer_without_entry_is_not_logged_in() {
     for with_folder in [true, false] {
         let (stage, _) = with_vault(FRESH);
         stage.keep_in_keychain(&stage.earlier_login(FRESH));
-        stage.vault().remove(&stage.vault_name()).unwrap();
+        stage.vault().remove(&stage.vault_name().entry()).unwrap();
         if !with_folder {
             fs::remove_dir(stage.home.path().join(".astro/secrets")).unwrap();
         }
@@ -179,7 +179,7 @@ async fn rf_19_unreadable_entry_is_never_not_logged_in() {
         let unread =
             format!("could not read the credentials before ({reason}), so a refresh token in them was not revoked");
         assert!(outcome.stderr.contains(&unread), "{}", outcome.stderr);
-        assert!(!stage.vault().has(&stage.vault_name()) && !stage.home.config().unwrap().contains("token"));
+        assert!(!stage.vault().has(&stage.vault_name().entry()) && !stage.home.config().unwrap().contains("token"));
     }
 }
 
@@ -213,7 +213,7 @@ async fn rf_20_contexts_with_same_refresh_token_are_renewed() {
             context.auth_client_id = None;
         });
         if !in_vault {
-            stage.vault().remove(&stage.vault_name()).unwrap();
+            stage.vault().remove(&stage.vault_name().entry()).unwrap();
             change(&stage, &stage.service.domain(), |context| set_tokens(context, old.clone()));
         }
         drop(print(&stage).await.success());
@@ -227,7 +227,7 @@ async fn rf_20_contexts_with_same_refresh_token_are_renewed() {
         assert_eq!(own, shared.refresh);
 
         drop(log_out(&stage).await.success());
-        assert!(!stage.vault().has(&name(&stage, "localhost:1")));
+        assert!(!stage.vault().has(&name(&stage, "localhost:1").entry()));
         assert_eq!((refresh("localhost:1"), refresh("localhost:2")), (None, None));
         assert!(refresh("localhost:3").is_some());
     }
@@ -269,12 +269,12 @@ async fn insecure_storage_marks_context_and_removes_entry() {
     drop(stage.login(&request).await.success());
     let context = context(&stage, &stage.service.domain());
     assert!(context.token.is_some() && !context.in_vault);
-    assert!(stage.vault().has_marker(&stage.vault_name()) && !stage.vault().has(&stage.vault_name()));
+    assert!(stage.vault().has(&stage.vault_name().marker()) && !stage.vault().has(&stage.vault_name().entry()));
     assert_eq!(stage.service.live_refresh_tokens().len(), 1);
     let (_, status) = state(&stage).await;
     assert_eq!(status["source"], "config");
     drop(log_out(&stage).await.success());
-    assert!(stage.vault().has_marker(&stage.vault_name()), "as in Astro CLI 2");
+    assert!(stage.vault().has(&stage.vault_name().marker()), "as in Astro CLI 2");
 }
 
 #[tokio::test]
@@ -328,7 +328,7 @@ async fn rf_19_folder_open_to_others_is_read_with_warning() {
     let (_, status) = state(&stage).await;
     assert_eq!(status["warnings"][0]["code"], "vault_open_to_others");
     assert_eq!(log_out(&stage).await.exit_code(), 1);
-    assert!(stage.vault().has(&stage.vault_name()));
+    assert!(stage.vault().has(&stage.vault_name().entry()));
     assert_eq!(fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o750);
 }
 

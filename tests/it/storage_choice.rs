@@ -109,7 +109,7 @@ fn request(stage: &Stage, setting: Setting) -> Login {
 
 /// What a login without a terminal did, in one word; it must leave one login, or all as it was.
 async fn log_in(stage: &Stage, setting: Setting) -> &'static str {
-    let everything = || (stage.home.config(), stage.stored(), stage.vault().has(&stage.vault_name()));
+    let everything = || (stage.home.config(), stage.stored(), stage.vault().has(&stage.vault_name().entry()));
     let before = everything();
     let outcome = stage.login(&request(stage, setting)).await;
     if let Err(error) = &outcome.result {
@@ -117,10 +117,10 @@ async fn log_in(stage: &Stage, setting: Setting) -> &'static str {
         return refusal(error);
     }
     let config = stage.home.config().unwrap();
-    let (vault, keychain) = (stage.vault().has(&stage.vault_name()), stage.stored().is_some());
+    let (vault, keychain) = (stage.vault().has(&stage.vault_name().entry()), stage.stored().is_some());
     let is_plain = config.contains("token: Bearer eyJ");
     assert_eq!(config.contains("token: 'Bearer '"), vault && !is_plain, "{config}");
-    let marked = stage.vault().has_marker(&stage.vault_name());
+    let marked = stage.vault().has(&stage.vault_name().marker());
     assert_eq!(marked, is_plain && stage.vault().exists(), "plaintext has the marker if there is a vault");
     match (is_plain, vault, keychain) {
         (false, false, true) => "keychain",

@@ -73,9 +73,9 @@ pub(super) fn vault(session: &Session<'_>, ready: Result<Option<String>, VaultEr
     let contexts = session.config.read().map(|document| document.contexts()).unwrap_or_default();
     let pointing = contexts.into_iter().filter(|it| it.in_vault).filter_map(|it| it.domain.parse().ok());
     let held: Vec<String> =
-        pointing.filter(|it| vault.has(&session.vault_name(it))).map(|it: Domain| it.to_string()).collect();
+        pointing.filter(|it| vault.has(&session.vault_name(it).entry())).map(|it: Domain| it.to_string()).collect();
     let held = if held.is_empty() { String::new() } else { format!(", has the login to {}", held.join(", ")) };
-    let has_marker = vault.has_marker(&session.vault_name(&session.domain));
+    let has_marker = vault.has(&session.vault_name(&session.domain).marker());
     let marker = if has_marker { "; the login to this domain is shared in config.yaml instead" } else { "" };
     Check::ok("vault", &format!("shared with Astro CLI 2 (key {key}){held}{marker}"))
 }

@@ -142,7 +142,7 @@ impl LoginFlow<'_> {
         if let Err(damaged @ StoreError::Damaged) = &in_keychain {
             Warning::RemovedUnread { cause: damaged.to_string() }.show(self.ui());
         }
-        let in_vault = self.load_from_vault().await;
+        let in_vault = self.session.load_from_vault(&self.before).await;
         let mut before = Before {
             in_keychain: in_keychain.as_ref().ok().cloned().flatten(),
             in_vault: in_vault.as_ref().ok().cloned().flatten(),

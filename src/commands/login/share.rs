@@ -9,14 +9,6 @@ use crate::error::{Error, Warning};
 use crate::session::Location;
 
 impl LoginFlow<'_> {
-    pub(super) async fn load_from_vault(&self) -> Result<Option<Credentials>, VaultError> {
-        let name = self.session.vault_name(&self.session.domain);
-        if !self.session.system.vault.has(&name) {
-            return Ok(None);
-        }
-        self.session.load_from_vault(&self.before).await
-    }
-
     /// Writes the entry, then config.yaml. Restores the entry if config.yaml cannot be written.
     pub(super) async fn save_in_vault(
         &self,
@@ -32,7 +24,7 @@ impl LoginFlow<'_> {
             let old = before.in_vault.as_ref().map(VaultTokens::from);
             let restored = self.session.vault(move |vault, name| match &old {
                 Some(old) => vault.save(name, old),
-                None => vault.remove(name).map(drop),
+                None => vault.remove(&name.entry()).map(drop),
             });
             if let Err(failure) = restored.await {
                 self.may_remain_in_vault(&failure);
@@ -40,13 +32,13 @@ impl LoginFlow<'_> {
             return Err(failure);
         }
         // Else other programs would take the login out of the vault again.
-        self.session.vault(Vault::remove_marker).await.map(drop).map_err(vault_error)
+        self.session.vault(|vault, name| vault.remove(&name.marker())).await.map(drop).map_err(vault_error)
     }
 
     /// Makes other programs leave the login in config.yaml. Must be done before it is there.
     pub(super) async fn set_marker(&self) {
         if self.session.system.vault.exists()
-            && let Err(failure) = self.session.vault(Vault::set_marker).await
+            && let Err(failure) = self.session.vault(Vault::mark).await
         {
             let cause = failure.to_string();
             Warning::NotMarked { cause }.show(self.ui());
@@ -65,7 +57,7 @@ impl LoginFlow<'_> {
                 if let Err(unreadable) = loaded {
                     Warning::RemovedUnread { cause: unreadable.to_string() }.show(self.ui());
                 }
-                if let Err(failure) = self.session.vault(Vault::remove).await {
+                if let Err(failure) = self.session.vault(|vault, name| vault.remove(&name.entry())).await {
                     self.may_remain_in_vault(&failure);
                 }
             }

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use crate::config::LoginNames;
 use crate::credentials::Kind;
 use crate::error;
-use crate::session::StorageChoice;
+use crate::session::{Location, StorageChoice};
 
 #[derive(Serialize)]
 pub(super) struct Report {
@@ -52,6 +52,16 @@ pub(super) enum Source {
     Keychain,
     AstroVault,
     Config,
+}
+
+impl From<Location> for Source {
+    fn from(location: Location) -> Self {
+        match location {
+            Location::Keychain => Self::Keychain,
+            Location::Vault => Self::AstroVault,
+            Location::Config => Self::Config,
+        }
+    }
 }
 
 #[derive(Serialize)]

@@ -160,24 +160,23 @@ impl Report {
         let stored = session.saved_login().await.inspect_err(|failure| match failure {
             Error::NotLoggedIn { .. } => self.state = State::SignedOut,
             Error::Vault { .. } => {
-                self.is_stored_in(session, Location::Vault);
+                self.source = Some(Source::AstroVault);
+                self.location = Some(session.location_name(Location::Vault));
                 self.account = context.user_email.as_deref().map(shown);
             }
             _ => {}
         });
-        if let Some(folder) = session.system.vault.open_to_others().filter(|_| context.in_vault) {
-            let folder = folder.to_owned();
-            self.warn(WarningCode::VaultOpenToOthers, &Warning::VaultOpenToOthers { folder });
-        }
         let SavedLogin { location, credentials } = stored?;
         let usable = session.require_usable(&credentials);
         if let Some(second) = session.second_login(location).await {
             self.warn(WarningCode::TwoLogins, &session.second_login_warning(location, &second));
         }
-        if let Some(warning) = session.written_back_warning().filter(|_| location == Location::Config) {
-            self.warn(WarningCode::TwoLogins, &warning);
+        if let Some(warning) = session.vault_warning(location) {
+            let in_config = location == Location::Config;
+            self.warn(if in_config { WarningCode::TwoLogins } else { WarningCode::VaultOpenToOthers }, &warning);
         }
-        self.is_stored_in(session, location);
+        self.source = Some(location.into());
+        self.location = Some(session.location_name(location));
         self.kind = Some(credentials.kind);
         let context = if belongs_to(&context, &credentials) {
             context
@@ -195,15 +194,6 @@ impl Report {
                 self.state = State::Refused;
             }
         })
-    }
-
-    fn is_stored_in(&mut self, session: &Session<'_>, location: Location) {
-        self.source = Some(match location {
-            Location::Keychain => Source::Keychain,
-            Location::Vault => Source::AstroVault,
-            Location::Config => Source::Config,
-        });
-        self.location = Some(session.location_name(location));
     }
 
     /// Sends the token to the API, which may refresh the login, and compares the clocks.
@@ -276,9 +266,7 @@ impl Report {
     async fn granted_organization(&self, session: &Session<'_>) -> Option<String> {
         let token = match self.source {
             Some(Source::Environment) => environment_token(session.system).ok()??,
-            Some(Source::Keychain | Source::AstroVault | Source::Config) => {
-                session.saved_login().await.ok()?.credentials.access
-            }
+            Some(_) => session.saved_login().await.ok()?.credentials.access,
             None => return None,
         };
         ApiTokenScope::of(&Unverified::parse(token.expose()).ok()?).organization
@@ -290,7 +278,7 @@ impl Report {
             Error::List(ListError::Http(answer)) if matches!(answer.status(), Some(403 | 404)) => {
                 Ok(match self.source {
                     Some(Source::Environment) => Error::ApiTokenRefused,
-                    Some(Source::Keychain | Source::AstroVault | Source::Config) | None => {
+                    Some(_) | None => {
                         Error::TokenRefused { domain: session.domain.to_string(), response: Some(answer.clone()) }
                     }
                 })
@@ -322,7 +310,7 @@ fn show(session: &Session<'_>, report: &Report) -> Result<(), Error> {
     let issued = |at: Timestamp| time_format::format_past_timestamp(at, now, &zone);
     let location = |place: &String| match report.source {
         Some(Source::Environment) => format!("{place}, which overrides any login"),
-        Some(Source::Keychain | Source::AstroVault | Source::Config) | None => place.to_owned(),
+        Some(_) | None => place.to_owned(),
     };
     let named = |id: &Option<String>| id.as_ref().map(|id| report.names.name(id).unwrap_or_else(|| id.clone()));
     let expires = match (report.expires_at, report.refreshable) {

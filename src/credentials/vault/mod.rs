@@ -83,11 +83,13 @@ impl VaultName {
         Self(format!("login:{}:{}", &sha256(config)[..32], context_key.to_lowercase()))
     }
 
-    fn file_name(&self) -> String {
+    /// Returns the name of the file with the tokens.
+    pub fn entry(&self) -> String {
         format!("{}.json", sha256(self.0.as_bytes()))
     }
 
-    fn marker_name(&self) -> String {
+    /// Returns the name of the file that makes every program leave the login in config.yaml.
+    pub fn marker(&self) -> String {
         format!("login-in-config-{}", sha256(self.0.as_bytes()))
     }
 }
@@ -134,14 +136,14 @@ impl Vault {
     pub fn replace(&self, name: &VaultName, old: &VaultTokens, new: Option<&VaultTokens>) -> Result<bool, VaultError> {
         match new {
             Some(new) => self.write(name, new, Some(old)),
-            None if self.load(name)?.is_some_and(|it| it.refresh == old.refresh) => self.remove(name),
+            None if self.load(name)?.is_some_and(|it| it.refresh == old.refresh) => self.remove(&name.entry()),
             None => Ok(false),
         }
     }
 
     fn write(&self, name: &VaultName, tokens: &VaultTokens, old: Option<&VaultTokens>) -> Result<bool, VaultError> {
         let Some(folder) = self.folder_to_write()? else { return Err(VaultError::NoKey) };
-        let path = folder.join(name.file_name());
+        let path = folder.join(name.entry());
         let failed = |source| io_error(&path, source);
         let key = self.key()?;
         let content = entry::seal(name, tokens, &key, &self.random)?;
@@ -168,25 +170,25 @@ impl Vault {
         write().map_err(|source| io_error(folder, source))
     }
 
-    /// Returns `true` if there is an entry of this login, readable or not.
-    pub fn has(&self, name: &VaultName) -> bool {
-        self.is_there(&name.file_name())
+    /// Returns `true` if there is this file, readable or not.
+    pub fn has(&self, file: &str) -> bool {
+        self.folder.as_deref().is_some_and(|folder| fs::symlink_metadata(folder.join(file)).is_ok())
     }
 
-    /// Removes the entry of a login, readable or not. Returns `false` if there was none.
-    pub fn remove(&self, name: &VaultName) -> Result<bool, VaultError> {
-        self.unlink(&name.file_name())
+    /// Removes an entry or a marker, readable or not. Returns `false` if there was none.
+    pub fn remove(&self, file: &str) -> Result<bool, VaultError> {
+        if !self.has(file) {
+            return Ok(false);
+        }
+        let Some(folder) = self.folder_to_write()? else { return Ok(false) };
+        let path = folder.join(file);
+        fs::remove_file(&path).map(|()| true).map_err(|source| io_error(&path, source))
     }
 
-    /// Returns `true` if the login of this context stays in config.yaml for every program.
-    pub fn has_marker(&self, name: &VaultName) -> bool {
-        self.is_there(&name.marker_name())
-    }
-
-    /// Makes every program keep the login of this context in config.yaml. Does nothing without a vault.
-    pub fn set_marker(&self, name: &VaultName) -> Result<(), VaultError> {
+    /// Creates a marker. Does nothing without a vault.
+    pub fn mark(&self, name: &VaultName) -> Result<(), VaultError> {
         let Some(folder) = self.folder_to_write()? else { return Ok(()) };
-        let path = folder.join(name.marker_name());
+        let path = folder.join(name.marker());
         let mut options = File::options();
         options.write(true).create_new(true);
         #[cfg(unix)]
@@ -197,59 +199,33 @@ impl Vault {
         }
     }
 
-    pub fn remove_marker(&self, name: &VaultName) -> Result<bool, VaultError> {
-        self.unlink(&name.marker_name())
-    }
-
-    fn is_there(&self, file: &str) -> bool {
-        self.folder.as_deref().is_some_and(|folder| fs::symlink_metadata(folder.join(file)).is_ok())
-    }
-
-    fn unlink(&self, file: &str) -> Result<bool, VaultError> {
-        let Some(folder) = self.folder()? else { return Ok(false) };
-        let path = folder.join(file);
-        if fs::symlink_metadata(&path).is_err() {
-            return Ok(false);
-        }
-        self.folder_to_write()?;
-        fs::remove_file(&path).map_err(|source| io_error(&path, source))?;
-        Ok(true)
-    }
-
     /// Returns the folder, or `None` if there is none. Rejects one in whose place another user may have put something else.
     fn folder(&self) -> Result<Option<&Path>, VaultError> {
         let Some(folder) = self.folder.as_deref() else { return Ok(None) };
-        let metadata = match fs::symlink_metadata(folder) {
-            Ok(metadata) => metadata,
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                return Ok(None);
-            }
-            Err(source) => return Err(io_error(folder, source)),
-        };
-        #[cfg(unix)]
-        let is_ours = std::os::unix::fs::MetadataExt::uid(&metadata) == rustix::process::getuid().as_raw();
-        #[cfg(not(unix))]
-        let is_ours = true;
-        if metadata.is_dir() && is_ours { Ok(Some(folder)) } else { Err(VaultError::Folder(folder.to_owned())) }
+        match fs::symlink_metadata(folder) {
+            Ok(it) if it.is_dir() && is_ours(&it) => Ok(Some(folder)),
+            Ok(_) => Err(VaultError::Folder(folder.to_owned())),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(source) => Err(io_error(folder, source)),
+        }
     }
 
     /// Like [`folder`](Self::folder). Rejects one that others have access to: Astro CLI 2 has to close it first.
     fn folder_to_write(&self) -> Result<Option<&Path>, VaultError> {
-        let folder = self.folder()?;
-        match folder {
-            Some(folder) if is_open_to_others(folder) => Err(VaultError::OpenToOthers(folder.to_owned())),
-            _ => Ok(folder),
+        match self.open_to_others() {
+            Some(folder) => Err(VaultError::OpenToOthers(folder.to_owned())),
+            None => self.folder(),
         }
     }
 
     /// Returns the folder if it is ours, but others have access to it.
     pub fn open_to_others(&self) -> Option<&Path> {
-        self.folder().ok().flatten().filter(|folder| is_open_to_others(folder))
+        self.folder().ok()?.filter(|folder| fs::metadata(folder).is_ok_and(|it| is_open(&it)))
     }
 
     /// Reads and opens an entry. Asks for the key only if there is one that needs it, and only if it is not known yet.
     fn open(&self, folder: &Path, name: &VaultName, key: &mut Option<Key>) -> Result<Option<VaultTokens>, VaultError> {
-        let path = folder.join(name.file_name());
+        let path = folder.join(name.entry());
         let Some(bytes) = read(&path)? else { return Ok(None) };
         let opened = entry::open(&bytes, name, &path, || match key {
             Some(key) => Ok(key.clone()),
@@ -269,33 +245,41 @@ impl Vault {
 
 /// Reads a file that is no larger than an entry. `None` if there is none.
 fn read(path: &Path) -> Result<Option<Vec<u8>>, VaultError> {
-    match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_file() && metadata.len() <= LARGEST => {}
-        Ok(_) => return Err(VaultError::Damaged(path.to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(io_error(path, source)),
-    }
-    match fs::read(path) {
+    let content = fs::symlink_metadata(path).and_then(|it| {
+        let is_entry = it.is_file() && it.len() <= LARGEST;
+        if is_entry { fs::read(path) } else { Err(io::ErrorKind::InvalidData.into()) }
+    });
+    match content {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(VaultError::Damaged(path.to_owned())),
         Err(source) => Err(io_error(path, source)),
     }
 }
 
 /// Creates a temporary file as Astro CLI 2 names it, with mode 0600. It is removed when dropped.
 fn temporary(folder: &Path, name: &VaultName) -> io::Result<tempfile::NamedTempFile> {
-    tempfile::Builder::new().prefix(&format!(".{}.", name.file_name())).tempfile_in(folder)
+    tempfile::Builder::new().prefix(&format!(".{}.", name.entry())).tempfile_in(folder)
 }
 
 #[cfg(unix)]
-fn is_open_to_others(folder: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::metadata(folder).is_ok_and(|it| it.permissions().mode() & 0o077 != 0)
+fn is_ours(folder: &fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::uid(folder) == rustix::process::getuid().as_raw()
 }
 
-/// Returns `false`: the profile's inherited access rules decide.
+#[cfg(unix)]
+fn is_open(folder: &fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::mode(folder) & 0o077 != 0
+}
+
+/// Returns `true`: the profile's inherited access rules decide.
 #[cfg(not(unix))]
-fn is_open_to_others(_: &Path) -> bool {
+fn is_ours(_: &fs::Metadata) -> bool {
+    true
+}
+
+#[cfg(not(unix))]
+fn is_open(_: &fs::Metadata) -> bool {
     false
 }
 

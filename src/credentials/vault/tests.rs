@@ -44,7 +44,7 @@ impl Home {
     }
 
     fn entry(&self) -> PathBuf {
-        self.folder().join(name().file_name())
+        self.folder().join(name().entry())
     }
 
     fn files(&self) -> Vec<(String, Vec<u8>)> {
@@ -78,8 +78,8 @@ fn vectors_of_astro_cli_2_are_read_and_written_to_the_byte() {
     for vector in vectors {
         let text = |member: &str| vector[member].as_str().unwrap();
         let name = VaultName::new(text("config_path").as_bytes(), text("context_key"));
-        assert_eq!((name.0.as_str(), name.file_name().as_str()), (text("key"), text("file")));
-        assert_eq!(name.marker_name(), text("marker"));
+        assert_eq!((name.0.as_str(), name.entry().as_str()), (text("key"), text("file")));
+        assert_eq!(name.marker(), text("marker"));
         let key = Key::parse(text("master_key").as_bytes()).unwrap();
         assert_eq!(key.id(), text("kid"));
         let path = Path::new("entry");
@@ -100,7 +100,7 @@ fn vectors_of_astro_cli_2_are_read_and_written_to_the_byte() {
 fn login_is_written_replaced_and_removed() {
     let home = home_with_vault();
     let (vault, name) = (&home.vault, name());
-    assert!(!vault.has(&name) && vault.load(&name).unwrap().is_none());
+    assert!(!vault.has(&name.entry()) && vault.load(&name).unwrap().is_none());
     vault.save(&name, &tokens("a.b.c", "v1.one")).unwrap();
     assert_eq!(vault.load(&name).unwrap(), Some(tokens("a.b.c", "v1.one")));
     let (one, two, three) = (tokens("a.b.c", "v1.one"), tokens("d.e.f", "v1.two"), tokens("g.h.i", "v1.three"));
@@ -111,7 +111,7 @@ fn login_is_written_replaced_and_removed() {
     assert!(!vault.replace(&name, &one, None).unwrap());
     assert_eq!(home.files(), before);
     assert!(vault.replace(&name, &two, None).unwrap());
-    assert!(!vault.remove(&name).unwrap());
+    assert!(!vault.remove(&name.entry()).unwrap());
     assert!(home.files().is_empty());
 }
 
@@ -121,9 +121,9 @@ fn rf_19_files_are_private_and_the_folder_stays_as_it_is() {
     use std::os::unix::fs::PermissionsExt as _;
     let home = home_with_vault();
     home.vault.save(&name(), &tokens("a.b.c", "v1.one")).unwrap();
-    home.vault.set_marker(&name()).unwrap();
-    home.vault.set_marker(&name()).unwrap();
-    assert!(home.vault.has_marker(&name()));
+    home.vault.mark(&name()).unwrap();
+    home.vault.mark(&name()).unwrap();
+    assert!(home.vault.has(&name().marker()));
     for (file, _) in home.files() {
         let mode = fs::metadata(home.folder().join(&file)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");
@@ -136,9 +136,9 @@ fn rf_19_files_are_private_and_the_folder_stays_as_it_is() {
             home.vault.ready(&name()).map(drop),
             home.vault.save(&name(), &tokens("x", "y")),
             home.vault.dry_run(&name(), 1),
-            home.vault.remove(&name()).map(drop),
-            home.vault.remove_marker(&name()).map(drop),
-            home.vault.set_marker(&name()),
+            home.vault.remove(&name().entry()).map(drop),
+            home.vault.remove(&name().marker()).map(drop),
+            home.vault.mark(&name()),
         ];
         for outcome in refused {
             assert!(matches!(outcome, Err(VaultError::OpenToOthers(_))), "{outcome:?}");
@@ -154,8 +154,8 @@ fn rf_19_no_folder_and_no_key_is_made() {
     assert!(!home.vault.exists() && home.vault.load(&name()).unwrap().is_none());
     assert!(home.vault.ready(&name()).unwrap().is_none());
     assert!(home.vault.save(&name(), &tokens("a", "b")).is_err());
-    home.vault.set_marker(&name()).unwrap();
-    assert!(!home.vault.remove(&name()).unwrap() && !home.folder().exists());
+    home.vault.mark(&name()).unwrap();
+    assert!(!home.vault.remove(&name().entry()).unwrap() && !home.folder().exists());
     let home = home_with_vault();
     *home.key.0.lock().unwrap() = None;
     assert!(matches!(home.vault.ready(&name()), Err(VaultError::NoKey)));
@@ -172,10 +172,10 @@ fn rf_19_link_in_place_of_the_folder_is_refused() {
     fs::create_dir(home.directory.path().join(".astro")).unwrap();
     std::os::unix::fs::symlink(elsewhere.folder(), home.folder()).unwrap();
     assert!(home.vault.exists());
-    for outcome in [home.vault.load(&name()).map(drop), home.vault.remove(&name()).map(drop)] {
+    for outcome in [home.vault.load(&name()).map(drop), home.vault.remove(&name().entry()).map(drop)] {
         assert!(matches!(outcome, Err(VaultError::Folder(_))), "{outcome:?}");
     }
-    assert!(elsewhere.vault.has(&name()));
+    assert!(elsewhere.vault.has(&name().entry()));
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn rf_19_unknown_entry_is_neither_read_nor_replaced() {
     let with = |value: &str| format!(r#"{{"key":"{key}","value":"{value}"}}"#);
     let table = [
         (good.replacen("enc:v2:", "enc:v3:", 1), "newer"),
-        (good.replacen("{", "{\"more\":1,", 1), "newer"),
+        (good.replacen('{', "{\"more\":1,", 1), "newer"),
         (with("enc:"), "newer"),
         (good[..good.len() - 1].to_owned(), "damaged"),
         (good.replacen("astronomer_io", "astronomer_i0", 1), "damaged"),
@@ -222,9 +222,9 @@ fn rf_19_unknown_entry_is_neither_read_nor_replaced() {
         *home.key.0.lock().unwrap() = Some(invalid.to_owned());
         assert!(matches!(home.vault.load(&name()), Err(VaultError::InvalidKey)), "{invalid}");
     }
-    // Whatever it holds, a logout removes it.
+    // A logout removes it, whatever it holds.
     fs::write(home.entry(), "enc:v9:").unwrap();
-    assert!(home.vault.remove(&name()).unwrap());
+    assert!(home.vault.remove(&name().entry()).unwrap());
 }
 
 #[test]
