@@ -22,7 +22,7 @@ pub struct Exec {
     pub domain: Option<String>,
     #[command(flatten)]
     pub validity: Validity,
-    /// Variable for the token, may be repeated [default: ASTRO_API_TOKEN]
+    /// Variable for the token, may be repeated [default: `ASTRO_API_TOKEN`]
     #[arg(long = "env", value_name = "NAME", value_parser = parse_name, value_hint = ValueHint::Other)]
     pub names: Vec<String>,
     /// Command and its arguments

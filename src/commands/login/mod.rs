@@ -45,6 +45,7 @@ use select::Accessible;
 /// saved in the keychain of the operating system.
 #[derive(Debug, Args)]
 #[command(mut_arg("domain", |domain| domain.help("Domain to log in to: astronomer.io, a preview, or localhost[:PORT]")))]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Login {
     /// Email to log in with; any other account is refused
     #[arg(long, value_hint = ValueHint::Other)]
