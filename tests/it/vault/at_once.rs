@@ -191,7 +191,8 @@ fn one_is_killed(world: &World, marker: &Path, dice: &mut Dice, told: &str) -> b
             let person = astro_login::jwt::Unverified::parse(printed.trim_end()).unwrap().subject().unwrap().to_owned();
             assert!(person.contains(ADA) || login && person.contains(GRACE), "{told}");
             assert!(!login || codes[0] != Some(0) || person.contains(GRACE), "{told}");
-            assert!(!out || codes[0] != Some(0), "{told}");
+            // Astro CLI 2 takes no lock to log out, so a renewal of its own may store the login again.
+            assert!(victim != ["logout"] || codes[0] != Some(0), "{told}");
             assert_eq!(theirs[0].as_str(), Some(format!("Bearer {}", printed.trim_end()).as_str()), "{told}");
         }
         Some(4) => assert!(out && theirs.is_null(), "{told}{}", text(&ours)),
