@@ -99,7 +99,7 @@ pub(super) async fn log_out(session: &Session<'_>) -> bool {
     let ui = &session.system.ui;
     let mut complete = true;
     // A refresh at this moment would store the login again.
-    let _lock = session.lock().await.inspect_err(|failure| {
+    let _locks = session.lock_to_replace().await.inspect_err(|failure| {
         complete = false;
         Warning::MayBeSavedAgain { cause: failure.to_string(), hint: hint_to_repeat(failure, session) }.show(ui);
     });

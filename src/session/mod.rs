@@ -123,6 +123,14 @@ impl<'a> Session<'a> {
         wait_for_lock(|| self.config.lock_refresh(&self.domain, Duration::ZERO)).await
     }
 
+    /// Takes [`lock`](Self::lock) to replace or remove a login, and beside Astro CLI 2 the lock of its renewals: one that is
+    /// under way would store the earlier login again.
+    pub async fn lock_to_replace(&self) -> Result<(Lock, Option<Lock>), Error> {
+        let lock = self.lock().await?;
+        let renewal = if self.system.vault.exists() { Some(self.lock_renewal().await?) } else { None };
+        Ok((lock, renewal))
+    }
+
     /// Takes the lock under which Astro CLI 2 renews a login, after [`lock`](Self::lock).
     async fn lock_renewal(&self) -> Result<Lock, Error> {
         wait_for_lock(|| self.config.lock_renewal(Duration::ZERO)).await

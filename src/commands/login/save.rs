@@ -135,7 +135,7 @@ impl LoginFlow<'_> {
         user: &User,
         is_out_of_reach: bool,
     ) -> Result<PreviousLogin, Error> {
-        let _lock = self.session.lock().await?;
+        let _locks = self.session.lock_to_replace().await?;
         let storing = self.session.system.pending_grant.start_storing().await;
         tracing::info!("saving the login");
         let in_keychain = self.session.keychain(|store, domain| store.load(domain)).await;
