@@ -172,7 +172,9 @@ fn one_is_killed(world: &World, marker: &Path, dice: &mut Dice, told: &str) -> b
     let token = world.service.access_token(&json!({"sub": format!("auth0|{GRACE}")}));
     let victim = VICTIMS[usize::try_from(dice.below(6)).unwrap()];
     let words: Vec<&str> = victim.iter().map(|word| if *word == "TOKEN" { &token } else { *word }).collect();
-    let mut running = at_once(world, &[&words, &["auth", "token"], &["peer", "token"]]);
+    // A renewal of the peer's is not told of the peer's logout, and stores the login again.
+    let other = if victim == ["peer", "logout"] { ["auth", "token"] } else { ["peer", "token"] };
+    let mut running = at_once(world, &[&words, &["auth", "token"], &other]);
     let within = if dice.below(3) == 0 { 400 } else { 100 };
     thread::sleep(Duration::from_millis(dice.below(within)));
     drop(running[0].kill());
