@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::{DomainArgument, list};
+use super::DomainArgument;
 use crate::domain::Domain;
 use crate::error::Error;
 use crate::jwt::Unverified;
@@ -69,7 +69,8 @@ pub async fn token(system: &System, request: &Token) -> Result<(), Error> {
         Output::Text => Ok(system.ui.write_data(valid.token.expose())?),
         Output::Json => {
             let domain = valid.domain.map(|domain| domain.to_string());
-            list::print_json(system, &Report { token: valid.token.expose(), domain, expires_at: valid.expires_at })
+            let report = Report { token: valid.token.expose(), domain, expires_at: valid.expires_at };
+            Ok(system.ui.write_data(&serde_json::to_string(&report).map_err(std::io::Error::from)?)?)
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 
+use astro_login::credentials::vault::Keyring;
 use astro_login::credentials::{CredentialStore, Credentials, Keychain, Kind};
 use astro_login::domain::Domain;
 use astro_login::token::{AccessToken, RefreshToken};
@@ -57,6 +58,15 @@ fn rf_10_login_of_any_length_is_stored_and_deleted() {
     keychain.save(&domain, &credentials(6000)).unwrap();
     assert_eq!(keychain.delete(&domain), Ok(true));
     assert_eq!((keychain.load(&domain), keychain.delete(&domain)), (Ok(None), Ok(false)));
+}
+
+/// The key that `tests/go-keyring` stored and printed, with the package that Astro CLI 2 uses.
+#[test]
+#[ignore = "needs the key of a vault in the keychain, and in VAULT_KEY"]
+#[expect(clippy::disallowed_methods, reason = "the key is new in each run")]
+fn rf_19_key_of_vault_is_read() {
+    let key = std::env::var("VAULT_KEY").unwrap();
+    assert_eq!(Keyring::stored_key().unwrap().unwrap().as_slice(), key.as_bytes());
 }
 
 /// keyring hands on the errors of the system's own library, and they are told apart by downcasting to the version that we

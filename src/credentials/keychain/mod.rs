@@ -158,15 +158,19 @@ fn classify(error: &Error) -> StoreError {
 }
 
 #[cfg(all(unix, not(target_os = "macos")))]
-pub(super) mod secret_service;
+mod secret_service;
 #[cfg(all(unix, not(target_os = "macos")))]
 use self::secret_service as platform;
 
+pub(super) use platform::find_as_go;
+
 #[cfg(target_os = "macos")]
 mod platform {
+    use std::process::{Command, Stdio};
+
     use security_framework::base::Error;
 
-    use super::{StdError, StoreError};
+    use super::{StdError, StoreError, Zeroizing};
 
     pub(super) const NAME: &str = "macOS Keychain";
 
@@ -178,6 +182,23 @@ mod platform {
 
     pub(super) fn classify(cause: &(dyn StdError + 'static)) -> Option<StoreError> {
         super::by_os_status(cause.downcast_ref::<Error>()?.code())
+    }
+
+    /// Finds a secret as Go's keyring package does, with a tool of macOS: the entry trusts the tool, so the Security framework
+    /// would show a dialog.
+    pub(in crate::credentials) fn find_as_go(
+        service: &str,
+        user: &str,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        let mut command = Command::new("/usr/bin/security");
+        command.args(["find-generic-password", "-s", service, "-wa", user]).stdin(Stdio::null());
+        let output = command.output().map_err(|error| StoreError::other(&error))?;
+        let text = Zeroizing::new(output.stdout);
+        match output.status.code() {
+            Some(0) => super::decode_as_go(&text).map(Some),
+            Some(code) => super::by_exit_code(code),
+            None => Err(StoreError::Disconnected),
+        }
     }
 
     #[cfg(test)]
@@ -207,9 +228,36 @@ fn by_os_status(code: i32) -> Option<StoreError> {
     }
 }
 
+/// Classifies the exit code of `security`: the last eight bits of a status.
+#[cfg(any(target_os = "macos", test))]
+fn by_exit_code<T>(code: i32) -> Result<Option<T>, StoreError> {
+    // errSecItemNotFound
+    const NOT_FOUND: i32 = -25300;
+    let is = |status: i32| status & 0xff == code;
+    if is(NOT_FOUND) {
+        return Ok(None);
+    }
+    let known = [-25294, -25308, -128, -25293].into_iter().find(|status| is(*status)).and_then(by_os_status);
+    Err(known.unwrap_or_else(|| StoreError::Other(format!("`security` ended with {code}"))))
+}
+
+/// Decodes a secret as Go's keyring package stores it on macOS.
+#[cfg(any(target_os = "macos", test))]
+fn decode_as_go(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    use base64::Engine as _;
+    let text = text.trim_ascii();
+    match text.strip_prefix(b"go-keyring-base64:") {
+        Some(encoded) => base64::engine::general_purpose::STANDARD.decode(encoded).map_err(|_| StoreError::Damaged),
+        None => Ok(text.to_owned()),
+    }
+    .map(Zeroizing::new)
+}
+
 #[cfg(windows)]
 mod platform {
-    use super::{StdError, StoreError};
+    use std::collections::HashMap;
+
+    use super::{StdError, StoreError, Zeroizing};
 
     pub(super) const NAME: &str = "Windows Credential Manager";
 
@@ -217,6 +265,18 @@ mod platform {
     #[allow(clippy::unnecessary_wraps, reason = "can fail on other platforms")]
     pub(super) fn ready() -> Result<(), StoreError> {
         Ok(())
+    }
+
+    /// Finds a secret under the name that Go's keyring package gives it.
+    pub(in crate::credentials) fn find_as_go(
+        service: &str,
+        user: &str,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        super::status()?;
+        let target = format!("{service}:{user}");
+        let modifiers = HashMap::from([("target", target.as_str())]);
+        let entry = keyring_core::Entry::new_with_modifiers(service, user, &modifiers);
+        super::found(entry.and_then(|entry| entry.get_secret()).map(Zeroizing::new))
     }
 
     /// Classifies nothing: the Credential Manager is always available and never prompts.
@@ -228,6 +288,17 @@ mod platform {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secret_of_go_is_decoded_and_its_absence_known() {
+        let decoded = |text: &[u8]| decode_as_go(text).map(|it| String::from_utf8(it.to_vec()).unwrap());
+        assert_eq!(decoded(b"go-keyring-base64:a2V5\n"), Ok("key".to_owned()));
+        assert_eq!(decoded(b"key\n"), Ok("key".to_owned()));
+        assert_eq!(decoded(b"go-keyring-base64:?"), Err(StoreError::Damaged));
+        assert_eq!(by_exit_code::<()>(44), Ok(None));
+        assert_eq!(by_exit_code::<()>(36), Err(StoreError::Locked));
+        assert!(matches!(by_exit_code::<()>(1), Err(StoreError::Other(_))));
+    }
 
     /// Classifies a platform error, wrapped as keyring wraps it.
     pub(super) fn failure(cause: impl StdError + Send + Sync + 'static) -> StoreError {

@@ -27,7 +27,7 @@ pub(super) fn ready() -> Result<(), StoreError> {
 
 /// Finds a secret where Go's keyring package looks for it: in the collection `login`, else in the default one. The keyring
 /// crate searches all collections, and fails if another one has an entry of the same name.
-pub(in crate::credentials) fn find(service: &str, user: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+pub(in crate::credentials) fn find_as_go(service: &str, user: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
     let find = || -> Result<_, Error> {
         let bus = SecretService::connect(EncryptionType::Plain)?;
         let login = bus.get_all_collections()?.into_iter().find(|it| it.collection_path.as_str() == LOGIN);

@@ -86,11 +86,12 @@ impl Pty {
         rustix::process::kill_process_group(group, signal).unwrap();
     }
 
-    /// Waits until the terminal is in raw mode, or in the usual one.
+    /// Waits until the terminal is in raw mode, with signals as the program sets them after that, or in the usual mode.
     #[track_caller]
     pub(crate) fn wait_for_raw(&self, raw: bool) {
         let deadline = Instant::now() + BOUND;
-        while self.is_raw() != raw {
+        let has_signals = || tcgetattr(&self.keyboard).unwrap().local_modes.contains(LocalModes::ISIG);
+        while self.is_raw() != raw || !has_signals() {
             assert!(Instant::now() < deadline, "raw mode: {}\n{}", !raw, self.screen());
             thread::yield_now();
         }
