@@ -1,6 +1,6 @@
 //! `astro auth token`: prints a valid access token on stdout. Never asks and never opens a browser.
 
-use clap::{Args, ValueEnum, ValueHint};
+use clap::{Args, ValueHint};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
@@ -19,9 +19,9 @@ pub struct Token {
     pub force: bool,
     #[command(flatten)]
     pub validity: Validity,
-    /// Print the token alone, or JSON with its domain and expiry
-    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    pub output: Output,
+    /// Print JSON with the token, its domain and its expiry
+    #[arg(long)]
+    pub json: bool,
     #[command(flatten)]
     pub domain: DomainArgument,
 }
@@ -31,13 +31,6 @@ pub struct Validity {
     /// Time for which the token must stay valid, such as 2h or 90m; fails if tokens do not last that long
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, value_hint = ValueHint::Other)]
     pub valid_for: Option<SignedDuration>,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    #[default]
-    Text,
-    Json,
 }
 
 fn parse_duration(text: &str) -> Result<SignedDuration, String> {
@@ -65,14 +58,12 @@ struct Report<'a> {
 /// Prints `ASTRO_API_TOKEN`, else the token of the domain, which is refreshed first if it expires soon.
 pub async fn token(system: &System, request: &Token) -> Result<(), Error> {
     let valid = valid_token(system, request.domain.get(), request.validity.valid_for, request.force).await?;
-    match request.output {
-        Output::Text => Ok(system.ui.write_data(valid.token.expose())?),
-        Output::Json => {
-            let domain = valid.domain.map(|domain| domain.to_string());
-            let report = Report { token: valid.token.expose(), domain, expires_at: valid.expires_at };
-            Ok(system.ui.write_data(&serde_json::to_string(&report).map_err(std::io::Error::from)?)?)
-        }
+    if !request.json {
+        return Ok(system.ui.write_data(valid.token.expose())?);
     }
+    let domain = valid.domain.map(|domain| domain.to_string());
+    let report = Report { token: valid.token.expose(), domain, expires_at: valid.expires_at };
+    Ok(system.ui.write_data(&serde_json::to_string(&report).map_err(std::io::Error::from)?)?)
 }
 
 /// Returns the token of the variable, else that of the login, which lasts for `valid_for`.

@@ -109,7 +109,7 @@ fn json_has_token_domain_and_expiry() {
     let expected = json!({
         "token": old.access.expose(), "domain": domain, "expires_at": old.expires_at.unwrap().to_string(),
     });
-    for arguments in [&["-o", "json"][..], &["--output=json"], &["-ojson", "--domain", &domain]] {
+    for arguments in [&["-o", "json"][..], &["--json"], &["--output=json"], &["-ojson", "--domain", &domain]] {
         let (code, stdout, stderr) = seen(stage.command(&["auth", "token"]).args(arguments).output().unwrap());
         assert_eq!((code, stderr.as_str()), (0, ""));
         assert_eq!(serde_json::from_str::<Value>(&stdout).unwrap(), expected);
@@ -136,6 +136,7 @@ fn each_kind_of_failure_is_one_json_object() {
         (failure(&mut stage.command(&["auth", "no-such-command", "--json"])), 2, Some("usage")),
         (failure(stage.command(&["context", "switch", "--output=json"]).env("X", "x")), 2, Some("usage")),
         (failure(stage.command(&["login", &domain, "--output", "json"]).env("CI", "1")), 2, Some("usage")),
+        (failure(&mut stage.command(&["organization", "switch", "-o", "json"])), 2, Some("input_required")),
         (failure(stage.command(&["auth", "token", "astronomer.io"]).args(json)), 4, Some("unauthenticated")),
         (fails(organizations, 403), 4, Some("forbidden")),
         (fails(organizations, 404), 1, Some("not_found")),
