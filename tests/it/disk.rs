@@ -273,7 +273,7 @@ fn rf_2_unstorable_refresh_spends_nothing() {
             let mut names: Vec<_> = fs::read_dir(&disk.0).unwrap().map(|it| it.unwrap().file_name()).collect();
             names.sort();
             let [lock, refresh_lock] = locks(&stage);
-            assert_eq!(names, ["config.yaml", &lock, &refresh_lock]);
+            assert_eq!(names, ["config.yaml", &lock, "config.yaml.renew.lock", &refresh_lock]);
         }
     }
 }
