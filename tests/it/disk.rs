@@ -30,6 +30,9 @@ fn folder(stage: &Stage) -> PathBuf {
     stage.home.path().join(".astro")
 }
 
+/// The lock of Astro CLI 2's renewals, under which a login in config.yaml is renewed.
+const RENEWAL_LOCK: &str = "config.yaml.renew.lock";
+
 /// The names of the lock of the settings, and of the lock of the login.
 fn locks(stage: &Stage) -> [String; 2] {
     ["config.yaml.lock".to_owned(), format!("{}.refresh.lock", stage.service.domain().replace(':', "_"))]
@@ -204,11 +207,11 @@ impl SmallDisk {
 
     fn before(trouble: Trouble, stage: &Stage) -> Self {
         let (folder, config) = (folder(stage), stage.home.config().unwrap());
-        let inodes = if trouble == Trouble::NoInodes { "nr_inodes=5" } else { "nr_inodes=50" };
+        let inodes = if trouble == Trouble::NoInodes { "nr_inodes=6" } else { "nr_inodes=50" };
         mount(&["-t", "tmpfs", "-o", &format!("size=64k,mode=700,{inodes}"), "tmpfs"], &folder);
         let disk = Self(folder);
         stage.home.write_config(&config);
-        for lock in locks(stage) {
+        for lock in locks(stage).iter().map(String::as_str).chain([RENEWAL_LOCK]) {
             File::create(disk.0.join(lock)).unwrap();
         }
         disk
@@ -273,7 +276,7 @@ fn rf_2_unstorable_refresh_spends_nothing() {
             let mut names: Vec<_> = fs::read_dir(&disk.0).unwrap().map(|it| it.unwrap().file_name()).collect();
             names.sort();
             let [lock, refresh_lock] = locks(&stage);
-            assert_eq!(names, ["config.yaml", &lock, "config.yaml.renew.lock", &refresh_lock]);
+            assert_eq!(names, ["config.yaml", &lock, RENEWAL_LOCK, &refresh_lock]);
         }
     }
 }
