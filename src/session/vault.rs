@@ -44,7 +44,12 @@ impl Session<'_> {
 
     /// Returns a warning of an entry beside the login of config.yaml that is in use, or of a vault that others have access to.
     pub fn vault_warning(&self, in_use: Location) -> Option<Warning> {
-        let (vault, name) = (&self.system.vault, self.vault_name(&self.domain));
+        let vault = &self.system.vault;
+        // Before the links in the path of config.yaml are resolved for the name.
+        if !vault.exists() {
+            return None;
+        }
+        let name = self.vault_name(&self.domain);
         match in_use {
             Location::Config if vault.has(&name.entry()) && !vault.has(&name.marker()) => {
                 Some(Warning::WrittenBack { domain: self.domain.to_string() })
