@@ -1,7 +1,7 @@
 //! The owners and permissions of config.yaml, its folder and its locks.
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::{Config, ConfigError};
@@ -152,6 +152,15 @@ pub(super) fn open(path: &Path, options: &mut OpenOptions, follow: bool) -> io::
         options.mode(0o600).custom_flags(flags.bits().cast_signed());
     }
     options.open(path)
+}
+
+/// Reads at most `limit` bytes, and one more of a file that is larger.
+pub(super) fn read(file: File, limit: u64) -> io::Result<Vec<u8>> {
+    // Room for all of it, so that it is read at once.
+    let length = file.metadata().map_or(0, |metadata| metadata.len().min(limit));
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn owner(path: &Path) -> Option<u32> {

@@ -4,7 +4,7 @@
 //! settings, never a part. A file that cannot be parsed, or not be edited without a foreign change, is left alone.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
@@ -59,12 +59,10 @@ impl Config {
 
     /// Returns the file's content as it is now, or `None` if there is no file.
     fn bytes(&self) -> Result<Option<Vec<u8>>, ConfigError> {
-        let mut bytes = Vec::new();
-        let read = access::open(&self.path, File::options().read(true), true)
-            .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
-        match read {
-            Ok(length) if length as u64 > LARGEST => Err(ConfigError::TooLarge(self.path.clone())),
-            Ok(_) => Ok(Some(bytes)),
+        let opened = access::open(&self.path, File::options().read(true), true);
+        match opened.and_then(|file| access::read(file, LARGEST)) {
+            Ok(bytes) if bytes.len() as u64 > LARGEST => Err(ConfigError::TooLarge(self.path.clone())),
+            Ok(bytes) => Ok(Some(bytes)),
             Err(error) => match error.kind() {
                 io::ErrorKind::InvalidInput => Err(ConfigError::NotAFile(self.path.clone())),
                 io::ErrorKind::NotFound => Ok(None),

@@ -1,7 +1,7 @@
 //! Small files of ours beside config.yaml, without secrets.
 
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::{access, put_in_place, temporary_in};
@@ -9,9 +9,8 @@ use super::{access, put_in_place, temporary_in};
 /// Reads a file of at most `largest` bytes. Returns `None` for one that is missing, larger, another user's or a link, or that
 /// others may write.
 pub(super) fn read(path: &Path, largest: u64) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
     let file = access::open(path, File::options().read(true), false).ok().filter(access::is_ours_alone)?;
-    file.take(largest + 1).read_to_end(&mut bytes).ok()?;
+    let bytes = access::read(file, largest).ok()?;
     (bytes.len() as u64 <= largest).then_some(bytes)
 }
 
