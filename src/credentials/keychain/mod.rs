@@ -165,54 +165,9 @@ use self::secret_service as platform;
 pub(super) use platform::find_as_go;
 
 #[cfg(target_os = "macos")]
-mod platform {
-    use std::process::{Command, Stdio};
-
-    use security_framework::base::Error;
-
-    use super::{StdError, StoreError, Zeroizing};
-
-    pub(super) const NAME: &str = "macOS Keychain";
-
-    /// Always succeeds: macOS unlocks the login keychain on the first read or write.
-    #[allow(clippy::unnecessary_wraps, reason = "can fail on other platforms")]
-    pub(super) fn ready() -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    pub(super) fn classify(cause: &(dyn StdError + 'static)) -> Option<StoreError> {
-        super::by_os_status(cause.downcast_ref::<Error>()?.code())
-    }
-
-    /// Finds a secret as Go's keyring package does, with a tool of macOS: the entry trusts the tool, so the Security framework
-    /// would show a dialog.
-    pub(in crate::credentials) fn find_as_go(
-        service: &str,
-        user: &str,
-    ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        let mut command = Command::new("/usr/bin/security");
-        command.args(["find-generic-password", "-s", service, "-wa", user]).stdin(Stdio::null());
-        let output = command.output().map_err(|error| StoreError::other(&error))?;
-        let text = Zeroizing::new(output.stdout);
-        match output.status.code() {
-            Some(0) => super::decode_as_go(&text).map(Some),
-            Some(code) => super::by_exit_code(code),
-            None => Err(StoreError::Disconnected),
-        }
-    }
-
-    #[cfg(test)]
-    mod tests {
-        use super::super::tests::failure;
-        use super::*;
-
-        #[test]
-        fn the_keychains_errors_are_known_by_type() {
-            assert_eq!(failure(Error::from_code(-25308)), StoreError::Locked);
-            assert!(matches!(failure(Error::from_code(-25291)), StoreError::Other(_)));
-        }
-    }
-}
+mod macos;
+#[cfg(target_os = "macos")]
+use self::macos as platform;
 
 /// Classifies a status code of macOS's Security framework.
 #[cfg(any(target_os = "macos", test))]
@@ -254,36 +209,9 @@ fn decode_as_go(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, StoreError> {
 }
 
 #[cfg(windows)]
-mod platform {
-    use std::collections::HashMap;
-
-    use super::{StdError, StoreError, Zeroizing};
-
-    pub(super) const NAME: &str = "Windows Credential Manager";
-
-    /// Always succeeds: the Credential Manager is unlocked while the user is logged in to Windows.
-    #[allow(clippy::unnecessary_wraps, reason = "can fail on other platforms")]
-    pub(super) fn ready() -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    /// Finds a secret under the name that Go's keyring package gives it.
-    pub(in crate::credentials) fn find_as_go(
-        service: &str,
-        user: &str,
-    ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        super::status()?;
-        let target = format!("{service}:{user}");
-        let modifiers = HashMap::from([("target", target.as_str())]);
-        let entry = keyring_core::Entry::new_with_modifiers(service, user, &modifiers);
-        super::found(entry.and_then(|entry| entry.get_secret()).map(Zeroizing::new))
-    }
-
-    /// Classifies nothing: the Credential Manager is always available and never prompts.
-    pub(super) fn classify(_cause: &(dyn StdError + 'static)) -> Option<StoreError> {
-        None
-    }
-}
+mod windows;
+#[cfg(windows)]
+use self::windows as platform;
 
 #[cfg(test)]
 mod tests {
