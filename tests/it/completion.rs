@@ -96,17 +96,19 @@ fn completion_to_closed_pipe_is_no_error() {
     assert_eq!(output, Output { stdout: String::new(), stderr: String::new(), code: Some(0) });
 }
 
+/// Asks the function that the script has registered, as bash does when Tab is pressed.
+#[cfg(unix)]
+const PRESS_TAB: &str = r#"
+    source "$1"; shift
+    COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+    function=$(complete -p astro); function=${function#*-F }; function=${function%% *}
+    "$function" astro "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
+    echo "${COMPREPLY[@]}"
+"#;
+
 #[cfg(unix)]
 #[test]
 fn bash_completes_commands_and_flags() {
-    // Asks the function that the script has registered, as bash does when Tab is pressed.
-    const PRESS_TAB: &str = r#"
-        source "$1"; shift
-        COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
-        function=$(complete -p astro); function=${function#*-F }; function=${function%% *}
-        "$function" astro "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
-        echo "${COMPREPLY[@]}"
-    "#;
     let (_folder, script) = written(&script("bash"));
     let table: [(&[&str], &str); 8] = [
         (&["astro", "au"], "auth"),
@@ -268,13 +270,6 @@ echo 'Completion ended with directive: ShellCompDirectiveNoFileComp' >&2
 fn bash_completes_commands_of_next_astro() {
     let (_ours, _next, path) = ours_and_next();
     let (_folder, script) = written(&script("bash"));
-    let press_tab = r#"
-        source "$1"; shift
-        COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
-        function=$(complete -p astro); function=${function#*-F }; function=${function%% *}
-        "$function" astro "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
-        echo "${COMPREPLY[@]}"
-    "#;
     let table: [(&[&str], &str); 5] = [
         (&["astro", "d"], "deploy dev"),
         (&["astro", "de"], "deploy dev"),
@@ -284,7 +279,7 @@ fn bash_completes_commands_of_next_astro() {
     ];
     for (words, expected) in table {
         let mut bash = program("bash");
-        bash.args(["--norc", "-c", press_tab, "bash"]).arg(&script).args(words).env("PATH", &path);
+        bash.args(["--norc", "-c", PRESS_TAB, "bash"]).arg(&script).args(words).env("PATH", &path);
         assert_eq!(said(&mut bash).trim_end(), expected, "{words:?}");
     }
 }

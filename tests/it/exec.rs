@@ -6,17 +6,10 @@ use std::process::{Command, Output};
 
 use astro_login::credentials::Credentials;
 
-use crate::support::{Mode, Options, Stage};
+use crate::support::Stage;
 
 const FRESH: i64 = 3600;
 const ENDED: i64 = -3600;
-
-fn logged_in(seconds: i64) -> (Stage, Credentials) {
-    let stage = Stage::with(Options::default(), Mode::NeverComeBack);
-    let credentials = stage.earlier_login(seconds);
-    stage.keep_in_config(&credentials);
-    (stage, credentials)
-}
 
 fn seen(output: &Output) -> (i32, String, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -33,7 +26,7 @@ const SHOW: &str = "echo $PPID $$ $1; env | grep -E '^(ASTRO|TOKEN|OTHER)' | sor
 
 #[test]
 fn ex_1_command_gets_token_domain_and_organization() {
-    let (stage, login) = logged_in(FRESH);
+    let (stage, login) = Stage::logged_in(FRESH);
     let (domain, token) = (stage.service.domain(), login.access.expose().to_owned());
     let home = stage.home.path().display().to_string();
     let place = format!("ASTRO_DOMAIN={domain}\nASTRO_HOME={home}\nASTRO_ORGANIZATION=clkvh3b46003m01kbalgwwdcy\n");
@@ -49,7 +42,7 @@ fn ex_1_command_gets_token_domain_and_organization() {
 
 #[test]
 fn ex_1_command_takes_place_of_this_program() {
-    let (stage, _) = logged_in(FRESH);
+    let (stage, _) = Stage::logged_in(FRESH);
     let mut command = stage.command(&["auth", "exec", "--", "/bin/sh", "-c", "echo $$; ulimit -c; exit 77"]);
     let child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
     let id = child.id();
@@ -60,7 +53,7 @@ fn ex_1_command_takes_place_of_this_program() {
 
 #[test]
 fn ex_2_nothing_starts_without_token() {
-    let (stage, login) = logged_in(ENDED);
+    let (stage, login) = Stage::logged_in(ENDED);
     stage.keep_in_config(&Credentials { refresh: None, ..login });
     let before = stage.home.config();
     assert_eq!(exec(&stage, &["--", "touch", "started"]).0, 4);
@@ -71,7 +64,7 @@ fn ex_2_nothing_starts_without_token() {
 
 #[test]
 fn ex_2_old_token_is_renewed_first() {
-    let (stage, login) = logged_in(ENDED);
+    let (stage, login) = Stage::logged_in(ENDED);
     let (code, stdout, _) = exec(&stage, &["--", "printenv", "ASTRO_API_TOKEN"]);
     assert_eq!((code, stage.service.token_requests().len()), (0, 1));
     assert_ne!(stdout.trim_end(), login.access.expose());
@@ -80,7 +73,7 @@ fn ex_2_old_token_is_renewed_first() {
 
 #[test]
 fn ex_3_command_that_cannot_run_has_codes_of_shell() {
-    let (stage, _) = logged_in(FRESH);
+    let (stage, _) = Stage::logged_in(FRESH);
     fs::write(stage.home.path().join("text"), "no program").unwrap();
     let text = stage.home.path().join("text").display().to_string();
     for (command, code) in [("no-such-command", 127), ("/nonexistent/program", 127), (&*text, 126), ("/", 126)] {
@@ -95,7 +88,7 @@ fn ex_3_command_that_cannot_run_has_codes_of_shell() {
 
 #[test]
 fn ex_4_other_astro_is_not_started() {
-    let (stage, login) = logged_in(FRESH);
+    let (stage, login) = Stage::logged_in(FRESH);
     let folder = stage.home.path().join("bin");
     fs::create_dir(&folder).unwrap();
     let other = folder.join("astro");
@@ -117,7 +110,7 @@ fn ex_4_other_astro_is_not_started() {
 
 #[tokio::test]
 async fn login_if_needed_asks_nobody_with_a_token() {
-    let (stage, _) = logged_in(FRESH);
+    let (stage, _) = Stage::logged_in(FRESH);
     let mut request = stage.request();
     request.if_needed = true;
     for email in [None, Some("ADA@example.com")] {

@@ -7,20 +7,12 @@ use astro_login::credentials::Credentials;
 use astro_login::token::RefreshToken;
 
 use crate::support::pty::Pty;
-use crate::support::{Fault, Mode, Options, Stage};
+use crate::support::{Fault, Stage};
 
 const TOKEN: &str = "/oauth/token";
 const ENDED: i64 = -3600;
 const ENDS_SOON: i64 = 200;
 const FRESH: i64 = 3600;
-
-/// A home in which the Go CLI has left a login, and that login.
-fn logged_in(seconds: i64) -> (Stage, Credentials) {
-    let stage = Stage::with(Options::default(), Mode::NeverComeBack);
-    let credentials = stage.earlier_login(seconds);
-    stage.keep_in_config(&credentials);
-    (stage, credentials)
-}
 
 fn auth_token(stage: &Stage) -> Command {
     let mut command = stage.command(&["auth", "token"]);
@@ -51,7 +43,7 @@ fn changed(stage: &Stage, before: &str) -> Vec<String> {
 
 #[test]
 fn fresh_token_printed_without_request() {
-    let (stage, old) = logged_in(FRESH);
+    let (stage, old) = Stage::logged_in(FRESH);
     let before = stage.home.config();
     assert_eq!(run(&mut auth_token(&stage)), printed(&old));
     assert_eq!((stage.service.requests(), stage.home.config()), (vec![], before));
@@ -59,7 +51,7 @@ fn fresh_token_printed_without_request() {
 
 #[test]
 fn ctrl_c_ends_refresh_before_request() {
-    let (stage, _) = logged_in(ENDED);
+    let (stage, _) = Stage::logged_in(ENDED);
     let keys = "/.well-known/jwks.json";
     stage.service.fail(keys, Fault::Stall);
     let mut running = auth_token(&stage).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -72,7 +64,7 @@ fn ctrl_c_ends_refresh_before_request() {
 
 #[test]
 fn expired_astro_api_token_not_printed() {
-    let (stage, _) = logged_in(FRESH);
+    let (stage, _) = Stage::logged_in(FRESH);
     let over = stage.service.access_token(&serde_json::json!({"exp": 1_679_474_140}));
     let (code, stdout, stderr) = run(auth_token(&stage).env("ASTRO_API_TOKEN", &over));
     assert_eq!((code, stdout.as_str()), (4, ""));
@@ -82,7 +74,7 @@ fn expired_astro_api_token_not_printed() {
 
 #[test]
 fn rf_11_astro_api_token_wins_and_is_not_stored() {
-    let (stage, _) = logged_in(ENDED);
+    let (stage, _) = Stage::logged_in(ENDED);
     let before = stage.home.config();
     let token = stage.service.api_token();
     let seen = run(auth_token(&stage).env("ASTRO_API_TOKEN", format!("Bearer {token}")));
@@ -96,7 +88,7 @@ fn rf_11_astro_api_token_wins_and_is_not_stored() {
 #[test]
 fn go_cli_login_is_refreshed_in_place() {
     for seconds in [ENDS_SOON, ENDED] {
-        let (stage, old) = logged_in(seconds);
+        let (stage, old) = Stage::logged_in(seconds);
         let before = stage.home.config().unwrap();
         let (code, stdout, stderr) = run(&mut auth_token(&stage));
         assert_eq!((code, stderr.as_str()), (0, ""));
@@ -119,7 +111,7 @@ fn go_cli_login_is_refreshed_in_place() {
 
 #[test]
 fn rf_3_fifty_processes_refresh_once() {
-    let (stage, old) = logged_in(ENDED);
+    let (stage, old) = Stage::logged_in(ENDED);
     let running: Vec<_> = (0..50).map(|_| auth_token(&stage).spawn().unwrap()).collect();
     let mut seen: Vec<_> = running.into_iter().map(|child| self::seen(child.wait_with_output().unwrap())).collect();
     seen.dedup();
@@ -132,7 +124,7 @@ fn rf_3_fifty_processes_refresh_once() {
 
 #[test]
 fn rf_2_rotated_refresh_token_stored_before_print() {
-    let (stage, _) = logged_in(ENDED);
+    let (stage, _) = Stage::logged_in(ENDED);
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
     let (code, _, stderr) = run(auth_token(&stage).stdout(full));
     assert_eq!(code, 1, "{stderr}");
@@ -142,7 +134,7 @@ fn rf_2_rotated_refresh_token_stored_before_print() {
 
 #[test]
 fn closed_stdout_fails_auth_token() {
-    let (stage, _) = logged_in(FRESH);
+    let (stage, _) = Stage::logged_in(FRESH);
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
     let (code, _, stderr) = run(auth_token(&stage).stdout(full));
     assert_eq!(code, 1, "{stderr}");
@@ -156,7 +148,7 @@ fn closed_stdout_fails_auth_token() {
 #[test]
 fn rf_6_concurrent_go_cli_login_is_kept() {
     for revoked in [false, true] {
-        let (stage, old) = logged_in(ENDED);
+        let (stage, old) = Stage::logged_in(ENDED);
         let other = stage.earlier_login(FRESH);
         if revoked {
             stage.keep_in_config(&Credentials { refresh: Some(RefreshToken::new("v1.revoked")), ..old });
@@ -174,7 +166,7 @@ fn rf_6_concurrent_go_cli_login_is_kept() {
 
 #[test]
 fn rf_6_concurrent_go_cli_logout_is_kept() {
-    let (stage, old) = logged_in(ENDED);
+    let (stage, old) = Stage::logged_in(ENDED);
     stage.service.fail(TOKEN, Fault::Hold);
     let child = auth_token(&stage).spawn().unwrap();
     stage.service.wait_for(TOKEN, 1);
@@ -189,7 +181,7 @@ fn rf_6_concurrent_go_cli_logout_is_kept() {
 
 #[test]
 fn rf_6_ended_login_hints_at_login_without_browser() {
-    let (stage, old) = logged_in(ENDED);
+    let (stage, old) = Stage::logged_in(ENDED);
     stage.keep_in_config(&Credentials { refresh: Some(RefreshToken::new("v1.revoked")), ..old });
     let before = stage.home.config().unwrap();
     let (code, stdout, stderr) = run(&mut auth_token(&stage));
@@ -209,7 +201,7 @@ fn rf_6_ended_login_hints_at_login_without_browser() {
 #[test]
 fn auth_token_at_terminal_never_prompts() {
     for seconds in [FRESH, ENDED] {
-        let (stage, old) = logged_in(seconds);
+        let (stage, old) = Stage::logged_in(seconds);
         stage.keep_in_config(&Credentials { refresh: None, ..old.clone() });
         let home = stage.home.path().to_str().unwrap();
         let environment = [("HOME", home), ("ASTRO_HOME", home), ("BROWSER", "touch opened"), ("NO_COLOR", "1")];

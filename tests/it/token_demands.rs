@@ -5,17 +5,9 @@ use std::process::{Command, Output, Stdio};
 use astro_login::credentials::Credentials;
 use serde_json::{Value, json};
 
-use crate::support::{Fault, Mode, Options, Stage};
+use crate::support::{Fault, Stage};
 
 const FRESH: i64 = 3600;
-
-/// A home with a login in config.yaml of which the token ends in so many seconds, and was issued a day before that.
-fn logged_in(seconds: i64) -> (Stage, Credentials) {
-    let stage = Stage::with(Options::default(), Mode::NeverComeBack);
-    let credentials = stage.earlier_login(seconds);
-    stage.keep_in_config(&credentials);
-    (stage, credentials)
-}
 
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap()
@@ -37,7 +29,7 @@ fn failure(command: &mut Command) -> (i32, Value, String) {
 
 #[test]
 fn rf_3_fifty_forced_refreshes_at_once_are_one() {
-    let (stage, old) = logged_in(FRESH);
+    let (stage, old) = Stage::logged_in(FRESH);
     let start = |_| {
         let mut command = stage.command(&["auth", "token", "--force"]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
@@ -56,7 +48,7 @@ fn rf_3_fifty_forced_refreshes_at_once_are_one() {
 
 #[test]
 fn token_shorter_than_demanded_is_refreshed_or_not_printed() {
-    let (stage, old) = logged_in(FRESH);
+    let (stage, old) = Stage::logged_in(FRESH);
     let printed = |token: &str| (0, format!("{token}\n"), String::new());
     assert_eq!(run(&stage, &["auth", "token", "--valid-for", "50m"]), printed(old.access.expose()));
     assert_eq!(stage.service.token_requests().len(), 0);
@@ -76,7 +68,7 @@ fn token_shorter_than_demanded_is_refreshed_or_not_printed() {
 
 #[test]
 fn demand_without_refresh_token_fails() {
-    let (stage, old) = logged_in(FRESH);
+    let (stage, old) = Stage::logged_in(FRESH);
     stage.keep_in_config(&Credentials { refresh: None, ..old });
     for arguments in [&["auth", "token", "--force"][..], &["auth", "token", "--valid-for", "2h"]] {
         let (code, stdout, stderr) = run(&stage, arguments);
@@ -88,7 +80,7 @@ fn demand_without_refresh_token_fails() {
 
 #[test]
 fn api_token_is_held_to_demands() {
-    let (stage, _) = logged_in(FRESH);
+    let (stage, _) = Stage::logged_in(FRESH);
     let end = |seconds: i64| json!({"exp": (stage.clock)().as_second() + seconds});
     let with = |token: &str, arguments: &[&str]| {
         let mut command = stage.command(&["auth", "token"]);
@@ -104,7 +96,7 @@ fn api_token_is_held_to_demands() {
 
 #[test]
 fn json_has_token_domain_and_expiry() {
-    let (stage, old) = logged_in(FRESH);
+    let (stage, old) = Stage::logged_in(FRESH);
     let domain = stage.service.domain();
     let expected = json!({
         "token": old.access.expose(), "domain": domain, "expires_at": old.expires_at.unwrap().to_string(),
@@ -119,7 +111,7 @@ fn json_has_token_domain_and_expiry() {
 
 #[test]
 fn each_kind_of_failure_is_one_json_object() {
-    let (stage, _) = logged_in(FRESH);
+    let (stage, _) = Stage::logged_in(FRESH);
     let domain = stage.service.domain();
     let organizations = "/v1/organizations";
     let json = ["-o", "json"];

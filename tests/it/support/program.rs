@@ -324,6 +324,15 @@ impl Stage {
         command
     }
 
+    /// A home in which the Go CLI has left a login, of which the access token ends in so many seconds, and that login. No
+    /// browser comes back.
+    pub fn logged_in(seconds: i64) -> (Self, Credentials) {
+        let stage = Self::with(Options::default(), Mode::NeverComeBack);
+        let credentials = stage.earlier_login(seconds);
+        stage.keep_in_config(&credentials);
+        (stage, credentials)
+    }
+
     /// A login that Ada made a day ago, of which the access token ends in so many seconds, or has ended. Nobody keeps it yet.
     pub fn earlier_login(&self, seconds: i64) -> Credentials {
         let tokens = self.service.log_in("ada@example.com");
