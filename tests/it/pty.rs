@@ -1,5 +1,7 @@
 //! The built binary on a pseudo-terminal: questions, the wait, menus, and Ctrl-C at each.
 
+mod link;
+mod plain;
 mod stop;
 
 use std::fs;
@@ -15,6 +17,7 @@ use serde_json::json;
 use url::Url;
 
 const ASTRO: &str = env!("CARGO_BIN_EXE_astro");
+const FRAMES: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 const WAITING: &str = "Waiting for browser login";
 
 /// A service, a home, and `$BROWSER`: a script that tells what it was asked to open.
@@ -747,7 +750,9 @@ fn quiet_login_shows_link_and_question() {
     insta::assert_snapshot!(world.filtered(&shown), @r"
     > Email: ada@example.com
       http://localhost:PORT/authorize?…
+    Waiting for browser login… (Ctrl-C to cancel, c and Enter to copy the link)
     ");
+    assert!(!shown.contains(FRAMES), "{shown}");
 }
 
 #[test]
@@ -766,7 +771,7 @@ fn no_color_and_dumb_terminal_have_no_color() {
         answer_email(&mut pty, "ada@example.com");
         visit(&pty.link(), "ada@example.com");
         pty.wait_for("Workspace:");
-        pty.wait_for("type to filter");
+        pty.wait_for(if value == "dumb" { "Number or name" } else { "type to filter" });
         pty.type_keys(ENTER);
         let shown = pty.finish_with(0);
         assert_eq!(coloured(&shown), expected, "{name}={value}: {shown:?}");
