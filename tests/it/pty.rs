@@ -176,7 +176,7 @@ fn empty_email_goes_on_without_hint() {
 }
 
 #[test]
-fn lb_28_unexpected_account_can_be_rejected() {
+fn lb_25_lb_28_unexpected_account_can_be_rejected() {
     for answer in [ENTER, "n\r", "\x1b", "\x04", CTRL_C] {
         let world = World::simple();
         let mut pty = world.login(&[]);
@@ -234,18 +234,6 @@ fn saved_email_accepted_with_enter_counts_as_typed() {
     pty.type_keys(CTRL_C);
     assert_eq!(pty.finish().0, 130);
     world.assert_nothing_is_stored();
-}
-
-#[test]
-fn browser_opens_after_email_answer() {
-    let world = World::simple();
-    let mut pty = world.login(&[]);
-    answer_email(&mut pty, "ada@example.com");
-    let opened = world.opened();
-    assert_eq!(pty.link(), opened);
-    visit(&opened, "ada@example.com");
-    let shown = pty.finish_with(0);
-    assert!(shown.contains("If the last page doesn't load, copy its URL from the address bar"), "{shown}");
 }
 
 #[test]
@@ -405,21 +393,6 @@ fn doctor_wraps_at_narrow_terminal() {
 }
 
 #[test]
-fn login_over_ssh_shows_link_and_port_forwarding() {
-    let world = World::simple().bare().set("SSH_CONNECTION", "203.0.113.7 50022 192.0.2.9 2222").set("USER", "ada.l");
-    let mut pty = world.login(&["--email", "ada@example.com"]);
-    pty.wait_for("Not opening a browser (running over SSH).");
-    let link = pty.link();
-    let redirect: Url = parameter(&link, "redirect_uri").unwrap().parse().unwrap();
-    let port = redirect.port().unwrap();
-    pty.wait_for("paste it here");
-    pty.wait_for(&format!("\r\n  ssh -p 2222 -L {port}:localhost:{port} ada.l@192.0.2.9\r\n"));
-    pty.wait_for(WAITING);
-    pty.type_keys(CTRL_C);
-    assert_eq!(pty.finish().0, 130);
-}
-
-#[test]
 fn failed_browser_launch_shows_link() {
     for arguments in [&["--email", "ada@example.com"][..], &["--email", "ada@example.com", "--quiet"][..]] {
         let world = World::simple().set("BROWSER", "/nonexistent/browser");
@@ -464,20 +437,6 @@ fn browser_that_stays_open_is_no_failure() {
     visit(&link, "ada@example.com");
     let shown = pty.finish_with(0);
     assert!(!shown.contains("could not open"), "{shown}");
-}
-
-#[test]
-fn other_account_rejected_at_question() {
-    let world = World::simple();
-    let mut pty = world.login(&[]);
-    answer_email(&mut pty, "ada@example.com");
-    let browser = visit(&world.opened(), "grace@example.org");
-    pty.wait_for("Continue as grace@example.org?");
-    assert!(browser.answers().remove(0).unwrap().body.contains("It needs your input"));
-    pty.type_keys(ENTER);
-    pty.finish_with(130);
-    world.assert_nothing_is_stored();
-    assert_eq!(world.service.requests_to("/oauth/revoke").len(), 1);
 }
 
 #[test]
@@ -598,20 +557,6 @@ fn escape_and_ctrl_d_cancel_question() {
         let shown = pty.finish_with(130);
         assert_eq!(screen(&shown), "? Email:\nwarning: canceled");
     }
-}
-
-#[test]
-fn lb_25_ctrl_c_at_account_question_revokes_grant() {
-    let world = World::simple();
-    let mut pty = world.login(&[]);
-    answer_email(&mut pty, "ada@example.com");
-    visit(&world.opened(), "grace@example.org");
-    pty.wait_for("Continue as grace@example.org?");
-    assert!(pty.is_raw());
-    pty.type_keys(CTRL_C);
-    assert_eq!(pty.finish().0, 130);
-    assert_eq!(world.home.config(), None);
-    world.assert_nothing_is_stored();
 }
 
 #[test]
