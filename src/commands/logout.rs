@@ -27,7 +27,7 @@ use crate::ui::Ui;
 #[derive(Debug, Args)]
 #[command(mut_arg("domain", |domain| domain.help("Domain to log out of [default: current context]")))]
 pub struct Logout {
-    /// Log out of every Astro domain, with or without context
+    /// Log out of every domain, with or without context
     #[arg(long, conflicts_with_all = ["domain", "domain-flag"])]
     pub all: bool,
     #[command(flatten)]
@@ -40,12 +40,15 @@ pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
         if logout.all { all_domains(system).await? } else { (vec![one_domain(system, logout)?], None) };
     Config::new(&system.home).remove_login_cache();
     let mut incomplete = Vec::new();
+    let mut stays = false;
     for domain in domains {
-        if !log_out(&Session::for_domain(system, domain.clone())).await {
-            incomplete.push(domain.to_string());
+        let session = Session::for_domain(system, domain);
+        stays |= session.is_overridden();
+        if !log_out(&session).await {
+            incomplete.push(session.domain.to_string());
         }
     }
-    if session::environment_token_is_set(system) {
+    if stays {
         Warning::ApiTokenStays.show(&system.ui);
     }
     match unreadable {
@@ -209,6 +212,9 @@ async fn remove_from_keychain(session: &Session<'_>, loaded: &Result<Option<Cred
 
 /// Removes the entry in the vault, even if it could not be read.
 async fn remove_from_vault(session: &Session<'_>, loaded: &Result<Option<Credentials>, VaultError>) -> bool {
+    if !session.has_vault() {
+        return true;
+    }
     let ui = &session.system.ui;
     match session.vault(|vault, name| vault.remove(&name.entry())).await {
         Ok(false) => true,
@@ -301,11 +307,19 @@ fn warn_access_token_still_valid(session: &Session<'_>, credentials: &Credential
     }
     match (credentials.expires_at, credentials.kind) {
         (Some(expiry), _) if expiry <= now => {}
-        (Some(expiry), _) => {
+        (Some(expiry), kind) => {
             let expiry = format_timestamp(expiry, now, &(session.system.time_zone)());
-            ui.say(&format!("Access tokens already copied elsewhere stay valid until {expiry}"));
+            ui.say(&match kind {
+                Kind::User | Kind::ApiToken => {
+                    format!("Access tokens already copied elsewhere stay valid until {expiry}")
+                }
+                Kind::PrivateCloud => {
+                    format!("Copies of the token stay valid until {expiry}, or until an administrator ends it")
+                }
+            });
         }
         (None, Kind::ApiToken) => ui.say("Copies of the API token stay valid until you delete it in the Astro UI"),
         (None, Kind::User) => ui.say("Access tokens already copied elsewhere stay valid until they expire"),
+        (None, Kind::PrivateCloud) => ui.say("Copies of the token stay valid until an administrator ends it"),
     }
 }

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::Location;
 use crate::config::Context;
 use crate::credentials::{Credentials, Kind};
+use crate::domain::Product;
 use crate::email::is_same_email;
 use crate::jwt::{TokenKind, Unverified};
 use crate::token::AccessToken;
@@ -17,12 +18,17 @@ pub fn credentials_from_context(context: &Context) -> Option<Credentials> {
 /// Returns what a removal of the tokens must revoke. Unlike a login, that may be a refresh token alone: the Go CLI's logout
 /// empties only the access token.
 pub fn tokens_of_context(context: &Context) -> Option<Credentials> {
-    let refresh_alone = || context.refresh_token.is_some().then(|| credentials(context, &AccessToken::new("")));
+    let is_astro = context.product == Product::Astro;
+    let refresh_alone =
+        || (is_astro && context.refresh_token.is_some()).then(|| credentials(context, &AccessToken::new("")));
     credentials_from_context(context).or_else(refresh_alone)
 }
 
 fn credentials(context: &Context, access: &AccessToken) -> Credentials {
     let claims = Unverified::parse(access.expose()).ok();
+    if context.product == Product::PrivateCloud {
+        return private_cloud_credentials(access.clone());
+    }
     let claims = claims.as_ref();
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
     // Auth0 adds its own userinfo endpoint to the audience of the API.
@@ -39,6 +45,25 @@ fn credentials(context: &Context, access: &AccessToken) -> Credentials {
         expires_at: claims.and_then(Unverified::expires_at).or(context.expires_at),
         access: access.clone(),
         replaced: None,
+    }
+}
+
+/// Returns the credentials of a token of Astro Private Cloud. Its times are claims that nothing verifies: the platform publishes
+/// no keys. It may also be the opaque key of a service account.
+pub fn private_cloud_credentials(access: AccessToken) -> Credentials {
+    let claims = Unverified::parse(access.expose()).ok();
+    Credentials {
+        kind: Kind::PrivateCloud,
+        issued_at: claims.as_ref().and_then(Unverified::issued_at),
+        expires_at: claims.as_ref().and_then(Unverified::expires_at),
+        refresh: None,
+        issuer: String::new(),
+        client_id: String::new(),
+        audience: String::new(),
+        sub: String::new(),
+        email: None,
+        replaced: None,
+        access,
     }
 }
 
@@ -80,7 +105,7 @@ pub fn belongs_to(context: &Context, login: &Credentials) -> bool {
     match (&context.user_email, &login.email) {
         (Some(context), Some(login)) => is_same_email(context, login),
         // An API token belongs to no user, so not to this one.
-        (Some(_), None) => login.kind == Kind::User,
+        (Some(_), None) => login.kind != Kind::ApiToken,
         (None, _) => true,
     }
 }

@@ -6,7 +6,7 @@ use super::{Location, Session, clear_tokens, edit_config, set_tokens, tokens_of_
 use crate::config::{Context, Document, DocumentError};
 use crate::credentials::Credentials;
 use crate::credentials::vault::{Vault, VaultError, VaultName, VaultTokens};
-use crate::domain::Domain;
+use crate::domain::{Domain, Product};
 use crate::error::{Error, Warning};
 
 impl Session<'_> {
@@ -37,6 +37,9 @@ impl Session<'_> {
 
     /// Reads what the vault holds for this domain, in use or not. It may be a refresh token alone.
     pub async fn load_from_vault(&self, context: &Context) -> Result<Option<Credentials>, VaultError> {
+        if self.domain.product() == Product::PrivateCloud {
+            return Ok(None);
+        }
         let Some(VaultTokens { access, refresh }) = self.vault(Vault::load).await? else { return Ok(None) };
         let context = Context { token: access, refresh_token: refresh, ..context.clone() };
         Ok(tokens_of_context(&context))
@@ -44,11 +47,11 @@ impl Session<'_> {
 
     /// Returns a warning of an entry beside the login of config.yaml that is in use, or of a vault that others have access to.
     pub fn vault_warning(&self, in_use: Location) -> Option<Warning> {
-        let vault = &self.system.vault;
         // Before the links in the path of config.yaml are resolved for the name.
-        if !vault.exists() {
+        if !self.has_vault() {
             return None;
         }
+        let vault = &self.system.vault;
         let name = self.vault_name(&self.domain);
         match in_use {
             Location::Config if vault.has(&name.entry()) && !vault.has(&name.marker()) => {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 
 use super::node::Node;
+use crate::domain::{Domain, Product};
 use crate::token::{AccessToken, RefreshToken};
 
 const BEARER: &str = "Bearer ";
@@ -14,6 +15,8 @@ pub(super) const LOGIN_FIELDS: [&str; 4] = [EXPIRES_AT, "refreshtoken", "token",
 /// The settings of one domain. An empty or blank text counts as none, and so does null.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Context {
+    /// The product of the domain, which decides about the form of the tokens.
+    pub product: Product,
     /// The domain. If the file does not name it, the context's key with dots for underscores.
     pub domain: String,
     pub organization: Option<String>,
@@ -39,9 +42,12 @@ impl Context {
     pub(super) fn read(key: &str, node: &Node) -> Self {
         let written = |name| node.find(name).and_then(Node::text);
         let text = |name| written(name).map(str::to_owned);
+        let domain = domain_of(key, node);
+        let product = domain.parse().map_or(Product::PrivateCloud, |domain: Domain| domain.product());
         let token = written("token").map(|token| token.strip_prefix(BEARER).unwrap_or(token).trim());
         Self {
-            domain: domain_of(key, node),
+            product,
+            domain,
             organization: text("organization"),
             organization_product: text("organization_product"),
             workspace: text("workspace"),
@@ -51,7 +57,9 @@ impl Context {
                 .filter(|token| !token.is_empty() && !token.eq_ignore_ascii_case(BEARER.trim()))
                 .map(AccessToken::new),
             refresh_token: text("refreshtoken").map(RefreshToken::new),
-            in_vault: written("token") == Some(BEARER) && written("refreshtoken").is_none(),
+            in_vault: product == Product::Astro
+                && written("token") == Some(BEARER)
+                && written("refreshtoken").is_none(),
             auth_domain: text("auth_domain"),
             auth_client_id: text("auth_client_id"),
             expires_at: text(EXPIRES_AT).and_then(|time| timestamp(&time)),
@@ -64,12 +72,14 @@ impl Context {
         of(self).is_some() && of(self) == of(other)
     }
 
+    /// Returns the fields as the Go CLI writes them. For Astro Private Cloud it writes the token alone, and without `Bearer`.
     pub(super) fn fields(&self) -> [(&'static str, Option<String>); 11] {
         let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        let bearer = |token: &str| format!("{BEARER}{token}");
+        let is_astro = self.product == Product::Astro;
+        let bearer = |token: &str| if is_astro { format!("{BEARER}{token}") } else { token.to_owned() };
         [
             ("domain", Some(self.domain.clone())),
-            (EXPIRES_AT, self.expires_at.map(|time| time.to_string())),
+            (EXPIRES_AT, self.expires_at.filter(|_| is_astro).map(|time| time.to_string())),
             ("last_used_workspace", filled(&self.last_used_workspace)),
             ("organization", filled(&self.organization)),
             ("organization_product", filled(&self.organization_product)),
