@@ -44,10 +44,11 @@ use select::Accessible;
 const DOMAIN_HELP: &str =
     "Domain to log in to: astronomer.io, a preview, localhost[:PORT], or the base domain of Astro Private Cloud";
 
-/// Log in to Astro
+/// Log in to Astro or Astro Private Cloud
 ///
-/// Asks for your email, finds your organization, opens the browser, and waits for the login to finish there. Credentials are
-/// saved in the keychain of the operating system.
+/// Asks for your email, finds your organization, opens the browser, and waits for the login to finish there. For the base
+/// domain of an Astro Private Cloud, it asks for your user name and password, or opens the page that shows you a token to
+/// paste. Credentials are saved in the keychain of the operating system.
 #[derive(Debug, Args)]
 #[command(mut_arg("domain", |domain| domain.index(1).help(DOMAIN_HELP)))]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
@@ -61,10 +62,11 @@ pub struct Login {
     /// Without a terminal, read the URL of the browser's last page from standard input
     #[arg(long, requires = "login_link", conflicts_with = "token_login")]
     pub paste_stdin: bool,
-    /// Log in with a token from cloud.astronomer.io/token; `-` reads it from standard input
+    /// Log in with a token from cloud.astronomer.io/token, or from app.DOMAIN/token of Astro Private Cloud; `-` reads it from
+    /// standard input
     #[arg(short, long, value_name = "TOKEN", value_hint = ValueHint::Other)]
     pub token_login: Option<TokenArgument>,
-    /// User name in Astro Private Cloud
+    /// Log in to Astro Private Cloud as this user, with a password; `-` behind it reads that from standard input
     #[arg(long, value_name = "NAME", conflicts_with = "token_login", value_hint = ValueHint::Other)]
     pub username: Option<String>,
     /// Log in to Astro Private Cloud in the browser, without asking for a user name
