@@ -18,17 +18,15 @@ pub fn credentials_from_context(context: &Context) -> Option<Credentials> {
 /// Returns what a removal of the tokens must revoke. Unlike a login, that may be a refresh token alone: the Go CLI's logout
 /// empties only the access token.
 pub fn tokens_of_context(context: &Context) -> Option<Credentials> {
-    let is_astro = context.product == Product::Astro;
-    let refresh_alone =
-        || (is_astro && context.refresh_token.is_some()).then(|| credentials(context, &AccessToken::new("")));
+    let refresh_alone = || context.refresh_token.is_some().then(|| credentials(context, &AccessToken::new("")));
     credentials_from_context(context).or_else(refresh_alone)
 }
 
 fn credentials(context: &Context, access: &AccessToken) -> Credentials {
-    let claims = Unverified::parse(access.expose()).ok();
     if context.product == Product::PrivateCloud {
         return private_cloud_credentials(access.clone());
     }
+    let claims = Unverified::parse(access.expose()).ok();
     let claims = claims.as_ref();
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
     // Auth0 adds its own userinfo endpoint to the audience of the API.
@@ -42,7 +40,7 @@ fn credentials(context: &Context, access: &AccessToken) -> Credentials {
         sub: text(claims.and_then(Unverified::subject)),
         email: context.user_email.clone(),
         issued_at: claims.and_then(Unverified::issued_at),
-        expires_at: claims.and_then(Unverified::expires_at).or(context.expires_at),
+        expires_at: claims.and_then(Unverified::expires_at).or(context.expires_at.filter(|_| !access.is_empty())),
         access: access.clone(),
         replaced: None,
     }
