@@ -9,12 +9,8 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 /// The flags without an effect, under the command that has them. Each login here is a new one.
-const IGNORED: [(&str, &str, Option<char>); 4] = [
-    ("login", "oauth", Some('o')),
-    ("login", "force", None),
-    ("login", "signin", None),
-    ("organization switch", "login-link", Some('l')),
-];
+const IGNORED: [(&str, &str, Option<char>); 3] =
+    [("login", "force", None), ("login", "signin", None), ("organization switch", "login-link", Some('l'))];
 
 /// The flags that end the command, with the error and its hint.
 const REFUSED: [(&str, &str); 2] = [

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::config::Config;
-use crate::domain::{self, Domain, expand_short_name};
+use crate::domain::{self, Domain, Product, expand_typed};
 use crate::error::Error;
 use crate::system::System;
 use crate::text::{clean, may_be_secret};
@@ -15,7 +15,7 @@ pub enum DomainSource {
     CurrentContext,
     /// The default, because config.yaml names no current context.
     Default,
-    /// The default, because the current context is this one, which is not an Astro context.
+    /// The default, because the current context is this one, which is not a domain.
     DefaultInstead(String),
 }
 
@@ -26,7 +26,7 @@ impl fmt::Display for DomainSource {
             Self::EnvVar => "from ASTRO_DOMAIN",
             Self::CurrentContext => "the current context",
             Self::Default => "the default",
-            Self::DefaultInstead(_) => "the default, since the current context is not an Astro context",
+            Self::DefaultInstead(_) => "the default, since the current context is not a domain",
         })
     }
 }
@@ -43,15 +43,18 @@ pub fn resolve_domain(
         if may_be_secret(typed) {
             return Err(Error::TokenAsDomain);
         }
-        return Ok((expand_short_name(typed).parse()?, source));
+        return Ok((expand_typed(typed).parse()?, source));
     }
     let default = domain::DEFAULT;
     let document = config.read()?;
     let Some(current) = document.current_context() else {
         return Ok((default.parse()?, DomainSource::Default));
     };
-    let named = current.parse().ok().or_else(|| document.current_domain()?.parse().ok());
-    if let Some(named) = named {
+    // The name of the context, if that is Astro's; else its domain, as in the Go CLI.
+    let named: Option<Domain> = current.parse().ok();
+    let is_astro = |it: &Domain| it.product() == Product::Astro;
+    let of_context = || document.current_domain()?.parse().ok();
+    if let Some(named) = named.clone().filter(is_astro).or_else(of_context).or(named) {
         return Ok((named, DomainSource::CurrentContext));
     }
     Ok((default.parse()?, DomainSource::DefaultInstead(clean(&current, 100))))

@@ -471,7 +471,7 @@ async fn logout_is_no_new_customer_to_cli_2() {
             value.filter(|value| !matches!(value.as_str(), "" | "\"\"" | "''"))
         };
         let before = fields.map(field);
-        let request = Logout { domain: Some(stage.service.domain()).into(), all: false };
+        let request = Logout { domain: Some(stage.service.domain()).into(), all: false, json: false };
         drop(stage.run(async |system| logout(system, &request).await).await.success());
         assert_eq!((fields.map(field), before.iter().all(Option::is_some)), (before.clone(), true));
         // Astro CLI 2 shows its sign-up page if all of these are empty.

@@ -129,6 +129,8 @@ impl Report {
         match self.expires_at {
             Some(end) if end <= now && self.refreshable => State::Refreshable,
             Some(end) if end <= now => State::Expired,
+            // A refresh token without an access token.
+            None if self.refreshable => State::Refreshable,
             Some(_) | None => State::Valid,
         }
     }
@@ -149,6 +151,7 @@ fn in_snake_case<S: Serializer>(kind: &Option<Kind>, serializer: S) -> Result<S:
     let name = kind.map(|kind| match kind {
         Kind::User => "user",
         Kind::ApiToken => "api_token",
+        Kind::PrivateCloud => "private_cloud",
     });
     name.serialize(serializer)
 }
