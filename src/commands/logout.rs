@@ -344,15 +344,11 @@ fn no_token_left(session: &Session<'_>) -> bool {
 /// Private Cloud has one.
 fn say_access_tokens_stay_valid(session: &Session<'_>, logins: [Option<&Credentials>; 3]) {
     let (now, zone) = (session.now(), (session.system.time_zone)());
-    let line = |login: &Credentials| match (login.expires_at, login.kind) {
+    let line = |login: &Credentials| match (login.expires_at.map(|at| format_timestamp(at, now, &zone)), login.kind) {
         (Some(expiry), Kind::PrivateCloud) => {
-            let expiry = format_timestamp(expiry, now, &zone);
             format!("Copies of the token stay valid until {expiry}, or until an administrator ends it")
         }
-        (Some(expiry), _) => {
-            let expiry = format_timestamp(expiry, now, &zone);
-            format!("Access tokens already copied elsewhere stay valid until {expiry}")
-        }
+        (Some(expiry), _) => format!("Access tokens already copied elsewhere stay valid until {expiry}"),
         (None, Kind::ApiToken) => "Copies of the API token stay valid until you delete it in the Astro UI".to_owned(),
         (None, Kind::User) => "Access tokens already copied elsewhere stay valid until they expire".to_owned(),
         (None, Kind::PrivateCloud) => "Copies of the token stay valid until an administrator ends it".to_owned(),

@@ -4,9 +4,19 @@
 
 use std::collections::{HashMap, HashSet};
 
+use astro_login::commands::login::{Login, TokenArgument, login};
+use astro_login::commands::logout::{Logout, logout};
+use astro_login::credentials::Kind;
+use astro_login::environment::Environment;
+use astro_login::error::Error;
+use astro_login::http::Http;
+use astro_login::system::System;
+use astro_login::ui::Ui;
+
 use crate::support::binary::{Output, leaked};
 use crate::support::houston::{BASE, Fault, HOST, NO_PERMISSION, Options, PrivateCloud, token};
 use crate::support::pty::{ENTER, Pty};
+use crate::support::{self, Outcome, Stage};
 use serde_json::{Value, json};
 
 const LOGIN: [&str; 5] = ["login", BASE, "-t", "-", "--insecure-storage"];
@@ -286,6 +296,56 @@ fn private_cloud_domain_is_normalized_and_said() {
         let note = format!("note: using base.example.com, the base domain of {typed}\n");
         assert!(stderr.contains(&note), "{stderr}");
     }
+}
+
+/// Runs a command in this process, with the keychain and the home of the stage.
+async fn run(
+    cloud: &PrivateCloud,
+    stage: &Stage,
+    stdin: &str,
+    command: impl AsyncFnOnce(&System) -> Result<(), Error>,
+) -> Outcome {
+    let (ui, captured) = Ui::captured(false, stdin);
+    let variables = cloud.variables();
+    let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let http = Http::default().in_environment(&Environment::from_pairs(&variables));
+    let system = System { http, ..stage.system(ui) };
+    let result = command(&system).await;
+    Outcome { result, stdout: captured.stdout(), stderr: captured.stderr() }
+}
+
+#[tokio::test]
+async fn rf_18_private_cloud_login_in_keychain() {
+    let (cloud, stage) = (PrivateCloud::new(Options::default()), Stage::new());
+    let request =
+        Login { domain: Some(BASE.to_owned()).into(), token_login: Some(TokenArgument::Stdin), ..stage.request() };
+    let log_in = async |system: &System| login(system, &request).await;
+    run(&cloud, &stage, &cloud.token(), log_in).await.success();
+    let kept = stage.keychain.get(BASE).unwrap();
+    assert_eq!((kept.kind, kept.access.expose()), (Kind::PrivateCloud, cloud.token().as_str()));
+    assert_eq!((kept.refresh, kept.expires_at.unwrap().as_second()), (None, 4_000_000_000));
+    let config = stage.home.config().unwrap();
+    assert!(!config.contains("token") && config.contains("workspace: ck1"), "{config}");
+    let printed = run(&cloud, &stage, "", async |system| support::token(system, None).await).await.success();
+    assert_eq!(printed.stdout, format!("{}\n", cloud.token()));
+
+    // The Go CLI logs in beside it: its token is newer, until a login replaces it; written back, it is ignored.
+    let theirs = token(&json!({"sub": "go", "exp": 4_000_000_001_u64}));
+    let with_theirs = config.replace("        domain:", &format!("        token: {theirs}\n        domain:"));
+    stage.home.write_config(&with_theirs);
+    let printed = run(&cloud, &stage, "", async |system| support::token(system, None).await).await.success();
+    assert_eq!(printed.stdout, format!("{theirs}\n"));
+    let vault = Login { vault: true, ..request };
+    let outcome = run(&cloud, &stage, &cloud.token(), async |system| login(system, &vault).await).await.success();
+    assert!(unwrapped(&outcome.stderr).contains("so the Go CLI is now logged out"), "{}", outcome.stderr);
+    stage.home.write_config(&with_theirs);
+    let printed = run(&cloud, &stage, "", async |system| support::token(system, None).await).await.success();
+    assert_eq!(printed.stdout, format!("{}\n", cloud.token()));
+
+    let request = Logout { domain: None.into(), all: false, json: false };
+    run(&cloud, &stage, "", async |system| logout(system, &request).await).await.success();
+    assert_eq!(stage.keychain.get(BASE), None);
+    assert!(!stage.home.config().unwrap().contains("token"));
 }
 
 #[test]

@@ -326,11 +326,6 @@ fn show(session: &Session<'_>, report: &Report) -> Result<(), Error> {
         CheckOutcome::Refused => "refused by the API",
         CheckOutcome::Failed => "could not be checked",
     });
-    let kind = match report.kind {
-        Some(Kind::ApiToken) => Some("API token (signature not verified)"),
-        Some(Kind::PrivateCloud) => Some("token of Astro Private Cloud (signature and expiry not verified)"),
-        Some(Kind::User) | None => None,
-    };
     let lines = [
         ("domain", Some(report.domain.clone())),
         ("account", report.account.clone()),
@@ -338,7 +333,7 @@ fn show(session: &Session<'_>, report: &Report) -> Result<(), Error> {
         ("workspace", named(&report.workspace)),
         ("credentials", report.location.as_ref().map(location)),
         ("storage", report.storage.filter(|it| it.source != StorageSource::Default).map(|it| it.to_string())),
-        ("type", kind.map(str::to_owned)),
+        ("type", report.unverified().map(str::to_owned)),
         ("issued", report.issued_at.map(issued)),
         ("expires", report.kind.map(|_| expires)),
         ("checked", checked.map(str::to_owned)),
