@@ -237,14 +237,13 @@ impl Report {
     /// Sends the token with a request that needs a valid one. Returns the time of the API's clock, if the API is Astro's.
     async fn send_token(&self, session: &Session<'_>) -> Result<Option<Timestamp>, Error> {
         let granted = self.granted_organization(session).await;
-        let path: &[&str] = match (self.kind, &granted) {
-            (Some(Kind::PrivateCloud), _) => return session.workspaces(None).await.map(|_| None),
-            (Some(Kind::User) | None, _) => &["users", "self"],
+        let path: Vec<&str> = match self.kind {
+            Some(Kind::PrivateCloud) => return session.workspaces(None).await.map(|_| None),
+            Some(Kind::User) | None => vec!["users", "self"],
             // An API token has no user, but may read its own organization.
-            (Some(Kind::ApiToken), Some(id)) => &["organizations", id],
-            (Some(Kind::ApiToken), None) => &["organizations"],
+            Some(Kind::ApiToken) => std::iter::once("organizations").chain(granted.as_deref()).collect(),
         };
-        session.call(async |api| Ok::<_, ListError>(api.check(path).await?)).await
+        session.call(async |api| Ok::<_, ListError>(api.check(&path).await?)).await
     }
 
     /// Asks the API for the names of the organization and the workspace. Without an answer the known ones stay.
