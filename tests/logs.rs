@@ -272,10 +272,10 @@ async fn tk_11_tracing_fields_have_no_secret() {
         request.insecure_storage = insecure_storage;
         assert_eq!(stage.login(&request).await.exit_code(), 0);
         let listed = stage
-            .run(async |system| organization(system, SelectionCommand::List { json: false, domain: None }).await)
+            .run(async |system| organization(system, SelectionCommand::List { json: false.into(), domain: None }).await)
             .await;
         assert_eq!(listed.exit_code(), 0, "{}", listed.error_chain());
-        let checked = Status { domain: Some(domain.clone()).into(), json: false, check: true };
+        let checked = Status { domain: Some(domain.clone()).into(), json: false.into(), check: true };
         assert_eq!(stage.run(async |system| status(system, &checked).await).await.exit_code(), 0);
         assert_eq!(stage.run(async |system| token(system, Some(&domain)).await).await.exit_code(), 0);
         // The log of a failed refresh goes another way.

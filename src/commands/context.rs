@@ -5,9 +5,9 @@
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::DomainArgument;
 use super::list::{Column, Row, print_list};
 use super::logout::log_out;
+use super::{DomainArgument, JsonArgument};
 use crate::config::{Config, Context};
 use crate::credentials::StoreError;
 use crate::domain::{Domain, DomainError, expand_short_name};
@@ -21,9 +21,8 @@ pub enum ContextCommand {
     /// List contexts
     #[command(visible_alias = "ls")]
     List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        json: JsonArgument,
     },
     /// Switch to another context
     #[command(visible_alias = "sw")]
@@ -36,7 +35,7 @@ pub enum ContextCommand {
         #[command(flatten)]
         domain: DomainArgument,
         /// Skip confirmation
-        #[arg(short, long)]
+        #[arg(short, long, short_alias = 'y', alias = "yes")]
         force: bool,
     },
 }
@@ -57,7 +56,7 @@ struct Listed {
 pub async fn context(system: &System, command: ContextCommand) -> Result<(), Error> {
     let config = Config::new(&system.home);
     match command {
-        ContextCommand::List { json } => list(system, &config, json),
+        ContextCommand::List { json } => list(system, &config, json.get()),
         ContextCommand::Switch(domain) => switch(system, &config, domain.get()).await,
         ContextCommand::Delete { domain, force } => {
             let typed = domain.get().unwrap_or_default();

@@ -20,10 +20,6 @@ use crate::text::clean;
 use crate::time_format::format_timestamp;
 use crate::ui::Ui;
 
-/// Log out of Astro
-///
-/// Revokes the refresh token and deletes the credentials from the keychain and from config.yaml. Depending on server
-/// settings, this may also log you out on other machines. Access tokens can't be revoked and stay valid until they expire.
 #[derive(Debug, Args)]
 #[command(mut_arg("domain", |domain| domain.help("Domain to log out of [default: current context]")))]
 pub struct Logout {

@@ -2,7 +2,7 @@
 
 use super::api_token_scope::ApiTokenScope;
 use super::list::{Switched, print_json};
-use super::selection::{self, SelectionCommand};
+use super::selection::{self, SelectionCommand, Switch};
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::session::Session;
@@ -19,9 +19,9 @@ pub async fn workspace(system: &System, command: SelectionCommand) -> Result<(),
             let organization = organization.ok_or(Error::NoOrganizationSelected)?;
             let current = context.workspace.filter(|_| context.organization.as_ref() == Some(&organization));
             let all = session.call(async |api| api.workspaces(&organization).await).await?;
-            selection::list(&session, &all, granted.workspace.or(current).as_deref(), json)
+            selection::list(&session, &all, granted.workspace.or(current).as_deref(), json.get())
         }
-        SelectionCommand::Switch { wanted, workspace, json, .. } => {
+        SelectionCommand::Switch(Switch { wanted, workspace, json, .. }) => {
             let wanted = wanted.or(workspace);
             let organization = context.organization.ok_or(Error::NoOrganizationSelected)?;
             // The context belongs to the login, so nothing of another organization is written into it.
@@ -30,7 +30,7 @@ pub async fn workspace(system: &System, command: SelectionCommand) -> Result<(),
             }
             let current = context.workspace.as_deref();
             let switched = switch(&session, login.as_ref(), &organization, current, wanted.as_deref()).await?;
-            if json { print_json(system, &switched) } else { Ok(()) }
+            if json.get() { print_json(system, &switched) } else { Ok(()) }
         }
     }
 }

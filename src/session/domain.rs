@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::config::Config;
+use crate::config::{Config, Document};
 use crate::domain::{self, Domain, expand_short_name};
 use crate::error::Error;
 use crate::system::System;
@@ -37,16 +37,27 @@ pub fn resolve_domain(
     config: &Config,
     argument: Option<&str>,
 ) -> Result<(Domain, DomainSource), Error> {
-    let variable = || Some((system.environment.get("ASTRO_DOMAIN")?, DomainSource::EnvVar));
-    if let Some((typed, source)) = argument.map(|typed| (typed, DomainSource::Argument)).or_else(variable) {
-        // A token in place of the domain is a forgotten flag, and must not be printed.
-        if may_be_secret(typed) {
-            return Err(Error::TokenAsDomain);
-        }
-        return Ok((expand_short_name(typed).parse()?, source));
+    match named_domain(system, argument)? {
+        Some(named) => Ok(named),
+        None => current_domain(&config.read()?),
     }
+}
+
+/// Returns the domain of the argument or the variable.
+pub(super) fn named_domain(system: &System, argument: Option<&str>) -> Result<Option<(Domain, DomainSource)>, Error> {
+    let variable = || Some((system.environment.get("ASTRO_DOMAIN")?, DomainSource::EnvVar));
+    let named = argument.map(|typed| (typed, DomainSource::Argument)).or_else(variable);
+    let Some((typed, source)) = named else { return Ok(None) };
+    // A token in place of the domain is a forgotten flag, and must not be printed.
+    if may_be_secret(typed) {
+        return Err(Error::TokenAsDomain);
+    }
+    Ok(Some((expand_short_name(typed).parse()?, source)))
+}
+
+/// Returns the domain of the current context, else the default.
+pub(super) fn current_domain(document: &Document) -> Result<(Domain, DomainSource), Error> {
     let default = domain::DEFAULT;
-    let document = config.read()?;
     let Some(current) = document.current_context() else {
         return Ok((default.parse()?, DomainSource::Default));
     };

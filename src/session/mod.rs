@@ -27,6 +27,8 @@ use crate::error::Error;
 use crate::system::System;
 use crate::token::AccessToken;
 
+use domain::{current_domain, named_domain};
+
 pub use domain::{DomainSource, resolve_domain};
 pub use environment_token::{check_environment_token, environment_token, environment_token_is_set};
 pub use key_source::KeySource;
@@ -81,10 +83,24 @@ impl<'a> Session<'a> {
     pub fn open(system: &'a System, argument: Option<&str>) -> Result<Self, Error> {
         let config = Config::new(&system.home);
         let (domain, source) = resolve_domain(system, &config, argument)?;
+        Ok(Self::of_source(system, config, domain, source))
+    }
+
+    /// Opens the session as [`open`](Self::open) does, with its context, for which config.yaml is read once.
+    pub fn open_with_context(system: &'a System, argument: Option<&str>) -> Result<(Self, Context), Error> {
+        let config = Config::new(&system.home);
+        let named = named_domain(system, argument)?;
+        let document = config.read()?;
+        let (domain, source) = named.map_or_else(|| current_domain(&document), Ok)?;
+        let context = document.context(&domain).unwrap_or_default();
+        Ok((Self::of_source(system, config, domain, source), context))
+    }
+
+    fn of_source(system: &'a System, config: Config, domain: Domain, source: DomainSource) -> Self {
         if let DomainSource::DefaultInstead(current) = &source {
             system.ui.say(&format!("note: current context {current} is not an Astro context; using {domain}"));
         }
-        Ok(Self { system, config, domain, domain_source: Some(source) })
+        Self { system, config, domain, domain_source: Some(source) }
     }
 
     pub fn for_domain(system: &'a System, domain: Domain) -> Self {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 const FILE: &str = include_str!("../fixtures/contexts.yaml");
 
 async fn list(stage: &Stage, json: bool) -> Outcome {
-    stage.run(async |system| context(system, ContextCommand::List { json }).await).await
+    stage.run(async |system| context(system, ContextCommand::List { json: json.into() }).await).await
 }
 
 async fn switch(stage: &Stage, domain: Option<&str>) -> Outcome {

@@ -5,7 +5,7 @@ use crate::support::{Options, Stage, token};
 use astro_login::commands::login::Login;
 use astro_login::commands::logout::{Logout, logout};
 use astro_login::commands::organization::organization;
-use astro_login::commands::selection::SelectionCommand;
+use astro_login::commands::selection::{SelectionCommand, Switch};
 use astro_login::commands::workspace::workspace;
 use astro_login::config::Config;
 use astro_login::credentials::Credentials;
@@ -55,7 +55,12 @@ async fn switch_organization(stage: &Stage, wanted: &str) {
     run(stage, async |system| {
         organization(
             system,
-            SelectionCommand::Switch { wanted: Some(wanted.to_owned()), workspace: None, json: false, domain: None },
+            SelectionCommand::Switch(Switch {
+                wanted: Some(wanted.to_owned()),
+                workspace: None,
+                json: false.into(),
+                domain: None,
+            }),
         )
         .await
     })
@@ -66,7 +71,12 @@ async fn switch_workspace(stage: &Stage, wanted: &str) {
     run(stage, async |system| {
         workspace(
             system,
-            SelectionCommand::Switch { wanted: Some(wanted.to_owned()), workspace: None, json: false, domain: None },
+            SelectionCommand::Switch(Switch {
+                wanted: Some(wanted.to_owned()),
+                workspace: None,
+                json: false.into(),
+                domain: None,
+            }),
         )
         .await
     })

@@ -193,7 +193,7 @@ async fn other_commands_name_domain_used_instead() {
     let note = "note: current context houston.example.com is not an Astro context; using astronomer.io\n";
     let outcome = stage.run(async |system| token(system, None).await).await;
     assert_eq!((outcome.exit_code(), outcome.stderr.as_str()), (4, note));
-    let request = Status { domain: None.into(), json: false, check: false };
+    let request = Status { domain: None.into(), json: false.into(), check: false };
     let outcome = stage.run(async |system| status(system, &request).await).await;
     assert!(outcome.stderr.starts_with(note) && outcome.stdout.contains("astronomer.io"), "{}", outcome.all_text());
 }

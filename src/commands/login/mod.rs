@@ -21,7 +21,7 @@ use clap::{Args, ValueHint};
 use zeroize::Zeroizing;
 
 use crate::api::{ListError, User};
-use crate::commands::DomainArgument;
+use crate::commands::{DomainArgument, go_flags};
 use crate::config::Context;
 use crate::credentials::{Credentials, Kind};
 use crate::email::EmailAddress;
@@ -39,12 +39,9 @@ pub(super) use wait::callback_port;
 use save::{Destination, PreviousLogin};
 use select::Accessible;
 
-/// Log in to Astro
-///
-/// Asks for your email, finds your organization, opens the browser, and waits for the login to finish there. Credentials are
-/// saved in the keychain of the operating system.
 #[derive(Debug, Args)]
 #[command(mut_arg("domain", |domain| domain.help("Domain to log in to: astronomer.io, a preview, or localhost[:PORT]")))]
+#[command(args = go_flags::of_login())]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct Login {
     /// Email to log in with; any other account is refused
@@ -67,7 +64,7 @@ pub struct Login {
     #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400).map(Duration::from_secs))]
     pub timeout: Duration,
     /// Do nothing if a token is available already, for the account of `--email` if that is given
-    #[arg(long, conflicts_with = "token_login")]
+    #[arg(long, conflicts_with_all = ["token_login", "force"])]
     pub if_needed: bool,
     /// Save credentials unencrypted in config.yaml, which also logs in the Go CLI
     #[arg(long)]
