@@ -89,6 +89,11 @@ secret! {
 }
 
 impl AccessToken {
+    /// Returns `true` in place of a token that is not known, beside a refresh token.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns the first 16 bytes of the token's SHA-256, in hexadecimal digits. It names the token and is no secret.
     pub fn digest(&self) -> String {
         let digest = digest(&SHA256, self.expose().as_bytes());

@@ -281,7 +281,7 @@ async fn tk_11_tracing_fields_have_no_secret() {
         // The log of a failed refresh goes another way.
         stage.service.fail_times("/oauth/token", 1, support::Fault::CloseMidBody);
         let _ = stage.run(async |system| token(system, Some(&domain)).await).await;
-        let out = Logout { domain: Some(domain.clone()).into(), all: false };
+        let out = Logout { domain: Some(domain.clone()).into(), all: false, json: false.into() };
         let _ = stage.run(async |system| logout(system, &out).await).await;
     }
     let Recorded { targets, fields } = std::mem::take(&mut *recorder.0.lock().unwrap());

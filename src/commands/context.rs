@@ -4,9 +4,10 @@
 
 use clap::Subcommand;
 use serde::Serialize;
+use serde_json::json;
 
-use super::list::{Column, Row, print_list};
-use super::logout::log_out;
+use super::list::{Column, Row, print_json, print_list};
+use super::logout::{Removal, log_out};
 use super::{DomainArgument, JsonArgument};
 use crate::config::{Config, Context};
 use crate::credentials::StoreError;
@@ -27,7 +28,12 @@ pub enum ContextCommand {
     /// Switch to another context
     #[command(visible_alias = "sw")]
     #[command(mut_arg("domain", |domain| domain.help("Domain [prompts if omitted]")))]
-    Switch(DomainArgument),
+    Switch {
+        #[command(flatten)]
+        domain: DomainArgument,
+        #[command(flatten)]
+        json: JsonArgument,
+    },
     /// Log out of a domain and delete its context
     #[command(visible_alias = "de", mut_arg("domain", |domain| domain.help("Context to delete")))]
     #[command(mut_group("DomainArgument", |domain| domain.required(true)))]
@@ -37,6 +43,8 @@ pub enum ContextCommand {
         /// Skip confirmation
         #[arg(short, long, short_alias = 'y', alias = "yes")]
         force: bool,
+        #[command(flatten)]
+        json: JsonArgument,
     },
 }
 
@@ -55,17 +63,26 @@ struct Listed {
 
 pub async fn context(system: &System, command: ContextCommand) -> Result<(), Error> {
     let config = Config::new(&system.home);
-    match command {
-        ContextCommand::List { json } => list(system, &config, json.get()),
-        ContextCommand::Switch(domain) => switch(system, &config, domain.get()).await,
-        ContextCommand::Delete { domain, force } => {
-            let typed = domain.get().unwrap_or_default();
-            match expand_short_name(typed).parse() {
-                Ok(domain) => delete(system, &domain, force).await,
-                Err(not_astro) => delete_foreign(system, &config, typed, force, not_astro).await,
+    let (json, report) = match command {
+        ContextCommand::List { json } => return list(system, &config, json.get()),
+        ContextCommand::Switch { domain, json } => {
+            let name = switch(system, &config, domain.get()).await?;
+            system.ui.success(&format!("Switched to context {name}"));
+            if system.environment.get("ASTRO_DOMAIN").is_some() {
+                Warning::DomainOverrides.show(&system.ui);
             }
+            (json, json!({"version": 1, "context": name}))
         }
-    }
+        ContextCommand::Delete { domain, force, json } => {
+            let typed = domain.get().unwrap_or_default();
+            let name = match expand_short_name(typed).parse() {
+                Ok(domain) => delete(system, &domain, force).await?,
+                Err(not_astro) => delete_foreign(system, &config, typed, force, not_astro).await?,
+            };
+            (json, json!({"version": 1, "deleted": name}))
+        }
+    };
+    if json.get() { print_json(system, &report) } else { Ok(()) }
 }
 
 fn list(system: &System, config: &Config, json: bool) -> Result<(), Error> {
@@ -99,14 +116,15 @@ fn list(system: &System, config: &Config, json: bool) -> Result<(), Error> {
     print_list(system, "context", json, contexts, &header, row)
 }
 
-async fn switch(system: &System, config: &Config, typed: Option<&str>) -> Result<(), Error> {
+/// Returns the name of the context that is current now.
+async fn switch(system: &System, config: &Config, typed: Option<&str>) -> Result<String, Error> {
     let document = config.read()?;
     let mut known = document.domains();
     let labels = || known.iter().map(|domain| clean(domain, 100)).collect();
     let chosen = match typed {
         Some(typed) => match (find_context(&known, typed), expand_short_name(typed).parse::<Domain>()) {
             (Some(found), _) => found,
-            (None, Ok(domain)) => return switch_to_new(system, config, domain).await,
+            (None, Ok(domain)) => return switch_to_new(config, domain).await,
             (None, Err(_)) => return Err(no_context(typed, labels())),
         },
         None if !system.ui.can_ask() => return Err(Error::MissingArgument { what: "context" }),
@@ -121,27 +139,18 @@ async fn switch(system: &System, config: &Config, typed: Option<&str>) -> Result
     let name = known.swap_remove(chosen);
     let shown = clean(&name, 100);
     edit_config(config, move |document| document.set_current_context(Some(&name))).await?;
-    say_switched(system, &shown);
-    Ok(())
+    Ok(shown)
 }
 
 /// Switches to an Astro domain that was never used here. The Go CLI needs a context for it.
-async fn switch_to_new(system: &System, config: &Config, domain: Domain) -> Result<(), Error> {
+async fn switch_to_new(config: &Config, domain: Domain) -> Result<String, Error> {
     let name = domain.to_string();
     edit_config(config, move |document| {
         document.update_context(&domain, |_| ())?;
         document.set_current_context(Some(domain.as_str()))
     })
     .await?;
-    say_switched(system, &name);
-    Ok(())
-}
-
-fn say_switched(system: &System, name: &str) {
-    system.ui.success(&format!("Switched to context {name}"));
-    if system.environment.get("ASTRO_DOMAIN").is_some() {
-        Warning::DomainOverrides.show(&system.ui);
-    }
+    Ok(name)
 }
 
 /// Finds a context by exact name, else by an equivalent spelling of an Astro domain.
@@ -184,7 +193,7 @@ async fn delete_foreign(
     typed: &str,
     force: bool,
     not_astro: DomainError,
-) -> Result<(), Error> {
+) -> Result<String, Error> {
     config.check_owner()?;
     let mut known = config.read()?.domains();
     let Some(found) = find_context(&known, typed) else { return Err(not_astro.into()) };
@@ -197,11 +206,11 @@ async fn delete_foreign(
     })
     .await?;
     system.ui.success(&format!("Deleted context {shown}"));
-    Ok(())
+    Ok(shown)
 }
 
 /// Logs out of the domain and deletes its context, even if the issuer or the keychain fails. Warns of what remains.
-async fn delete(system: &System, domain: &Domain, force: bool) -> Result<(), Error> {
+async fn delete(system: &System, domain: &Domain, force: bool) -> Result<String, Error> {
     let session = Session::for_domain(system, domain.clone());
     session.config.check_owner()?;
     let document = session.config.read()?;
@@ -210,7 +219,7 @@ async fn delete(system: &System, domain: &Domain, force: bool) -> Result<(), Err
         return Err(no_context(domain.as_str(), known));
     }
     confirm(system, &format!("Log out of {domain} and delete its context?"), force).await?;
-    let complete = log_out(&session).await;
+    let removal = log_out(&session).await;
     let deleted = domain.clone();
     edit_config(&session.config, move |document| {
         document.delete_context(&deleted)?;
@@ -219,5 +228,8 @@ async fn delete(system: &System, domain: &Domain, force: bool) -> Result<(), Err
     })
     .await?;
     system.ui.success(&format!("Deleted context {domain}"));
-    if complete { Ok(()) } else { Err(Error::LogoutIncomplete { domains: domain.to_string() }) }
+    match removal {
+        Removal::Whole | Removal::Nothing => Ok(domain.to_string()),
+        Removal::Partial => Err(Error::LogoutIncomplete { domains: domain.to_string() }),
+    }
 }

@@ -4,11 +4,13 @@
 //! another's success: without a readable config.yaml, the keychain entry is still removed. What is revoked is what was
 //! removed: another program may write config.yaml at any time.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use clap::Args;
+use serde_json::json;
 
-use super::DomainArgument;
+use super::list::print_json;
+use super::{DomainArgument, JsonArgument};
 use crate::config::{Config, Context};
 use crate::credentials::vault::{self, VaultError};
 use crate::credentials::{Credentials, Kind, StoreError};
@@ -27,7 +29,18 @@ pub struct Logout {
     #[arg(long, conflicts_with_all = ["domain", "domain-flag"])]
     pub all: bool,
     #[command(flatten)]
+    pub json: JsonArgument,
+    #[command(flatten)]
     pub domain: DomainArgument,
+}
+
+/// The part of a login that was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Removal {
+    Nothing,
+    Whole,
+    /// Something remains, which was reported.
+    Partial,
 }
 
 pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
@@ -35,10 +48,12 @@ pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
     let (domains, unreadable) =
         if logout.all { all_domains(system).await? } else { (vec![one_domain(system, logout)?], None) };
     Config::new(&system.home).remove_login_cache();
-    let mut incomplete = Vec::new();
+    let (mut logged_out, mut incomplete) = (Vec::new(), Vec::new());
     for domain in domains {
-        if !log_out(&Session::for_domain(system, domain.clone())).await {
-            incomplete.push(domain.to_string());
+        match log_out(&Session::for_domain(system, domain.clone())).await {
+            Removal::Nothing => {}
+            Removal::Whole => logged_out.push(domain.to_string()),
+            Removal::Partial => incomplete.push(domain.to_string()),
         }
     }
     if session::environment_token_is_set(system) {
@@ -47,6 +62,9 @@ pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
     match unreadable {
         // There may be contexts that were not found.
         Some(failure) => Err(failure),
+        None if incomplete.is_empty() && logout.json.get() => {
+            print_json(system, &json!({"version": 1, "logged_out": logged_out}))
+        }
         None if incomplete.is_empty() => Ok(()),
         None => Err(Error::LogoutIncomplete { domains: incomplete.join(", ") }),
     }
@@ -90,8 +108,8 @@ async fn all_domains(system: &System) -> Result<(Vec<Domain>, Option<Error>), Er
     Ok((domains, unreadable))
 }
 
-/// Logs out of one domain. Returns `true` if nothing of the login remains.
-pub(super) async fn log_out(session: &Session<'_>) -> bool {
+/// Logs out of one domain.
+pub(super) async fn log_out(session: &Session<'_>) -> Removal {
     let ui = &session.system.ui;
     let mut complete = true;
     // A refresh at this moment would store the login again.
@@ -102,8 +120,7 @@ pub(super) async fn log_out(session: &Session<'_>) -> bool {
     let in_vault = session.load_from_vault(&session.context().unwrap_or_default()).await;
     let (cleared, in_config) = clear_context(session).await;
     let loaded = session.keychain(|store, domain| store.load(domain)).await;
-    let in_keychain = loaded.as_ref().ok().and_then(Option::as_ref);
-    let from_vault = in_vault.as_ref().ok().and_then(Option::as_ref);
+    let logins = [in_config.as_ref(), found(&loaded), found(&in_vault)];
 
     // The keychain is emptied while the issuer responds, which is reported after it: the receipt has one order.
     let (removed, responses) = tokio::join!(
@@ -112,42 +129,62 @@ pub(super) async fn log_out(session: &Session<'_>) -> bool {
                 & remove_from_vault(session, &in_vault).await
                 & report_cleared(session, cleared)
         },
-        async {
-            let (in_config, from_vault) = (revoke(session, in_config.as_ref()), revoke(session, from_vault));
-            tokio::join!(in_config, revoke(session, in_keychain), from_vault)
-        },
+        revoke(session, distinct(logins)),
     );
     complete &= removed;
-    for response in [responses.0, responses.1, responses.2] {
+    for response in responses {
         complete &= report_revocation(ui, response);
     }
-    for credentials in in_config.iter().chain(in_keychain).chain(from_vault) {
-        warn_access_token_still_valid(session, credentials);
-        complete &= remove_copies(session, credentials).await;
+    say_access_tokens_stay_valid(session, logins);
+    for login in distinct(logins).into_iter().flatten() {
+        complete &= remove_copies(session, login).await;
     }
-    let existed = in_config.is_some()
-        || !matches!(in_vault, Ok(None))
-        || !matches!(loaded, Ok(None) | Err(StoreError::Absent { .. }));
+    let in_keychain = !matches!(loaded, Ok(None) | Err(StoreError::Absent { .. }));
+    let existed = in_config.is_some() || in_keychain || !matches!(in_vault, Ok(None));
     if let Err(StoreError::Absent { reason }) = loaded {
         let unseen = Warning::KeychainUnseen { reason, domain: session.domain.to_string() };
         // A login that was found is the one that was in use.
         if existed { ui.say(&unseen.to_string()) } else { unseen.show(ui) }
     }
-    // Each failure was reported where it happened.
-    if complete {
-        if existed {
+    match (complete, existed) {
+        // Each failure was reported where it happened.
+        (false, _) => Removal::Partial,
+        (true, true) => {
             ui.success(&format!("Logged out of {}", session.domain));
-        } else {
+            Removal::Whole
+        }
+        (true, false) => {
             ui.say(&format!("Not logged in to {}", session.domain));
+            Removal::Nothing
         }
     }
-    complete
 }
 
-/// Revokes the refresh token. Returns `None` if there is none.
-async fn revoke(session: &Session<'_>, credentials: Option<&Credentials>) -> Option<Result<(), Error>> {
-    let credentials = credentials.filter(|it| it.refresh.is_some())?;
-    Some(session.revoke(credentials).await)
+fn found<E>(loaded: &Result<Option<Credentials>, E>) -> Option<&Credentials> {
+    loaded.as_ref().ok().and_then(Option::as_ref)
+}
+
+/// Leaves out copies of a login in another store.
+fn distinct(logins: [Option<&Credentials>; 3]) -> [Option<&Credentials>; 3] {
+    let is_copy = |one: &Credentials, other: &Credentials| {
+        if one.refresh.is_some() { one.refresh == other.refresh } else { one.access == other.access }
+    };
+    let mut distinct: [Option<&Credentials>; 3] = [None; 3];
+    for (at, login) in logins.into_iter().enumerate() {
+        distinct[at] = login.filter(|it| !distinct[..at].iter().flatten().any(|known| is_copy(it, known)));
+    }
+    distinct
+}
+
+/// Revokes the refresh tokens at the same time. A response is `None` without one.
+async fn revoke(session: &Session<'_>, logins: [Option<&Credentials>; 3]) -> [Option<Result<(), Error>>; 3] {
+    let [one, two, three] = logins.map(|login| async move {
+        match login.filter(|it| it.refresh.is_some()) {
+            Some(login) => Some(session.revoke(login).await),
+            None => None,
+        }
+    });
+    tokio::join!(one, two, three).into()
 }
 
 /// Reports the issuer's response. Returns `true` if no valid refresh token remains.
@@ -214,8 +251,7 @@ async fn remove_from_vault(session: &Session<'_>, loaded: &Result<Option<Credent
             unreadable.as_ref().inspect(|warning| warning.show(ui)).is_none()
         }
         Err(failure) => {
-            let domain = session.domain.to_string();
-            Warning::MayRemainInVault { cause: failure.to_string(), domain }.show(ui);
+            session.may_remain_in_vault(&failure).show(ui);
             false
         }
     }
@@ -223,11 +259,14 @@ async fn remove_from_vault(session: &Session<'_>, loaded: &Result<Option<Credent
 
 /// Removes the login from contexts that share it. Returns `true` if none remains.
 async fn remove_copies(session: &Session<'_>, revoked: &Credentials) -> bool {
-    let removed = session.remove_copies(revoked).await;
-    if let Err(failure) = &removed {
+    let ui = &session.system.ui;
+    let removed = session.remove_copies(revoked).await.inspect_err(|failure| {
         let (domain, cause) = (session.domain.to_string(), failure.to_string());
         let hint = hint_to_repeat(failure, session);
-        Warning::ContextNotCleared { domain, cause, hint }.show(&session.system.ui);
+        Warning::ContextNotCleared { domain, cause, hint }.show(ui);
+    });
+    for domain in removed.iter().flatten() {
+        ui.success(&format!("Logged out of {domain}, which shared the login"));
     }
     removed.is_ok()
 }
@@ -289,19 +328,18 @@ fn no_token_left(session: &Session<'_>) -> bool {
     left.is_none()
 }
 
-/// Says how long copies of the access token stay valid: RFC 7009 makes its revocation optional, and Auth0 has none.
-fn warn_access_token_still_valid(session: &Session<'_>, credentials: &Credentials) {
-    let (ui, now) = (&session.system.ui, session.now());
-    if credentials.access.expose().is_empty() {
-        return;
-    }
-    match (credentials.expires_at, credentials.kind) {
-        (Some(expiry), _) if expiry <= now => {}
+/// Says how long copies of the access tokens stay valid: RFC 7009 makes their revocation optional, and Auth0 has none.
+fn say_access_tokens_stay_valid(session: &Session<'_>, logins: [Option<&Credentials>; 3]) {
+    let (now, zone) = (session.now(), (session.system.time_zone)());
+    let line = |login: &Credentials| match (login.expires_at, login.kind) {
         (Some(expiry), _) => {
-            let expiry = format_timestamp(expiry, now, &(session.system.time_zone)());
-            ui.say(&format!("Access tokens already copied elsewhere stay valid until {expiry}"));
+            let expiry = format_timestamp(expiry, now, &zone);
+            format!("Access tokens already copied elsewhere stay valid until {expiry}")
         }
-        (None, Kind::ApiToken) => ui.say("Copies of the API token stay valid until you delete it in the Astro UI"),
-        (None, Kind::User) => ui.say("Access tokens already copied elsewhere stay valid until they expire"),
-    }
+        (None, Kind::ApiToken) => "Copies of the API token stay valid until you delete it in the Astro UI".to_owned(),
+        (None, Kind::User) => "Access tokens already copied elsewhere stay valid until they expire".to_owned(),
+    };
+    let is_valid = |it: &&Credentials| !it.access.is_empty() && it.expires_at.is_none_or(|expiry| expiry > now);
+    let lines: BTreeSet<String> = logins.into_iter().flatten().filter(is_valid).map(line).collect();
+    lines.iter().for_each(|line| session.system.ui.say(line));
 }

@@ -59,20 +59,20 @@ pub enum Warning {
         "Astro CLI 1.x wrote its login back to config.yaml, which is used instead of the one in Astro CLI 2's vault"
     )]
     WrittenBack { domain: String },
-    // The vault.
+    // The vault, and its folder if others have access to it.
     #[error("others have access to {}, Astro CLI 2's vault, so nothing is written there", folder.display())]
     VaultOpenToOthers { folder: PathBuf },
     #[error("Astro CLI 2 may move this login out of config.yaml: {cause}")]
-    NotMarked { cause: String },
+    NotMarked { cause: String, open: Option<PathBuf> },
     #[error("Astro CLI 2 and Astro Desktop are logged out of {domain}: {cause}")]
-    VaultNotUsed { domain: String, cause: String },
+    VaultNotUsed { domain: String, cause: String, open: Option<PathBuf> },
     #[error("credentials may remain in Astro CLI 2's vault: {cause}")]
-    MayRemainInVault { cause: String, domain: String },
+    MayRemainInVault { cause: String, domain: String, open: Option<PathBuf> },
     // The wait for the browser.
     #[error("another program uses port {port}, so the browser cannot report back")]
-    PortTaken { port: u16 },
+    PortTaken { port: u16, paste: &'static str },
     #[error("the browser tried https")]
-    TlsAttempt { can_paste: bool },
+    TlsAttempt { paste: Option<&'static str> },
     #[error("{reason}")]
     Paste { reason: Unrelated, port: u16 },
     #[error("{reason}")]
@@ -131,16 +131,16 @@ impl Warning {
             Self::StillThere { .. } | Self::MayRemain { .. } => {
                 "remove the entry of the service `astro-login` with your keychain's own program"
             }
-            Self::PortTaken { port } => {
+            Self::PortTaken { port, paste } => {
                 return format!(
-                    "paste the URL of the browser's last page here, or stop the program, which `{}` shows",
+                    "copy the URL of the browser's last page and {paste}, or stop the program, which `{}` shows",
                     port_owner_command(*port)
                 );
             }
-            Self::TlsAttempt { can_paste: true } => {
-                "change https:// to http:// in its address bar, or copy the URL and paste it here"
+            Self::TlsAttempt { paste: Some(paste) } => {
+                return format!("change https:// to http:// in its address bar, or copy the URL and {paste}");
             }
-            Self::TlsAttempt { can_paste: false } => "change https:// to http:// in its address bar",
+            Self::TlsAttempt { paste: None } => "change https:// to http:// in its address bar",
             Self::Paste { reason, port } => return paste_hint(*reason, *port),
             Self::DamagedPaste { .. } => "copy the whole URL of the last page again, as it is",
             Self::BrowserNotOpened { .. } => "open the URL yourself",
@@ -149,6 +149,11 @@ impl Warning {
             }
             Self::WrittenBack { domain } => return format!("run `astro login {domain}` to have one login"),
             Self::VaultOpenToOthers { folder } => return format!("run `chmod 700 {}`", folder.display()),
+            Self::NotMarked { open: Some(folder), .. }
+            | Self::VaultNotUsed { open: Some(folder), .. }
+            | Self::MayRemainInVault { open: Some(folder), .. } => {
+                return format!("run `chmod 700 {}`, then run this command again", folder.display());
+            }
             Self::NotMarked { .. } => "run `astro login --insecure-storage` again once this is corrected",
             Self::VaultNotUsed { .. } => "log in with Astro CLI 2 to use it beside this program",
             Self::MayRemainInVault { domain, .. } => {

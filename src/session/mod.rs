@@ -36,7 +36,7 @@ pub use plaintext::{
     belongs_to, clear_tokens, credentials_from_context, is_replaced, is_same_user, login_in_use, set_pointer,
     set_tokens, tokens_of_context,
 };
-pub use refresh::{Access, effective_expiry};
+pub use refresh::effective_expiry;
 pub use storage_choice::{Storage, StorageChoice, StoragePlan, StorageSource};
 
 /// A keychain call within this time shows no spinner.
@@ -75,6 +75,21 @@ impl SavedLogin {
         let stored_in = |location| (self.location == location).then(|| self.credentials.clone());
         let in_use = login_in_use(context, stored_in(Location::Vault), stored_in(Location::Keychain));
         in_use.is_some_and(|(location, it)| location == self.location && is_same_user(&it, &self.credentials))
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    Environment(AccessToken),
+    Login(Box<SavedLogin>),
+}
+
+impl Access {
+    pub fn token(&self) -> &AccessToken {
+        match self {
+            Self::Environment(token) => token,
+            Self::Login(saved) => &saved.credentials.access,
+        }
     }
 }
 
@@ -187,7 +202,11 @@ impl<'a> Session<'a> {
         match location {
             Location::Keychain => self.system.keychain.describe(),
             Location::Vault => format!("{}, shared with it and Astro Desktop", credentials::vault::NAME),
-            Location::Config => format!("{} (unencrypted)", self.config.path().display()),
+            Location::Config => {
+                let shared =
+                    if self.is_marked() { ", shared with Astro CLI 1.x, Astro CLI 2 and Astro Desktop" } else { "" };
+                format!("{} (unencrypted){shared}", self.config.path().display())
+            }
         }
     }
 

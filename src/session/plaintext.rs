@@ -36,7 +36,7 @@ fn credentials(context: &Context, access: &AccessToken) -> Credentials {
         sub: text(claims.and_then(Unverified::subject)),
         email: context.user_email.clone(),
         issued_at: claims.and_then(Unverified::issued_at),
-        expires_at: claims.and_then(Unverified::expires_at).or(context.expires_at),
+        expires_at: claims.and_then(Unverified::expires_at).or(context.expires_at.filter(|_| !access.is_empty())),
         access: access.clone(),
         replaced: None,
     }

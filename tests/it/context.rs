@@ -13,12 +13,18 @@ async fn list(stage: &Stage, json: bool) -> Outcome {
 
 async fn switch(stage: &Stage, domain: Option<&str>) -> Outcome {
     let domain = domain.map(str::to_owned);
-    stage.run(async |system| context(system, ContextCommand::Switch(domain.into())).await).await
+    stage
+        .run(async |system| context(system, ContextCommand::Switch { domain: domain.into(), json: false.into() }).await)
+        .await
 }
 
 async fn delete(stage: &Stage, domain: &str, force: bool) -> Outcome {
     let domain = domain.to_owned();
-    stage.run(async |system| context(system, ContextCommand::Delete { domain: Some(domain).into(), force }).await).await
+    stage
+        .run(async |system| {
+            context(system, ContextCommand::Delete { domain: Some(domain).into(), force, json: false.into() }).await
+        })
+        .await
 }
 
 fn stage(config: &str) -> Stage {

@@ -160,7 +160,8 @@ fn sorted(mut lines: Vec<String>) -> Vec<String> {
 }
 
 async fn log_out(stage: &Stage, file: &mut File<'_>, plaintext: &[&str]) {
-    run(stage, async |system| logout(system, &Logout { domain: None.into(), all: false }).await).await;
+    run(stage, async |system| logout(system, &Logout { domain: None.into(), all: false, json: false.into() }).await)
+        .await;
     let mut expected: Vec<String> = LOGGED_OUT.iter().chain(plaintext).map(|&line| line.to_owned()).collect();
     expected.push("+context: \"\"".to_owned());
     assert_eq!(sorted(file.step()), sorted(expected));

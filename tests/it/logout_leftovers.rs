@@ -12,7 +12,7 @@ use crate::support::{CLIENT_ID, FakeBrowser, Fault, Mode, Outcome, Stage, token}
 const KEPT: [&str; 5] = ["domain", "organization", "organization_product", "workspace", "last_used_workspace"];
 
 async fn log_out(stage: &Stage) -> Outcome {
-    let request = Logout { domain: Some(stage.service.domain()).into(), all: false };
+    let request = Logout { domain: Some(stage.service.domain()).into(), all: false, json: false.into() };
     stage.run(async |system| logout(system, &request).await).await
 }
 
@@ -177,7 +177,9 @@ async fn logout_of_private_cloud_context_is_refused() {
         stage.home.write_config(&config);
         let login = Credentials { issuer: "https://auth.astronomer.io/".to_owned(), ..stage.earlier_login(3600) };
         stage.keychain.put("astronomer.io", login.clone());
-        let outcome = stage.run(async |system| logout(system, &Logout { domain: None.into(), all: false }).await).await;
+        let outcome = stage
+            .run(async |system| logout(system, &Logout { domain: None.into(), all: false, json: false.into() }).await)
+            .await;
         assert_eq!((outcome.exit_code(), outcome.stdout.as_str(), outcome.stderr.as_str()), (2, "", ""));
         let said = format!("could not log out of the current context {current}: it is not an Astro context");
         assert_eq!(outcome.error_chain(), said);
@@ -203,7 +205,9 @@ async fn null_context_is_none() {
     for text in ["context: null\n", "context: ~\n", "context:\n", "context: ' '\n"] {
         let stage = Stage::new();
         stage.home.write_config(text);
-        let outcome = stage.run(async |system| logout(system, &Logout { domain: None.into(), all: false }).await).await;
+        let outcome = stage
+            .run(async |system| logout(system, &Logout { domain: None.into(), all: false, json: false.into() }).await)
+            .await;
         assert_eq!(outcome.success().stderr, "Not logged in to astronomer.io\n", "{text}");
     }
 }

@@ -351,7 +351,11 @@ impl Flow {
             }
             Self::Refresh => stage.run(async |system| token(system, domain.as_deref()).await).await,
             Self::Logout => {
-                stage.run(async |system| logout(system, &Logout { domain: domain.into(), all: false }).await).await
+                stage
+                    .run(async |system| {
+                        logout(system, &Logout { domain: domain.into(), all: false, json: false.into() }).await
+                    })
+                    .await
             }
             Self::Check => {
                 let request = Status { domain: domain.into(), json: false.into(), check: true };

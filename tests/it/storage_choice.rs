@@ -12,7 +12,7 @@ use astro_login::credentials::StoreError;
 use astro_login::credentials::vault::{Vault, VaultTokens};
 use astro_login::error::{Error, NoPlaintext};
 use astro_login::session::{Location, Session, Storage, StoragePlan};
-use astro_login::ui::{ColorChoice, Options, Ui};
+use astro_login::ui::{Clipboard, ColorChoice, Options, Ui};
 use serde_json::{Value, json};
 
 use crate::support::{Mode, Outcome, Stage};
@@ -145,7 +145,8 @@ fn refusal(error: &Error) -> &'static str {
 
 /// What a login on a terminal would do, in one word.
 async fn plan(stage: &Stage, setting: Setting) -> &'static str {
-    let options = Options { quiet: true, color: ColorChoice::Never, terminal: true, escapes: false };
+    let options =
+        Options { quiet: true, color: ColorChoice::Never, terminal: true, escapes: false, clipboard: Clipboard::None };
     let system = stage.system(Ui::new(options));
     let session = Session::open(&system, Some(&stage.service.domain())).unwrap();
     let flag = if let Setting::Flag(storage) = setting { Some(storage) } else { None };
@@ -470,7 +471,7 @@ async fn logout_is_no_new_customer_to_cli_2() {
             value.filter(|value| !matches!(value.as_str(), "" | "\"\"" | "''"))
         };
         let before = fields.map(field);
-        let request = Logout { domain: Some(stage.service.domain()).into(), all: false };
+        let request = Logout { domain: Some(stage.service.domain()).into(), all: false, json: false.into() };
         drop(stage.run(async |system| logout(system, &request).await).await.success());
         assert_eq!((fields.map(field), before.iter().all(Option::is_some)), (before.clone(), true));
         // Astro CLI 2 shows its sign-up page if all of these are empty.

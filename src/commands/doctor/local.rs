@@ -252,7 +252,7 @@ pub(super) fn account(
         Err(failure) => {
             return Check { outcome: Outcome::Note, ..Check::fail("account", &session.vault_error(failure), session) };
         }
-        Ok(found) => found.filter(|it| !it.access.expose().is_empty()),
+        Ok(found) => found.filter(|it| !it.access.is_empty()),
     };
     let in_config = session::credentials_from_context(&context);
     let in_keychain = match keychain {

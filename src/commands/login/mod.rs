@@ -50,6 +50,9 @@ pub struct Login {
     /// Print a link to the login page instead of opening a browser
     #[arg(short, long)]
     pub login_link: bool,
+    /// Without a terminal, read the URL of the browser's last page from standard input
+    #[arg(long, requires = "login_link", conflicts_with = "token_login")]
+    pub paste_stdin: bool,
     /// Log in with a token from cloud.astronomer.io/token; `-` reads it from standard input
     #[arg(short, long, value_name = "TOKEN", value_hint = ValueHint::Other)]
     pub token_login: Option<TokenArgument>,

@@ -166,7 +166,9 @@ impl LoginFlow<'_> {
         }
         let by_flag = self.login.insecure_storage;
         self.session.config.edit_names(|names| names.set_unencrypted_by_choice(&self.session.domain, by_flag));
-        Ok(previous_login(before, &new.credentials, email(new, user)))
+        let mut previous = previous_login(before, &new.credentials, email(new, user));
+        previous.unused = self.without_shared(previous.unused, new).await;
+        Ok(previous)
     }
 
     /// Writes the keychain entry, then config.yaml. Restores the entry if config.yaml cannot be written.

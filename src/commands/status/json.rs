@@ -129,6 +129,8 @@ impl Report {
         match self.expires_at {
             Some(end) if end <= now && self.refreshable => State::Refreshable,
             Some(end) if end <= now => State::Expired,
+            // A refresh token without an access token.
+            None if self.refreshable => State::Refreshable,
             Some(_) | None => State::Valid,
         }
     }

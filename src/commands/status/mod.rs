@@ -315,7 +315,8 @@ fn show(session: &Session<'_>, report: &Report) -> Result<(), Error> {
     let expires = match (report.expires_at, report.refreshable) {
         (Some(end), true) => format!("{}, renews automatically", dated(end)),
         (Some(end), false) => dated(end),
-        (None, _) => "never".to_owned(),
+        (None, true) => "renews automatically".to_owned(),
+        (None, false) => "never".to_owned(),
     };
     let checked = report.check.as_ref().map(|check| match check.outcome {
         CheckOutcome::Accepted => "accepted by the API",

@@ -23,7 +23,8 @@ pub struct Context {
     pub workspace: Option<String>,
     pub last_used_workspace: Option<String>,
     pub user_email: Option<String>,
-    /// The plaintext access token. The Go CLI is logged in if there is one.
+    /// The plaintext access token. The Go CLI is logged in if there is one. Empty for `Bearer ` beside a refresh token, which
+    /// Astro CLI 2 takes for a login that it has to renew.
     pub token: Option<AccessToken>,
     pub refresh_token: Option<RefreshToken>,
     /// Whether the fields of the two tokens are the pointer to the vault of Astro CLI 2: `Bearer ` and nothing. Setting a
@@ -39,7 +40,11 @@ impl Context {
     pub(super) fn read(key: &str, node: &Node) -> Self {
         let written = |name| node.find(name).and_then(Node::text);
         let text = |name| written(name).map(str::to_owned);
-        let token = written("token").map(|token| token.strip_prefix(BEARER).unwrap_or(token).trim());
+        // Astro CLI 2 takes a token that is no string for an empty one.
+        let string = |name| node.find(name).filter(|it| it.is_string()).and_then(Node::text);
+        let refresh = string("refreshtoken");
+        let token = string("token").map(|token| token.strip_prefix(BEARER).unwrap_or(token).trim());
+        let token = token.map(|token| if token.eq_ignore_ascii_case(BEARER.trim()) { "" } else { token });
         Self {
             domain: domain_of(key, node),
             organization: text("organization"),
@@ -47,11 +52,9 @@ impl Context {
             workspace: text("workspace"),
             last_used_workspace: text("last_used_workspace"),
             user_email: text("user_email"),
-            token: token
-                .filter(|token| !token.is_empty() && !token.eq_ignore_ascii_case(BEARER.trim()))
-                .map(AccessToken::new),
-            refresh_token: text("refreshtoken").map(RefreshToken::new),
-            in_vault: written("token") == Some(BEARER) && written("refreshtoken").is_none(),
+            token: token.filter(|token| !token.is_empty() || refresh.is_some()).map(AccessToken::new),
+            refresh_token: refresh.map(RefreshToken::new),
+            in_vault: string("token") == Some(BEARER) && refresh.is_none(),
             auth_domain: text("auth_domain"),
             auth_client_id: text("auth_client_id"),
             expires_at: text(EXPIRES_AT).and_then(|time| timestamp(&time)),
@@ -89,7 +92,7 @@ pub(super) fn domain_of(key: &str, context: &Node) -> String {
 }
 
 /// Reads RFC 3339 with an offset, or a form without one, which YAML allows and Go reads as UTC.
-fn timestamp(text: &str) -> Option<Timestamp> {
+pub(super) fn timestamp(text: &str) -> Option<Timestamp> {
     let in_utc = || jiff::tz::TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok();
     text.parse().ok().or_else(in_utc)
 }

@@ -12,6 +12,7 @@ use std::collections::{HashMap, HashSet};
 pub use context::Context;
 
 use crate::domain::Domain;
+use crate::token::AccessToken;
 use context::{LOGIN_FIELDS, domain_of};
 use edit::Edit;
 use node::{BINARY_REFUSED, Node, error_at};
@@ -133,7 +134,8 @@ impl Document {
         let mut fields: Vec<_> = before.fields().into_iter().zip(after.fields()).collect();
         let names_domain = self.value(&["contexts", &key, "domain"]).is_some();
         // Alone, a `Bearer ` that was left beside a refresh token would be the pointer to the vault.
-        let had_refresh_alone = before.token.is_none() && before.refresh_token.is_some();
+        let had_refresh_alone =
+            before.token.as_ref().is_none_or(AccessToken::is_empty) && before.refresh_token.is_some();
         fields.retain(|((name, before), (_, after))| match *name {
             "domain" => before != after || !names_domain,
             "token" => before != after || had_refresh_alone,

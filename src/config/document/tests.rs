@@ -127,6 +127,38 @@ fn token_read_as_go_cli_reads_it() {
 }
 
 #[test]
+fn token_that_is_no_string_is_empty() {
+    let others = "7 -7 0x1F 0o17 0b11 1_000 1.5 .5 1e5 .inf -.inf .nan true False 2026-11-29 2026-11-29T10:00:00Z";
+    let others = others.split(' ').chain(["2026-11-29 10:00:00", "!!int '7'", "[a]", "{a: b}"]).map(|it| (it, false));
+    let strings = ["'7'", "\"true\"", "!!str 7", "7a", "0xg", "v1.7", "1.2.3", "yes"].map(|it| (it, true));
+    for (token, is_string) in others.chain(strings) {
+        let text = format!("contexts:\n  localhost:\n    token: {token}\n    refreshtoken: {token}\n");
+        let context = Document::parse(text).unwrap().context(&domain("localhost")).unwrap();
+        assert_eq!((context.token.is_some(), context.refresh_token.is_some()), (is_string, is_string), "{token}");
+        let text = format!("contexts:\n  localhost:\n    token: 'Bearer '\n    refreshtoken: {token}\n");
+        let context = Document::parse(text).unwrap().context(&domain("localhost")).unwrap();
+        assert_eq!(context.in_vault, !is_string, "{token}");
+    }
+}
+
+#[test]
+fn pointer_replaces_refresh_token_beside_empty_token() {
+    for token in ["'Bearer '", "bearer", "Bearer", "''"] {
+        let text = format!("contexts:\n  localhost:\n    token: {token}\n    refreshtoken: v1.a\n");
+        let mut document = Document::parse(text).unwrap();
+        let is_login = token != "''";
+        let context = document.context(&domain("localhost")).unwrap();
+        assert_eq!((context.token.is_some_and(|it| it.is_empty()), context.in_vault), (is_login, false), "{token}");
+        document
+            .update_context(&domain("localhost"), |context| {
+                (context.token, context.refresh_token, context.in_vault) = (None, None, true);
+            })
+            .unwrap();
+        assert!(document.context(&domain("localhost")).unwrap().in_vault, "{}", document.as_str());
+    }
+}
+
+#[test]
 fn workspace_sets_last_used_workspace() {
     let text = edited("", |document| {
         document.update_context(&domain("localhost"), |context| context.workspace = Some("w".into()))

@@ -240,6 +240,7 @@ impl Stage {
             domain: Some(self.service.domain()).into(),
             email: None,
             login_link: false,
+            paste_stdin: false,
             token_login: None,
             organization: None,
             workspace: None,
