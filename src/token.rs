@@ -86,6 +86,8 @@ secret! {
     /// The token for the next access token (RFC 6749 section 1.5).
     RefreshToken;
     IdToken;
+    /// The password of a user of Astro Private Cloud. It is sent once and never stored.
+    Password;
 }
 
 impl AccessToken {

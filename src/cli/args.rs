@@ -94,15 +94,17 @@ pub(super) enum Command {
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub(super) enum AccountCommand {
-    /// Log in to Astro
+    /// Log in to Astro or Astro Private Cloud
     ///
-    /// Asks for your email, finds your organization, opens the browser, and waits for the login to finish there. Credentials are
-    /// saved in the keychain of the operating system.
+    /// Asks for your email, finds your organization, opens the browser, and waits for the login to finish there. For the base
+    /// domain of an Astro Private Cloud, it asks for your user name and password, or opens the page that shows you a token to
+    /// paste. Credentials are saved in the keychain of the operating system.
     Login(Login),
-    /// Log out of Astro
+    /// Log out of Astro or Astro Private Cloud
     ///
     /// Revokes the refresh token and deletes the credentials from the keychain and from config.yaml. Depending on server
-    /// settings, this may also log you out on other machines. Access tokens can't be revoked and stay valid until they expire.
+    /// settings, this may also log you out on other machines. Access tokens can't be revoked and stay valid until they expire,
+    /// and so do tokens of Astro Private Cloud unless an administrator ends them.
     Logout(Logout),
 }
 

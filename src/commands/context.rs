@@ -11,7 +11,7 @@ use super::logout::{Removal, log_out};
 use super::{DomainArgument, JsonArgument};
 use crate::config::{Config, Context};
 use crate::credentials::StoreError;
-use crate::domain::{Domain, DomainError, expand_short_name};
+use crate::domain::{Domain, DomainError, Product, expand_typed};
 use crate::error::{Error, NotFound, Warning};
 use crate::session::{Session, edit_config};
 use crate::system::System;
@@ -75,7 +75,7 @@ pub async fn context(system: &System, command: ContextCommand) -> Result<(), Err
         }
         ContextCommand::Delete { domain, force, json } => {
             let typed = domain.get().unwrap_or_default();
-            let name = match expand_short_name(typed).parse() {
+            let name = match expand_typed(typed).parse() {
                 Ok(domain) => delete(system, &domain, force).await?,
                 Err(not_astro) => delete_foreign(system, &config, typed, force, not_astro).await?,
             };
@@ -94,7 +94,7 @@ fn list(system: &System, config: &Config, json: bool) -> Result<(), Error> {
         domain: shown(&context.domain),
         current: current.as_ref() == Some(&context.domain),
         is_current: current.as_ref() == Some(&context.domain),
-        astro: context.domain.parse::<Domain>().is_ok(),
+        astro: context.product == Product::Astro,
         account: context.user_email.as_deref().map(shown),
         organization: context.organization.as_deref().map(shown),
         workspace: context.workspace.as_deref().map(shown),
@@ -122,10 +122,10 @@ async fn switch(system: &System, config: &Config, typed: Option<&str>) -> Result
     let mut known = document.domains();
     let labels = || known.iter().map(|domain| clean(domain, 100)).collect();
     let chosen = match typed {
-        Some(typed) => match (find_context(&known, typed), expand_short_name(typed).parse::<Domain>()) {
+        Some(typed) => match (find_context(&known, typed), expand_typed(typed).parse::<Domain>()) {
             (Some(found), _) => found,
-            (None, Ok(domain)) => return switch_to_new(config, domain).await,
-            (None, Err(_)) => return Err(no_context(typed, labels())),
+            (None, Ok(domain)) if domain.product() == Product::Astro => return switch_to_new(config, domain).await,
+            (None, _) => return Err(no_context(typed, labels())),
         },
         None if !system.ui.can_ask() => return Err(Error::MissingArgument { what: "context" }),
         None if known.is_empty() => return Err(Error::NoContexts),
@@ -156,12 +156,10 @@ async fn switch_to_new(config: &Config, domain: Domain) -> Result<String, Error>
 /// Finds a context by exact name, else by an equivalent spelling of an Astro domain.
 fn find_context(known: &[String], typed: &str) -> Option<usize> {
     let typed = typed.trim();
-    let parsed = expand_short_name(typed).parse::<Domain>().ok();
+    let parsed = expand_typed(typed).parse::<Domain>().ok();
     known.iter().position(|domain| domain == typed).or_else(|| {
-        known.iter().position(|domain| match &parsed {
-            Some(parsed) => domain == parsed.as_str(),
-            None => domain.eq_ignore_ascii_case(typed),
-        })
+        let wanted = parsed.as_ref().map_or(typed, Domain::as_str);
+        known.iter().position(|domain| domain.eq_ignore_ascii_case(wanted))
     })
 }
 

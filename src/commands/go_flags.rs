@@ -18,8 +18,8 @@ const REFUSED: [(&str, &str); 2] = [
 const SWITCHES: [&str; 8] = ["login-link", "oauth", "force", "signin", "signup", "vault", "json", "yes"];
 
 /// Returns the flags of `login`. All but `--signup` have no effect: each login here is a new one.
-pub(super) fn of_login() -> [Arg; 4] {
-    [switch("oauth").short('o'), switch("force"), switch("signin"), switch("signup")]
+pub(super) fn of_login() -> [Arg; 3] {
+    [switch("force"), switch("signin"), switch("signup")]
 }
 
 /// Returns the flags of a command that has `--json`.

@@ -25,7 +25,7 @@ use crate::ui::Ui;
 #[derive(Debug, Args)]
 #[command(mut_arg("domain", |domain| domain.help("Domain to log out of [default: current context]")))]
 pub struct Logout {
-    /// Log out of every Astro domain, with or without context
+    /// Log out of every domain, with or without context
     #[arg(long, conflicts_with_all = ["domain", "domain-flag"])]
     pub all: bool,
     #[command(flatten)]
@@ -48,15 +48,18 @@ pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
     let (domains, unreadable) =
         if logout.all { all_domains(system).await? } else { (vec![one_domain(system, logout)?], None) };
     Config::new(&system.home).remove_login_cache();
-    let (mut logged_out, mut incomplete) = (Vec::new(), Vec::new());
+    let (mut logged_out, mut incomplete, mut stays) = (Vec::new(), Vec::new(), false);
     for domain in domains {
-        match log_out(&Session::for_domain(system, domain.clone())).await {
+        let session = Session::for_domain(system, domain);
+        stays |= session.is_overridden();
+        let domain = session.domain.to_string();
+        match log_out(&session).await {
             Removal::Nothing => {}
-            Removal::Whole => logged_out.push(domain.to_string()),
-            Removal::Partial => incomplete.push(domain.to_string()),
+            Removal::Whole => logged_out.push(domain),
+            Removal::Partial => incomplete.push(domain),
         }
     }
-    if session::environment_token_is_set(system) {
+    if stays {
         Warning::ApiTokenStays.show(&system.ui);
     }
     match unreadable {
@@ -242,6 +245,9 @@ async fn remove_from_keychain(session: &Session<'_>, loaded: &Result<Option<Cred
 
 /// Removes the entry in the vault, even if it could not be read.
 async fn remove_from_vault(session: &Session<'_>, loaded: &Result<Option<Credentials>, VaultError>) -> bool {
+    if !session.has_vault() {
+        return true;
+    }
     let ui = &session.system.ui;
     match session.vault(|vault, name| vault.remove(&name.entry())).await {
         Ok(false) => true,
@@ -328,16 +334,22 @@ fn no_token_left(session: &Session<'_>) -> bool {
     left.is_none()
 }
 
-/// Says how long copies of the access tokens stay valid: RFC 7009 makes their revocation optional, and Auth0 has none.
+/// Says how long copies of the access tokens stay valid: RFC 7009 makes their revocation optional, and neither Auth0 nor Astro
+/// Private Cloud has one.
 fn say_access_tokens_stay_valid(session: &Session<'_>, logins: [Option<&Credentials>; 3]) {
     let (now, zone) = (session.now(), (session.system.time_zone)());
     let line = |login: &Credentials| match (login.expires_at, login.kind) {
+        (Some(expiry), Kind::PrivateCloud) => {
+            let expiry = format_timestamp(expiry, now, &zone);
+            format!("Copies of the token stay valid until {expiry}, or until an administrator ends it")
+        }
         (Some(expiry), _) => {
             let expiry = format_timestamp(expiry, now, &zone);
             format!("Access tokens already copied elsewhere stay valid until {expiry}")
         }
         (None, Kind::ApiToken) => "Copies of the API token stay valid until you delete it in the Astro UI".to_owned(),
         (None, Kind::User) => "Access tokens already copied elsewhere stay valid until they expire".to_owned(),
+        (None, Kind::PrivateCloud) => "Copies of the token stay valid until an administrator ends it".to_owned(),
     };
     let is_valid = |it: &&Credentials| !it.access.is_empty() && it.expires_at.is_none_or(|expiry| expiry > now);
     let lines: BTreeSet<String> = logins.into_iter().flatten().filter(is_valid).map(line).collect();

@@ -73,11 +73,17 @@ pub(super) async fn valid_token(
     valid_for: Option<SignedDuration>,
     force: bool,
 ) -> Result<ValidToken, Error> {
-    let valid = match environment_token(system)? {
+    let opened = Session::open_with_context(system, domain);
+    let variable = match &opened {
+        Ok((session, _)) => session.overriding_token()?,
+        Err(_) => environment_token(system)?,
+    };
+    let valid = match variable {
         Some(_) if force => return Err(Error::ApiTokenNotRenewable),
-        Some(token) => checked(system, domain, token)?,
+        Some(token) => checked(system, opened.map(|(session, _)| session), token)?,
         None => {
-            let (session, context) = Session::open_with_context(system, domain)?;
+            let (session, context) = opened?;
+            let context = context.map_or_else(|| session.context(), Ok)?;
             let credentials = session.access_for(context, valid_for, force).await?.credentials;
             let (token, expires_at) = (credentials.access, credentials.expires_at);
             ValidToken { token, domain: Some(session.domain), expires_at }
@@ -92,8 +98,8 @@ pub(super) async fn valid_token(
 
 /// Returns the token of the variable, held to its domain. The variable overrides any login, so a config.yaml that cannot
 /// be read does not matter: then no domain is known.
-fn checked(system: &System, domain: Option<&str>, token: AccessToken) -> Result<ValidToken, Error> {
-    let domain = match Session::open(system, domain) {
+fn checked(system: &System, session: Result<Session<'_>, Error>, token: AccessToken) -> Result<ValidToken, Error> {
+    let domain = match session {
         Ok(session) => {
             session.check_environment_token(&token)?;
             Some(session.domain)

@@ -43,6 +43,8 @@ pub enum Warning {
     KnownAs { confirmed: String, known: String },
     #[error("other users can see tokens passed as arguments, and your shell history keeps them")]
     TokenInArguments,
+    #[error("`houston.skip_verify_tls` of config.yaml does not apply here: certificates are checked")]
+    CertificatesChecked,
     #[error("this API token cannot list workspaces")]
     NoWorkspacesOfToken,
     #[error("the API does not list the workspace that this API token names")]
@@ -125,6 +127,9 @@ impl Warning {
                 "run `astro logout` unless this is an account of yours"
             }
             Self::TokenInArguments => "use `--token-login -`, which reads the token from standard input",
+            Self::CertificatesChecked => {
+                "set SSL_CERT_FILE to the certificate of the platform's authority if it is refused"
+            }
             Self::NoWorkspacesOfToken => "give the token a role in a workspace if you need one",
             Self::WorkspaceOfTokenUnlisted => "check in the Astro UI that the workspace still exists",
             Self::NotSelected(open) => return open.hint(),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::config::{Config, Document};
-use crate::domain::{self, Domain, expand_short_name};
+use crate::domain::{self, Domain, Product, expand_typed};
 use crate::error::Error;
 use crate::system::System;
 use crate::text::{clean, may_be_secret};
@@ -15,7 +15,7 @@ pub enum DomainSource {
     CurrentContext,
     /// The default, because config.yaml names no current context.
     Default,
-    /// The default, because the current context is this one, which is not an Astro context.
+    /// The default, because the current context is this one, which is not a domain.
     DefaultInstead(String),
 }
 
@@ -26,7 +26,7 @@ impl fmt::Display for DomainSource {
             Self::EnvVar => "from ASTRO_DOMAIN",
             Self::CurrentContext => "the current context",
             Self::Default => "the default",
-            Self::DefaultInstead(_) => "the default, since the current context is not an Astro context",
+            Self::DefaultInstead(_) => "the default, since the current context is not a domain",
         })
     }
 }
@@ -37,33 +37,34 @@ pub fn resolve_domain(
     config: &Config,
     argument: Option<&str>,
 ) -> Result<(Domain, DomainSource), Error> {
-    match named_domain(system, argument)? {
-        Some(named) => Ok(named),
-        None => current_domain(&config.read()?),
-    }
+    find_domain(system, config, argument).map(|(domain, source, _)| (domain, source))
 }
 
-/// Returns the domain of the argument or the variable.
-pub(super) fn named_domain(system: &System, argument: Option<&str>) -> Result<Option<(Domain, DomainSource)>, Error> {
+/// Resolves the domain, and returns the settings too if they were read for it.
+pub(super) fn find_domain(
+    system: &System,
+    config: &Config,
+    argument: Option<&str>,
+) -> Result<(Domain, DomainSource, Option<Document>), Error> {
     let variable = || Some((system.environment.get("ASTRO_DOMAIN")?, DomainSource::EnvVar));
-    let named = argument.map(|typed| (typed, DomainSource::Argument)).or_else(variable);
-    let Some((typed, source)) = named else { return Ok(None) };
-    // A token in place of the domain is a forgotten flag, and must not be printed.
-    if may_be_secret(typed) {
-        return Err(Error::TokenAsDomain);
+    if let Some((typed, source)) = argument.map(|typed| (typed, DomainSource::Argument)).or_else(variable) {
+        // A token in place of the domain is a forgotten flag, and must not be printed.
+        if may_be_secret(typed) {
+            return Err(Error::TokenAsDomain);
+        }
+        return Ok((expand_typed(typed).parse()?, source, None));
     }
-    Ok(Some((expand_short_name(typed).parse()?, source)))
-}
-
-/// Returns the domain of the current context, else the default.
-pub(super) fn current_domain(document: &Document) -> Result<(Domain, DomainSource), Error> {
     let default = domain::DEFAULT;
+    let document = config.read()?;
     let Some(current) = document.current_context() else {
-        return Ok((default.parse()?, DomainSource::Default));
+        return Ok((default.parse()?, DomainSource::Default, Some(document)));
     };
-    let named = current.parse().ok().or_else(|| document.current_domain()?.parse().ok());
-    if let Some(named) = named {
-        return Ok((named, DomainSource::CurrentContext));
+    // The name of the context, if that is Astro's; else its domain, as in the Go CLI.
+    let named: Option<Domain> = current.parse().ok();
+    let is_astro = |it: &Domain| it.product() == Product::Astro;
+    let of_context = || document.current_domain()?.parse().ok();
+    if let Some(named) = named.clone().filter(is_astro).or_else(of_context).or(named) {
+        return Ok((named, DomainSource::CurrentContext, Some(document)));
     }
-    Ok((default.parse()?, DomainSource::DefaultInstead(clean(&current, 100))))
+    Ok((default.parse()?, DomainSource::DefaultInstead(clean(&current, 100)), Some(document)))
 }

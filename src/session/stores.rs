@@ -65,8 +65,8 @@ impl Session<'_> {
                 let issuer = Some(clean(issuer, 100)).filter(|issuer| !issuer.is_empty());
                 Err(Error::IssuerMismatch { domain: self.domain.to_string(), issuer })
             }
-            // An API token names no issuer.
-            Kind::User | Kind::ApiToken => Ok(()),
+            // These tokens name no issuer.
+            Kind::User | Kind::ApiToken | Kind::PrivateCloud => Ok(()),
         }
     }
 
@@ -92,7 +92,7 @@ impl Session<'_> {
         let domain = self.domain.to_string();
         let what = match (in_use, second.kind) {
             (Location::Keychain, Kind::ApiToken) => "an API token",
-            (Location::Keychain, Kind::User) => "the login that this one replaced",
+            (Location::Keychain, Kind::User | Kind::PrivateCloud) => "the login that this one replaced",
             (Location::Vault | Location::Config, _) => {
                 let account = second.email.as_deref().map_or_else(|| NO_EMAIL.to_owned(), |email| clean(email, 254));
                 return Warning::UnusedInKeychain { keychain: self.location_name(Location::Keychain), account, domain };

@@ -6,7 +6,7 @@ use super::{Location, Session, clear_tokens, edit_config, set_tokens, tokens_of_
 use crate::config::{Context, Document, DocumentError};
 use crate::credentials::Credentials;
 use crate::credentials::vault::{Vault, VaultError, VaultName, VaultTokens};
-use crate::domain::Domain;
+use crate::domain::{Domain, Product};
 use crate::error::{Error, Warning};
 
 impl Session<'_> {
@@ -42,6 +42,9 @@ impl Session<'_> {
 
     /// Reads what the vault holds for this domain, in use or not. It may be a refresh token alone.
     pub async fn load_from_vault(&self, context: &Context) -> Result<Option<Credentials>, VaultError> {
+        if self.domain.product() == Product::PrivateCloud {
+            return Ok(None);
+        }
         let Some(VaultTokens { access, refresh }) = self.vault(Vault::load).await? else { return Ok(None) };
         let context = Context { token: access, refresh_token: refresh, ..context.clone() };
         Ok(tokens_of_context(&context))
@@ -49,6 +52,9 @@ impl Session<'_> {
 
     /// Returns a warning of an entry beside the login of config.yaml that is in use, or of a vault that others have access to.
     pub fn vault_warning(&self, in_use: Location) -> Option<Warning> {
+        if !self.has_vault() {
+            return None;
+        }
         let vault = &self.system.vault;
         match in_use {
             Location::Config if self.vault_has(VaultName::entry) && !self.is_marked() => {

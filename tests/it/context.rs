@@ -233,11 +233,15 @@ async fn foreign_context_is_deleted_after_confirmation() {
     let outcome = delete(&stage, "gcp0002.example.com", true).await;
     assert_eq!(
         (outcome.exit_code(), outcome.error_chain().as_str()),
-        (2, "`gcp0002.example.com` is not an Astro domain")
+        (
+            1,
+            "no context named `gcp0002.example.com`; choose one of: astronomer.io, gcp0001.example.com, astronomer-stage.io"
+        )
     );
     assert_eq!(stage.home.config().unwrap(), FILE);
     let outcome = delete(&stage, "GCP0001.example.com", true).await.success();
-    assert_eq!(outcome.stderr, "Deleted context gcp0001.example.com\n");
+    let said = "Not logged in to gcp0001.example.com\nDeleted context gcp0001.example.com\n";
+    assert_eq!(outcome.stderr, said);
     assert_eq!(list(&stage, false).await.stdout.lines().count(), 3);
     let rest: Vec<&str> = FILE.lines().filter(|line| !line.contains("gcp0001") && !line.contains("ck05")).collect();
     for line in stage.home.config().unwrap().lines() {
@@ -247,10 +251,9 @@ async fn foreign_context_is_deleted_after_confirmation() {
 }
 
 #[tokio::test]
-async fn deleting_current_foreign_context_leaves_none_current() {
-    let stage =
-        stage("context: gcp.example.com\ncontexts:\n    gcp_example_com: {token: x}\n    a_io: {domain: a.io}\n");
-    assert_eq!(delete(&stage, "gcp.example.com", true).await.success().stderr, "Deleted context gcp.example.com\n");
+async fn deleting_current_malformed_context_leaves_none() {
+    let stage = stage("context: gcp\ncontexts:\n    gcp: {token: x}\n    a_io: {domain: a.io}\n");
+    assert_eq!(delete(&stage, "gcp", true).await.success().stderr, "Deleted context gcp\n");
     assert_eq!(stage.home.config().unwrap(), "context: \"\"\ncontexts:\n    a_io: {domain: a.io}\n");
 }
 

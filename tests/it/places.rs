@@ -384,7 +384,10 @@ async fn domain_is_astro_domain_or_current_context() {
 
     stage.environment = stage.environment.clone().with("ASTRO_DOMAIN", "gcp.example.com");
     let outcome = organizations(&stage, false).await;
-    assert_eq!((outcome.exit_code(), outcome.error_chain().as_str()), (2, "`gcp.example.com` is not an Astro domain"));
+    assert_eq!(
+        (outcome.exit_code(), outcome.error_chain().as_str()),
+        (2, "`astro organization` does not work with gcp.example.com, which is a domain of Astro Private Cloud")
+    );
 }
 
 #[tokio::test]

@@ -236,7 +236,7 @@ pub(super) fn account(
     keychain: Result<Option<Credentials>, StoreError>,
     in_vault: Result<Option<Credentials>, VaultError>,
 ) -> Check {
-    if session::environment_token_is_set(session.system) {
+    if session.is_overridden() {
         let fault = match session.environment_token() {
             Ok(_) => String::new(),
             Err(Error::ApiTokenExpired { .. }) => " (expired)".to_owned(),
@@ -259,7 +259,7 @@ pub(super) fn account(
         Ok(found) => found,
         Err(StoreError::Absent { .. }) => None,
         Err(_) if context.in_vault => None,
-        Err(_) if in_config.as_ref().is_some_and(|it| it.kind == Kind::User) => None,
+        Err(_) if in_config.as_ref().is_some_and(|it| it.kind != Kind::ApiToken) => None,
         Err(_) => return Check::note("account", "unknown: could not read the keychain"),
     };
     let Some((location, found)) = session::login_in_use(&context, in_vault, in_keychain.clone()) else {
@@ -287,6 +287,7 @@ fn login_in_use(session: &Session<'_>, context: &Context, found: Credentials) ->
     }
     let who = match found.kind {
         Kind::ApiToken => "an API token".to_owned(),
+        Kind::PrivateCloud => "a token of Astro Private Cloud".to_owned(),
         Kind::User => found.email.or_else(|| context.user_email.clone()).unwrap_or_else(|| "unknown email".to_owned()),
     };
     let expires = found.expires_at.map(|end| time_format::format_timestamp(end, now, &(session.system.time_zone)()));

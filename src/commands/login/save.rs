@@ -89,7 +89,7 @@ impl LoginFlow<'_> {
     async fn plan(&self) -> Result<StoragePlan, Error> {
         let (session, wanted) = (&self.session, self.choice.storage);
         let vault = match wanted {
-            Storage::Auto if session.system.vault.exists() => session.vault(Vault::ready).await,
+            Storage::Auto if session.has_vault() => session.vault(Vault::ready).await,
             _ => Ok(None),
         };
         let keychain = match (&vault, wanted) {

@@ -38,7 +38,7 @@ impl LoginFlow<'_> {
 
     /// Makes other programs leave the login in config.yaml. Must be done before it is there.
     pub(super) async fn set_marker(&self) {
-        if self.session.system.vault.exists()
+        if self.session.has_vault()
             && let Err(failure) = self.session.vault(Vault::mark).await
         {
             Warning::NotMarked { cause: failure.to_string(), open: failure.open_folder() }.show(self.ui());
@@ -48,7 +48,7 @@ impl LoginFlow<'_> {
     /// Removes the entry of a login that is stored elsewhere from now on, and says what that means to the other programs. One
     /// that this program does not understand stays.
     pub(super) async fn remove_from_vault(&self, location: Location, loaded: Result<Option<Credentials>, VaultError>) {
-        if !self.session.system.vault.exists() {
+        if !self.session.has_vault() {
             return;
         }
         match loaded {

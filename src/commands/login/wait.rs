@@ -160,23 +160,31 @@ impl LoginFlow<'_> {
 
     fn show(&self, delivery: LinkDelivery, link: &Url, sources: &CallbackSources<'_>) -> Result<(), Error> {
         let ui = self.ui();
+        self.show_link(delivery, link.as_str())?;
+        match delivery {
+            LinkDelivery::OpenBrowser if ui.can_ask() && sources.callbacks.is_some() => {
+                ui.say("If the last page doesn't load, copy its URL from the address bar and paste it here.\n");
+            }
+            LinkDelivery::OpenBrowser => {}
+            LinkDelivery::Print => self.explain_other_machines(sources),
+        }
+        Ok(())
+    }
+
+    pub(super) fn show_link(&self, delivery: LinkDelivery, link: &str) -> Result<(), Error> {
+        let ui = self.ui();
         match delivery {
             LinkDelivery::OpenBrowser => {
                 ui.say("Opening your browser. If it doesn't open, go to:\n");
                 // On stderr, and also with `--quiet`: an opener may report success without opening anything.
-                ui.show_link(link.as_str());
-                ui.say("");
-                if ui.can_ask() && sources.callbacks.is_some() {
-                    ui.say("If the last page doesn't load, copy its URL from the address bar and paste it here.\n");
-                }
+                ui.show_link(link);
             }
             LinkDelivery::Print => {
                 ui.say("Open this URL in a browser on any device:\n");
-                ui.write_link(link.as_str())?;
-                ui.say("");
-                self.explain_other_machines(sources);
+                ui.write_link(link)?;
             }
         }
+        ui.say("");
         Ok(())
     }
 
@@ -196,7 +204,7 @@ impl LoginFlow<'_> {
         }
     }
 
-    async fn open_browser(&self, link: &Url) -> io::Result<()> {
+    pub(super) async fn open_browser(&self, link: &Url) -> io::Result<()> {
         let system = self.session.system;
         browser::open(Arc::clone(&system.browser), link.clone(), system.opening()).await
     }

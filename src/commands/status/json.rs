@@ -151,6 +151,7 @@ fn in_snake_case<S: Serializer>(kind: &Option<Kind>, serializer: S) -> Result<S:
     let name = kind.map(|kind| match kind {
         Kind::User => "user",
         Kind::ApiToken => "api_token",
+        Kind::PrivateCloud => "private_cloud",
     });
     name.serialize(serializer)
 }

@@ -128,6 +128,7 @@ impl Document {
         let mut after = before.clone();
         change(&mut after);
         domain.as_str().clone_into(&mut after.domain);
+        after.product = domain.product();
         if after.workspace.is_some() && after.workspace != before.workspace {
             after.last_used_workspace.clone_from(&after.workspace);
         }
@@ -184,6 +185,13 @@ impl Document {
     pub fn no_insecure_fallback(&self) -> bool {
         let value = self.value(&["no_insecure_fallback"]);
         value.is_some_and(|value| value.scalar().is_none() || value.text().is_some_and(forbids))
+    }
+
+    /// Returns `true` if the Go CLI is told not to check the certificates of Astro Private Cloud.
+    pub fn skips_certificates(&self) -> bool {
+        self.value(&["houston", "skip_verify_tls"])
+            .and_then(Node::text)
+            .is_some_and(|it| it.eq_ignore_ascii_case("true"))
     }
 
     /// Returns the value of `credentials`, the store that the user wants. A mapping or a list is an empty value.

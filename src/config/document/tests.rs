@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::Product;
 use crate::token::{AccessToken, RefreshToken};
 
 fn domain(name: &str) -> Domain {
@@ -88,6 +89,7 @@ fn context_read_in_any_case_and_quoting() {
     let text = "contexts:\n  astronomer_io:\n    Domain: astronomer.io\n    ExpiresIn: 2026-11-24T10:11:12.123456789+01:00\n    organization: 'org'\n    organization_product: HOSTED\n    workspace: \"w\"\n    last_used_workspace: w\n    user_email: a@b.c\n    Token: Bearer eyJ\n    refreshtoken: v1.M\n  gcp_example_com:\n    token: 'Bearer '\n  odd: 5\n";
     let document = Document::parse(text).unwrap();
     let expected = Context {
+        product: Product::Astro,
         domain: "astronomer.io".into(),
         organization: Some("org".into()),
         organization_product: Some("HOSTED".into()),
@@ -103,7 +105,8 @@ fn context_read_in_any_case_and_quoting() {
     };
     assert_eq!(document.context(&domain("astronomer.io")), Some(expected.clone()));
     assert_eq!(document.context(&domain("localhost")), None);
-    let foreign = Context { domain: "gcp.example.com".into(), in_vault: true, ..Context::default() };
+    let (product, domain) = (Product::PrivateCloud, "gcp.example.com".into());
+    let foreign = Context { product, domain, ..Context::default() };
     assert_eq!(document.domains(), [expected.domain.clone(), foreign.domain.clone()]);
     assert_eq!(document.contexts(), [expected.clone(), foreign]);
     let shown = format!("{expected:?}");
