@@ -4,9 +4,8 @@
 
 use clap::Subcommand;
 use serde::Serialize;
-use serde_json::json;
 
-use super::list::{Column, Row, print_json, print_list};
+use super::list::{Column, Row, print_list, print_member};
 use super::logout::{Removal, log_out};
 use super::{DomainArgument, JsonArgument};
 use crate::config::{Config, Context};
@@ -63,7 +62,7 @@ struct Listed {
 
 pub async fn context(system: &System, command: ContextCommand) -> Result<(), Error> {
     let config = Config::new(&system.home);
-    let (json, report) = match command {
+    let (json, member, name) = match command {
         ContextCommand::List { json } => return list(system, &config, json.get()),
         ContextCommand::Switch { domain, json } => {
             let name = switch(system, &config, domain.get()).await?;
@@ -71,7 +70,7 @@ pub async fn context(system: &System, command: ContextCommand) -> Result<(), Err
             if system.environment.get("ASTRO_DOMAIN").is_some() {
                 Warning::DomainOverrides.show(&system.ui);
             }
-            (json, json!({"version": 1, "context": name}))
+            (json, "context", name)
         }
         ContextCommand::Delete { domain, force, json } => {
             let typed = domain.get().unwrap_or_default();
@@ -79,10 +78,10 @@ pub async fn context(system: &System, command: ContextCommand) -> Result<(), Err
                 Ok(domain) => delete(system, &domain, force).await?,
                 Err(not_astro) => delete_foreign(system, &config, typed, force, not_astro).await?,
             };
-            (json, json!({"version": 1, "deleted": name}))
+            (json, "deleted", name)
         }
     };
-    if json.get() { print_json(system, &report) } else { Ok(()) }
+    if json.get() { print_member(system, member, name) } else { Ok(()) }
 }
 
 fn list(system: &System, config: &Config, json: bool) -> Result<(), Error> {

@@ -7,9 +7,8 @@
 use std::collections::{BTreeSet, HashSet};
 
 use clap::Args;
-use serde_json::json;
 
-use super::list::print_json;
+use super::list::print_member;
 use super::{DomainArgument, JsonArgument};
 use crate::config::{Config, Context};
 use crate::credentials::vault::{self, VaultError};
@@ -65,9 +64,7 @@ pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
     match unreadable {
         // There may be contexts that were not found.
         Some(failure) => Err(failure),
-        None if incomplete.is_empty() && logout.json.get() => {
-            print_json(system, &json!({"version": 1, "logged_out": logged_out}))
-        }
+        None if incomplete.is_empty() && logout.json.get() => print_member(system, "logged_out", logged_out),
         None if incomplete.is_empty() => Ok(()),
         None => Err(Error::LogoutIncomplete { domains: incomplete.join(", ") }),
     }
@@ -132,14 +129,14 @@ pub(super) async fn log_out(session: &Session<'_>) -> Removal {
                 & remove_from_vault(session, &in_vault).await
                 & report_cleared(session, cleared)
         },
-        revoke(session, distinct(logins)),
+        revoke(session, revocable(logins)),
     );
     complete &= removed;
-    for response in responses {
-        complete &= report_revocation(ui, response);
+    for response in responses.into_iter().flatten() {
+        complete &= report_revocation(ui, &response);
     }
     say_access_tokens_stay_valid(session, logins);
-    for login in distinct(logins).into_iter().flatten() {
+    for login in revocable(logins).into_iter().flatten() {
         complete &= remove_copies(session, login).await;
     }
     let in_keychain = !matches!(loaded, Ok(None) | Err(StoreError::Absent { .. }));
@@ -149,60 +146,45 @@ pub(super) async fn log_out(session: &Session<'_>) -> Removal {
         // A login that was found is the one that was in use.
         if existed { ui.say(&unseen.to_string()) } else { unseen.show(ui) }
     }
-    match (complete, existed) {
-        // Each failure was reported where it happened.
-        (false, _) => Removal::Partial,
-        (true, true) => {
-            ui.success(&format!("Logged out of {}", session.domain));
-            Removal::Whole
-        }
-        (true, false) => {
-            ui.say(&format!("Not logged in to {}", session.domain));
-            Removal::Nothing
-        }
+    // Each failure was reported where it happened.
+    if !complete {
+        return Removal::Partial;
     }
+    if !existed {
+        ui.say(&format!("Not logged in to {}", session.domain));
+        return Removal::Nothing;
+    }
+    ui.success(&format!("Logged out of {}", session.domain));
+    Removal::Whole
 }
 
 fn found<E>(loaded: &Result<Option<Credentials>, E>) -> Option<&Credentials> {
     loaded.as_ref().ok().and_then(Option::as_ref)
 }
 
-/// Leaves out copies of a login in another store.
-fn distinct(logins: [Option<&Credentials>; 3]) -> [Option<&Credentials>; 3] {
-    let is_copy = |one: &Credentials, other: &Credentials| {
-        if one.refresh.is_some() { one.refresh == other.refresh } else { one.access == other.access }
-    };
-    let mut distinct: [Option<&Credentials>; 3] = [None; 3];
+/// Returns the logins with a refresh token, without copies of one in another store.
+fn revocable(logins: [Option<&Credentials>; 3]) -> [Option<&Credentials>; 3] {
+    let mut found: [Option<&Credentials>; 3] = [None; 3];
     for (at, login) in logins.into_iter().enumerate() {
-        distinct[at] = login.filter(|it| !distinct[..at].iter().flatten().any(|known| is_copy(it, known)));
+        let is_new = |it: &&Credentials| !found[..at].iter().flatten().any(|known| known.refresh == it.refresh);
+        found[at] = login.filter(|it| it.refresh.is_some()).filter(is_new);
     }
-    distinct
+    found
 }
 
-/// Revokes the refresh tokens at the same time. A response is `None` without one.
+/// Revokes the refresh tokens at the same time.
 async fn revoke(session: &Session<'_>, logins: [Option<&Credentials>; 3]) -> [Option<Result<(), Error>>; 3] {
-    let [one, two, three] = logins.map(|login| async move {
-        match login.filter(|it| it.refresh.is_some()) {
-            Some(login) => Some(session.revoke(login).await),
-            None => None,
-        }
-    });
+    let [one, two, three] = logins.map(|login| async move { Some(session.revoke(login?).await) });
     tokio::join!(one, two, three).into()
 }
 
 /// Reports the issuer's response. Returns `true` if no valid refresh token remains.
-fn report_revocation(ui: &Ui, response: Option<Result<(), Error>>) -> bool {
+fn report_revocation(ui: &Ui, response: &Result<(), Error>) -> bool {
     match response {
-        None => true,
-        Some(Ok(())) => {
-            ui.success("Revoked the refresh token");
-            true
-        }
-        Some(Err(failure)) => {
-            Warning::NotRevoked { token: "the refresh token", cause: failure.to_string() }.show(ui);
-            false
-        }
+        Ok(()) => ui.success("Revoked the refresh token"),
+        Err(failure) => Warning::NotRevoked { token: "the refresh token", cause: failure.to_string() }.show(ui),
     }
+    response.is_ok()
 }
 
 /// Removes the keychain's entry, even if it could not be read, and checks that it is gone.
@@ -353,5 +335,7 @@ fn say_access_tokens_stay_valid(session: &Session<'_>, logins: [Option<&Credenti
     };
     let is_valid = |it: &&Credentials| !it.access.is_empty() && it.expires_at.is_none_or(|expiry| expiry > now);
     let lines: BTreeSet<String> = logins.into_iter().flatten().filter(is_valid).map(line).collect();
-    lines.iter().for_each(|line| session.system.ui.say(line));
+    for line in lines {
+        session.system.ui.say(&line);
+    }
 }

@@ -8,7 +8,7 @@ use crate::houston::HoustonError;
 use crate::http::Fault;
 
 impl HoustonError {
-    pub(super) fn hint(&self, domain: &str) -> String {
+    pub(crate) fn hint(&self, domain: &str) -> String {
         let page = || domain.parse().map_or_else(|_| domain.to_owned(), |domain: Domain| domain.token_page());
         match self {
             Self::Http(error) if matches!(error.fault, Fault::Certificate(_)) => {

@@ -240,7 +240,11 @@ async fn foreign_context_is_deleted_after_confirmation() {
     );
     assert_eq!(stage.home.config().unwrap(), FILE);
     let outcome = delete(&stage, "GCP0001.example.com", true).await.success();
-    let said = "Not logged in to gcp0001.example.com\nDeleted context gcp0001.example.com\n";
+    let path = stage.home.config_path().display().to_string();
+    let said = format!(
+        "Removed credentials from {path}\nCopies of the token stay valid until an administrator ends it\nLogged out of \
+         gcp0001.example.com\nDeleted context gcp0001.example.com\n"
+    );
     assert_eq!(outcome.stderr, said);
     assert_eq!(list(&stage, false).await.stdout.lines().count(), 3);
     let rest: Vec<&str> = FILE.lines().filter(|line| !line.contains("gcp0001") && !line.contains("ck05")).collect();

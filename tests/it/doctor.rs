@@ -523,7 +523,7 @@ async fn doctor_shows_domain_and_its_source() {
     stage.environment = stage.environment.with("ASTRO_DOMAIN", &named);
     let outcome = stage.run(async |system| doctor(system, &unnamed).await).await;
     assert_eq!(domain(&outcome), format!("{named} (from ASTRO_DOMAIN)"));
-    let unknown = Doctor { domain: Some("example.com".to_owned()).into(), json: true.into() };
+    let unknown = Doctor { domain: Some("example".to_owned()).into(), json: true.into() };
     let outcome = stage.run(async |system| doctor(system, &unknown).await).await;
     assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (2, ""));
 }
@@ -556,9 +556,9 @@ fn doctor_binary_shows_proxy_and_domain_of_config() {
                  hint: follow the advice of the failed checks above\n";
     assert_eq!(output.stderr, error);
     assert!(!output.stdout.contains("hunter2"), "{}", output.stdout);
-    home.write_config("context: cluster.example.com\n");
+    home.write_config("context: cluster\n");
     let output = offline(&home).run(&["auth", "doctor"]);
-    let told = "note   domain       astronomer.io (the default, since the current context is not\n                    an Astro context)\n";
+    let told = "note   domain       astronomer.io (the default, since the current context is not\n                    a domain)\n";
     assert!(output.stdout.contains(told), "{}", output.stdout);
 }
 

@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::support::binary::{Output, leaked};
-use crate::support::houston::{BASE, HOST, NO_PERMISSION, Options, PrivateCloud, token};
+use crate::support::houston::{BASE, Fault, HOST, NO_PERMISSION, Options, PrivateCloud, token};
 use crate::support::pty::{ENTER, Pty};
 use serde_json::{Value, json};
 
@@ -286,6 +286,31 @@ fn private_cloud_domain_is_normalized_and_said() {
         let note = format!("note: using base.example.com, the base domain of {typed}\n");
         assert!(stderr.contains(&note), "{stderr}");
     }
+}
+
+#[test]
+fn private_cloud_doctor_asks_without_token() {
+    let cloud = logged_in(Options { providers: 0, ..Options::default() });
+    let config = format!("houston:\n    skip_verify_tls: \"true\"\n{}", cloud.config());
+    cloud.home.write_config(&config);
+    let asked = cloud.asked().len();
+    let Output { stdout, code, .. } = cloud.astro().run(&["auth", "doctor", "--json"]);
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    let checks = report["checks"].as_array().unwrap();
+    let names: Vec<&str> = checks.iter().map(|it| it["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["domain", "login", "storage", "keychain", "config", "account", "api", "variables"]);
+    assert_eq!((code, &report["would"]), (Some(0), &json!("token")), "{report:#}");
+    let api = &checks[6];
+    let detail = api["detail"].as_str().unwrap();
+    assert!(detail.contains("; logs in with a password; `houston.skip_verify_tls`"), "{detail}");
+    assert_eq!(api["outcome"], "note");
+    assert_eq!(cloud.log()[asked..], ["authConfig"]);
+    cloud.set(|options| {
+        options.faults = HashMap::from([("*".to_owned(), Fault::Response(200, "text/html", "<p>".into()))])
+    });
+    let Output { stdout, code, .. } = cloud.astro().run(&["auth", "doctor"]);
+    let said = "could not ask for the ways to log in: houston.base.example.com sent a web page";
+    assert!(unwrapped(&stdout).contains(said) && code == Some(1), "{stdout}");
 }
 
 #[test]

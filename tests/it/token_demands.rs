@@ -127,11 +127,11 @@ fn each_kind_of_failure_is_one_json_object() {
     };
     let table = [
         (failure(stage.command(&["auth", "token", "--no-such-flag"]).args(json)), 2, Some("usage")),
-        (failure(stage.command(&["auth", "token", "no.such.domain"]).args(json)), 2, Some("usage")),
+        (failure(stage.command(&["auth", "token", "no such domain"]).args(json)), 2, Some("usage")),
         (failure(&mut stage.command(&["auth", "no-such-command", "--json"])), 2, Some("usage")),
         (failure(&mut stage.command(&["context", "switch", "--output=json"])), 2, Some("input_required")),
         (failure(stage.command(&["context", "delete", &domain]).args(json)), 2, Some("input_required")),
-        (failure(stage.command(&["logout", "no.such.domain"]).args(json)), 2, Some("usage")),
+        (failure(stage.command(&["logout", "--all", &domain]).args(json)), 2, Some("usage")),
         (failure(stage.command(&["login", &domain, "--output", "json"]).env("CI", "1")), 2, Some("usage")),
         (failure(&mut stage.command(&["organization", "switch", "-o", "json"])), 2, Some("input_required")),
         (failure(stage.command(&["auth", "token", "astronomer.io"]).args(json)), 4, Some("unauthenticated")),

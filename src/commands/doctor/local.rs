@@ -10,9 +10,10 @@ use crate::commands::login::callback_port;
 use crate::config::{ConfigError, Context};
 use crate::credentials::vault::{Vault, VaultError};
 use crate::credentials::{Credentials, Kind, StoreError};
-use crate::domain::Domain;
+use crate::domain::{Domain, Product};
 use crate::environment::{API_TOKEN, CREDENTIALS, Environment, NO_INSECURE_FALLBACK, PROXIES};
 use crate::error::{Error, Warning};
+use crate::houston::HoustonError;
 use crate::http::host_of;
 use crate::next_astro::CHOICE;
 use crate::oauth::{CallbackListener, ListenError};
@@ -51,6 +52,9 @@ const VARIABLES: [&str; 24] = [
 pub(super) async fn read_vault(
     session: &Session<'_>,
 ) -> (Result<Option<String>, VaultError>, Result<Option<Credentials>, VaultError>) {
+    if session.domain.product() == Product::PrivateCloud {
+        return (Ok(None), Ok(None));
+    }
     let login = match session.context() {
         Ok(context) if context.in_vault => session.load_from_vault(&context).await,
         Ok(_) | Err(_) => Ok(None),
@@ -96,6 +100,10 @@ pub(super) fn browser_from_env<'a>(environment: &Environment, launch: &'a Browse
 }
 
 pub(super) fn login(session: &Session<'_>, launch: &BrowserLaunch, program: Option<&str>, would: Would) -> Check {
+    if would == Would::Token && session.domain.product() == Product::PrivateCloud {
+        let hint = HoustonError::NoTerminal.hint(session.domain.as_str());
+        return Check::note("login", "needs a token or a password: no terminal").advice(&hint);
+    }
     let reason = match launch {
         BrowserLaunch::FromEnv(alternatives) => {
             if let Some(program) = program {
