@@ -8,8 +8,8 @@ use std::collections::{BTreeSet, HashSet};
 
 use clap::Args;
 
-use super::DomainArgument;
 use super::list::print_member;
+use super::{DomainArgument, JsonArgument};
 use crate::config::{Config, Context};
 use crate::credentials::vault::{self, VaultError};
 use crate::credentials::{Credentials, Kind, StoreError};
@@ -21,20 +21,14 @@ use crate::text::clean;
 use crate::time_format::format_timestamp;
 use crate::ui::Ui;
 
-/// Log out of Astro or Astro Private Cloud
-///
-/// Revokes the refresh token and deletes the credentials from the keychain and from config.yaml. Depending on server
-/// settings, this may also log you out on other machines. Access tokens can't be revoked and stay valid until they expire,
-/// and so do tokens of Astro Private Cloud unless an administrator ends them.
 #[derive(Debug, Args)]
 #[command(mut_arg("domain", |domain| domain.help("Domain to log out of [default: current context]")))]
 pub struct Logout {
     /// Log out of every domain, with or without context
     #[arg(long, conflicts_with_all = ["domain", "domain-flag"])]
     pub all: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub json: JsonArgument,
     #[command(flatten)]
     pub domain: DomainArgument,
 }
@@ -70,7 +64,7 @@ pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
     match unreadable {
         // There may be contexts that were not found.
         Some(failure) => Err(failure),
-        None if incomplete.is_empty() && logout.json => print_member(system, "logged_out", logged_out),
+        None if incomplete.is_empty() && logout.json.get() => print_member(system, "logged_out", logged_out),
         None if incomplete.is_empty() => Ok(()),
         None => Err(Error::LogoutIncomplete { domains: incomplete.join(", ") }),
     }

@@ -35,7 +35,7 @@ pub use kind::ErrorKind;
 pub use not_found::{NotFound, first_few};
 pub use warning::Warning;
 
-/// What the user can do with a URL that they copied.
+/// Instructions for a URL that the user has copied.
 pub const PASTE_HERE: &str = "paste it here";
 pub const WRITE_TO_STDIN: &str = "write it to standard input";
 
@@ -108,7 +108,7 @@ pub enum Error {
     #[error("timed out after {} waiting for the browser", minutes(*.waited))]
     CallbackTimeout {
         waited: Duration,
-        /// What the user can do with the URL of the last page: see [`PASTE_HERE`].
+        /// The instruction for the URL of the last page: [`PASTE_HERE`], [`WRITE_TO_STDIN`] or none.
         paste: Option<&'static str>,
     },
     #[error("expected {expected}, but logged in as {}", .found.as_deref().unwrap_or(NO_EMAIL))]

@@ -91,15 +91,13 @@ impl LoginFlow<'_> {
 
     /// Binds the callback port. If another program uses it, the user can still paste.
     pub(super) fn bind(&self) -> Result<(RedirectUri, Option<CallbackListener>), Error> {
-        match CallbackListener::bind(callback_port(&self.session.domain)) {
-            Ok(listener) => Ok((listener.redirect_uri(), Some(listener))),
-            Err(failure) => match (failure, self.paste()) {
-                (ListenError::PortTaken(port), Some(paste)) => {
-                    Warning::PortTaken { port, paste }.show(self.ui());
-                    Ok((RedirectUri::new(port), None))
-                }
-                (failure, _) => Err(failure.into()),
-            },
+        match (CallbackListener::bind(callback_port(&self.session.domain)), self.paste()) {
+            (Ok(listener), _) => Ok((listener.redirect_uri(), Some(listener))),
+            (Err(ListenError::PortTaken(port)), Some(paste)) => {
+                Warning::PortTaken { port, paste }.show(self.ui());
+                Ok((RedirectUri::new(port), None))
+            }
+            (Err(failure), _) => Err(failure.into()),
         }
     }
 
@@ -136,20 +134,17 @@ impl LoginFlow<'_> {
                 entered = pastes.next() => {
                     let entered = entered?;
                     let expected = (sources.redirect_uri, &sources.response);
-                    if ui.can_copy() && entered.expose().trim() == "c" {
-                        ui.copy(link.as_str()).await;
-                        ui.say("Sent the link to your terminal, for its clipboard.");
-                    } else if let Some(outcome) = self.accept_paste(entered, &mut pastes, &mut pasted, expected).await? {
+                    if self.copies_link(&entered, link).await {
+                        continue;
+                    }
+                    if let Some(outcome) = self.accept_paste(entered, &mut pastes, &mut pasted, expected).await? {
                         return Ok(outcome);
                     }
                 },
                 () = &mut reminder => {}
                 opened = &mut opening, if is_opening => {
                     is_opening = false;
-                    if let Err(error) = opened {
-                        Warning::BrowserNotOpened { cause: error.to_string() }.show(ui);
-                        self.explain_other_machines(sources);
-                    }
+                    self.warn_unless_opened(opened, sources);
                 },
                 () = sleep_until(deadline) => {
                     return Err(Error::CallbackTimeout { waited: self.login.timeout, paste: self.paste() });
@@ -201,6 +196,13 @@ impl LoginFlow<'_> {
         let port = sources.callbacks.as_ref().map(|_| sources.redirect_uri.port());
         if let Some(forward) = port.and_then(|port| forward_command(&self.session.system.environment, port)) {
             ui.say(&format!("{introduction}\n\n  {forward}\n"));
+        }
+    }
+
+    fn warn_unless_opened(&self, opened: io::Result<()>, sources: &CallbackSources<'_>) {
+        if let Err(error) = opened {
+            Warning::BrowserNotOpened { cause: error.to_string() }.show(self.ui());
+            self.explain_other_machines(sources);
         }
     }
 

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use json::{Check, CheckOutcome, Report, Source, State, WarningCode};
 
 use super::api_token_scope::ApiTokenScope;
-use super::{DomainArgument, list};
+use super::{DomainArgument, JsonArgument, list};
 use crate::api::{ListError, Workspace};
 use crate::config::Context;
 use crate::credentials::Kind;
@@ -28,9 +28,8 @@ const CLOCK_OFF: SignedDuration = SignedDuration::from_mins(1);
 
 #[derive(Debug, Args)]
 pub struct Status {
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub json: JsonArgument,
     /// Also verify the token with the API
     #[arg(long)]
     pub check: bool,
@@ -46,7 +45,7 @@ pub async fn status(system: &System, status: &Status) -> Result<(), Error> {
     if status.check && outcome.is_ok() {
         outcome = report.check(&session).await;
     }
-    if status.json {
+    if status.json.get() {
         list::print_json(system, &report)?;
     } else {
         show(&session, &report)?;
