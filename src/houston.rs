@@ -3,10 +3,12 @@
 //! Answers are typed, and so are refusals. Houston tells most of them apart by their message alone, so this is the one module
 //! that compares messages: those that the Go CLI gives a meaning.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::timeout;
 
 use crate::api::Workspace;
@@ -16,20 +18,39 @@ use crate::text::clean;
 use crate::time_format::format_relative;
 use crate::token::{AccessToken, Password};
 
-const LIST: &str = "list the workspaces";
 const PAGE_SIZE: usize = 100;
 const MAX_PAGES: usize = 1000;
 /// The largest response, in bytes: all workspaces of an older platform are one.
 const BODY_LIMIT: usize = 10 * 1024 * 1024;
 
-const LOGIN_SETTINGS: &str =
-    "query authConfig($redirect: String) { authConfig(redirect: $redirect) { localEnabled providers { name } } }";
-const CREATE_TOKEN: &str = "mutation createToken($identity: String, $password: String!) \
-                            { createToken(identity: $identity, password: $password) { token { value } } }";
-const VERSION: &str = "query AppConfig { appConfig { version } }";
-const WORKSPACES: &str = "query GetWorkspaces { workspaces { id label } }";
-const PAGE: &str = "query paginatedWorkspaces($pageSize: Int, $pageNumber: Int) \
-                    { paginatedWorkspaces(take: $pageSize, pageNumber: $pageNumber) { id label } }";
+/// A query of one field. The step completes the sentence "could not …".
+struct Query {
+    step: &'static str,
+    field: &'static str,
+    text: &'static str,
+}
+
+const LOGIN_SETTINGS: Query = Query {
+    step: "ask for the ways to log in",
+    field: "authConfig",
+    text: "query authConfig($redirect: String) { authConfig(redirect: $redirect) { localEnabled providers { name } } }",
+};
+const CREATE_TOKEN: Query = Query {
+    step: "log in with the password",
+    field: "createToken",
+    text: "mutation createToken($identity: String, $password: String!) \
+           { createToken(identity: $identity, password: $password) { token { value } } }",
+};
+const VERSION: Query =
+    Query { step: "ask for the version", field: "appConfig", text: "query AppConfig { appConfig { version } }" };
+const WORKSPACES: Query =
+    Query { step: "list the workspaces", field: "workspaces", text: "query GetWorkspaces { workspaces { id label } }" };
+const PAGE: Query = Query {
+    step: "list the workspaces",
+    field: "paginatedWorkspaces",
+    text: "query paginatedWorkspaces($pageSize: Int, $pageNumber: Int) \
+           { paginatedWorkspaces(take: $pageSize, pageNumber: $pageNumber) { id label } }",
+};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HoustonError {
@@ -100,26 +121,15 @@ pub struct Houston<'a> {
 
 #[derive(Deserialize)]
 struct Answer<T> {
-    #[serde(default = "none")]
-    data: Option<T>,
+    data: Option<HashMap<String, T>>,
     #[serde(default)]
     errors: Vec<Refusal>,
-}
-
-fn none<T>() -> Option<T> {
-    None
 }
 
 #[derive(Deserialize)]
 struct Refusal {
     #[serde(default)]
     message: String,
-}
-
-#[derive(Serialize)]
-struct Question<'a, V> {
-    query: &'a str,
-    variables: V,
 }
 
 impl<'a> Houston<'a> {
@@ -131,20 +141,15 @@ impl<'a> Houston<'a> {
     pub async fn login_settings(&self) -> Result<LoginSettings, HoustonError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
-        struct Data {
-            auth_config: AuthConfig,
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
         struct AuthConfig {
             local_enabled: Option<bool>,
             providers: Option<Vec<IgnoredAny>>,
         }
-        let asked = self.ask::<Data>("ask for the ways to log in", None, LOGIN_SETTINGS, Value::Null).await;
-        let Data { auth_config } = asked.map_err(HoustonError::or_no_platform)?;
+        let asked = self.ask::<AuthConfig>(&LOGIN_SETTINGS, None, ()).await;
+        let AuthConfig { local_enabled, providers } = asked.map_err(HoustonError::or_no_platform)?;
         Ok(LoginSettings {
-            has_passwords: auth_config.local_enabled.unwrap_or_default(),
-            has_providers: auth_config.providers.is_some_and(|providers| !providers.is_empty()),
+            has_passwords: local_enabled.unwrap_or_default(),
+            has_providers: providers.is_some_and(|providers| !providers.is_empty()),
         })
     }
 
@@ -155,11 +160,6 @@ impl<'a> Houston<'a> {
             password: &'a str,
         }
         #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Data {
-            create_token: Created,
-        }
-        #[derive(Deserialize)]
         struct Created {
             token: Token,
         }
@@ -168,8 +168,8 @@ impl<'a> Houston<'a> {
             value: AccessToken,
         }
         let variables = Variables { identity, password: password.expose() };
-        match self.ask::<Data>("log in with the password", None, CREATE_TOKEN, variables).await {
-            Ok(data) => Ok(data.create_token.token.value),
+        match self.ask::<Created>(&CREATE_TOKEN, None, variables).await {
+            Ok(created) => Ok(created.token.value),
             Err(HoustonError::Failed { host, message, .. }) => Err(HoustonError::PasswordRefused { host, message }),
             Err(failure) => Err(failure),
         }
@@ -180,87 +180,77 @@ impl<'a> Houston<'a> {
         let version = self.version(token).await?;
         // An unknown version counts as the newest.
         let is_paged = version.is_none_or(|version| version >= Version(0, 30));
-        let workspaces = if is_paged { self.all_pages(token).await? } else { self.workspaces(token).await? };
+        let workspaces =
+            if is_paged { self.all_pages(token).await? } else { self.ask(&WORKSPACES, Some(token), ()).await? };
         Ok(Platform { version, workspaces })
     }
 
     async fn version(&self, token: &AccessToken) -> Result<Option<Version>, HoustonError> {
         #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Data {
-            app_config: AppConfig,
-        }
-        #[derive(Deserialize)]
         struct AppConfig {
             version: String,
         }
-        match self.ask::<Data>("ask for the version", Some(token), VERSION, Value::Null).await {
-            Ok(data) => Ok(Version::parse(&data.app_config.version)),
+        match self.ask::<AppConfig>(&VERSION, Some(token), ()).await {
+            Ok(config) => Ok(Version::parse(&config.version)),
             Err(HoustonError::Schema { .. } | HoustonError::Failed { .. }) => Ok(None),
             Err(failure) => Err(failure),
         }
     }
 
-    async fn workspaces(&self, token: &AccessToken) -> Result<Vec<Workspace>, HoustonError> {
-        #[derive(Deserialize)]
-        struct Data {
-            workspaces: Vec<Workspace>,
-        }
-        let data: Data = self.ask(LIST, Some(token), WORKSPACES, Value::Null).await?;
-        Ok(data.workspaces)
-    }
-
     /// Lists the workspaces page by page, up to a page that is short or brings nothing new.
     async fn all_pages(&self, token: &AccessToken) -> Result<Vec<Workspace>, HoustonError> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Data {
-            paginated_workspaces: Vec<Workspace>,
-        }
         let list = async {
             let mut all: Vec<Workspace> = Vec::new();
             for number in 0..MAX_PAGES {
                 let variables = json!({ "pageSize": PAGE_SIZE, "pageNumber": number });
-                let Data { paginated_workspaces: page } = self.ask(LIST, Some(token), PAGE, variables).await?;
+                let mut page: Vec<Workspace> = self.ask(&PAGE, Some(token), variables).await?;
                 let is_full = page.len() >= PAGE_SIZE;
-                let known = all.len();
-                all.extend(page.into_iter().filter(|it| !all[..known].contains(it)).collect::<Vec<_>>());
-                if !is_full || all.len() == known {
+                page.retain(|it| !all.contains(it));
+                if page.is_empty() {
+                    break;
+                }
+                all.append(&mut page);
+                if !is_full {
                     break;
                 }
             }
             Ok(all)
         };
         let bound = self.http.limits().list;
-        let late = || HttpError { step: LIST, host: self.host(), fault: Fault::Timeout(bound) };
+        let late = || HttpError { step: PAGE.step, host: self.host(), fault: Fault::Timeout(bound) };
         timeout(bound, list).await.unwrap_or_else(|_| Err(late().into()))
     }
 
     async fn ask<T: DeserializeOwned>(
         &self,
-        step: &'static str,
+        query: &Query,
         token: Option<&AccessToken>,
-        query: &str,
         variables: impl Serialize,
     ) -> Result<T, HoustonError> {
-        let request = self.http.post(step, self.domain.api_base())?.json(&Question { query, variables });
+        #[derive(Serialize)]
+        struct Question<V> {
+            query: &'static str,
+            variables: V,
+        }
+        let (step, host) = (query.step, self.host());
+        let request = self.http.post(step, self.domain.api_base())?.json(&Question { query: query.text, variables });
         let request = request.header("accept", "application/json").at_most(BODY_LIMIT);
         let request = if let Some(token) = token { request.bare_token(token) } else { request };
         let response = request.send().await?;
-        let host = self.host();
         if response.header("content-type").is_some_and(|it| it.starts_with("text/html")) {
             return Err(HoustonError::WebPage { step, host });
         }
         // A refused query has status 400 in some versions, so its message counts before the status.
-        let answer = response.json::<Answer<T>>();
-        if let Ok(Answer { errors, .. }) = &answer
+        if let Ok(Answer { errors, .. }) = response.json::<Answer<IgnoredAny>>()
             && let Some(Refusal { message }) = errors.first()
         {
             return Err(HoustonError::of_message(step, host, message));
         }
         match response.success_json::<Answer<T>>() {
-            Ok(Answer { data: Some(data), .. }) => Ok(data),
-            Ok(Answer { data: None, .. }) => Err(response.invalid_body().into()),
+            Ok(Answer { data, .. }) => {
+                let data = data.and_then(|mut data| data.remove(query.field));
+                data.ok_or_else(|| response.invalid_body().into())
+            }
             Err(refused) if refused.status() == Some(401) && token.is_some() => {
                 Err(HoustonError::TokenRefused { host })
             }

@@ -5,9 +5,9 @@
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::DomainArgument;
 use super::list::{Column, Row, print_list, print_member};
 use super::logout::{Removal, log_out};
+use super::{DomainArgument, JsonArgument};
 use crate::config::{Config, Context};
 use crate::credentials::StoreError;
 use crate::domain::{Domain, DomainError, Product, expand_typed};
@@ -21,9 +21,8 @@ pub enum ContextCommand {
     /// List contexts
     #[command(visible_alias = "ls")]
     List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        json: JsonArgument,
     },
     /// Switch to another context
     #[command(visible_alias = "sw")]
@@ -31,9 +30,8 @@ pub enum ContextCommand {
     Switch {
         #[command(flatten)]
         domain: DomainArgument,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        json: JsonArgument,
     },
     /// Log out of a domain and delete its context
     #[command(visible_alias = "de", mut_arg("domain", |domain| domain.help("Context to delete")))]
@@ -42,11 +40,10 @@ pub enum ContextCommand {
         #[command(flatten)]
         domain: DomainArgument,
         /// Skip confirmation
-        #[arg(short, long)]
+        #[arg(short, long, short_alias = 'y', alias = "yes")]
         force: bool,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        json: JsonArgument,
     },
 }
 
@@ -66,7 +63,7 @@ struct Listed {
 pub async fn context(system: &System, command: ContextCommand) -> Result<(), Error> {
     let config = Config::new(&system.home);
     let (json, member, name) = match command {
-        ContextCommand::List { json } => return list(system, &config, json),
+        ContextCommand::List { json } => return list(system, &config, json.get()),
         ContextCommand::Switch { domain, json } => {
             let name = switch(system, &config, domain.get()).await?;
             system.ui.success(&format!("Switched to context {name}"));
@@ -84,7 +81,7 @@ pub async fn context(system: &System, command: ContextCommand) -> Result<(), Err
             (json, "deleted", name)
         }
     };
-    if json { print_member(system, member, name) } else { Ok(()) }
+    if json.get() { print_member(system, member, name) } else { Ok(()) }
 }
 
 fn list(system: &System, config: &Config, json: bool) -> Result<(), Error> {

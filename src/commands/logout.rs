@@ -8,8 +8,8 @@ use std::collections::{BTreeSet, HashSet};
 
 use clap::Args;
 
-use super::DomainArgument;
 use super::list::print_member;
+use super::{DomainArgument, JsonArgument};
 use crate::config::{Config, Context};
 use crate::credentials::vault::{self, VaultError};
 use crate::credentials::{Credentials, Kind, StoreError};
@@ -21,20 +21,14 @@ use crate::text::clean;
 use crate::time_format::format_timestamp;
 use crate::ui::Ui;
 
-/// Log out of Astro or Astro Private Cloud
-///
-/// Revokes the refresh token and deletes the credentials from the keychain and from config.yaml. Depending on server
-/// settings, this may also log you out on other machines. Access tokens can't be revoked and stay valid until they expire,
-/// and so do tokens of Astro Private Cloud unless an administrator ends them.
 #[derive(Debug, Args)]
 #[command(mut_arg("domain", |domain| domain.help("Domain to log out of [default: current context]")))]
 pub struct Logout {
     /// Log out of every domain, with or without context
     #[arg(long, conflicts_with_all = ["domain", "domain-flag"])]
     pub all: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub json: JsonArgument,
     #[command(flatten)]
     pub domain: DomainArgument,
 }
@@ -70,7 +64,7 @@ pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
     match unreadable {
         // There may be contexts that were not found.
         Some(failure) => Err(failure),
-        None if incomplete.is_empty() && logout.json => print_member(system, "logged_out", logged_out),
+        None if incomplete.is_empty() && logout.json.get() => print_member(system, "logged_out", logged_out),
         None if incomplete.is_empty() => Ok(()),
         None => Err(Error::LogoutIncomplete { domains: incomplete.join(", ") }),
     }
@@ -326,15 +320,11 @@ fn no_token_left(session: &Session<'_>) -> bool {
 /// Private Cloud has one.
 fn say_access_tokens_stay_valid(session: &Session<'_>, logins: [Option<&Credentials>; 3]) {
     let (now, zone) = (session.now(), (session.system.time_zone)());
-    let line = |login: &Credentials| match (login.expires_at, login.kind) {
+    let line = |login: &Credentials| match (login.expires_at.map(|at| format_timestamp(at, now, &zone)), login.kind) {
         (Some(expiry), Kind::PrivateCloud) => {
-            let expiry = format_timestamp(expiry, now, &zone);
             format!("Copies of the token stay valid until {expiry}, or until an administrator ends it")
         }
-        (Some(expiry), _) => {
-            let expiry = format_timestamp(expiry, now, &zone);
-            format!("Access tokens already copied elsewhere stay valid until {expiry}")
-        }
+        (Some(expiry), _) => format!("Access tokens already copied elsewhere stay valid until {expiry}"),
         (None, Kind::ApiToken) => "Copies of the API token stay valid until you delete it in the Astro UI".to_owned(),
         (None, Kind::User) => "Access tokens already copied elsewhere stay valid until they expire".to_owned(),
         (None, Kind::PrivateCloud) => "Copies of the token stay valid until an administrator ends it".to_owned(),

@@ -2,7 +2,7 @@
 
 use super::api_token_scope::ApiTokenScope;
 use super::list::{Switched, print_json};
-use super::selection::{self, SelectionCommand};
+use super::selection::{self, SelectionCommand, Switch};
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::session::Session;
@@ -17,11 +17,11 @@ pub async fn organization(system: &System, command: SelectionCommand) -> Result<
             let granted = ApiTokenScope::of_environment(&session).organization;
             let current = granted.or(session.context()?.organization);
             let all = session.call(async |api| api.organizations().await).await?;
-            selection::list(&session, &all, current.as_deref(), json)
+            selection::list(&session, &all, current.as_deref(), json.get())
         }
-        SelectionCommand::Switch { wanted, workspace, json, .. } => {
+        SelectionCommand::Switch(Switch { wanted, workspace, json, .. }) => {
             let switched = switch(&session, login.as_ref(), wanted.as_deref(), workspace.as_deref()).await?;
-            if json { print_json(system, &switched) } else { Ok(()) }
+            if json.get() { print_json(system, &switched) } else { Ok(()) }
         }
     }
 }

@@ -4,9 +4,10 @@
 
 use std::collections::HashMap;
 
-use clap::{Subcommand, ValueHint};
+use clap::{Args, Subcommand, ValueHint};
 use serde::Serialize;
 
+use super::JsonArgument;
 use super::list::{Column, Row, print_list};
 use crate::api::{Organization, Workspace};
 use crate::config::Context;
@@ -18,36 +19,38 @@ use crate::ui::Ui;
 
 /// The commands of organizations and of workspaces.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum SelectionCommand {
     #[command(visible_alias = "ls")]
     List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        json: JsonArgument,
         /// Domain [default: current context]
         #[arg(short, long, value_hint = ValueHint::Other)]
         domain: Option<String>,
     },
     #[command(visible_alias = "sw")]
-    Switch {
-        /// Name or ID [prompts if omitted]
-        #[arg(value_name = "NAME|ID", value_hint = ValueHint::Other)]
-        wanted: Option<String>,
-        /// Workspace to use there, by name or ID
-        #[arg(short, long, alias = "workspace-id", value_name = "NAME|ID", value_hint = ValueHint::Other)]
-        workspace: Option<String>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-        /// Domain [default: current context]
-        #[arg(short, long, value_hint = ValueHint::Other)]
-        domain: Option<String>,
-    },
+    Switch(Switch),
+}
+
+#[derive(Debug, Args)]
+pub struct Switch {
+    /// Name or ID [prompts if omitted]
+    #[arg(value_name = "NAME|ID", value_hint = ValueHint::Other)]
+    pub wanted: Option<String>,
+    /// Workspace to use there, by name or ID
+    #[arg(short, long, alias = "workspace-id", value_name = "NAME|ID", value_hint = ValueHint::Other)]
+    pub workspace: Option<String>,
+    #[command(flatten)]
+    pub json: JsonArgument,
+    /// Domain [default: current context]
+    #[arg(short, long, value_hint = ValueHint::Other)]
+    pub domain: Option<String>,
 }
 
 impl SelectionCommand {
     pub(super) fn domain(&self) -> Option<&str> {
-        let (Self::List { domain, .. } | Self::Switch { domain, .. }) = self;
+        let (Self::List { domain, .. } | Self::Switch(Switch { domain, .. })) = self;
         domain.as_deref()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::api_token_scope::ApiTokenScope;
 use super::list::{Switched, print_json};
-use super::selection::{self, SelectionCommand};
+use super::selection::{self, SelectionCommand, Switch};
 use crate::credentials::Credentials;
 use crate::domain::Product;
 use crate::error::Error;
@@ -20,9 +20,9 @@ pub async fn workspace(system: &System, command: SelectionCommand) -> Result<(),
             let organization = organization(&session, selected)?;
             let current = context.workspace.filter(|_| organization.is_none() || context.organization == organization);
             let all = session.workspaces(organization.as_deref()).await?;
-            selection::list(&session, &all, granted.workspace.or(current).as_deref(), json)
+            selection::list(&session, &all, granted.workspace.or(current).as_deref(), json.get())
         }
-        SelectionCommand::Switch { wanted, workspace, json, .. } => {
+        SelectionCommand::Switch(Switch { wanted, workspace, json, .. }) => {
             let wanted = wanted.or(workspace);
             let organization = organization(&session, context.organization)?;
             // The context belongs to the login, so nothing of another organization is written into it.
@@ -32,7 +32,7 @@ pub async fn workspace(system: &System, command: SelectionCommand) -> Result<(),
             let current = context.workspace.as_deref();
             let switched =
                 switch(&session, login.as_ref(), organization.as_deref(), current, wanted.as_deref()).await?;
-            if json { print_json(system, &switched) } else { Ok(()) }
+            if json.get() { print_json(system, &switched) } else { Ok(()) }
         }
     }
 }

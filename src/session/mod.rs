@@ -29,6 +29,8 @@ use crate::system::System;
 use crate::text::clean;
 use crate::token::AccessToken;
 
+use domain::find_domain;
+
 pub use domain::{DomainSource, resolve_domain};
 pub use environment_token::{check_environment_token, environment_token};
 pub use key_source::KeySource;
@@ -96,8 +98,14 @@ impl Access {
 impl<'a> Session<'a> {
     /// Opens the session of the domain that [`resolve_domain`] finds.
     pub fn open(system: &'a System, argument: Option<&str>) -> Result<Self, Error> {
+        Self::open_with_context(system, argument).map(|(session, _)| session)
+    }
+
+    /// Like [`open`](Self::open). Returns the context too if config.yaml was read for the domain.
+    pub fn open_with_context(system: &'a System, argument: Option<&str>) -> Result<(Self, Option<Context>), Error> {
         let config = Config::new(&system.home);
-        let (domain, source) = resolve_domain(system, &config, argument)?;
+        let (domain, source, document) = find_domain(system, &config, argument)?;
+        let context = document.map(|it| it.context(&domain).unwrap_or_default());
         match &source {
             DomainSource::DefaultInstead(current) => {
                 system.ui.say(&format!("note: current context {current} is not a domain; using {domain}"));
@@ -110,7 +118,7 @@ impl<'a> Session<'a> {
             }
             DomainSource::CurrentContext | DomainSource::Default => {}
         }
-        Ok(Self { system, config, domain, domain_source: Some(source) })
+        Ok((Self { system, config, domain, domain_source: Some(source) }, context))
     }
 
     pub fn for_domain(system: &'a System, domain: Domain) -> Self {

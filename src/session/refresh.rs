@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::retry::with_retries;
 use super::{Access, KeySource, Location, SavedLogin, Session, is_same_user};
+use crate::config::Context;
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::http::HttpError;
@@ -53,13 +54,18 @@ impl Session<'_> {
         if let Some(token) = self.environment_token_to_send().await? {
             return Ok(Access::Environment(token));
         }
-        Ok(Access::Login(Box::new(self.access_for(None, false).await?)))
+        Ok(Access::Login(Box::new(self.access_for(self.context()?, None, false).await?)))
     }
 
     /// Returns the token of the login if it stays valid for this time, else a refreshed one; with `force` a refreshed one.
-    /// In both cases a token that is younger than a minute is new enough.
-    pub async fn access_for(&self, valid_for: Option<SignedDuration>, force: bool) -> Result<SavedLogin, Error> {
-        let saved = self.login().await?;
+    /// In both cases a token that is younger than a minute is new enough. `context` was just read.
+    pub async fn access_for(
+        &self,
+        context: Context,
+        valid_for: Option<SignedDuration>,
+        force: bool,
+    ) -> Result<SavedLogin, Error> {
+        let saved = self.login_of(context).await?;
         if let Some(warning) = self.vault_warning(saved.location) {
             warning.show(&self.system.ui);
         }
@@ -83,7 +89,11 @@ impl Session<'_> {
     }
 
     async fn login(&self) -> Result<SavedLogin, Error> {
-        let saved = self.saved_login().await.map_err(|error| self.explain_empty_variable(error))?;
+        self.login_of(self.context()?).await
+    }
+
+    async fn login_of(&self, context: Context) -> Result<SavedLogin, Error> {
+        let saved = self.saved_login_of(context).await.map_err(|error| self.explain_empty_variable(error))?;
         self.require_issuer_of_domain(&saved.credentials)?;
         Ok(saved)
     }

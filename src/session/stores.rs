@@ -2,7 +2,7 @@
 
 use super::{Location, SavedLogin, Session, credentials_from_context, login_in_use, set_pointer, set_tokens};
 use crate::blocking::run_blocking;
-use crate::config::Document;
+use crate::config::{Context, Document};
 use crate::credentials::{self, Credentials, Kind, StoreError};
 use crate::error::{Error, NO_EMAIL, Warning};
 use crate::oauth::{AuthConfig, Issuer};
@@ -13,7 +13,11 @@ impl Session<'_> {
     /// Finds the stored login of the domain. Without one, [`Error::NotLoggedIn`] says if there was no keychain to read:
     /// a desktop session of the same user may have one.
     pub async fn saved_login(&self) -> Result<SavedLogin, Error> {
-        let context = self.context()?;
+        self.saved_login_of(self.context()?).await
+    }
+
+    /// Finds the stored login by a context that was just read.
+    pub(super) async fn saved_login_of(&self, context: Context) -> Result<SavedLogin, Error> {
         let not_logged_in = |no_keychain| Error::NotLoggedIn { domain: self.domain.to_string(), no_keychain };
         if context.in_vault {
             let found = self.load_from_vault(&context).await.map_err(|failure| self.vault_error(failure))?;

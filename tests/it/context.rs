@@ -8,19 +8,21 @@ use serde_json::{Value, json};
 const FILE: &str = include_str!("../fixtures/contexts.yaml");
 
 async fn list(stage: &Stage, json: bool) -> Outcome {
-    stage.run(async |system| context(system, ContextCommand::List { json }).await).await
+    stage.run(async |system| context(system, ContextCommand::List { json: json.into() }).await).await
 }
 
 async fn switch(stage: &Stage, domain: Option<&str>) -> Outcome {
     let domain = domain.map(str::to_owned);
-    stage.run(async |system| context(system, ContextCommand::Switch { domain: domain.into(), json: false }).await).await
+    stage
+        .run(async |system| context(system, ContextCommand::Switch { domain: domain.into(), json: false.into() }).await)
+        .await
 }
 
 async fn delete(stage: &Stage, domain: &str, force: bool) -> Outcome {
     let domain = domain.to_owned();
     stage
         .run(async |system| {
-            context(system, ContextCommand::Delete { domain: Some(domain).into(), force, json: false }).await
+            context(system, ContextCommand::Delete { domain: Some(domain).into(), force, json: false.into() }).await
         })
         .await
 }

@@ -12,7 +12,7 @@ use crate::support::{CLIENT_ID, FakeBrowser, Fault, Mode, Outcome, Stage, token}
 const KEPT: [&str; 5] = ["domain", "organization", "organization_product", "workspace", "last_used_workspace"];
 
 async fn log_out(stage: &Stage) -> Outcome {
-    let request = Logout { domain: Some(stage.service.domain()).into(), all: false, json: false };
+    let request = Logout { domain: Some(stage.service.domain()).into(), all: false, json: false.into() };
     stage.run(async |system| logout(system, &request).await).await
 }
 
@@ -178,7 +178,7 @@ async fn logout_of_malformed_context_is_refused() {
         let login = Credentials { issuer: "https://auth.astronomer.io/".to_owned(), ..stage.earlier_login(3600) };
         stage.keychain.put("astronomer.io", login.clone());
         let outcome = stage
-            .run(async |system| logout(system, &Logout { domain: None.into(), all: false, json: false }).await)
+            .run(async |system| logout(system, &Logout { domain: None.into(), all: false, json: false.into() }).await)
             .await;
         assert_eq!((outcome.exit_code(), outcome.stdout.as_str(), outcome.stderr.as_str()), (2, "", ""));
         let said = format!("could not log out of the current context {current}: it is not a domain");
@@ -195,7 +195,7 @@ async fn other_commands_name_domain_used_instead() {
     let note = "note: current context houston is not a domain; using astronomer.io\n";
     let outcome = stage.run(async |system| token(system, None).await).await;
     assert_eq!((outcome.exit_code(), outcome.stderr.as_str()), (4, note));
-    let request = Status { domain: None.into(), json: false, check: false };
+    let request = Status { domain: None.into(), json: false.into(), check: false };
     let outcome = stage.run(async |system| status(system, &request).await).await;
     assert!(outcome.stderr.starts_with(note) && outcome.stdout.contains("astronomer.io"), "{}", outcome.all_text());
 }
@@ -206,7 +206,7 @@ async fn null_context_is_none() {
         let stage = Stage::new();
         stage.home.write_config(text);
         let outcome = stage
-            .run(async |system| logout(system, &Logout { domain: None.into(), all: false, json: false }).await)
+            .run(async |system| logout(system, &Logout { domain: None.into(), all: false, json: false.into() }).await)
             .await;
         assert_eq!(outcome.success().stderr, "Not logged in to astronomer.io\n", "{text}");
     }

@@ -6,6 +6,8 @@ use std::collections::{HashMap, HashSet};
 
 use crate::support::binary::{Output, leaked};
 use crate::support::houston::{BASE, Fault, HOST, NO_PERMISSION, Options, PrivateCloud, token};
+use crate::support::keyring::Session;
+use crate::support::proxy::Flaw;
 use crate::support::pty::{ENTER, Pty};
 use serde_json::{Value, json};
 
@@ -286,6 +288,157 @@ fn private_cloud_domain_is_normalized_and_said() {
         let note = format!("note: using base.example.com, the base domain of {typed}\n");
         assert!(stderr.contains(&note), "{stderr}");
     }
+}
+
+#[test]
+#[ignore = "needs dbus-daemon, gnome-keyring-daemon and secret-tool"]
+fn rf_18_private_cloud_login_in_keychain() {
+    let (cloud, session) = (PrivateCloud::new(Options::default()), Session::with_keyring());
+    let run = |stdin: &str, arguments: &[&str]| {
+        let output = cloud.astro().with("DBUS_SESSION_BUS_ADDRESS", session.address()).stdin(stdin).run(arguments);
+        assert_eq!(output.code, Some(0), "{output:?}");
+        output
+    };
+    let kept = || {
+        let mut tool = session.command("secret-tool");
+        let found = tool.args(["lookup", "service", "astro-login", "username", BASE]).output().unwrap();
+        String::from_utf8(found.stdout).unwrap()
+    };
+    let log_in = ["login", BASE, "-t", "-", "--vault"];
+    let login = run(&cloud.token(), &log_in);
+    assert!(login.stderr.contains("\n  credentials   the Secret Service\n"), "{}", login.stderr);
+    let entry: Value = serde_json::from_str(&kept()).unwrap();
+    assert_eq!((&entry["kind"], &entry["access"]), (&json!("private-cloud"), &json!(cloud.token())));
+    let config = cloud.config();
+    assert!(!config.contains("token") && config.contains("workspace: ck1"), "{config}");
+    let printed = |token: &str| assert_eq!(run("", &["auth", "token"]).stdout, format!("{token}\n"));
+    printed(&cloud.token());
+
+    // The Go CLI logs in beside it: its token is newer, until a login replaces it. Written back, it is ignored.
+    let theirs = token(&json!({"sub": "go", "exp": 4_000_000_001_u64}));
+    let with_theirs = config.replace("        domain:", &format!("        token: {theirs}\n        domain:"));
+    cloud.home.write_config(&with_theirs);
+    printed(&theirs);
+    let login = run(&cloud.token(), &log_in);
+    assert!(unwrapped(&login.stderr).contains("so the Go CLI is now logged out"), "{}", login.stderr);
+    cloud.home.write_config(&with_theirs);
+    printed(&cloud.token());
+
+    assert!(run("", &["logout"]).stderr.contains("Removed credentials from the Secret Service\n"));
+    assert_eq!(kept(), "");
+    assert!(!cloud.config().contains("token"));
+}
+
+#[test]
+fn private_cloud_fault_of_platform_has_its_own_words() {
+    let host = "houston.base.example.com";
+    let page = |status| Fault::Response(status, "text/html; charset=utf-8", "<html>Welcome".to_owned());
+    let json = |status, body: &str| Fault::Response(status, "application/json", body.to_owned());
+    let absent = |reason: &str| format!("no Astro Private Cloud responds at {host}: {reason}");
+    let asking = |reason: &str| format!("could not ask for the ways to log in: {host}{reason}");
+    let listing = |reason: &str| format!("could not list the workspaces: {host}{reason}");
+    let table = [
+        ("authConfig", page(200), asking(" sent a web page"), 1),
+        ("authConfig", page(404), asking(" sent a web page"), 1),
+        ("authConfig", json(404, "{}"), absent("HTTP status 404"), 1),
+        ("authConfig", json(200, "{\"data\": null}"), absent("invalid response"), 1),
+        ("authConfig", json(200, "[]"), absent("invalid response"), 1),
+        (
+            "authConfig",
+            Fault::Redirect("https://portal.example/".into()),
+            absent("unexpected redirect to portal.example"),
+            1,
+        ),
+        ("authConfig", json(503, "{}"), asking(": HTTP status 503"), 1),
+        (
+            "authConfig",
+            Fault::Message("Cannot query field \"authConfig\"".into()),
+            asking(" has another schema (Cannot query field \"authConfig\")"),
+            1,
+        ),
+        ("paginatedWorkspaces", page(200), listing(" sent a web page"), 1),
+        (
+            "paginatedWorkspaces",
+            json(401, "{}"),
+            format!("{host} refused the token, which may have expired or been revoked"),
+            4,
+        ),
+        (
+            "paginatedWorkspaces",
+            Fault::Message("AUTH_TOKEN_REFRESH_FAILED".into()),
+            format!("{host} refused the token, which may have expired or been revoked"),
+            4,
+        ),
+        ("paginatedWorkspaces", Fault::Message("out of\u{1b}[2J order".into()), listing(": out of[2J order"), 1),
+        ("paginatedWorkspaces", Fault::Half, listing(": the connection was closed during the response"), 1),
+        (
+            "appConfig",
+            Fault::Reset,
+            format!("could not ask for the version: {host}: the connection was closed during the response"),
+            1,
+        ),
+    ];
+    for (field, fault, cause, exit_code) in table {
+        let faults = HashMap::from([(field.to_owned(), fault)]);
+        let cloud = PrivateCloud::new(Options { faults, ..Options::default() });
+        let Output { stderr, code, .. } = cloud.astro().stdin(cloud.token()).run(&LOGIN);
+        let told = format!("error: could not log in to base.example.com\ncause: {cause}\nhint: ");
+        assert!(stderr.contains(&told), "{stderr}\nlacks\n{told}");
+        assert_eq!((code, cloud.home.config()), (Some(exit_code), None), "{stderr}");
+        assert_eq!(leaked(&stderr, &cloud.token()), None);
+    }
+}
+
+#[test]
+fn tk_10_private_cloud_certificate_is_always_checked() {
+    for (flaw, reason) in
+        [(Flaw::SelfSigned, "signed by an unknown authority"), (Flaw::OtherName, "issued for another host name")]
+    {
+        let cloud = PrivateCloud::with_flaw(Options::default(), flaw);
+        cloud.home.write_config("houston:\n    skip_verify_tls: \"true\"\n");
+        let Output { stderr, code, .. } = cloud.astro().stdin(cloud.token()).run(&LOGIN);
+        let said = format!(
+            "warning: `houston.skip_verify_tls` of config.yaml does not apply here: certificates are checked hint: set \
+             SSL_CERT_FILE to the certificate of the platform's authority if it is refused Preparing to log in to \
+             base.example.com… error: could not log in to base.example.com cause: could not ask for the ways to log in: \
+             houston.base.example.com: certificate rejected: {reason} hint: set SSL_CERT_FILE to the certificate of the \
+             authority that the platform uses"
+        );
+        assert_eq!((unwrapped(&stderr), code), (said, Some(1)));
+        assert_eq!(cloud.asked(), []);
+    }
+}
+
+#[test]
+fn private_cloud_many_workspaces_are_read_to_the_end() {
+    let workspaces = (0..250).map(|it| (format!("ck{it}"), format!("Loom {it}"))).collect();
+    let cloud = PrivateCloud::new(Options { workspaces, ..Options::default() });
+    let arguments = [&LOGIN[..], &["--workspace", "loom 249"]].concat();
+    let Output { stderr, code, .. } = cloud.astro().stdin(cloud.token()).run(&arguments);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(cloud.config().contains("workspace: ck249\n"));
+    let pages: Vec<Value> = cloud.asked()[2..].iter().map(|it| it.variables.clone()).collect();
+    assert_eq!(pages, [0, 1, 2].map(|page| json!({"pageSize": 100, "pageNumber": page})));
+}
+
+#[test]
+fn private_cloud_login_of_go_cli_is_used() {
+    let cloud = PrivateCloud::new(Options::default());
+    // As version 1.45 leaves it after a choice in its menu.
+    let go = format!(
+        "context: base.example.com\ncontexts:\n    base_example_com:\n        domain: base.example.com\n        \
+         last_used_workspace: ck1\n        organization: \"\"\n        organization_product: \"\"\n        refreshtoken: \
+         \"\"\n        token: {}\n        user_email: \"\"\n        workspace: ck1\nlocal:\n    platform: cloud\n",
+        cloud.token()
+    );
+    cloud.home.write_config(&go);
+    assert_eq!(cloud.astro().run(&["auth", "token"]).stdout, format!("{}\n", cloud.token()));
+    let listed = cloud.astro().run(&["workspace", "list"]);
+    assert_eq!((listed.stdout.as_str(), listed.stderr.as_str()), ("  NAME   ID\n* Looms  ck1\n", ""));
+    assert_eq!(cloud.config(), go);
+    let Output { stderr, code, .. } = cloud.astro().stdin(cloud.token()).run(&LOGIN);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(cloud.config(), go);
 }
 
 #[test]

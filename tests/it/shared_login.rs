@@ -85,13 +85,13 @@ async fn print(stage: &Stage) -> Outcome {
 }
 
 async fn state(stage: &Stage) -> (u8, Value) {
-    let request = Status { domain: Some(stage.service.domain()).into(), json: true, check: false };
+    let request = Status { domain: Some(stage.service.domain()).into(), json: true.into(), check: false };
     let outcome = stage.run(async |system| status(system, &request).await).await;
     (outcome.exit_code(), serde_json::from_str(&outcome.stdout).unwrap())
 }
 
 async fn log_out(stage: &Stage) -> Outcome {
-    let request = Logout { domain: Some(stage.service.domain()).into(), all: false, json: false };
+    let request = Logout { domain: Some(stage.service.domain()).into(), all: false, json: false.into() };
     stage.run(async |system| logout(system, &request).await).await
 }
 

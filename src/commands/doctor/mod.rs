@@ -10,7 +10,7 @@ mod programs;
 use clap::Args;
 use serde::Serialize;
 
-use super::{DomainArgument, list};
+use super::{DomainArgument, JsonArgument, list};
 use crate::browser::BrowserLaunch;
 use crate::config::Config;
 use crate::domain::{self, Product};
@@ -29,9 +29,8 @@ const NARROW_INDENT: usize = 2;
 
 #[derive(Debug, Args)]
 pub struct Doctor {
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub json: JsonArgument,
     #[command(flatten)]
     pub domain: DomainArgument,
 }
@@ -117,7 +116,7 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
     checks.extend(programs);
     let fails = checks.iter().any(|check| check.outcome == Outcome::Fail);
     let report = Report { version: 1, would: if fails { Would::Fail } else { would }, checks };
-    if doctor.json {
+    if doctor.json.get() {
         list::print_json(system, &report)?;
     } else {
         system.ui.write_data_ignoring_closed_pipe(&report.text(&session))?;

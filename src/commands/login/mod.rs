@@ -22,7 +22,7 @@ use clap::{Args, ValueHint};
 use zeroize::Zeroizing;
 
 use crate::api::{ListError, User};
-use crate::commands::DomainArgument;
+use crate::commands::{DomainArgument, go_flags};
 use crate::config::Context;
 use crate::credentials::{Credentials, Kind};
 use crate::domain::Product;
@@ -44,13 +44,9 @@ use select::Accessible;
 const DOMAIN_HELP: &str =
     "Domain to log in to: astronomer.io, a preview, localhost[:PORT], or the base domain of Astro Private Cloud";
 
-/// Log in to Astro or Astro Private Cloud
-///
-/// Asks for your email, finds your organization, opens the browser, and waits for the login to finish there. For the base
-/// domain of an Astro Private Cloud, it asks for your user name and password, or opens the page that shows you a token to
-/// paste. Credentials are saved in the keychain of the operating system.
 #[derive(Debug, Args)]
 #[command(mut_arg("domain", |domain| domain.index(1).help(DOMAIN_HELP)))]
+#[command(args = go_flags::of_login())]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct Login {
     /// Email to log in with; any other account is refused
@@ -83,7 +79,7 @@ pub struct Login {
     #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400).map(Duration::from_secs))]
     pub timeout: Duration,
     /// Do nothing if a token is available already, for the account of `--email` if that is given
-    #[arg(long, conflicts_with = "token_login")]
+    #[arg(long, conflicts_with_all = ["token_login", "force"])]
     pub if_needed: bool,
     /// Save credentials unencrypted in config.yaml, which also logs in the Go CLI
     #[arg(long)]

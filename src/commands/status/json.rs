@@ -135,6 +135,15 @@ impl Report {
         }
     }
 
+    /// Describes a token that only the server can verify.
+    pub(super) fn unverified(&self) -> Option<&'static str> {
+        match self.kind? {
+            Kind::ApiToken => Some("API token (signature not verified)"),
+            Kind::PrivateCloud => Some("token of Astro Private Cloud (signature and expiry not verified)"),
+            Kind::User => None,
+        }
+    }
+
     /// Adds a failure that does not end the command, with its own hint.
     pub(super) fn warn_of(&mut self, code: WarningCode, failure: &error::Error) {
         let (message, hint) = (failure.to_string(), failure.hint().unwrap_or_default());

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use json::{Check, CheckOutcome, Report, Source, State, WarningCode};
 
 use super::api_token_scope::ApiTokenScope;
-use super::{DomainArgument, list};
+use super::{DomainArgument, JsonArgument, list};
 use crate::api::{ListError, Workspace};
 use crate::config::Context;
 use crate::credentials::Kind;
@@ -28,9 +28,8 @@ const CLOCK_OFF: SignedDuration = SignedDuration::from_mins(1);
 
 #[derive(Debug, Args)]
 pub struct Status {
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub json: JsonArgument,
     /// Also verify the token with the API
     #[arg(long)]
     pub check: bool,
@@ -46,7 +45,7 @@ pub async fn status(system: &System, status: &Status) -> Result<(), Error> {
     if status.check && outcome.is_ok() {
         outcome = report.check(&session).await;
     }
-    if status.json {
+    if status.json.get() {
         list::print_json(system, &report)?;
     } else {
         show(&session, &report)?;
@@ -237,14 +236,13 @@ impl Report {
     /// Sends the token with a request that needs a valid one. Returns the time of the API's clock, if the API is Astro's.
     async fn send_token(&self, session: &Session<'_>) -> Result<Option<Timestamp>, Error> {
         let granted = self.granted_organization(session).await;
-        let path: &[&str] = match (self.kind, &granted) {
-            (Some(Kind::PrivateCloud), _) => return session.workspaces(None).await.map(|_| None),
-            (Some(Kind::User) | None, _) => &["users", "self"],
+        let path: Vec<&str> = match self.kind {
+            Some(Kind::PrivateCloud) => return session.workspaces(None).await.map(|_| None),
+            Some(Kind::User) | None => vec!["users", "self"],
             // An API token has no user, but may read its own organization.
-            (Some(Kind::ApiToken), Some(id)) => &["organizations", id],
-            (Some(Kind::ApiToken), None) => &["organizations"],
+            Some(Kind::ApiToken) => std::iter::once("organizations").chain(granted.as_deref()).collect(),
         };
-        session.call(async |api| Ok::<_, ListError>(api.check(path).await?)).await
+        session.call(async |api| Ok::<_, ListError>(api.check(&path).await?)).await
     }
 
     /// Asks the API for the names of the organization and the workspace. Without an answer the known ones stay.
@@ -326,11 +324,6 @@ fn show(session: &Session<'_>, report: &Report) -> Result<(), Error> {
         CheckOutcome::Refused => "refused by the API",
         CheckOutcome::Failed => "could not be checked",
     });
-    let kind = match report.kind {
-        Some(Kind::ApiToken) => Some("API token (signature not verified)"),
-        Some(Kind::PrivateCloud) => Some("token of Astro Private Cloud (signature and expiry not verified)"),
-        Some(Kind::User) | None => None,
-    };
     let lines = [
         ("domain", Some(report.domain.clone())),
         ("account", report.account.clone()),
@@ -338,7 +331,7 @@ fn show(session: &Session<'_>, report: &Report) -> Result<(), Error> {
         ("workspace", named(&report.workspace)),
         ("credentials", report.location.as_ref().map(location)),
         ("storage", report.storage.filter(|it| it.source != StorageSource::Default).map(|it| it.to_string())),
-        ("type", kind.map(str::to_owned)),
+        ("type", report.unverified().map(str::to_owned)),
         ("issued", report.issued_at.map(issued)),
         ("expires", report.kind.map(|_| expires)),
         ("checked", checked.map(str::to_owned)),
