@@ -106,6 +106,7 @@ pub(super) async fn log_out(session: &Session<'_>) -> bool {
     let in_vault = session.load_from_vault(&session.context().unwrap_or_default()).await;
     let (cleared, in_config) = clear_context(session).await;
     let loaded = session.keychain(|store, domain| store.load(domain)).await;
+    session.discard_pending(loaded.is_ok()).await;
     let in_keychain = loaded.as_ref().ok().and_then(Option::as_ref);
     let from_vault = in_vault.as_ref().ok().and_then(Option::as_ref);
 

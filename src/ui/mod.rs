@@ -40,6 +40,8 @@ pub struct Options {
     pub terminal: bool,
     /// Whether the terminal supports escape sequences.
     pub escapes: bool,
+    /// Whether the user may be asked anything but for a secret.
+    pub asks: bool,
 }
 
 /// The three standard streams. Clones share one terminal.
@@ -49,6 +51,7 @@ pub struct Ui(Arc<Streams>);
 struct Streams {
     quiet: bool,
     terminal: bool,
+    asks: bool,
     color: bool,
     input: Mutex<Box<dyn Read + Send>>,
     out: Mutex<Box<dyn Write + Send>>,
@@ -74,6 +77,7 @@ impl Ui {
         Self(Arc::new(Streams {
             quiet: options.quiet,
             terminal: options.terminal,
+            asks: options.asks,
             color,
             input: Mutex::new(Box::new(io::stdin())),
             out: Mutex::new(Box::new(AutoStream::new(io::stdout(), options.color))),
@@ -93,6 +97,7 @@ impl Ui {
         let ui = Self(Arc::new(Streams {
             quiet,
             terminal: false,
+            asks: true,
             color: false,
             input: Mutex::new(Box::new(io::Cursor::new(input.into()))),
             out: Mutex::new(Box::new(AutoStream::never(out))),
@@ -105,8 +110,13 @@ impl Ui {
         (ui, captured)
     }
 
-    /// Returns true if prompts work. Otherwise every prompt fails with [`UiError::NoTerminal`].
+    /// Returns true if the user may be asked a question.
     pub fn can_ask(&self) -> bool {
+        self.0.terminal && self.0.asks
+    }
+
+    /// Returns true if prompts work. Otherwise every prompt fails with [`UiError::NoTerminal`].
+    pub fn is_terminal(&self) -> bool {
         self.0.terminal
     }
 

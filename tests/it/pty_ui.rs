@@ -21,7 +21,7 @@ fn play(part: &str) -> Pty {
 fn stage() {
     let Ok(part) = std::env::var(PART) else { return };
     ui::restore_terminal_on_panic(true);
-    let ui = Ui::new(Options { quiet: false, color: ColorChoice::Auto, terminal: true, escapes: true });
+    let ui = Ui::new(Options { quiet: false, color: ColorChoice::Auto, terminal: true, escapes: true, asks: true });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let result = runtime.block_on(async {
         match part.as_str() {

@@ -6,10 +6,12 @@
 mod access_token;
 mod account;
 mod authorization_code;
+mod events;
 mod paste;
 mod save;
 mod select;
 mod share;
+mod two_steps;
 mod wait;
 
 use std::fmt;
@@ -34,16 +36,19 @@ use crate::system::System;
 use crate::token::AccessToken;
 use crate::ui::Ui;
 
+pub use events::Output;
 pub(super) use wait::callback_port;
 
+use events::Event;
 use save::{Destination, PreviousLogin};
 use select::Accessible;
+use two_steps::PendingLogin;
 
 /// Log in to Astro
 ///
 /// Asks for your email, finds your organization, opens the browser, and waits for the login to finish there. Credentials are
 /// saved in the keychain of the operating system.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(mut_arg("domain", |domain| domain.help("Domain to log in to: astronomer.io, a preview, or localhost[:PORT]")))]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct Login {
@@ -53,6 +58,12 @@ pub struct Login {
     /// Print a link to the login page instead of opening a browser
     #[arg(short, long)]
     pub login_link: bool,
+    /// Print a link and end; `--complete` finishes the login within 10 minutes
+    #[arg(long, conflicts_with_all = ["login_link", "token_login", "timeout"])]
+    pub begin: bool,
+    /// Finish a login of `--begin` with the URL of the browser's last page; `-` reads it from standard input
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Other, conflicts_with_all = OF_BEGIN)]
+    pub complete: Option<TokenArgument>,
     /// Log in with a token from cloud.astronomer.io/token; `-` reads it from standard input
     #[arg(short, long, value_name = "TOKEN", value_hint = ValueHint::Other)]
     pub token_login: Option<TokenArgument>,
@@ -75,9 +86,28 @@ pub struct Login {
     /// Save credentials in the keychain for this login, despite the settings
     #[arg(long, conflicts_with = "insecure_storage")]
     pub vault: bool,
+    /// `json` prints events for programs, and asks no questions
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub output: Output,
     #[command(flatten)]
     pub domain: DomainArgument,
 }
+
+/// The arguments that the second step takes from the first.
+const OF_BEGIN: [&str; 12] = [
+    "email",
+    "login_link",
+    "begin",
+    "token_login",
+    "organization",
+    "workspace",
+    "timeout",
+    "if_needed",
+    "insecure_storage",
+    "vault",
+    "domain",
+    "domain-flag",
+];
 
 #[derive(Clone)]
 pub enum TokenArgument {
@@ -110,6 +140,8 @@ struct LoginFlow<'a> {
     login: &'a Login,
     choice: StorageChoice,
     before: Context,
+    /// The first step, if this is the second.
+    pending: Option<PendingLogin>,
 }
 
 #[derive(Clone)]
@@ -142,25 +174,12 @@ fn user_credentials(auth: &AuthConfig, access: AccessToken, claims: Claims) -> C
 }
 
 pub async fn login(system: &System, login: &Login) -> Result<(), Error> {
-    let flow = LoginFlow::resolve(system, login)?;
-    let domain = &flow.session.domain;
-    if login.if_needed && flow.has_token().await {
-        system.ui.success(&format!("Already logged in to {domain}"));
-        return Ok(());
+    if login.complete.is_none() {
+        return LoginFlow::new(Session::open(system, login.domain.get())?, login, None)?.run().await;
     }
-    let (new, account) = flow.login_or_revoke().await.map_err(|error| error.during_login(domain))?;
-    let SavedAccount { user, accessible, previous } = account;
-    let mut notice = SavedNotice(Some(&flow));
-    let select = async {
-        let mut selection = None;
-        let outcome = flow.select(&mut selection, &new, &user, accessible).await;
-        notice.0 = None;
-        // Printed even if the selection failed: the login is saved.
-        flow.print_summary(&new, &user, &previous, selection.as_ref());
-        outcome
-    };
-    let (outcome, ()) = tokio::join!(select, flow.revoke_unused(&previous.unused));
-    outcome.map_err(|error| error.during_selection(domain))
+    let pending = PendingLogin::load(system).await?;
+    let session = Session::for_domain(system, pending.domain.parse()?);
+    LoginFlow::new(session, &pending.login(login), Some(pending))?.run().await
 }
 
 /// Says that the login is saved, if the command is canceled before the summary.
@@ -175,8 +194,8 @@ impl Drop for SavedNotice<'_> {
 }
 
 impl<'a> LoginFlow<'a> {
-    fn resolve(system: &'a System, login: &'a Login) -> Result<Self, Error> {
-        let session = Session::open(system, login.domain.get())?;
+    fn new(session: Session<'a>, login: &'a Login, pending: Option<PendingLogin>) -> Result<Self, Error> {
+        let system = session.system;
         session.config.check_owner()?;
         let flag = match (login.insecure_storage, login.vault) {
             (true, _) => Some(Storage::Plain),
@@ -193,7 +212,33 @@ impl<'a> LoginFlow<'a> {
             Warning::ApiTokenOverrides.show(&system.ui);
         }
         tracing::info!(domain = %session.domain, config = %session.config.path().display(), "logging in");
-        Ok(Self { session, login, choice, before })
+        Ok(Self { session, login, choice, before, pending })
+    }
+
+    async fn run(&self) -> Result<(), Error> {
+        let domain = &self.session.domain;
+        if self.login.if_needed && self.has_token().await {
+            self.ui().success(&format!("Already logged in to {domain}"));
+            return self.event(&self.settled(None, None, None));
+        }
+        if self.login.begin {
+            return self.begin().await.map_err(|error| error.during_login(domain));
+        }
+        let (new, account) = self.login_or_revoke().await.map_err(|error| error.during_login(domain))?;
+        let SavedAccount { user, accessible, previous } = account;
+        let mut notice = SavedNotice(Some(self));
+        let select = async {
+            let mut selection = None;
+            let outcome = self.select(&mut selection, &new, &user, accessible).await;
+            notice.0 = None;
+            // Printed even if the selection failed: the login is saved.
+            self.print_summary(&new, &user, &previous, selection.as_ref());
+            outcome.and_then(|()| {
+                self.event(&self.settled(save::email(&new, &user), selection.as_ref(), new.credentials.expires_at))
+            })
+        };
+        let (outcome, ()) = tokio::join!(select, self.revoke_unused(&previous.unused));
+        outcome.map_err(|error| error.during_selection(domain))
     }
 
     /// Returns `true` if a token is available for the account of `--email`, or for any without. A failure to get one is
@@ -224,9 +269,10 @@ impl<'a> LoginFlow<'a> {
     /// Logs in up to the first write. Revokes a refresh token that was granted but could not be saved.
     async fn login_or_revoke(&self) -> Result<(NewLogin, SavedAccount), Error> {
         let outcome = async {
-            let new = match &self.login.token_login {
-                Some(token) => self.authenticate_with_token(token).await?,
-                None => self.authenticate_with_browser().await?,
+            let new = match (&self.login.token_login, &self.login.complete, &self.pending) {
+                (Some(token), _, _) => self.authenticate_with_token(token).await?,
+                (None, Some(url), Some(pending)) => self.complete(pending, url).await?,
+                (None, _, _) => self.authenticate_with_browser().await?,
             };
             let account = self.load_profile_and_save(&new).await?;
             Ok((new, account))
@@ -256,6 +302,7 @@ impl<'a> LoginFlow<'a> {
             // An API token belongs to no user. Access to an organization proves it.
             Kind::ApiToken => (User::default(), Ok(self.accessible_with_api_token(new).await?)),
         };
+        self.event(&Event::Confirmed { domain: self.session.domain.as_str(), account: save::email(new, &user) })?;
         let selected = self.before.organization.as_deref();
         let is_out_of_reach = accessible.as_ref().is_ok_and(|it| selected.is_some_and(|id| !it.includes(id)));
         let previous = self.save(new, &user, is_out_of_reach).await?;

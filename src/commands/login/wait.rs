@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use url::Url;
 
 use super::LoginFlow;
+use super::events::Output;
 use crate::browser::{self, BrowserLaunch, forward_command};
 use crate::domain::Domain;
 use crate::error::{Error, Warning};
@@ -20,7 +21,7 @@ use crate::oauth::{
 };
 use crate::ui::{Line, Lines, UiError};
 
-const CALLBACK_PORT: u16 = 12345;
+pub(super) const CALLBACK_PORT: u16 = 12345;
 
 /// Returns the callback port of a domain; 0 stands for any free port.
 pub(in crate::commands) fn callback_port(domain: &Domain) -> u16 {
@@ -154,6 +155,8 @@ impl LoginFlow<'_> {
                     ui.say("If the last page doesn't load, copy its URL from the address bar and paste it here.\n");
                 }
             }
+            // The event holds it.
+            LinkDelivery::Print if self.login.output == Output::Json => {}
             LinkDelivery::Print => {
                 ui.say("Open this URL in a browser on any device:\n");
                 ui.write_data_ignoring_closed_pipe(link.as_str())?;

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::super::{NotFound, Warning};
+use super::super::{NotFound, NotPending, Warning};
 use super::*;
 use crate::config::{ConfigError, DocumentError};
 use crate::domain::DomainError;
 use crate::jwt::JwksError;
 use crate::next_astro::Skipped;
-use crate::oauth::{CallbackError, ErrorCode, ErrorResponse, RandomError, Refusal, TokenError, Unrelated};
+use crate::oauth::{ErrorCode, ErrorResponse, RandomError, Refusal, TokenError};
 
 const STAGE: &str = "astronomer-stage.io";
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -114,7 +114,11 @@ examples! { errors() -> Error {
     Error::NoBrowserNoTerminal { .. } => Error::NoBrowserNoTerminal { reason: NoBrowser::Ssh },
     Error::CallbackTimeout { can_paste: true, .. } => Error::CallbackTimeout { waited: Duration::from_secs(3), can_paste: true },
     Error::CallbackTimeout { .. } => Error::CallbackTimeout { waited: Duration::from_secs(3), can_paste: false },
-    Error::AccountMismatch { .. } => Error::AccountMismatch { expected: of("a@b.c"), found: None },
+    Error::AccountMismatch { is_named: true, .. } => Error::AccountMismatch { expected: of("a@b.c"), found: None, is_named: true },
+    Error::AccountMismatch { .. } => Error::AccountMismatch { expected: of("a@b.c"), found: None, is_named: false },
+    Error::NotPending(_) => NotPending::Expired,
+    Error::NotCompleted { rejection: Rejection::Unrelated(_), .. } => Error::NotCompleted { rejection: Rejection::Unrelated(Unrelated::OtherState), port: 12345 },
+    Error::NotCompleted { .. } => Error::NotCompleted { rejection: Rejection::Final(CallbackError::NoIssuer), port: 12345 },
     Error::TokenAccountMismatch { .. } => Error::TokenAccountMismatch { expected: of("a@b.c"), found: None },
     Error::SubjectMismatch => Error::SubjectMismatch,
     Error::NoIdToken => Error::NoIdToken,
@@ -283,7 +287,7 @@ examples! { warnings() -> Warning {
     Warning::OtherAccount { asks: true, .. } => Warning::OtherAccount { expected: of("a@b.c"), found: of("d@e.f"), asks: true },
     Warning::OtherAccount { asks: false, .. } => Warning::OtherAccount { expected: of("a@b.c"), found: of("d@e.f"), asks: false },
     Warning::KnownAs { .. } => Warning::KnownAs { confirmed: of("a@b.c"), known: of("d@e.f") },
-    Warning::TokenInArguments => Warning::TokenInArguments,
+    Warning::SecretInArguments { .. } => Warning::SecretInArguments { what: "token", flag: "--token-login" },
     Warning::NoWorkspacesOfToken => Warning::NoWorkspacesOfToken,
     Warning::WorkspaceOfTokenUnlisted => Warning::WorkspaceOfTokenUnlisted,
     Warning::NotSelected(_) => Warning::NotSelected(NotFound::Open { kind: "workspace", known: Vec::new() }),
