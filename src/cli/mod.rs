@@ -30,7 +30,7 @@ use crate::commands::organization::organization;
 use crate::commands::status::status;
 use crate::commands::token::token;
 use crate::commands::workspace::workspace;
-use crate::config::Config;
+use crate::config::{Config, forbids};
 use crate::credentials::Keychain;
 use crate::credentials::vault::{self, Vault};
 use crate::environment::Environment;
@@ -39,7 +39,7 @@ use crate::http::Http;
 use crate::oauth::PendingGrant;
 use crate::system::{OsRandom, System};
 use crate::text::{NOT_SHOWN, may_be_secret};
-use crate::ui::{self, Ui};
+use crate::ui::{self, Clipboard, Ui};
 use crate::{core_dumps, log};
 
 use args::{AnyCommand, AuthCommand, Cli, Command};
@@ -109,9 +109,19 @@ fn start_ui(environment: &Environment, quiet: bool, color: ColorChoice, json: Js
         ColorChoice::Never => anstream::ColorChoice::Never,
     };
     let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    let escapes = terminal && environment.get("TERM").map_or(cfg!(windows), |term| term != "dumb");
+    let asks = json != Json::Events;
+    let term = environment.get("TERM");
+    let is_capable = terminal && ui::has_escapes() && term.map_or(cfg!(windows), |term| term != "dumb");
+    // As for other programs with questions. A value counts as in a prohibition: it forbids drawing.
+    let escapes = is_capable && !environment.get("ACCESSIBLE").is_some_and(forbids);
+    let clipboard = match environment.get("TMUX") {
+        // The Linux console prints a part of such sequences as text, and GNU screen drops them.
+        _ if !asks || !is_capable || term == Some("linux") || environment.get("STY").is_some() => Clipboard::None,
+        Some(_) => Clipboard::Tmux,
+        None => Clipboard::Terminal,
+    };
     ui::restore_terminal_on_panic(escapes);
-    Ui::new(ui::Options { quiet, color, terminal, escapes, asks: json != Json::Events })
+    Ui::new(ui::Options { quiet, color, terminal, escapes, asks, clipboard })
 }
 
 /// Reports a failure, and returns its exit code.

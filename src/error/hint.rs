@@ -69,6 +69,9 @@ impl Error {
             Self::StorageSetting { setting } => format!("set {setting} to auto, keychain or plain, or remove it"),
             Self::NotCompleted { rejection, port } => pasted_hint(rejection, *port).replace("{login}", &login(domain)),
             Self::Config(error) => error.hint(),
+            Self::CallbackTimeout { paste: Some(paste), .. } => {
+                format!("if the last page did not load, run this again, copy its URL and {paste}")
+            }
             Self::Listen(ListenError::PortTaken(port) | ListenError::Bind { port, .. }) => {
                 format!("stop the program that `{}` shows, or log in from a terminal", port_owner_command(*port))
             }
@@ -147,10 +150,7 @@ impl Error {
             Self::NoBrowserNoTerminal { .. } => {
                 "use `--login-link` or `--begin` for a URL to open on any device, or `--token-login -` with a token on standard input"
             }
-            Self::CallbackTimeout { can_paste: true, .. } => {
-                "if the last page did not load, run this again and paste its URL here"
-            }
-            Self::CallbackTimeout { can_paste: false, .. } => "run this again, and allow more time with `--timeout`",
+            Self::CallbackTimeout { .. } => "run this again, and allow more time with `--timeout`",
             Self::AccountMismatch { is_named: false, .. } => {
                 "log in with the expected account in the browser, or begin with `--email` and the other one"
             }

@@ -33,6 +33,10 @@ pub use kind::ErrorKind;
 pub use not_found::{NotFound, first_few};
 pub use warning::Warning;
 
+/// What the user can do with a URL that they copied.
+pub const PASTE_HERE: &str = "paste it here";
+pub const WRITE_TO_STDIN: &str = "write it to standard input";
+
 pub const NO_EMAIL: &str = "an account without a verified email";
 
 /// The origin of text that should be a token.
@@ -111,7 +115,11 @@ pub enum Error {
     #[error("cannot log in interactively: no terminal ({reason})")]
     NoBrowserNoTerminal { reason: NoBrowser },
     #[error("timed out after {} waiting for the browser", minutes(*.waited))]
-    CallbackTimeout { waited: Duration, can_paste: bool },
+    CallbackTimeout {
+        waited: Duration,
+        /// What the user can do with the URL of the last page: see [`PASTE_HERE`].
+        paste: Option<&'static str>,
+    },
     #[error("expected {expected}, but logged in as {}", .found.as_deref().unwrap_or(NO_EMAIL))]
     AccountMismatch { expected: String, found: Option<String>, is_named: bool },
     /// `--complete` without a login to complete.

@@ -72,9 +72,9 @@ pub enum Warning {
     MayRemainInVault { cause: String, domain: String },
     // The wait for the browser.
     #[error("another program uses port {port}, so the browser cannot report back")]
-    PortTaken { port: u16 },
+    PortTaken { port: u16, paste: &'static str },
     #[error("the browser tried https")]
-    TlsAttempt { can_paste: bool },
+    TlsAttempt { paste: Option<&'static str> },
     #[error("{reason}")]
     Paste { reason: Unrelated, port: u16 },
     #[error("{reason}")]
@@ -135,16 +135,16 @@ impl Warning {
             Self::StillThere { .. } | Self::MayRemain { .. } => {
                 "remove the entry of the service `astro-login` with your keychain's own program"
             }
-            Self::PortTaken { port } => {
+            Self::PortTaken { port, paste } => {
                 return format!(
-                    "paste the URL of the browser's last page here, or stop the program, which `{}` shows",
+                    "copy the URL of the browser's last page and {paste}, or stop the program, which `{}` shows",
                     port_owner_command(*port)
                 );
             }
-            Self::TlsAttempt { can_paste: true } => {
-                "change https:// to http:// in its address bar, or copy the URL and paste it here"
+            Self::TlsAttempt { paste: Some(paste) } => {
+                return format!("change https:// to http:// in its address bar, or copy the URL and {paste}");
             }
-            Self::TlsAttempt { can_paste: false } => "change https:// to http:// in its address bar",
+            Self::TlsAttempt { paste: None } => "change https:// to http:// in its address bar",
             Self::Paste { reason, port } => return paste_hint(*reason, *port),
             Self::DamagedPaste { .. } => COPY_AGAIN,
             Self::BrowserNotOpened { .. } => "open the URL yourself",

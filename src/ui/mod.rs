@@ -3,7 +3,9 @@
 //! Messages for people go to stderr, data for scripts to stdout. Only this module reads stdin. It prompts only on a
 //! terminal, keeps messages and spinners apart, and restores the terminal.
 
+mod link;
 mod paste;
+mod plain;
 mod prompt;
 mod prose;
 mod question;
@@ -22,8 +24,11 @@ use reader::Reading;
 use spinner::Spinners;
 
 pub use anstream::ColorChoice;
+pub use link::Clipboard;
 pub use paste::{Line, Lines, MAX_INPUT};
+pub use plain::InputLines;
 pub use prompt::UiError;
+pub use screen::has_escapes;
 pub use spinner::Spinner;
 
 pub const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -38,10 +43,11 @@ pub struct Options {
     pub color: ColorChoice,
     /// Whether stdin and stderr are both terminals, so that prompts work.
     pub terminal: bool,
-    /// Whether the terminal supports escape sequences.
+    /// Whether questions and spinners are drawn with escape sequences. Otherwise they are plain lines.
     pub escapes: bool,
     /// Whether the user may be asked anything but for a secret.
     pub asks: bool,
+    pub clipboard: Clipboard,
 }
 
 /// The three standard streams. Clones share one terminal.
@@ -56,8 +62,9 @@ struct Streams {
     input: Mutex<Box<dyn Read + Send>>,
     out: Mutex<Box<dyn Write + Send>>,
     err: Mutex<Box<dyn Write + Send>>,
-    /// `None` without a terminal that supports escape sequences.
+    /// `None` if nothing is drawn.
     spinners: Option<Spinners>,
+    clipboard: Clipboard,
     reading: Reading,
     is_terminal: IsTerminal,
     wrote_data: AtomicBool,
@@ -79,10 +86,11 @@ impl Ui {
             terminal: options.terminal,
             asks: options.asks,
             color,
-            input: Mutex::new(Box::new(io::stdin())),
+            input: Mutex::new(Box::new(plain::Stdin)),
             out: Mutex::new(Box::new(AutoStream::new(io::stdout(), options.color))),
             err: Mutex::new(Box::new(err)),
             spinners: (options.terminal && options.escapes).then(|| Spinners::new(color)),
+            clipboard: options.clipboard,
             reading: Reading::default(),
             is_terminal: IsTerminal { out: io::stdout().is_terminal(), err: io::stderr().is_terminal() },
             wrote_data: AtomicBool::default(),
@@ -103,6 +111,7 @@ impl Ui {
             out: Mutex::new(Box::new(AutoStream::never(out))),
             err: Mutex::new(Box::new(AutoStream::never(err))),
             spinners: None,
+            clipboard: Clipboard::None,
             reading: Reading::default(),
             is_terminal: IsTerminal::default(),
             wrote_data: AtomicBool::default(),
@@ -186,17 +195,14 @@ impl Ui {
         self.log(&lines.join("\n"));
     }
 
-    /// Shows a spinner until it is dropped, except with `--quiet`. Without a terminal it is a plain line.
+    /// Shows a spinner until it is dropped, except with `--quiet`. If nothing is drawn it is a plain line.
     pub fn spinner(&self, message: &str) -> Spinner {
-        if self.0.quiet { Spinner::hidden() } else { self.spinner_even_if_quiet(message) }
-    }
-
-    fn spinner_even_if_quiet(&self, message: &str) -> Spinner {
-        if let Some(spinners) = &self.0.spinners {
-            spinners.start(message)
-        } else {
-            self.log(message);
-            Spinner::hidden()
+        match &self.0.spinners {
+            Some(spinners) if !self.0.quiet => spinners.start(message),
+            _ => {
+                self.say(message);
+                Spinner::hidden()
+            }
         }
     }
 
@@ -211,6 +217,12 @@ impl Ui {
         });
     }
 
+    /// Prints text to stderr and leaves its line open.
+    fn log_open(&self, text: &str) {
+        let mut err = lock(&self.0.err);
+        let _ = write!(err, "{text} ").and_then(|()| err.flush());
+    }
+
     fn suspend_spinners<T>(&self, write: impl FnOnce() -> T) -> T {
         match &self.0.spinners {
             Some(spinners) => spinners.suspend(write),
@@ -218,7 +230,7 @@ impl Ui {
         }
     }
 
-    /// Returns true if stderr is a terminal that supports escape sequences.
+    /// Returns true if questions and spinners are drawn.
     fn supports_escapes(&self) -> bool {
         self.0.spinners.is_some()
     }
@@ -292,71 +304,4 @@ fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn all_said(quiet: bool) -> (String, String) {
-        let (ui, captured) = Ui::captured(quiet, "");
-        ui.write_data_ignoring_closed_pipe("https://link").unwrap();
-        ui.say("Welcome");
-        ui.success("Signed in");
-        ui.hint("try `astro login`");
-        ui.warn("the port is taken", "stop the program");
-        ui.error("could not log in", &["no reply".into(), "timed out".into()], Some("try again"));
-        let spinner = ui.spinner("Waiting");
-        spinner.set_message("Still waiting");
-        (captured.stdout(), captured.stderr())
-    }
-
-    #[test]
-    fn messages_on_stderr_data_on_stdout() {
-        let (out, err) = all_said(false);
-        assert_eq!(out, "https://link\n");
-        assert_eq!(
-            err,
-            "Welcome\nSigned in\nhint: try `astro login`\nwarning: the port is taken\nhint: stop the program\n\
-             error: could not log in\ncause: no reply\ncause: timed out\nhint: try again\nWaiting\n"
-        );
-    }
-
-    #[test]
-    fn quiet_keeps_data_warnings_and_errors() {
-        let (out, err) = all_said(true);
-        assert_eq!(out, "https://link\n");
-        assert_eq!(
-            err,
-            "warning: the port is taken\nhint: stop the program\n\
-             error: could not log in\ncause: no reply\ncause: timed out\nhint: try again\n"
-        );
-    }
-
-    struct Failing(ErrorKind);
-
-    impl Write for Failing {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(self.0.into())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn closed_stdout_is_no_error_failed_write_is() {
-        let (ui, _) = Ui::captured(false, "");
-        *lock(&ui.0.out) = Box::new(Failing(ErrorKind::BrokenPipe));
-        assert!(ui.write_data_ignoring_closed_pipe("x").is_ok());
-        assert!(matches!(ui.write_data("x"), Err(UiError::Io(error)) if error.kind() == ErrorKind::BrokenPipe));
-        *lock(&ui.0.out) = Box::new(Failing(ErrorKind::StorageFull));
-        assert!(
-            matches!(ui.write_data_ignoring_closed_pipe("x"), Err(UiError::Io(error)) if error.kind() == ErrorKind::StorageFull)
-        );
-    }
-
-    #[test]
-    fn ui_is_shared_between_threads() {
-        fn shared<T: Clone + Send + Sync + 'static>() {}
-        shared::<Ui>();
-    }
-}
+mod tests;

@@ -47,8 +47,16 @@ impl Ui {
     /// Starts to read lines, with `message` beside the spinner. No other prompt may start before the result is dropped.
     pub fn lines(&self, message: &str) -> Result<Lines, UiError> {
         let reader = self.reader()?;
-        let spinner = self.spinner_even_if_quiet(message);
+        let spinner = self.spinner(message);
+        if self.0.quiet {
+            self.log(&self.wrap(message));
+        }
         Ok(Lines { spinner, message: message.to_owned(), editor: Editor::new(), reader, ui: self.clone() })
+    }
+
+    pub(super) fn warn_overlong(&self) {
+        let dropped = format!("input of more than {} KiB was dropped", MAX_INPUT / 1024);
+        self.warn(&dropped, "paste the URL or the token alone");
     }
 }
 
@@ -66,10 +74,7 @@ impl Lines {
             }
             match edit {
                 Edit::Unfinished => {}
-                Edit::Overlong => self.ui.warn(
-                    &format!("input of more than {} KiB was dropped", MAX_INPUT / 1024),
-                    "paste the URL or the token alone",
-                ),
+                Edit::Overlong => self.ui.warn_overlong(),
                 Edit::Entered(line) => return Ok(line),
                 Edit::Canceled => return Err(UiError::Canceled),
             }

@@ -95,6 +95,8 @@ impl Ui {
     ) -> Result<A, UiError> {
         let outcome = self.ask(&format!("{question}{behind}"), Text { parse, help, wrong: None }).await;
         match &outcome {
+            // The line that was typed is still there.
+            _ if !self.supports_escapes() => {}
             Ok(answer) => self.show_answer(question, &shown(answer)),
             Err(UiError::Canceled) => self.log(&format!("{MARK}?{MARK:#} {question}")),
             Err(_) => {}

@@ -20,6 +20,8 @@ const CONTROL: KeyModifiers = KeyModifiers::CONTROL;
 
 /// The most rows of a menu.
 const MENU_ROWS: usize = 10;
+/// The most options of a menu that are printed at once if nothing is drawn.
+const MENU_LINES: usize = 20;
 /// The columns that the input needs beside its question.
 const LEAST_INPUT: usize = 12;
 
@@ -33,6 +35,12 @@ pub(super) trait Question {
     fn edited(&mut self, typed: &str);
     /// Returns at most this many lines to show below the text.
     fn below(&self, typed: &str, rows: usize) -> Vec<(Style, String)>;
+    /// Returns the lines that ask if nothing is drawn. The answer is typed at the end of the last one.
+    fn plain(&self, text: &str) -> Vec<String>;
+    /// Returns the answer to a line that was typed there, or `None` if the question remains.
+    fn enter_plain(&mut self, typed: &str) -> Option<Self::Answer> {
+        self.enter(typed)
+    }
 }
 
 /// A question with the text that is typed at it.
@@ -44,6 +52,9 @@ struct Prompt<'a, Q> {
 
 impl Ui {
     pub(super) async fn ask<Q: Question>(&self, text: &str, question: Q) -> Result<Q::Answer, UiError> {
+        if !self.supports_escapes() {
+            return self.ask_plain(text, question).await;
+        }
         let mut reader = self.reader()?;
         let mut screen = Screen::new(self);
         let mut prompt = Prompt { text, input: Input::default(), question };
@@ -161,6 +172,11 @@ impl<A, F: Fn(&str) -> Result<A, String>> Question for Text<'_, F> {
         let wrong = self.wrong.as_ref().map(|wrong| (WRONG, format!("# {wrong}")));
         wrong.or_else(|| Some((ANSWER, format!("[{}]", self.help?)))).into_iter().collect()
     }
+
+    fn plain(&self, text: &str) -> Vec<String> {
+        let above = self.wrong.clone().or_else(|| self.help.map(str::to_owned));
+        above.into_iter().chain([text.to_owned()]).collect()
+    }
 }
 
 /// One of several options. Typed text filters the list.
@@ -170,11 +186,25 @@ pub(super) struct Menu<'a> {
     matches: Vec<usize>,
     /// The position in `matches`.
     chosen: usize,
+    /// The reason to ask for a line again.
+    wrong: Option<String>,
 }
 
 impl<'a> Menu<'a> {
     pub(super) fn new(options: &'a [String], start_at: usize) -> Self {
-        Self { options, matches: (0..options.len()).collect(), chosen: start_at.min(options.len().saturating_sub(1)) }
+        let chosen = start_at.min(options.len().saturating_sub(1));
+        Self { options, matches: (0..options.len()).collect(), chosen, wrong: None }
+    }
+
+    fn matching(&self, typed: &str) -> Vec<usize> {
+        let filter = typed.trim().to_lowercase();
+        (0..self.options.len()).filter(|index| self.options[*index].to_lowercase().contains(&filter)).collect()
+    }
+
+    /// Returns the number of matches that are printed. Of a long list, only those that were asked for are.
+    fn numbered(&self) -> usize {
+        let is_long_list = self.matches.len() == self.options.len() && self.options.len() > MENU_LINES;
+        if is_long_list { 0 } else { self.matches.len().min(MENU_LINES) }
     }
 }
 
@@ -198,10 +228,8 @@ impl Question for Menu<'_> {
     }
 
     fn edited(&mut self, typed: &str) {
-        let filter = typed.trim().to_lowercase();
-        let before = self.enter(typed).filter(|_| filter.is_empty());
-        let matching = |index: &usize| self.options[*index].to_lowercase().contains(&filter);
-        let matches: Vec<usize> = (0..self.options.len()).filter(matching).collect();
+        let before = self.enter(typed).filter(|_| typed.trim().is_empty());
+        let matches = self.matching(typed);
         if matches != self.matches {
             self.chosen = matches.iter().position(|index| Some(*index) == before).unwrap_or(0);
             self.matches = matches;
@@ -227,6 +255,45 @@ impl Question for Menu<'_> {
         }
         below.push((ANSWER, "[↑↓ to move, Enter to select, type to filter]".to_owned()));
         below
+    }
+
+    fn plain(&self, text: &str) -> Vec<String> {
+        let numbered = self.numbered();
+        let mut lines = Vec::new();
+        if let Some(wrong) = &self.wrong {
+            lines.push(wrong.clone());
+        } else {
+            lines.push(text.to_owned());
+            let rows = self.matches.iter().take(numbered).enumerate();
+            lines.extend(rows.map(|(position, index)| format!("{:>3}  {}", position + 1, self.options[*index])));
+            match self.matches.len() - numbered {
+                0 => {}
+                all if numbered == 0 => lines.push(format!("{all} to choose from")),
+                more => lines.push(format!("and {more} more")),
+            }
+        }
+        lines.push(match numbered {
+            0 => "Part of the name:".to_owned(),
+            _ => format!("Number or name [{}]:", self.chosen + 1),
+        });
+        lines
+    }
+
+    fn enter_plain(&mut self, typed: &str) -> Option<usize> {
+        let is_of = |position: &usize| match typed {
+            "" => *position == self.chosen,
+            _ => (position + 1).to_string() == typed,
+        };
+        let position = (0..self.numbered()).find(is_of);
+        let exact = || self.options.iter().position(|option| option == typed);
+        let found = self.matching(typed);
+        let answer =
+            position.map(|it| self.matches[it]).or_else(exact).or(found.first().copied().filter(|_| found.len() == 1));
+        self.wrong = found.is_empty().then(|| format!("no match for `{typed}`"));
+        if !found.is_empty() {
+            (self.matches, self.chosen) = (found, 0);
+        }
+        answer
     }
 }
 

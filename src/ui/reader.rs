@@ -26,8 +26,8 @@ const DRAIN: Duration = Duration::from_millis(1);
 #[derive(Default)]
 pub(super) struct Reading {
     active: AtomicBool,
-    resumed: Notify,
-    took_interrupt: AtomicBool,
+    pub(super) resumed: Notify,
+    pub(super) took_interrupt: AtomicBool,
 }
 
 /// The terminal in raw mode. Dropping it ends the thread, restores the mode, and discards pending input.
@@ -44,11 +44,11 @@ type Interrupts = tokio::signal::unix::Signal;
 type Interrupts = tokio::signal::windows::CtrlC;
 
 #[cfg(unix)]
-fn interrupts() -> io::Result<Interrupts> {
+pub(super) fn interrupts() -> io::Result<Interrupts> {
     tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())
 }
 #[cfg(windows)]
-fn interrupts() -> io::Result<Interrupts> {
+pub(super) fn interrupts() -> io::Result<Interrupts> {
     tokio::signal::windows::ctrl_c()
 }
 
@@ -100,8 +100,8 @@ impl Ui {
             if let Err(error) = self.enter_raw_mode() {
                 tracing::debug!(%error, "could not take the terminal again");
             }
-            self.0.reading.resumed.notify_waiters();
         }
+        self.0.reading.resumed.notify_waiters();
     }
 
     /// Returns `true`, once, if a prompt was canceled by Ctrl-C. The command then ends by itself.
@@ -133,12 +133,17 @@ impl Drop for Reader {
         // Nothing is sent: the thread's end closes the channel.
         let _ = self.ended.recv_timeout(JOIN);
         // First what the terminal holds, then what crossterm holds.
-        #[cfg(unix)]
-        let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush);
+        discard_input();
         while event::poll(DRAIN).unwrap_or(false) && event::read().is_ok() {}
         self.ui.0.reading.active.store(false, Ordering::Relaxed);
         restore_terminal(self.ui.supports_escapes());
     }
+}
+
+/// Discards what was typed and not read: it was no answer to what is asked next.
+pub(super) fn discard_input() {
+    #[cfg(unix)]
+    let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush);
 }
 
 /// Sends the events until nothing receives them, or the terminal is closed.

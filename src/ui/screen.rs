@@ -17,6 +17,14 @@ pub(super) fn size() -> (usize, usize) {
     (usize::from(columns).saturating_sub(1).max(1), usize::from(rows))
 }
 
+/// Returns `false` in a console of an old Windows, which prints escape sequences as text.
+pub fn has_escapes() -> bool {
+    #[cfg(windows)]
+    return crossterm::ansi_support::supports_ansi();
+    #[cfg(not(windows))]
+    true
+}
+
 /// The picture of a question.
 pub(super) struct View {
     pub(super) rows: Vec<String>,

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use astro_login::oauth::page::{CONTENT_SECURITY_POLICY, Outcome};
-use astro_login::oauth::{CallbackError, CallbackListener, ErrorResponse, Event, ListenError};
+use astro_login::oauth::{CallbackError, CallbackListener, ErrorResponse, ListenError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -345,18 +345,6 @@ async fn lb_26_untaken_callback_sends_failure_page() {
     drop(callbacks);
     let answer = answer(browser).await;
     assert!(answer.contains("See the terminal for the cause."), "{answer}");
-}
-
-#[tokio::test]
-async fn tls_handshake_reported_once() {
-    let (mut callbacks, port) = listener();
-    for _ in 0..2 {
-        let mut browser = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
-        browser.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").await.unwrap();
-        assert_eq!(answer_or_reset(browser).await, "");
-    }
-    assert!(matches!(timeout(PATIENCE, callbacks.next()).await.unwrap(), Event::TlsAttempt));
-    the_login_goes_on(callbacks, port).await;
 }
 
 #[tokio::test]

@@ -477,21 +477,6 @@ fn closed_stdout_does_not_panic() {
     assert!(!stderr.contains("panicked"), "{stderr}");
 }
 
-#[test]
-fn service_failure_shows_cause_and_hint() {
-    let service = Service::start(Options::default());
-    let home = TestHome::new();
-    service.fail("/private/v1alpha1/cli/auth-config", Fault::Status(503, json!({"message": "down"}).to_string()));
-    let (token, arguments) = token_login(&service);
-    let domain = service.domain();
-    let told = format!(
-        "error: could not log in to {domain}\ncause: could not fetch the login configuration: {domain}: HTTP \
-         status 503: down\nhint: try again in a minute\n"
-    );
-    assert_eq!(Astro::at(&home).stdin(&token).run(&borrowed(&arguments)), output(1, "", &told));
-    assert_eq!(home.config(), None);
-}
-
 #[cfg(unix)]
 mod unix {
     use std::fs::File;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use astro_login::commands::login::Login;
 use astro_login::environment::Environment;
 
-use crate::support::{Mode, Options, Stage, callback_port};
+use crate::support::{Stage, callback_port};
 
 const SSH: (&str, &str) = ("SSH_CONNECTION", "203.0.113.9 50022 198.51.100.7 2222");
 
@@ -86,53 +86,6 @@ async fn link_over_ssh_shows_port_forwarding() {
             Some(advice) => assert!(said.contains(&advice), "{said}"),
             None => assert!(!said.contains("ssh "), "{said}"),
         }
-    }
-}
-
-#[tokio::test]
-async fn lb_10_lb_17_link_login_waits_for_callback() {
-    for mode in [Mode::TamperState("ada@example.com".to_owned()), Mode::DeliverTwice("ada@example.com".to_owned())] {
-        let stage = Stage::with(Options::default(), mode);
-        drop(stage.login_by_link(&link_request(&stage)).await.success());
-        assert_eq!(stage.service.token_requests().len(), 1);
-    }
-}
-
-#[tokio::test]
-async fn cancel_in_other_browser_fails_login() {
-    let stage = Stage::with(Options::default(), Mode::Cancel);
-    let outcome = stage.login_by_link(&link_request(&stage)).await;
-    assert_eq!(
-        (outcome.exit_code(), stage.normalize(&outcome.error_chain()).as_str()),
-        (
-            4,
-            "could not log in to localhost:PORT\n\
-             login denied: User canceled the login (access_denied)"
-        )
-    );
-    assert_eq!((stage.stored(), stage.home.config()), (None, None));
-}
-
-/// `astro login` where there is neither a terminal nor a browser.
-async fn assert_nobody_there(environment: Variables<'_>, reason: &str) {
-    let stage = stage(environment);
-    let outcome = stage.login(&stage.request()).await;
-    let error_chain =
-        format!("could not log in to localhost:PORT\ncannot log in interactively: no terminal ({reason})");
-    assert_eq!((outcome.exit_code(), stage.normalize(&outcome.error_chain())), (2, error_chain));
-    assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), ("", ""));
-    assert_eq!(
-        outcome.result.unwrap_err().hint().unwrap(),
-        "use `--login-link` for a URL to open on any device, or `--token-login -` with a token on standard input"
-    );
-    assert_eq!((stage.request_log(), stage.stored(), stage.home.config()), (vec![], None, None));
-}
-
-#[tokio::test]
-async fn no_terminal_no_browser_names_both_flags() {
-    assert_nobody_there(&[("DISPLAY", ":0"), SSH], "running over SSH").await;
-    if !cfg!(any(windows, target_os = "macos")) {
-        assert_nobody_there(&[], "no display").await;
     }
 }
 

@@ -9,7 +9,7 @@ use astro_login::credentials::{Credentials, StoreError};
 use astro_login::token::RefreshToken;
 use serde_json::json;
 
-use crate::support::{ADA_CONFIG, Fault, Part, Stage};
+use crate::support::{ADA_CONFIG, Part, Stage};
 
 const ABSENT: StoreError = StoreError::Absent { reason: "no D-Bus session bus" };
 
@@ -45,8 +45,6 @@ fn config(stage: &Stage) -> String {
     text
 }
 
-const CURRENT: &str = "context: localhost:PORT\n";
-
 const PLAINTEXT: &str = "\
 contexts:
     localhost:PORT:
@@ -74,22 +72,6 @@ async fn rf_10_missing_keychain_uses_config_with_warning() {
     assert!(said.find(warning) < said.find("LINK") && said.contains(warning), "{said}");
     assert!(said.contains("\n  credentials   CONFIG (unencrypted)\n"), "{said}");
     assert!(!stage.normalize(&outcome.all_text()).contains("eyJ"), "{}", outcome.all_text());
-}
-
-#[cfg(unix)]
-#[tokio::test]
-async fn rf_10_plaintext_is_private() {
-    use std::os::unix::fs::PermissionsExt as _;
-    for before in [None, Some(0o644)] {
-        let stage = Stage::new();
-        if let Some(mode) = before {
-            stage.home.write_config(GO);
-            fs::set_permissions(stage.home.config_path(), fs::Permissions::from_mode(mode)).unwrap();
-        }
-        assert_eq!(stage.login(&insecure(&stage)).await.exit_code(), 0);
-        let mode = fs::metadata(stage.home.config_path()).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-    }
 }
 
 #[tokio::test]
@@ -272,25 +254,6 @@ async fn keychain_login_clears_plaintext_and_revokes() {
 }
 
 #[tokio::test]
-async fn second_login_revokes_first() {
-    for insecure_storage in [false, true] {
-        let stage = Stage::new();
-        let request = Login { insecure_storage, ..stage.request() };
-        assert_eq!(stage.login(&request).await.exit_code(), 0);
-        let first = stage.service.live_refresh_tokens();
-        drop(stage.login(&request).await.success());
-        assert_eq!(revoked(&stage), first);
-        let [second] = stage.service.live_refresh_tokens().try_into().unwrap();
-        assert_ne!([second.clone()].as_slice(), first);
-        if insecure_storage {
-            assert!(stage.home.config().unwrap().contains(&format!("refreshtoken: {second}\n")));
-        } else {
-            assert_eq!(stage.stored().unwrap().refresh.unwrap().expose(), second);
-        }
-    }
-}
-
-#[tokio::test]
 async fn rf_8_refresh_token_goes_to_its_issuer_and_client() {
     let stage = Stage::new();
     stage.keychain.put(
@@ -317,87 +280,6 @@ async fn rf_8_refresh_token_goes_to_its_issuer_and_client() {
     assert_eq!(stage.login(&stage.request()).await.exit_code(), 0);
     assert_eq!(revoked(&stage), [""; 0]);
     assert!(!stage.home.config().unwrap().contains("v1.foreign"));
-}
-
-#[tokio::test]
-async fn failed_revocation_keeps_new_login() {
-    let stage = Stage::new();
-    stage.keychain.put(&stage.service.domain(), earlier(&stage));
-    stage.service.fail("/oauth/revoke", Fault::Status(500, String::new()));
-    drop(stage.login(&stage.request()).await.success());
-    assert!(stage.stored().is_some_and(|stored| stored != earlier(&stage)));
-}
-
-#[tokio::test]
-async fn foreign_config_lines_are_kept() {
-    for insecure_storage in [false, true] {
-        let stage = Stage::new().at_noon();
-        stage.home.write_config(GO);
-        drop(stage.login(&Login { insecure_storage, ..stage.request() }).await.success());
-        let ours = PLAINTEXT.strip_prefix("contexts:\n").unwrap().strip_suffix(CURRENT).unwrap();
-        let is_token = |line: &str| ["expiresin", "refreshtoken", "token"].iter().any(|name| line.contains(name));
-        let ours: String = ours.split_inclusive('\n').filter(|line| insecure_storage || !is_token(line)).collect();
-        let expected =
-            GO.replace("context: gcp0001.example.com\n", CURRENT).replace("local:\n", &format!("{ours}local:\n"));
-        assert_eq!(config(&stage), expected);
-    }
-}
-
-#[tokio::test]
-async fn go_cli_context_keeps_foreign_fields() {
-    let mut stage = Stage::new().at_noon();
-    stage.environment = stage.environment.with("ASTRO_CREDENTIALS", "keychain");
-    let domain = stage.service.domain();
-    let token = stage.service.access_token(&json!({}));
-    let go = format!(
-        "\
-contexts:
-    {domain}:
-        domain: {domain}
-        expiresin: 2026-11-24T10:11:12.123456789+01:00
-        last_used_workspace: clws000010000000000000002
-        organization: clorg00000000000000000001
-        organization_product: HOSTED
-        organization_short_name: engines
-        refreshtoken: v1.go
-        token: Bearer {token}
-        user_email: ada@example.com
-        workspace: clws000010000000000000002
-"
-    );
-    stage.home.write_config(&go);
-    drop(stage.login(&stage.request()).await.success());
-    assert_eq!(
-        stage.normalize(&stage.home.config().unwrap()),
-        "\
-contexts:
-    localhost:PORT:
-        domain: localhost:PORT
-        last_used_workspace: clws000010000000000000002
-        organization: clorg00000000000000000001
-        organization_product: HOSTED
-        organization_short_name: engines
-        user_email: ada@example.com
-        workspace: clws000010000000000000002
-        auth_domain: http://localhost:PORT/
-        auth_client_id: astro-cli-client
-context: localhost:PORT
-"
-    );
-    assert_eq!(revoked(&stage), ["v1.go"]);
-}
-
-#[cfg(unix)]
-#[tokio::test]
-async fn rf_10_writable_folder_warns() {
-    use std::os::unix::fs::PermissionsExt as _;
-    let stage = Stage::new();
-    let folder = stage.home.path().join(".astro");
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
-    let outcome = stage.login(&stage.request()).await;
-    let folder = folder.display();
-    let warning = format!("warning: others may write in {folder}\nhint: run `chmod go-w {folder}`\n");
-    assert!(outcome.stderr.starts_with(&warning), "{}", outcome.stderr);
 }
 
 #[tokio::test]

@@ -13,17 +13,6 @@ const AUTH_CONFIG: &str = "/private/v1alpha1/cli/auth-config";
 const KEYS: &str = "/.well-known/jwks.json";
 const USER: &str = "/v1/users/self";
 
-/// The token in the documentation of the command. It has expired long ago.
-const DOCUMENTED: &str = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IjRmeDJYNVFNa2o3Q25ycVNyX1ZuTyJ9.eyJodHRwczovL2FzdHJvbm9tZXIuaW8va\
-    nd0L2F1dGhfY29ubmVjdGlvbiI6eyJpZCI6ImNvbl9VazNBeTNDZGZ4Q1J5Z3BmIiwibmFtZSI6Imdvb2dsZS1vYXV0aDIiLCJzdHJhdGVneSI\
-    6Imdvb2dsZS1vYXV0aDIifSwiaXNzIjoiaHR0cHM6Ly9hdXRoLmFzdHJvbm9tZXIuaW8vIiwic3ViIjoiZ29vZ2xlLW9hdXRoMnwxMTYzNjEzN\
-    TExNTY5MTg0ODg0MzEiLCJhdWQiOlsiYXN0cm9ub21lci1lZSIsImh0dHBzOi8vYXN0cm9ub21lci1wcm9kLnVzLmF1dGgwLmNvbS91c2VyaW5\
-    mbyJdLCJpYXQiOjE2NzkzODc3NDAsImV4cCI6MTY3OTQ3NDE0MCwiYXpwIjoiWXE5YXRZWFRlZjZ0ZVpZSlhrd2xRbDZsWHBOS2t6OHUiLCJzY\
-    29wZSI6Im9wZW5pZCBwcm9maWxlIGVtYWlsIG9mZmxpbmVfYWNjZXNzIiwicGVybWlzc2lvbnMiOltdfQ.mk5nkukONLjmayTL5RLytLAYO7w6\
-    PU-0PeCyNmyP7LNUBgPGlG22m3PzJ3jaLFRiIy-8sG0nJ_vmjPhBYYI_61WEFdVj3oGmIbHXc4gVlICaTn_MbbchVDFRVzp09akYcjWvD4TeXp\
-    IAp9Fc0-4b-FbCAxryETmS5W8JxyRscp1n9lOFia_yYgWXbXrETs9Guz_z6ErfYmGA71XiihJcy41ccGnb4Agf_aEn-Dwh3tCaKRJ-Mxb_yLKS\
-    ZHKRyjNfZH9v_ZW1eDPfkF3oV0c4qFCIx8vHryK3q3h2jpsDw_r-_VmuNqSRxrY8ms0ixtq98PmjQ0vDvmiUYZPXnxBNOw";
-
 #[derive(Debug, PartialEq, Eq)]
 struct Refusal {
     cause: String,
@@ -200,29 +189,14 @@ async fn jw_1_malformed_token_rejected_offline() {
     for shape in ["opaque-and-secret", "a.b.c-secret", "e30.e30", "e30..c2VjcmV0"] {
         assert_eq!(refused_token(|_| shape.to_owned()).await, not_a_jwt, "{shape}");
     }
-    let parts = |stage: &Stage| -> Vec<String> {
-        stage.service.access_token(&json!({})).split('.').map(str::to_owned).collect()
-    };
-    let stage = Stage::new();
-    let unsigned = parts(&stage)[..2].join(".") + ".";
-    assert_eq!(Refused::from(&stage, &stage.login(&stage.token_request(&unsigned)).await).cause, not_a_jwt.cause);
-    assert_eq!(paths(&stage), Vec::<String>::new());
-    let encrypted = refused_token(|stage| format!("{}.a.b.c.d-secret", parts(stage)[0])).await;
-    assert_eq!(encrypted, refusal("encrypted tokens are not supported", 4, &[]));
 }
 
 #[tokio::test]
-async fn jw_2_jw_3_other_algorithms_rejected_offline() {
-    for algorithm in ["none", "None", "HS256", "RS512", "PS256", "ES256", "rs256"] {
-        let cause = format!("unsupported token algorithm `{algorithm}`; only `RS256` is accepted");
-        assert_eq!(refused_header(json!({ "alg": algorithm })).await, refusal(&cause, 4, &[]));
-    }
-}
-
-#[tokio::test]
-async fn jw_8_jw_14_jw_15_bad_header_rejected_offline() {
+async fn jw_2_jw_3_jw_8_jw_14_jw_15_bad_header_rejected_offline() {
     let cases = [
         (json!({"alg": null}), "the token has no `alg`"),
+        (json!({"alg": "none"}), "unsupported token algorithm `none`; only `RS256` is accepted"),
+        (json!({"alg": "HS256"}), "unsupported token algorithm `HS256`; only `RS256` is accepted"),
         (json!({"crit": ["b64"], "b64": false}), "unsupported `crit` header in the token"),
         (json!({"b64": false}), "unsupported `b64` header in the token"),
         (json!({"zip": "DEF"}), "unsupported `zip` header in the token"),
@@ -242,18 +216,6 @@ async fn cl_7_expired_token_rejected_offline() {
     }
     assert_eq!(refused_claims(json!({"exp": null})).await, refusal("the token has no `exp`", 4, &[]));
     assert_eq!(refused_claims(json!({"exp": "soon"})).await, refusal("the token's `exp` is malformed", 4, &[]));
-}
-
-#[tokio::test]
-async fn documented_token_has_expired() {
-    let stage = Stage::new();
-    let request = stage.token_request(DOCUMENTED);
-    let Refusal { cause, code, requested } = refused(&stage, &request, DOCUMENTED).await;
-    let years = cause.strip_prefix("expired on 2023-03-22 (").and_then(|rest| rest.strip_suffix(" years ago)"));
-    assert!(years.is_some_and(|years| years.parse::<u32>().is_ok_and(|years| years >= 3)), "{cause}");
-    assert_eq!((code, requested), (4, Vec::new()));
-    let outcome = stage.login(&request).await;
-    assert_eq!(hint(&outcome), "log in again, or get a new token at https://cloud.astronomer.io/token");
 }
 
 #[tokio::test]
@@ -316,14 +278,6 @@ async fn cl_8_cl_10_future_token_rejected_before_keys() {
         assert!(cause.starts_with(&format!("{words} this machine's clock says ")), "{cause}");
         assert_eq!((code, requested), (4, vec![AUTH_CONFIG.to_owned()]));
     }
-}
-
-#[tokio::test]
-async fn cl_9_clock_skew_of_a_minute_accepted() {
-    let stage = Stage::new();
-    let soon = now().as_second() + 50;
-    let token = stage.service.access_token(&json!({"nbf": soon, "iat": soon}));
-    assert_eq!(stage.login(&stage.token_request(&token)).await.exit_code(), 0);
 }
 
 #[tokio::test]
@@ -405,19 +359,8 @@ async fn jw_5_jw_9_jw_18_bad_signature_rejected() {
 }
 
 #[tokio::test]
-async fn jw_17_jw_18_unreachable_keys_are_another_error() {
+async fn jw_18_unusable_key_set_is_another_error() {
     let cases = [
-        (Fault::Status(503, String::new()), "could not fetch the issuer's keys: @: HTTP status 503"),
-        (Fault::CloseMidBody, "could not fetch the issuer's keys: @: the connection was closed during the response"),
-        (Fault::Body("<html>".to_owned()), "could not fetch the issuer's keys: @: invalid response"),
-        (
-            Fault::Redirect("https://evil.example/keys".to_owned()),
-            "could not fetch the issuer's keys: @: unexpected redirect to evil.example",
-        ),
-        (
-            Fault::Body("x".repeat(1024 * 1024 + 1)),
-            "could not fetch the issuer's keys: @: the response is larger than 1048576 bytes",
-        ),
         (Fault::Body("{}".to_owned()), "the issuer's key set is invalid"),
         (Fault::Body(r#"{"keys": []}"#.to_owned()), "the issuer publishes no RSA signature key of at least 2048 bits"),
     ];
@@ -426,83 +369,8 @@ async fn jw_17_jw_18_unreachable_keys_are_another_error() {
         stage.service.fail(KEYS, fault);
         let token = stage.service.access_token(&json!({}));
         let refused = refused(&stage, &stage.token_request(&token), &token).await;
-        let cause = cause.replace('@', &stage.service.domain());
-        assert_eq!(refused, refusal(&cause, 1, &[AUTH_CONFIG, KEYS]));
+        assert_eq!(refused, refusal(cause, 1, &[AUTH_CONFIG, KEYS]));
     }
-}
-
-#[tokio::test]
-async fn missing_auth_config_stops_login() {
-    let cases = [
-        (Fault::Status(503, r#"{"message": "down for repair"}"#.to_owned()), "HTTP status 503: down for repair"),
-        (Fault::Status(404, String::new()), "HTTP status 404"),
-        (Fault::Body("<html>".to_owned()), "invalid response"),
-        (Fault::Body("{}".to_owned()), "invalid response"),
-        (Fault::Redirect("/elsewhere".to_owned()), "unexpected redirect"),
-    ];
-    for (fault, words) in cases {
-        let stage = Stage::new();
-        stage.service.fail(AUTH_CONFIG, fault);
-        let token = stage.service.access_token(&json!({}));
-        let refused = refused(&stage, &stage.token_request(&token), &token).await;
-        let cause = format!("could not fetch the login configuration: {}: {words}", stage.service.domain());
-        assert_eq!(refused, refusal(&cause, 1, &[AUTH_CONFIG]));
-    }
-}
-
-#[tokio::test]
-async fn ar_18_foreign_issuer_rejected() {
-    let stage = Stage::new();
-    stage.service.patch(Part::AuthConfig, json!({"domainUrl": "https://auth.evil.example/"}));
-    let token = stage.service.access_token(&json!({"iss": "https://auth.evil.example/"}));
-    let refused = refused(&stage, &stage.token_request(&token), &token).await;
-    let domain = stage.service.domain();
-    let cause = format!(
-        "the login configuration of {domain} names `auth.evil.example` as its issuer, which does not belong to it"
-    );
-    assert_eq!(refused, refusal(&cause, 1, &[AUTH_CONFIG]));
-}
-
-#[tokio::test]
-async fn refused_connection_names_host_and_cause() {
-    let stage = Stage::new();
-    let token = stage.service.access_token(&json!({}));
-    let request = Login { domain: Some("localhost:1".to_owned()).into(), ..stage.token_request(&token) };
-    let Refusal { cause, code, requested } = refused(&stage, &request, &token).await;
-    let lines: Vec<&str> = cause.lines().collect();
-    assert_eq!(lines[0], "could not log in to localhost:1");
-    let words = "could not fetch the login configuration: localhost:1: could not connect: ";
-    assert!(lines.len() == 2 && lines[1].starts_with(words), "{cause}");
-    assert_eq!((code, requested), (1, Vec::new()));
-}
-
-#[tokio::test]
-async fn token_refused_by_api_leaves_nothing() {
-    for (status, code) in [(401, 4), (403, 4), (500, 1)] {
-        let stage = Stage::new();
-        stage.service.fail(USER, Fault::Status(status, r#"{"message": "revoked"}"#.to_owned()));
-        let token = stage.service.access_token(&json!({}));
-        let outcome = stage.login(&stage.token_request(&token)).await;
-        let told = Refused::from(&stage, &outcome);
-        let domain = stage.service.domain();
-        let cause = format!("could not read your Astro user: {domain}: HTTP status {status}: revoked");
-        assert_eq!((told.cause, told.code), (cause, code));
-        assert_eq!((stage.stored(), stage.home.config()), (None, None));
-    }
-}
-
-#[tokio::test]
-async fn tk_3_token_follows_no_redirect() {
-    let stage = Stage::new();
-    stage.service.fail(USER, Fault::Redirect(stage.service.url("/elsewhere").to_string()));
-    let token = stage.service.access_token(&json!({}));
-    let outcome = stage.login(&stage.token_request(&token)).await;
-    let Refused { cause, code } = Refused::from(&stage, &outcome);
-    let domain = stage.service.domain();
-    let words = format!("could not read your Astro user: {domain}: unexpected redirect to {domain}");
-    assert_eq!((cause, code), (words, 1));
-    assert_eq!(stage.service.requests_to("/elsewhere"), []);
-    assert_eq!((stage.stored(), stage.home.config()), (None, None));
 }
 
 #[tokio::test]
@@ -551,15 +419,4 @@ async fn locked_keychain_fails_before_token_is_sent() {
     assert_eq!((cause.as_str(), code), ("could not use the keychain\nthe keychain is locked", 1));
     assert!(stage.service.requests().iter().all(|request| !format!("{request:?}").contains(&token)));
     assert_eq!(stage.home.config(), None);
-}
-
-#[tokio::test]
-async fn environment_token_warning_names_variable() {
-    let mut stage = Stage::new();
-    stage.environment = stage.environment.clone().with("ASTRO_API_TOKEN", "a-secret-that-is-not-told");
-    let token = stage.service.access_token(&json!({}));
-    let outcome = stage.login(&stage.token_request(&token)).await.success();
-    let warning = "warning: ASTRO_API_TOKEN is set and overrides this login\n";
-    assert!(outcome.stderr.starts_with(warning), "{}", outcome.stderr);
-    assert!(!outcome.stderr.contains("a-secret"), "{}", outcome.stderr);
 }

@@ -138,29 +138,6 @@ async fn logout_of_expired_login_omits_expiry() {
 }
 
 #[tokio::test]
-async fn rf_12_failed_revocation_still_removes_login() {
-    let faults = [
-        (Fault::Status(503, String::new()), "HTTP status 503"),
-        (Fault::Redirect("https://elsewhere.example/".to_owned()), "unexpected redirect to elsewhere.example"),
-    ];
-    for (fault, said) in faults {
-        let stage = logged_in(false).await;
-        stage.service.fail("/oauth/revoke", fault);
-        let outcome = log_out(&stage).await;
-        assert_eq!(outcome.exit_code(), 1);
-        let warning = format!("{said}; the refresh token stays valid until it expires\n");
-        assert!(
-            outcome.stderr.contains("warning: could not revoke") && outcome.stderr.contains(&warning),
-            "{}",
-            outcome.stderr
-        );
-        assert_eq!(normalize(&stage, &outcome.error_chain()), "logout from localhost:PORT was incomplete");
-        assert_eq!(stage.stored(), None);
-        same_settings(&stage);
-    }
-}
-
-#[tokio::test]
 async fn rf_12_silent_issuer_does_not_delay_removal() {
     let stage = logged_in(false).await;
     stage.service.fail("/oauth/revoke", Fault::Stall);

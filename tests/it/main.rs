@@ -63,6 +63,8 @@ mod other_users;
 mod packaging;
 #[cfg(unix)]
 mod page;
+#[cfg(unix)]
+mod paste_stdin;
 #[cfg(target_os = "linux")]
 mod path_variables;
 #[cfg(target_os = "linux")]

@@ -7,7 +7,6 @@ use astro_login::commands::organization::organization;
 use astro_login::commands::selection::SelectionCommand;
 use astro_login::commands::workspace::workspace;
 use astro_login::credentials::Credentials;
-use astro_login::token::AccessToken;
 use serde_json::{Value, json};
 
 const ENGINES: &str = "clorg00000000000000000001";
@@ -285,14 +284,6 @@ async fn workspace_commands_need_organization() {
 }
 
 #[tokio::test]
-async fn former_organization_is_reported() {
-    let stage = stage(Options::default(), &context("clgone", None, "w"));
-    let outcome = workspaces(&stage, false).await;
-    assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (4, ""));
-    assert!(outcome.error_chain().contains("could not list the workspaces"), "{}", outcome.error_chain());
-}
-
-#[tokio::test]
 async fn ten_thousand_entries_listed_in_order() {
     let names = |table: &str| -> Vec<String> {
         table.lines().skip(1).map(|line| line[2..].split("  ").next().unwrap().to_owned()).collect()
@@ -359,18 +350,6 @@ async fn slow_list_times_out() {
     assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (1, ""));
     assert_eq!(outcome.error_chain(), error_chain.replace("localhost:PORT", &stage.service.domain()));
     assert!(pages() < 1000, "{}", pages());
-}
-
-#[tokio::test]
-async fn rejected_token_is_refreshed_once() {
-    let stage = Stage::new();
-    assert_eq!(stage.login(&stage.request()).await.exit_code(), 0);
-    let refused = Credentials { access: AccessToken::new("a.b.c"), ..stage.stored().unwrap() };
-    stage.keychain.put(&stage.service.domain(), refused);
-    let outcome = organizations(&stage, false).await;
-    assert_eq!((outcome.exit_code(), outcome.stdout.lines().count()), (0, 3), "{:?}", outcome.result);
-    assert_eq!(stage.service.token_requests().len(), 2);
-    assert_ne!(stage.stored().unwrap().access, AccessToken::new("a.b.c"));
 }
 
 #[tokio::test]

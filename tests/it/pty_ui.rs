@@ -5,7 +5,7 @@
 use std::io::Read as _;
 
 use crate::support::pty::{CTRL_C, ENTER, Pty};
-use astro_login::ui::{self, ColorChoice, Options, Ui, UiError};
+use astro_login::ui::{self, Clipboard, ColorChoice, Options, Ui, UiError};
 
 const PART: &str = "ASTRO_TEST_PART";
 const FRAMES: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
@@ -21,7 +21,14 @@ fn play(part: &str) -> Pty {
 fn stage() {
     let Ok(part) = std::env::var(PART) else { return };
     ui::restore_terminal_on_panic(true);
-    let ui = Ui::new(Options { quiet: false, color: ColorChoice::Auto, terminal: true, escapes: true, asks: true });
+    let ui = Ui::new(Options {
+        quiet: false,
+        color: ColorChoice::Auto,
+        terminal: true,
+        escapes: true,
+        asks: true,
+        clipboard: Clipboard::None,
+    });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let result = runtime.block_on(async {
         match part.as_str() {

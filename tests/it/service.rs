@@ -1,17 +1,12 @@
 //! The test service: it rejects wrong requests for the right reason.
 
-use std::collections::HashSet;
-use std::error::Error as _;
-use std::io;
-use std::time::Duration;
-
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::support::{AUDIENCE, CLIENT_ID, FakeBrowser, Fault, Mode, Options, Part, Service};
+use crate::support::{AUDIENCE, CLIENT_ID, FakeBrowser, Mode, Options, Service};
 
 // RFC 7636 appendix B.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -234,114 +229,6 @@ fn service_redirects_errors_to_registered_uri_only() {
 }
 
 #[tokio::test]
-async fn service_lists_are_paged_or_endless() {
-    let (service, client) = (Service::start(Options::default().organizations(250, 3)), Client::new());
-    let token = service.access_token(&json!({}));
-    let mut ids = HashSet::new();
-    for (offset, expected) in [(0, 100), (100, 100), (200, 50), (300, 0)] {
-        let url = service.url(&format!("/v1/organizations?limit=100&offset={offset}"));
-        let (_, page) = client.get(url, &token).await;
-        let page_ids = page["organizations"].as_array().unwrap().iter().map(|one| one["id"].to_string());
-        let before = ids.len();
-        ids.extend(page_ids);
-        assert_eq!((ids.len() - before, &page["totalCount"]), (expected, &json!(250)));
-    }
-    let id = service.options().organizations[249].id.clone();
-    assert!(ids.contains(&json!(id).to_string()));
-    let (_, page) = client.get(service.url(&format!("/v1/organizations/{id}/workspaces?sorts=name:asc")), &token).await;
-    assert_eq!(page["workspaces"][2]["name"], "Workspace 00003");
-    service.set(|options| options.endless_pages = true);
-    let (_, page) = client.get(service.url("/v1/organizations?limit=300&offset=9000"), &token).await;
-    assert_eq!(page["organizations"].as_array().unwrap().len(), 300);
-}
-
-#[tokio::test]
-async fn service_tokens_can_be_patched() {
-    let (service, client) = (Service::start(Options::default()), Client::new());
-    let expired = service.access_token(&json!({"exp": 1}));
-    assert_eq!(client.get(service.url("/v1/organizations"), &expired).await.0, 401);
-    let (status, _) = client.get(service.url("/v1/organizations"), &service.api_token()).await;
-    let (user_status, _) = client.get(service.url("/v1/users/self?createIfNotExist=true"), &service.api_token()).await;
-    assert_eq!((status, user_status), (200, 403));
-
-    service.patch(Part::IdToken, json!({"nonce": "another", "email": null}));
-    service.patch(Part::Token, json!({"refresh_token": null, "expires_in": "soon"}));
-    service.set(|options| (options.signing_key, options.second_key_after) = (1, 1));
-    let tokens = client.log_in(&service).await;
-    assert_eq!((&tokens["refresh_token"], &tokens["expires_in"]), (&Value::Null, &json!("soon")));
-    let (_, keys) = client.get(service.url("/.well-known/jwks.json"), "").await;
-    assert_eq!(verified(&tokens["id_token"], &keys), None);
-    let (_, keys) = client.get(service.url("/.well-known/jwks.json"), "").await;
-    let claims = verified(&tokens["id_token"], &keys).unwrap();
-    assert_eq!((&claims["nonce"], &claims["email"]), (&json!("another"), &Value::Null));
-}
-
-#[tokio::test]
-async fn service_paths_can_fail_and_heal() {
-    let (service, client) = (Service::start(Options::default()), Client::new());
-    let (path, url) = ("/.well-known/openid-configuration", service.url("/.well-known/openid-configuration"));
-    service.fail_times(path, 1, Fault::Status(503, "{}".to_owned()));
-    assert_eq!(client.get(url.clone(), "").await, (503, json!({})));
-    assert_eq!(client.get(url.clone(), "").await.1["issuer"], service.issuer());
-    service.fail(path, Fault::RetryAfter(7));
-    assert_eq!(client.0.get(url.clone()).send().await.unwrap().headers()["retry-after"], "7");
-    service.fail(path, Fault::Redirect("https://elsewhere.example/".to_owned()));
-    assert_eq!(client.0.get(url.clone()).send().await.unwrap().headers()["location"], "https://elsewhere.example/");
-    service.fail(path, Fault::Body("not JSON".to_owned()));
-    assert_eq!(client.0.get(url.clone()).send().await.unwrap().text().await.unwrap(), "not JSON");
-
-    service.fail(path, Fault::CloseMidBody);
-    let torn = client.0.get(url.clone()).send().await.unwrap();
-    assert_eq!(torn.status(), 200);
-    assert!(torn.bytes().await.is_err());
-    for broken in [Fault::Reset, Fault::ResetMidBody] {
-        service.fail(path, broken);
-        let error = match client.0.get(url.clone()).send().await {
-            Ok(answer) => answer.bytes().await.unwrap_err(),
-            Err(error) => error,
-        };
-        let chain = std::iter::successors(error.source(), |it| (*it).source());
-        let kinds: Vec<_> = chain.filter_map(|it| Some(it.downcast_ref::<io::Error>()?.kind())).collect();
-        assert!(kinds.contains(&io::ErrorKind::ConnectionReset), "{error:?}");
-    }
-    service.fail(path, Fault::StallMidBody);
-    let half = client.0.get(url.clone()).timeout(Duration::from_millis(500)).send().await.unwrap();
-    assert!(half.bytes().await.unwrap_err().is_timeout());
-    service.fail(path, Fault::Endless);
-    let endless = client.0.get(url.clone()).send().await.unwrap();
-    assert_eq!(endless.content_length(), Some(1024 * 1024 * 1024));
-    drop(endless);
-    assert!((1..1024 * 1024 * 1024).contains(&service.bytes_sent()));
-    service.fail(path, Fault::Truncate);
-    let text = client.0.get(url.clone()).send().await.unwrap().text().await.unwrap();
-    assert!(text.starts_with("{\"") && !text.ends_with('}'), "{text}");
-    service.fail(path, Fault::ContentType("text/plain"));
-    let claimed = client.0.get(url.clone()).send().await.unwrap();
-    assert_eq!(claimed.headers()["content-type"], "text/plain");
-    assert_eq!(claimed.json::<Value>().await.unwrap()["issuer"], service.issuer());
-    service.fail(path, Fault::Page(502));
-    let page = client.0.get(url.clone()).send().await.unwrap();
-    assert_eq!((page.status().as_u16(), &page.headers()["content-type"]), (502, &"text/html".parse().unwrap()));
-    service.fail(path, Fault::Hold);
-    let held = client.0.get(url.clone()).timeout(Duration::from_millis(50)).send().await;
-    assert!(held.unwrap_err().is_timeout());
-    let released = async {
-        while service.requests_to(path).len() < 14 {
-            tokio::task::yield_now().await;
-        }
-        service.repair(path);
-    };
-    let (held, ()) = tokio::join!(client.get(url.clone(), ""), released);
-    assert_eq!(held.1["issuer"], service.issuer());
-    service.fail(path, Fault::Stall);
-    let stalled = client.0.get(url.clone()).timeout(Duration::from_millis(50)).send().await;
-    assert!(stalled.unwrap_err().is_timeout());
-    service.repair(path);
-    assert_eq!(client.get(url, "").await.0, 200);
-    assert_eq!(service.wait_for(path, 17).method, "GET");
-}
-
-#[tokio::test]
 async fn service_requires_astro_headers() {
     let (service, client) = (Service::start(Options::default()), Client::new());
     let answer = client.0.get(service.url("/private/v1alpha1/cli/auth-config")).send().await.unwrap();
@@ -368,28 +255,4 @@ fn service_serves_both_loopback_addresses() {
         !reaches("127.0.0.1", port) && !reaches("::1", port)
     });
     assert!(freed);
-}
-
-#[test]
-fn fake_browser_delivers_each_mode() {
-    let service = Service::start(Options::default());
-    let callback = service.url("/callback");
-    let ada = "ada@example.com".to_owned();
-    // The service has no callback, but it answers 404 and keeps what was delivered.
-    for (mode, states) in [
-        (Mode::LogIn(ada.clone()), vec!["the-state"]),
-        (Mode::Cancel, vec!["the-state"]),
-        (Mode::TamperState(ada.clone()), vec!["a-strangers-state", "the-state"]),
-        (Mode::DeliverTwice(ada.clone()), vec!["the-state", "the-state"]),
-        (Mode::StopAtRedirect(ada), vec![]),
-        (Mode::NeverComeBack, vec![]),
-    ] {
-        let (browser, before) = (FakeBrowser::new(mode.clone()), service.requests_to("/callback").len());
-        let url = authorization_url(&service, &[("redirect_uri", callback.as_str())]);
-        browser.visit(&url);
-        let answers: Vec<u16> = browser.answers().into_iter().map(|page| page.unwrap().status).collect();
-        let delivered = service.requests_to("/callback").split_off(before);
-        let delivered: Vec<&str> = delivered.iter().map(|request| request.query("state").unwrap()).collect();
-        assert_eq!((answers, delivered, browser.opened()), (vec![404; states.len()], states, vec![url]), "{mode:?}");
-    }
 }

@@ -12,7 +12,7 @@ use astro_login::credentials::StoreError;
 use astro_login::credentials::vault::{Vault, VaultTokens};
 use astro_login::error::{Error, NoPlaintext};
 use astro_login::session::{Location, Session, Storage, StoragePlan};
-use astro_login::ui::{ColorChoice, Options, Ui};
+use astro_login::ui::{Clipboard, ColorChoice, Options, Ui};
 use serde_json::{Value, json};
 
 use crate::support::{Mode, Outcome, Stage};
@@ -145,7 +145,9 @@ fn refusal(error: &Error) -> &'static str {
 
 /// What a login on a terminal would do, in one word.
 async fn plan(stage: &Stage, setting: Setting) -> &'static str {
-    let options = Options { quiet: true, color: ColorChoice::Never, terminal: true, escapes: false, asks: true };
+    let clipboard = Clipboard::None;
+    let options =
+        Options { quiet: true, color: ColorChoice::Never, terminal: true, escapes: false, asks: true, clipboard };
     let system = stage.system(Ui::new(options));
     let session = Session::open(&system, Some(&stage.service.domain())).unwrap();
     let flag = if let Setting::Flag(storage) = setting { Some(storage) } else { None };

@@ -1,6 +1,6 @@
 //! `astro auth token` as a process: its output for scripts, and concurrent runs.
 
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::process::{Command, Output, Stdio};
 
 use astro_login::credentials::Credentials;
@@ -60,29 +60,6 @@ fn ctrl_c_ends_refresh_before_request() {
     assert!(Command::new("/bin/sh").args(["-c", &kill]).status().unwrap().success());
     assert_eq!(running.wait().unwrap().code(), Some(130));
     assert_eq!(stage.service.token_requests(), []);
-}
-
-#[test]
-fn expired_astro_api_token_not_printed() {
-    let (stage, _) = Stage::logged_in(FRESH);
-    let over = stage.service.access_token(&serde_json::json!({"exp": 1_679_474_140}));
-    let (code, stdout, stderr) = run(auth_token(&stage).env("ASTRO_API_TOKEN", &over));
-    assert_eq!((code, stdout.as_str()), (4, ""));
-    assert!(stderr.contains("expired on 2023-03-22"), "{stderr}");
-    assert_eq!(stage.service.requests(), vec![]);
-}
-
-#[test]
-fn rf_11_astro_api_token_wins_and_is_not_stored() {
-    let (stage, _) = Stage::logged_in(ENDED);
-    let before = stage.home.config();
-    let token = stage.service.api_token();
-    let seen = run(auth_token(&stage).env("ASTRO_API_TOKEN", format!("Bearer {token}")));
-    assert_eq!(seen, (0, format!("{token}\n"), String::new()));
-    assert_eq!((stage.service.requests(), stage.home.config()), (vec![], before));
-    let names: Vec<_> =
-        fs::read_dir(stage.home.path().join(".astro")).unwrap().map(|it| it.unwrap().file_name()).collect();
-    assert_eq!(names, ["config.yaml"]);
 }
 
 #[test]
@@ -162,21 +139,6 @@ fn rf_6_concurrent_go_cli_login_is_kept() {
         assert_eq!(seen(child.wait_with_output().unwrap()), printed(&other), "revoked: {revoked}");
         assert_eq!((stage.home.config(), stage.service.token_requests().len()), (before, 1), "revoked: {revoked}");
     }
-}
-
-#[test]
-fn rf_6_concurrent_go_cli_logout_is_kept() {
-    let (stage, old) = Stage::logged_in(ENDED);
-    stage.service.fail(TOKEN, Fault::Hold);
-    let child = auth_token(&stage).spawn().unwrap();
-    stage.service.wait_for(TOKEN, 1);
-    let text = stage.home.config().unwrap();
-    let text = text.replace(&format!("Bearer {}", old.access.expose()), "\"\"");
-    let text = text.replace(old.refresh.unwrap().expose(), "\"\"");
-    stage.home.write_config(&text);
-    stage.service.repair(TOKEN);
-    let (code, stdout, _) = seen(child.wait_with_output().unwrap());
-    assert_eq!((code, stdout.as_str(), stage.home.config()), (4, "", Some(text)));
 }
 
 #[test]

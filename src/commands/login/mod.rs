@@ -58,11 +58,14 @@ pub struct Login {
     /// Print a link to the login page instead of opening a browser
     #[arg(short, long)]
     pub login_link: bool,
+    /// Without a terminal, read the URL of the browser's last page from standard input
+    #[arg(long, requires = "login_link", conflicts_with = "token_login")]
+    pub paste_stdin: bool,
     /// Print a link and end; `--complete` finishes the login within 10 minutes
     #[arg(long, conflicts_with_all = ["login_link", "token_login", "timeout"])]
     pub begin: bool,
     /// Finish a login of `--begin` with the URL of the browser's last page; `-` reads it from standard input
-    #[arg(long, value_name = "URL", value_hint = ValueHint::Other, conflicts_with_all = OF_BEGIN)]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Other, conflicts_with_all = OF_BEGIN.split(' '))]
     pub complete: Option<TokenArgument>,
     /// Log in with a token from cloud.astronomer.io/token; `-` reads it from standard input
     #[arg(short, long, value_name = "TOKEN", value_hint = ValueHint::Other)]
@@ -94,20 +97,8 @@ pub struct Login {
 }
 
 /// The arguments that the second step takes from the first.
-const OF_BEGIN: [&str; 12] = [
-    "email",
-    "login_link",
-    "begin",
-    "token_login",
-    "organization",
-    "workspace",
-    "timeout",
-    "if_needed",
-    "insecure_storage",
-    "vault",
-    "domain",
-    "domain-flag",
-];
+const OF_BEGIN: &str = "begin email login_link paste_stdin token_login organization workspace timeout if_needed \
+    insecure_storage vault domain domain-flag";
 
 #[derive(Clone)]
 pub enum TokenArgument {

@@ -5,28 +5,60 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::LoginFlow;
-use super::wait::{CallbackOutcome, next_line};
+use super::wait::CallbackOutcome;
 use crate::error::Warning;
 use crate::oauth::{CallbackError, ExpectedResponse, PastedLines, RedirectUri, Rejection, joined};
-use crate::ui::{Line, Lines, UiError};
+use crate::ui::{InputLines, Line, Lines, Ui, UiError};
 
 /// The lines of one paste arrive within this time of each other.
 const SAME_PASTE: Duration = Duration::from_millis(150);
 
 const MOST_LINES: usize = 100;
 
+/// The source of pasted lines.
+pub(super) enum Pastes {
+    Terminal(Lines),
+    Stdin(InputLines),
+    Nowhere,
+}
+
+impl Pastes {
+    pub(super) fn open(ui: &Ui, message: &str, stdin: bool) -> Result<Self, UiError> {
+        if ui.can_ask() {
+            return Ok(Self::Terminal(ui.lines(message)?));
+        }
+        ui.say(message);
+        Ok(if stdin { Self::Stdin(ui.input_lines()) } else { Self::Nowhere })
+    }
+
+    /// Returns the next line. Waits forever if there is none, also after the end of stdin. Cancel safe.
+    pub(super) async fn next(&mut self) -> Result<Line, UiError> {
+        match self {
+            Self::Terminal(lines) => return lines.next().await,
+            Self::Stdin(lines) => match lines.next().await? {
+                Some(line) => return Ok(line),
+                None => *self = Self::Nowhere,
+            },
+            Self::Nowhere => {}
+        }
+        std::future::pending().await
+    }
+}
+
 impl LoginFlow<'_> {
     /// Parses a pasted line, with those that follow at once. Warns and returns `None` if they are no response to this login.
     pub(super) async fn accept_paste(
         &self,
         first: Line,
-        lines: &mut Option<Lines>,
+        pastes: &mut Pastes,
         before: &mut PastedLines,
         (redirect_uri, response): (&RedirectUri, &ExpectedResponse),
     ) -> Result<Option<CallbackOutcome>, UiError> {
         let mut pieces = vec![first];
-        while pieces.len() < MOST_LINES
-            && let Ok(line) = timeout(SAME_PASTE, next_line(lines)).await
+        // Of stdin nothing is read ahead: what follows the URL belongs to another program.
+        while matches!(pastes, Pastes::Terminal(_))
+            && pieces.len() < MOST_LINES
+            && let Ok(line) = timeout(SAME_PASTE, pastes.next()).await
         {
             pieces.push(line?);
         }

@@ -12,14 +12,14 @@ use url::Url;
 
 use super::LoginFlow;
 use super::events::Output;
+use super::paste::Pastes;
 use crate::browser::{self, BrowserLaunch, forward_command};
 use crate::domain::Domain;
-use crate::error::{Error, Warning};
+use crate::error::{Error, PASTE_HERE, WRITE_TO_STDIN, Warning};
 use crate::oauth::{
     AuthorizationCode, CallbackError, CallbackListener, Callbacks, Event, ExpectedResponse, ListenError, PastedLines,
     RedirectUri, Reply,
 };
-use crate::ui::{Line, Lines, UiError};
 
 pub(super) const CALLBACK_PORT: u16 = 12345;
 
@@ -82,15 +82,25 @@ impl LoginFlow<'_> {
         }
     }
 
+    /// Returns what the user can do with a URL that they copied, or `None` if nothing reads it.
+    fn paste(&self) -> Option<&'static str> {
+        match self.ui().can_ask() {
+            true => Some(PASTE_HERE),
+            false => self.login.paste_stdin.then_some(WRITE_TO_STDIN),
+        }
+    }
+
     /// Binds the callback port. If another program uses it, the user can still paste.
     pub(super) fn bind(&self) -> Result<(RedirectUri, Option<CallbackListener>), Error> {
         match CallbackListener::bind(callback_port(&self.session.domain)) {
             Ok(listener) => Ok((listener.redirect_uri(), Some(listener))),
-            Err(ListenError::PortTaken(port)) if self.ui().can_ask() => {
-                Warning::PortTaken { port }.show(self.ui());
-                Ok((RedirectUri::new(port), None))
-            }
-            Err(failure) => Err(failure.into()),
+            Err(failure) => match (failure, self.paste()) {
+                (ListenError::PortTaken(port), Some(paste)) => {
+                    Warning::PortTaken { port, paste }.show(self.ui());
+                    Ok((RedirectUri::new(port), None))
+                }
+                (failure, _) => Err(failure.into()),
+            },
         }
     }
 
@@ -106,12 +116,14 @@ impl LoginFlow<'_> {
         self.show(delivery, link, sources)?;
         let (mut opening, mut is_opening) = (pin!(self.open_browser(link)), delivery == LinkDelivery::OpenBrowser);
         let message = match &sources.callbacks {
+            Some(_) if ui.can_copy() => "Waiting for browser login… (Ctrl-C to cancel, c and Enter to copy the link)",
             Some(_) => "Waiting for browser login… (Ctrl-C to cancel)",
-            None => "Paste the URL of the browser's last page here (Ctrl-C to cancel):",
+            None if ui.can_ask() => "Paste the URL of the browser's last page here (Ctrl-C to cancel):",
+            None => "Waiting for the URL of the browser's last page… (Ctrl-C to cancel)",
         };
         let mut pasted = PastedLines::default();
-        let mut lines = if ui.can_ask() { Some(ui.lines(message)?) } else { None };
-        let _spinner = lines.is_none().then(|| ui.spinner(message));
+        let mut pastes = Pastes::open(ui, message, self.login.paste_stdin)?;
+        let mut reminder = pin!(ui.remind());
         loop {
             tokio::select! {
                 // Biased: a response that arrived before the deadline counts, and its browser gets the outcome.
@@ -120,14 +132,19 @@ impl LoginFlow<'_> {
                     Event::Callback(callback) => {
                         return Ok(CallbackOutcome { code: callback.result, reply: Some(callback.reply) });
                     }
-                    Event::TlsAttempt => Warning::TlsAttempt { can_paste: ui.can_ask() }.show(ui),
+                    Event::TlsAttempt => Warning::TlsAttempt { paste: self.paste() }.show(ui),
                 },
-                entered = next_line(&mut lines) => {
+                entered = pastes.next() => {
+                    let entered = entered?;
                     let expected = (sources.redirect_uri, &sources.response);
-                    if let Some(outcome) = self.accept_paste(entered?, &mut lines, &mut pasted, expected).await? {
+                    if ui.can_copy() && entered.expose().trim() == "c" {
+                        ui.copy(link.as_str()).await;
+                        ui.say("Sent the link to your terminal, for its clipboard.");
+                    } else if let Some(outcome) = self.accept_paste(entered, &mut pastes, &mut pasted, expected).await? {
                         return Ok(outcome);
                     }
                 },
+                () = &mut reminder => {}
                 opened = &mut opening, if is_opening => {
                     is_opening = false;
                     if let Err(error) = opened {
@@ -136,8 +153,7 @@ impl LoginFlow<'_> {
                     }
                 },
                 () = sleep_until(deadline) => {
-                    let (waited, can_paste) = (self.login.timeout, ui.can_ask());
-                    return Err(Error::CallbackTimeout { waited, can_paste });
+                    return Err(Error::CallbackTimeout { waited: self.login.timeout, paste: self.paste() });
                 }
             }
         }
@@ -149,7 +165,7 @@ impl LoginFlow<'_> {
             LinkDelivery::OpenBrowser => {
                 ui.say("Opening your browser. If it doesn't open, go to:\n");
                 // On stderr, and also with `--quiet`: an opener may report success without opening anything.
-                ui.log(&format!("  {link}"));
+                ui.show_link(link.as_str());
                 ui.say("");
                 if ui.can_ask() && sources.callbacks.is_some() {
                     ui.say("If the last page doesn't load, copy its URL from the address bar and paste it here.\n");
@@ -159,7 +175,7 @@ impl LoginFlow<'_> {
             LinkDelivery::Print if self.login.output == Output::Json => {}
             LinkDelivery::Print => {
                 ui.say("Open this URL in a browser on any device:\n");
-                ui.write_data_ignoring_closed_pipe(link.as_str())?;
+                ui.write_link(link.as_str())?;
                 ui.say("");
                 self.explain_other_machines(sources);
             }
@@ -170,12 +186,12 @@ impl LoginFlow<'_> {
     fn explain_other_machines(&self, sources: &CallbackSources<'_>) {
         let ui = self.ui();
         let mut introduction = "If the browser is on another machine, forward the port first, from that machine:";
-        if ui.can_ask() {
+        if let Some(paste) = self.paste() {
             introduction = "Or forward the port first, from that machine:";
-            ui.say(
+            ui.say(&format!(
                 "If the browser is on another machine, the last page won't load. Copy its URL from the address bar and \
-                 paste it here.",
-            );
+                 {paste}.",
+            ));
         }
         let port = sources.callbacks.as_ref().map(|_| sources.redirect_uri.port());
         if let Some(forward) = port.and_then(|port| forward_command(&self.session.system.environment, port)) {
@@ -186,13 +202,5 @@ impl LoginFlow<'_> {
     async fn open_browser(&self, link: &Url) -> io::Result<()> {
         let system = self.session.system;
         browser::open(Arc::clone(&system.browser), link.clone(), system.opening()).await
-    }
-}
-
-/// Returns the next pasted line. Waits forever without a terminal.
-pub(super) async fn next_line(lines: &mut Option<Lines>) -> Result<Line, UiError> {
-    match lines {
-        Some(lines) => lines.next().await,
-        None => std::future::pending().await,
     }
 }

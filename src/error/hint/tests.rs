@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::super::{NotFound, NotPending, Warning};
+use super::super::{NotFound, NotPending, PASTE_HERE, WRITE_TO_STDIN, Warning};
 use super::*;
 use crate::config::{ConfigError, DocumentError};
 use crate::domain::DomainError;
@@ -112,8 +112,8 @@ examples! { errors() -> Error {
     Error::NoHome => Error::NoHome,
     Error::NoBrowserNoTerminal { reason: NoBrowser::Ci } => Error::NoBrowserNoTerminal { reason: NoBrowser::Ci },
     Error::NoBrowserNoTerminal { .. } => Error::NoBrowserNoTerminal { reason: NoBrowser::Ssh },
-    Error::CallbackTimeout { can_paste: true, .. } => Error::CallbackTimeout { waited: Duration::from_secs(3), can_paste: true },
-    Error::CallbackTimeout { .. } => Error::CallbackTimeout { waited: Duration::from_secs(3), can_paste: false },
+    Error::CallbackTimeout { paste: Some(_), .. } => Error::CallbackTimeout { waited: Duration::from_secs(3), paste: Some(PASTE_HERE) },
+    Error::CallbackTimeout { .. } => Error::CallbackTimeout { waited: Duration::from_secs(3), paste: None },
     Error::AccountMismatch { is_named: true, .. } => Error::AccountMismatch { expected: of("a@b.c"), found: None, is_named: true },
     Error::AccountMismatch { .. } => Error::AccountMismatch { expected: of("a@b.c"), found: None, is_named: false },
     Error::NotPending(_) => NotPending::Expired,
@@ -291,9 +291,9 @@ examples! { warnings() -> Warning {
     Warning::NoWorkspacesOfToken => Warning::NoWorkspacesOfToken,
     Warning::WorkspaceOfTokenUnlisted => Warning::WorkspaceOfTokenUnlisted,
     Warning::NotSelected(_) => Warning::NotSelected(NotFound::Open { kind: "workspace", known: Vec::new() }),
-    Warning::PortTaken { .. } => Warning::PortTaken { port: 12345 },
-    Warning::TlsAttempt { can_paste: true } => Warning::TlsAttempt { can_paste: true },
-    Warning::TlsAttempt { can_paste: false } => Warning::TlsAttempt { can_paste: false },
+    Warning::PortTaken { .. } => Warning::PortTaken { port: 12345, paste: PASTE_HERE },
+    Warning::TlsAttempt { paste: Some(_) } => Warning::TlsAttempt { paste: Some(WRITE_TO_STDIN) },
+    Warning::TlsAttempt { paste: None } => Warning::TlsAttempt { paste: None },
     Warning::Paste { reason: Unrelated::NotTheRedirectUri, .. } => Warning::Paste { reason: Unrelated::NotTheRedirectUri, port: 12345 },
     Warning::Paste { reason: Unrelated::NoState, .. } => Warning::Paste { reason: Unrelated::NoState, port: 12345 },
     Warning::Paste { reason: Unrelated::RepeatedState, .. } => Warning::Paste { reason: Unrelated::RepeatedState, port: 12345 },

@@ -265,6 +265,7 @@ impl Stage {
             begin: false,
             complete: None,
             output: Output::Text,
+            paste_stdin: false,
             token_login: None,
             organization: None,
             workspace: None,

@@ -125,7 +125,7 @@ impl Pty {
         self.wait_for("http://localhost:");
         self.wait_for("\n");
         let shown = self.transcript();
-        let link = shown.rfind("http://localhost:").and_then(|start| shown[start..].split_whitespace().next());
+        let link = shown.rfind("http://localhost:").and_then(|start| shown[start..].split(['\r', '\n', '\x1b']).next());
         link.unwrap().parse().unwrap()
     }
 
