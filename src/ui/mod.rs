@@ -45,6 +45,8 @@ pub struct Options {
     pub terminal: bool,
     /// Whether questions and spinners are drawn with escape sequences. Otherwise they are plain lines.
     pub escapes: bool,
+    /// Whether the user may be asked anything but for a secret.
+    pub asks: bool,
     pub clipboard: Clipboard,
 }
 
@@ -55,6 +57,7 @@ pub struct Ui(Arc<Streams>);
 struct Streams {
     quiet: bool,
     terminal: bool,
+    asks: bool,
     color: bool,
     input: Mutex<Box<dyn Read + Send>>,
     out: Mutex<Box<dyn Write + Send>>,
@@ -81,6 +84,7 @@ impl Ui {
         Self(Arc::new(Streams {
             quiet: options.quiet,
             terminal: options.terminal,
+            asks: options.asks,
             color,
             input: Mutex::new(Box::new(plain::Stdin)),
             out: Mutex::new(Box::new(AutoStream::new(io::stdout(), options.color))),
@@ -101,6 +105,7 @@ impl Ui {
         let ui = Self(Arc::new(Streams {
             quiet,
             terminal: false,
+            asks: true,
             color: false,
             input: Mutex::new(Box::new(io::Cursor::new(input.into()))),
             out: Mutex::new(Box::new(AutoStream::never(out))),
@@ -114,8 +119,13 @@ impl Ui {
         (ui, captured)
     }
 
-    /// Returns true if prompts work. Otherwise every prompt fails with [`UiError::NoTerminal`].
+    /// Returns true if the user may be asked a question.
     pub fn can_ask(&self) -> bool {
+        self.0.terminal && self.0.asks
+    }
+
+    /// Returns true if prompts work. Otherwise every prompt fails with [`UiError::NoTerminal`].
+    pub fn is_terminal(&self) -> bool {
         self.0.terminal
     }
 
