@@ -222,10 +222,6 @@ impl Drop for SavedNotice<'_> {
 impl<'a> LoginFlow<'a> {
     fn new(session: Session<'a>, login: &'a Login, pending: Option<PendingLogin>) -> Result<Self, Error> {
         let system = session.system;
-        if login.username.is_some() && session.domain.product() == Product::Astro {
-            let (domain, product) = (session.domain.to_string(), Product::Astro);
-            return Err(Error::OtherProduct { what: "`--username`", domain, product });
-        }
         session.config.check_owner()?;
         let flag = match (login.insecure_storage, login.vault) {
             (true, _) => Some(Storage::Plain),
@@ -252,8 +248,11 @@ impl<'a> LoginFlow<'a> {
             return self.event(&self.settled(None, None, None));
         }
         if self.login.begin {
-            self.session.require_astro("`--begin`")?;
-            return self.begin().await.map_err(|error| error.during_login(domain));
+            let begun = match self.session.domain.product() {
+                Product::Astro => self.begin().await,
+                Product::PrivateCloud => Err(self.session.other_product("`--begin`")),
+            };
+            return begun.map_err(|error| error.during_login(domain));
         }
         let (new, account) = self.login_or_revoke().await.map_err(|error| error.during_login(domain))?;
         let SavedAccount { user, accessible, previous } = account;
@@ -307,6 +306,9 @@ impl<'a> LoginFlow<'a> {
         let outcome = async {
             let new = match (self.session.domain.product(), &self.login.token_login, self.second_step()) {
                 (Product::PrivateCloud, ..) => self.authenticate_with_platform().await?,
+                (Product::Astro, ..) if self.login.username.is_some() => {
+                    return Err(self.session.other_product("`--username`"));
+                }
                 (Product::Astro, Some(token), _) => self.authenticate_with_token(token).await?,
                 (Product::Astro, None, Some((pending, url))) => self.complete(pending, url).await?,
                 (Product::Astro, None, None) => self.authenticate_with_browser().await?,
