@@ -11,7 +11,7 @@ use crate::config::{ConfigError, DocumentError};
 use crate::domain::DomainError;
 use crate::jwt::JwksError;
 use crate::next_astro::Skipped;
-use crate::oauth::{CallbackError, ErrorCode, ErrorResponse, RandomError, Refusal, TokenError, Unrelated};
+use crate::oauth::{CallbackError, ErrorCode, RandomError, Refusal, TokenError, Unrelated};
 
 const STAGE: &str = "astronomer-stage.io";
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -236,15 +236,6 @@ examples! { jwt_errors() -> JwtError {
     JwtError::SignatureInvalid => JwtError::SignatureInvalid,
 } }
 
-examples! { callback_errors() -> CallbackError {
-    CallbackError::Refused(_) => ErrorResponse { code: of("access_denied"), description: None },
-    CallbackError::Repeated(_) => CallbackError::Repeated("code"),
-    CallbackError::OtherIssuer(_) => CallbackError::OtherIssuer(of("a")),
-    CallbackError::NoIssuer => CallbackError::NoIssuer,
-    CallbackError::CodeAndError => CallbackError::CodeAndError,
-    CallbackError::NeitherCodeNorError => CallbackError::NeitherCodeNorError,
-} }
-
 examples! { faults() -> Fault {
     Fault::NotHttps => Fault::NotHttps,
     Fault::Setup(_) => Fault::Setup(of("odd")),
@@ -327,7 +318,6 @@ fn assert_one_sentence(hint: &str, of: &dyn std::fmt::Debug) {
 fn every_error_has_one_hint_of_one_sentence() {
     let mut errors = errors();
     errors.extend(jwt_errors().into_iter().map(Error::from));
-    errors.extend(callback_errors().into_iter().map(Error::from));
     for fault in faults() {
         for host in ["api.astronomer.io", "localhost:8889"] {
             let error = || at_host(host, fault.clone());
