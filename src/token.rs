@@ -86,9 +86,16 @@ secret! {
     /// The token for the next access token (RFC 6749 section 1.5).
     RefreshToken;
     IdToken;
+    /// The password of a user of Astro Private Cloud. It is sent once and never stored.
+    Password;
 }
 
 impl AccessToken {
+    /// Returns `true` in place of a token that is not known, beside a refresh token.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns the first 16 bytes of the token's SHA-256, in hexadecimal digits. It names the token and is no secret.
     pub fn digest(&self) -> String {
         hex(&digest(&SHA256, self.expose().as_bytes()).as_ref()[..16])

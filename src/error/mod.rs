@@ -5,6 +5,7 @@
 mod hint;
 mod kind;
 mod not_found;
+mod private_cloud;
 mod warning;
 
 use std::error::Error as _;
@@ -19,8 +20,9 @@ use crate::browser::NoBrowser;
 use crate::config::ConfigError;
 use crate::credentials::StoreError;
 use crate::credentials::vault::VaultError;
-use crate::domain::{Domain, DomainError};
+use crate::domain::{Domain, DomainError, Product};
 use crate::environment::EnvironmentError;
+use crate::houston::HoustonError;
 use crate::http::HttpError;
 use crate::jwt::{JwksError, JwtError};
 use crate::next_astro::NextError;
@@ -33,7 +35,7 @@ pub use kind::ErrorKind;
 pub use not_found::{NotFound, first_few};
 pub use warning::Warning;
 
-/// What the user can do with a URL that they copied.
+/// Instructions for a URL that the user has copied.
 pub const PASTE_HERE: &str = "paste it here";
 pub const WRITE_TO_STDIN: &str = "write it to standard input";
 
@@ -90,7 +92,7 @@ pub enum Error {
     #[error("timed out after {} waiting for the browser", minutes(*.waited))]
     CallbackTimeout {
         waited: Duration,
-        /// What the user can do with the URL of the last page: see [`PASTE_HERE`].
+        /// The instruction for the URL of the last page: [`PASTE_HERE`], [`WRITE_TO_STDIN`] or none.
         paste: Option<&'static str>,
     },
     #[error("expected {expected}, but logged in as {}", .found.as_deref().unwrap_or(NO_EMAIL))]
@@ -154,7 +156,7 @@ pub enum Error {
     LoginWouldFail { domain: String },
     #[error("logout from {domains} was incomplete")]
     LogoutIncomplete { domains: String },
-    #[error("could not log out of the current context {context}: it is not an Astro context")]
+    #[error("could not log out of the current context {context}: it is not a domain")]
     LogoutOfForeignContext { context: String },
     #[error("could not save the selection: another program changed the login to {domain} or its organization")]
     SelectionCrossed { domain: String },
@@ -204,10 +206,16 @@ pub enum Error {
     Http(#[from] HttpError),
     #[error(transparent)]
     List(#[from] ListError),
+    #[error("{failure}")]
+    Houston { domain: String, failure: HoustonError },
+    #[error("{what} does not work with {domain}, which is a domain of {product}")]
+    OtherProduct { what: &'static str, domain: String, product: Product },
     #[error("no command given")]
     NoCommand,
     #[error("could not run the Go CLI with a token in its environment, which it may store in config.yaml")]
     ExecOfAstro,
+    #[error("no variable named for a token of {domain}, which is Astro Private Cloud")]
+    ExecWithoutVariable { domain: String },
     #[error("could not run {program}")]
     Start { program: String, source: io::Error },
     #[error(transparent)]

@@ -72,6 +72,8 @@ mod pictures;
 mod places;
 #[cfg(target_os = "linux")]
 mod ports;
+#[cfg(target_os = "linux")]
+mod private_cloud;
 #[cfg(unix)]
 mod pty;
 #[cfg(unix)]

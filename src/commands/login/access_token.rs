@@ -95,7 +95,7 @@ impl LoginFlow<'_> {
         }
     }
 
-    async fn read_token(&self, argument: &TokenArgument) -> Result<AccessToken, Error> {
+    pub(super) async fn read_token(&self, argument: &TokenArgument) -> Result<AccessToken, Error> {
         let ui = self.ui();
         let parse =
             |place, text: &str| AccessToken::from_text(text).map_err(|source| Error::TokenText { place, source });
@@ -107,8 +107,8 @@ impl LoginFlow<'_> {
                 parse(TokenPlace::Argument, text)
             }
             TokenArgument::Stdin if ui.can_ask() => {
-                let question = "Paste your token from cloud.astronomer.io/token (input hidden):";
-                parse(TokenPlace::Prompt, ui.ask_secret(question).await?.expose())
+                let question = format!("Paste your token from {} (input hidden):", self.session.domain.token_page());
+                parse(TokenPlace::Prompt, ui.ask_secret(&question).await?.expose())
             }
             TokenArgument::Stdin => parse(TokenPlace::Stdin, ui.read_input().await?.expose()),
         }

@@ -13,6 +13,8 @@ pub(super) enum Accessible {
     Current(Organization, Vec<Workspace>),
     OfApiToken(Organization, Vec<Workspace>),
     All(Vec<Organization>),
+    /// The workspaces of an Astro Private Cloud, which has no organizations.
+    Platform(Vec<Workspace>),
 }
 
 impl Accessible {
@@ -20,13 +22,14 @@ impl Accessible {
     pub(super) fn includes(&self, id: &str) -> bool {
         match self {
             Self::Current(organization, _) | Self::OfApiToken(organization, _) => organization.id == id,
+            Self::Platform(_) => false,
             Self::All(organizations) => organizations.iter().any(|organization| organization.id == id),
         }
     }
 }
 
 pub(super) struct Selection {
-    organization: Organization,
+    organization: Option<Organization>,
     workspace: Option<Workspace>,
 }
 
@@ -54,7 +57,7 @@ impl LoginFlow<'_> {
         let current = self.session.context()?;
         let current_organization = current.organization.as_deref();
         let (organization, workspaces) = self.select_organization(new, user, accessible?, current_organization).await?;
-        let is_new = current_organization != Some(&organization.id);
+        let is_new = organization.as_ref().is_some_and(|it| current_organization != Some(&it.id));
         let last_used = current.workspace.or(current.last_used_workspace);
         let wanted = self.login.workspace.as_deref();
         let chosen = selection::select_workspace(self.ui(), workspaces, wanted, last_used.as_deref()).await;
@@ -65,7 +68,8 @@ impl LoginFlow<'_> {
         // A new organization is written even if the choice of a workspace is canceled. One that was in use before keeps its
         // workspace.
         if outcome.is_ok() || is_new {
-            selection::write(&self.session, Some(&new.credentials), &organization, workspace.as_ref()).await?;
+            let login = Some(&new.credentials);
+            selection::write(&self.session, login, organization.as_ref(), workspace.as_ref()).await?;
         }
         *selection = Some(Selection { organization, workspace });
         outcome
@@ -77,13 +81,14 @@ impl LoginFlow<'_> {
         user: &User,
         accessible: Accessible,
         current: Option<&str>,
-    ) -> Result<(Organization, Vec<Workspace>), Error> {
+    ) -> Result<(Option<Organization>, Vec<Workspace>), Error> {
         let api = self.session.api(&new.credentials.access);
         let all = match accessible {
             Accessible::Current(organization, workspaces) if current == Some(&organization.id) => {
-                return Ok((organization, workspaces));
+                return Ok((Some(organization), workspaces));
             }
-            Accessible::OfApiToken(organization, workspaces) => return Ok((organization, workspaces)),
+            Accessible::OfApiToken(organization, workspaces) => return Ok((Some(organization), workspaces)),
+            Accessible::Platform(workspaces) => return Ok((None, workspaces)),
             Accessible::All(all) => all,
             // The organization in use belonged to the previous account; saving this login removed it.
             Accessible::Current(..) => api.organizations().await?,
@@ -91,7 +96,7 @@ impl LoginFlow<'_> {
         let wanted = self.login.organization.as_deref();
         let organization = selection::select_organization(self.ui(), all, wanted, current, Some(&user.email)).await?;
         let workspaces = api.workspaces(&organization.id).await?;
-        Ok((organization, workspaces))
+        Ok((Some(organization), workspaces))
     }
 
     pub(super) fn print_summary(
@@ -111,10 +116,13 @@ impl LoginFlow<'_> {
         match new.credentials.kind {
             Kind::User => ui.success(&format!("Logged in to {domain} as {who}")),
             Kind::ApiToken => ui.success(&format!("Logged in to {domain} with an API token (accepted by the API)")),
+            Kind::PrivateCloud => ui.success(&format!("Logged in to {domain}")),
         }
         if let Some(old) = &previous.account {
             let new = match new.credentials.kind {
-                Kind::User => Some(user.email.as_str()).filter(|email| !email.is_empty()).unwrap_or(&who),
+                Kind::User | Kind::PrivateCloud => {
+                    Some(user.email.as_str()).filter(|email| !email.is_empty()).unwrap_or(&who)
+                }
                 Kind::ApiToken => "an API token",
             };
             if old == new {
@@ -124,7 +132,9 @@ impl LoginFlow<'_> {
             }
         }
         if let Some(Selection { organization, workspace }) = selection {
-            ui.say(&format!("  organization  {}", organization.name));
+            if let Some(organization) = organization {
+                ui.say(&format!("  organization  {}", organization.name));
+            }
             if let Some(workspace) = workspace {
                 ui.say(&format!("  workspace     {}", workspace.name));
             }
@@ -139,6 +149,7 @@ impl LoginFlow<'_> {
         let then = match (&self.login.token_login, &new.credentials.refresh) {
             (_, Some(_)) => ", renews automatically",
             (Some(_), None) => "; log in again after that",
+            (None, None) if new.credentials.kind == Kind::PrivateCloud => "; log in again after that",
             (None, None) => "; log in again after that (the issuer sent no refresh token)",
         };
         self.ui().say(&format!("  expires       {expiry}{then}"));

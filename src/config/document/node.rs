@@ -22,6 +22,8 @@ const OLD_LINE_BREAKS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
 
 const BINARY: &str = "tag:yaml.org,2002:binary";
 pub(super) const BINARY_REFUSED: &str = "a text with the tag `!!binary`";
+const TAGS: &str = "tag:yaml.org,2002:";
+const STRING: &str = "tag:yaml.org,2002:str";
 const MERGE: &str = "tag:yaml.org,2002:merge";
 
 pub(super) struct Node {
@@ -137,6 +139,15 @@ impl Node {
         matches!(&*self.content, Content::Scalar(text, style) if text == "<<" && (*style == ScalarStyle::Plain || is_tagged()))
     }
 
+    /// True for a scalar that is a string in YAML, not a number, a time, or true or false.
+    pub(super) fn is_string(&self) -> bool {
+        match (&*self.content, self.tag.as_deref()) {
+            (Content::Scalar(text, ScalarStyle::Plain), None) => !is_of_other_type(text),
+            (Content::Scalar(..), tag) => tag.is_none_or(|tag| tag == STRING || !tag.starts_with(TAGS)),
+            (Content::Sequence(_) | Content::Mapping(_), _) => false,
+        }
+    }
+
     /// True for a text that the Go CLI decodes from Base64.
     pub(super) fn is_binary(&self) -> bool {
         self.tag.as_deref() == Some(BINARY)
@@ -196,6 +207,18 @@ impl Node {
     pub(super) fn duplicate(&self) -> DocumentError {
         self.error(&format!("`{}` for the second time", clean(self.scalar().unwrap_or_default(), 60)))
     }
+}
+
+/// True for a plain scalar that the Go CLI's library reads as a number, a time, or true or false.
+fn is_of_other_type(text: &str) -> bool {
+    let number = text.trim_start_matches(['+', '-']).replace('_', "").to_ascii_lowercase();
+    let is_in_base = |(prefix, base): (&str, u32)| {
+        number.strip_prefix(prefix).is_some_and(|it| u64::from_str_radix(it, base).is_ok())
+    };
+    let is_word = matches!(&*number, "true" | "false" | ".inf" | ".nan");
+    let is_number = number.starts_with(|first: char| first.is_ascii_digit() || first == '.')
+        && (number.parse::<f64>().is_ok() || [("0x", 16), ("0o", 8), ("0b", 2)].into_iter().any(is_in_base));
+    is_word || is_number || super::context::timestamp(text).is_some()
 }
 
 struct Reader<'a> {

@@ -242,6 +242,9 @@ impl Stage {
             login_link: false,
             paste_stdin: false,
             token_login: None,
+            username: None,
+            oauth: false,
+            password: None,
             organization: None,
             workspace: None,
             timeout: Duration::from_secs(20),
@@ -470,6 +473,6 @@ fn now() -> Timestamp {
 /// Runs `astro auth token` with this domain.
 pub async fn token(system: &System, domain: Option<&str>) -> Result<(), Error> {
     let domain = domain.map(str::to_owned).into();
-    let request = Token { force: false, validity: token::Validity::default(), json: false, domain };
+    let request = Token { force: false, validity: token::Validity::default(), json: false.into(), domain };
     token::token(system, &request).await
 }
