@@ -207,7 +207,7 @@ pub enum Error {
     #[error(transparent)]
     List(#[from] ListError),
     #[error("{failure}")]
-    Houston { domain: String, failure: HoustonError },
+    Houston { domain: String, failure: Box<HoustonError> },
     #[error("{what} does not work with {domain}, which is a domain of {product}")]
     OtherProduct { what: &'static str, domain: String, product: Product },
     #[error("no command given")]
