@@ -49,6 +49,7 @@ fn exposed<S: Serializer>(token: &AccessToken, serializer: S) -> Result<S::Ok, S
     serializer.serialize_str(token.expose())
 }
 
+#[expect(clippy::ref_option, reason = "serde passes a reference to the member")]
 fn exposed_if_any<S: Serializer>(token: &Option<RefreshToken>, serializer: S) -> Result<S::Ok, S::Error> {
     token.as_ref().map(RefreshToken::expose).serialize(serializer)
 }
