@@ -122,7 +122,7 @@ impl Error {
     }
 
     /// Returns a hint in which `{login}` stands for the command that logs in.
-    #[expect(clippy::match_same_arms, reason = "as in `exit_code`")]
+    #[expect(clippy::match_same_arms, clippy::too_many_lines, reason = "one line an error")]
     fn fixed_hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::NextAstro(NextError::Choice { .. }) => "set ASTRO_CLI to the path of the Go CLI, or unset it",

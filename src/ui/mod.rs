@@ -37,6 +37,7 @@ pub const SUCCESS: Style = AnsiColor::Green.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
 
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent properties of the streams")]
 pub struct Options {
     pub quiet: bool,
     /// `Auto` depends on `NO_COLOR`, `TERM=dumb`, and whether the stream is a terminal.
@@ -54,6 +55,7 @@ pub struct Options {
 #[derive(Clone)]
 pub struct Ui(Arc<Streams>);
 
+#[expect(clippy::struct_excessive_bools, reason = "independent properties of the streams")]
 struct Streams {
     quiet: bool,
     terminal: bool,

@@ -73,7 +73,9 @@ fn private_cloud_token_login_in_go_form() {
              ck1\n        last_used_workspace: ck1\ncontext: base.example.com\n"
         );
         let mut lines = [cloud.config(), config].map(|it| it.lines().map(str::to_owned).collect::<Vec<_>>());
-        lines.iter_mut().for_each(|it| it.sort());
+        for lines in &mut lines {
+            lines.sort();
+        }
         assert_eq!(lines[0], lines[1]);
         let asked = ["authConfig", "appConfig with token", &format!("{list} with token")];
         assert_eq!(cloud.log(), asked);
@@ -323,8 +325,8 @@ fn rf_18_private_cloud_login_in_keychain() {
         let found = tool.args(["lookup", "service", "astro-login", "username", BASE]).output().unwrap();
         String::from_utf8(found.stdout).unwrap()
     };
-    let log_in = ["login", BASE, "-t", "-", "--vault"];
-    let login = run(&cloud.token(), &log_in);
+    let arguments = ["login", BASE, "-t", "-", "--vault"];
+    let login = run(&cloud.token(), &arguments);
     assert!(login.stderr.contains("\n  credentials   the Secret Service\n"), "{}", login.stderr);
     let entry: Value = serde_json::from_str(&kept()).unwrap();
     assert_eq!((&entry["kind"], &entry["access"]), (&json!("private-cloud"), &json!(cloud.token())));
@@ -338,7 +340,7 @@ fn rf_18_private_cloud_login_in_keychain() {
     let with_theirs = config.replace("        domain:", &format!("        token: {theirs}\n        domain:"));
     cloud.home.write_config(&with_theirs);
     printed(&theirs);
-    let login = run(&cloud.token(), &log_in);
+    let login = run(&cloud.token(), &arguments);
     assert!(unwrapped(&login.stderr).contains("so the Go CLI is now logged out"), "{}", login.stderr);
     cloud.home.write_config(&with_theirs);
     printed(&cloud.token());

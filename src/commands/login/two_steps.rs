@@ -36,6 +36,7 @@ const BUFFER: usize = 16 * 1024;
 
 /// The first step of a login: the values that were sent, and the flags.
 #[derive(Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "most are flags")]
 pub(super) struct PendingLogin {
     v: u8,
     expires_at: Timestamp,

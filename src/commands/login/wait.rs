@@ -84,10 +84,7 @@ impl LoginFlow<'_> {
 
     /// Returns what the user can do with a URL that they copied, or `None` if nothing reads it.
     fn paste(&self) -> Option<&'static str> {
-        match self.ui().can_ask() {
-            true => Some(PASTE_HERE),
-            false => self.login.paste_stdin.then_some(WRITE_TO_STDIN),
-        }
+        if self.ui().can_ask() { Some(PASTE_HERE) } else { self.login.paste_stdin.then_some(WRITE_TO_STDIN) }
     }
 
     /// Binds the callback port. If another program uses it, the user can still paste.

@@ -12,7 +12,7 @@ use crate::domain::{DomainError, Product};
 use crate::houston::HoustonError;
 use crate::jwt::JwksError;
 use crate::next_astro::Skipped;
-use crate::oauth::{ErrorCode, ErrorResponse, RandomError, Refusal, TokenError};
+use crate::oauth::{CallbackError, ErrorCode, RandomError, Refusal, Rejection, TokenError, Unrelated};
 
 const STAGE: &str = "astronomer-stage.io";
 const BASE: &str = "base.example.com";
@@ -263,15 +263,6 @@ examples! { houston_errors() -> HoustonError {
     HoustonError::NoTerminal => HoustonError::NoTerminal,
 } }
 
-examples! { callback_errors() -> CallbackError {
-    CallbackError::Refused(_) => ErrorResponse { code: of("access_denied"), description: None },
-    CallbackError::Repeated(_) => CallbackError::Repeated("code"),
-    CallbackError::OtherIssuer(_) => CallbackError::OtherIssuer(of("a")),
-    CallbackError::NoIssuer => CallbackError::NoIssuer,
-    CallbackError::CodeAndError => CallbackError::CodeAndError,
-    CallbackError::NeitherCodeNorError => CallbackError::NeitherCodeNorError,
-} }
-
 examples! { faults() -> Fault {
     Fault::NotHttps => Fault::NotHttps,
     Fault::Setup(_) => Fault::Setup(of("odd")),
@@ -357,7 +348,6 @@ fn every_error_has_one_hint_of_one_sentence() {
     errors.extend(jwt_errors().into_iter().map(Error::from));
     let houston = |failure| Error::Houston { domain: of(BASE), failure: Box::new(failure) };
     errors.extend(houston_errors().into_iter().map(houston));
-    errors.extend(callback_errors().into_iter().map(Error::from));
     for fault in faults() {
         for host in ["api.astronomer.io", "localhost:8889"] {
             let error = || at_host(host, fault.clone());
