@@ -238,9 +238,7 @@ fn private_cloud_commands_after_login() {
     let run = |arguments: &[&str]| cloud.astro().with("ASTRO_API_TOKEN", &token(&json!({}))).run(arguments);
     assert_eq!(run(&["auth", "token"]).stdout, format!("{}\n", cloud.token()));
     let status = run(&["auth", "status"]);
-    let expected = format!(
-        "type          token of Astro Private Cloud (signature and expiry not verified)\nissued        2023-11-14 22:13 UTC"
-    );
+    let expected = "type          token of Astro Private Cloud (signature and expiry not verified)\nissued        2023-11-14 22:13 UTC".to_string();
     assert!(status.stdout.contains(&expected), "{status:?}");
     let status: Value = serde_json::from_str(&run(&["auth", "status", "--json", "--check"]).stdout).unwrap();
     assert_eq!((&status["kind"], &status["check"]["outcome"]), (&json!("private_cloud"), &json!("accepted")));
@@ -480,7 +478,7 @@ fn private_cloud_doctor_asks_without_token() {
     assert_eq!(api["outcome"], "note");
     assert_eq!(cloud.log()[asked..], ["authConfig"]);
     cloud.set(|options| {
-        options.faults = HashMap::from([("*".to_owned(), Fault::Response(200, "text/html", "<p>".into()))])
+        options.faults = HashMap::from([("*".to_owned(), Fault::Response(200, "text/html", "<p>".into()))]);
     });
     let Output { stdout, code, .. } = cloud.astro().run(&["auth", "doctor"]);
     let said = "could not ask for the ways to log in: houston.base.example.com sent a web page";
