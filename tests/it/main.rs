@@ -74,6 +74,8 @@ mod places;
 mod ports;
 #[cfg(target_os = "linux")]
 mod private_cloud;
+#[cfg(target_os = "linux")]
+mod private_cloud_faults;
 #[cfg(unix)]
 mod pty;
 #[cfg(unix)]

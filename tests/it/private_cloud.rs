@@ -401,8 +401,8 @@ fn tk_10_private_cloud_certificate_is_always_checked() {
             "warning: `houston.skip_verify_tls` of config.yaml does not apply here: certificates are checked hint: set \
              SSL_CERT_FILE to the certificate of the platform's authority if it is refused Preparing to log in to \
              base.example.com… error: could not log in to base.example.com cause: could not ask for the ways to log in: \
-             houston.base.example.com: certificate rejected: {reason} hint: set SSL_CERT_FILE to the certificate of the \
-             authority that the platform uses"
+             houston.base.example.com: certificate rejected: {reason} hint: if the platform uses \
+             an authority of its own, set SSL_CERT_FILE to that authority's certificate"
         );
         assert_eq!((unwrapped(&stderr), code), (said, Some(1)));
         assert_eq!(cloud.asked(), []);
