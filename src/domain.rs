@@ -72,7 +72,7 @@ pub enum DomainError {
     #[error("`{typed}` looks like a misspelled {meant}")]
     Misspelled { typed: String, meant: &'static str },
     #[error("`{typed}` is the address of a page, not a domain")]
-    Page { typed: String, domain: Domain },
+    Page { typed: String, domain: String },
 }
 
 impl Domain {
@@ -192,8 +192,8 @@ fn parse_preview(name: &str) -> Option<Domain> {
 fn parse_private_cloud(name: &str, typed: &str) -> Result<Domain, DomainError> {
     let address = name.strip_prefix("http://").unwrap_or(name);
     if let Some((host, _)) = address.split_once(['/', '?', '#']) {
-        let domain = host.parse().map_err(|_| DomainError::NotADomain(typed.to_owned()))?;
-        return Err(DomainError::Page { typed: typed.to_owned(), domain });
+        let domain: Domain = host.parse().map_err(|_| DomainError::NotADomain(typed.to_owned()))?;
+        return Err(DomainError::Page { typed: typed.to_owned(), domain: domain.to_string() });
     }
     let base = match address.rsplit_once(':') {
         Some((host, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => host,

@@ -4,13 +4,16 @@ use super::api_token_scope::ApiTokenScope;
 use super::list::{Switched, print_json};
 use super::selection::{self, SelectionCommand, Switch};
 use crate::credentials::Credentials;
+use crate::domain::Product;
 use crate::error::Error;
 use crate::session::Session;
 use crate::system::System;
 
 pub async fn organization(system: &System, command: SelectionCommand) -> Result<(), Error> {
     let session = Session::open(system, command.domain())?;
-    session.require_astro("`astro organization`")?;
+    if session.domain.product() == Product::PrivateCloud {
+        return Err(session.other_product("`astro organization`"));
+    }
     let login = session.require_login().await?;
     match command {
         SelectionCommand::List { json, .. } => {

@@ -44,16 +44,16 @@ impl Error {
 
     /// Returns `true` if a local network or keychain problem may be the cause, which `auth doctor` could find.
     fn may_be_local(&self) -> bool {
-        match self {
-            Self::Issuer(IssuerError::Http(error))
-            | Self::Http(error)
-            | Self::List(ListError::Http(error))
-            | Self::Houston { failure: HoustonError::Http(error) | HoustonError::NoPlatform(error), .. } => {
-                matches!(error.fault, Fault::Dns | Fault::Connect(_) | Fault::Timeout(_) | Fault::Interrupted)
-                    && !is_loopback(host_without_port(error))
-            }
-            _ => false,
-        }
+        let error = match self {
+            Self::Issuer(IssuerError::Http(error)) | Self::Http(error) | Self::List(ListError::Http(error)) => error,
+            Self::Houston { failure, .. } => match &**failure {
+                HoustonError::Http(error) | HoustonError::NoPlatform(error) => error,
+                _ => return false,
+            },
+            _ => return false,
+        };
+        matches!(error.fault, Fault::Dns | Fault::Connect(_) | Fault::Timeout(_) | Fault::Interrupted)
+            && !is_loopback(host_without_port(error))
     }
 
     /// Like [`hint`](Self::hint), but without the pointer to `auth doctor`, which calls this itself.

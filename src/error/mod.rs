@@ -9,8 +9,8 @@ mod private_cloud;
 mod warning;
 
 use std::error::Error as _;
+use std::io;
 use std::time::Duration;
-use std::{fmt, io};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -42,44 +42,28 @@ pub const WRITE_TO_STDIN: &str = "write it to standard input";
 pub const NO_EMAIL: &str = "an account without a verified email";
 
 /// The origin of text that should be a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenPlace {
+    #[error("ASTRO_API_TOKEN")]
     Variable,
+    #[error("the argument of `--token-login`")]
     Argument,
+    #[error("standard input")]
     Stdin,
+    #[error("the prompt")]
     Prompt,
 }
 
-impl fmt::Display for TokenPlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Variable => "ASTRO_API_TOKEN",
-            Self::Argument => "the argument of `--token-login`",
-            Self::Stdin => "standard input",
-            Self::Prompt => "the prompt",
-        })
-    }
-}
-
 /// The reason why credentials are not saved unencrypted in place of an absent keychain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoPlaintext {
+    #[error("saving credentials unencrypted is forbidden")]
     Forbidden,
-    KeychainOnly {
-        setting: &'static str,
-    },
+    #[error("{setting} is keychain")]
+    KeychainOnly { setting: &'static str },
     /// A keychain held the last login, and there is no terminal to ask on.
+    #[error("the last login was in one")]
     LastInKeychain,
-}
-
-impl fmt::Display for NoPlaintext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Forbidden => f.write_str("saving credentials unencrypted is forbidden"),
-            Self::KeychainOnly { setting } => write!(f, "{setting} is keychain"),
-            Self::LastInKeychain => f.write_str("the last login was in one"),
-        }
-    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -223,7 +207,7 @@ pub enum Error {
     #[error(transparent)]
     List(#[from] ListError),
     #[error("{failure}")]
-    Houston { domain: String, failure: HoustonError },
+    Houston { domain: String, failure: Box<HoustonError> },
     #[error("{what} does not work with {domain}, which is a domain of {product}")]
     OtherProduct { what: &'static str, domain: String, product: Product },
     #[error("no command given")]

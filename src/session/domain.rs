@@ -1,34 +1,25 @@
 //! The domain that a command is about: the argument's, else `ASTRO_DOMAIN`, else the current context's, else the default.
 
-use std::fmt;
-
 use crate::config::{Config, Document};
 use crate::domain::{self, Domain, Product, expand_typed};
 use crate::error::Error;
 use crate::system::System;
 use crate::text::{clean, may_be_secret};
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DomainSource {
+    #[error("from the command line")]
     Argument,
+    #[error("from ASTRO_DOMAIN")]
     EnvVar,
+    #[error("the current context")]
     CurrentContext,
     /// The default, because config.yaml names no current context.
+    #[error("the default")]
     Default,
     /// The default, because the current context is this one, which is not a domain.
+    #[error("the default, since the current context is not a domain")]
     DefaultInstead(String),
-}
-
-impl fmt::Display for DomainSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Argument => "from the command line",
-            Self::EnvVar => "from ASTRO_DOMAIN",
-            Self::CurrentContext => "the current context",
-            Self::Default => "the default",
-            Self::DefaultInstead(_) => "the default, since the current context is not a domain",
-        })
-    }
 }
 
 /// Returns the domain that a command is about, and its source.

@@ -133,12 +133,9 @@ impl<'a> Session<'a> {
         ApiClient::new(&self.system.http, self.domain.api_base(), token)
     }
 
-    /// Rejects `what`, which Astro Private Cloud does not have.
-    pub fn require_astro(&self, what: &'static str) -> Result<(), Error> {
-        match self.domain.product() {
-            Product::Astro => Ok(()),
-            product => Err(Error::OtherProduct { what, domain: self.domain.to_string(), product }),
-        }
+    /// Returns the error for `what`, which the product of this domain does not have.
+    pub fn other_product(&self, what: &'static str) -> Error {
+        Error::OtherProduct { what, domain: self.domain.to_string(), product: self.domain.product() }
     }
 
     pub fn houston(&self) -> Houston<'_> {
@@ -146,7 +143,7 @@ impl<'a> Session<'a> {
     }
 
     pub fn houston_error(&self, failure: HoustonError) -> Error {
-        Error::Houston { domain: self.domain.to_string(), failure }
+        Error::Houston { domain: self.domain.to_string(), failure: Box::new(failure) }
     }
 
     /// Lists the workspaces of an organization, or all of an Astro Private Cloud, which has no organizations.

@@ -211,6 +211,25 @@ fn private_cloud_login_without_terminal_names_the_ways() {
 }
 
 #[test]
+fn flag_of_other_product_is_refused() {
+    let cloud = PrivateCloud::new(Options::default());
+    for (domain, flags, what, product) in [
+        (BASE, &["--email", "ada@example.com"][..], "`--email`", "Astro Private Cloud"),
+        (BASE, &["--organization", "acme"], "`--organization`", "Astro Private Cloud"),
+        ("astronomer.io", &["--username", "ada", "-"], "`--username`", "Astro"),
+    ] {
+        let arguments = [&["login", "-d", domain][..], flags].concat();
+        let arguments = if flags.len() == 3 { vec!["login", domain, "--username", "ada", "-"] } else { arguments };
+        let Output { stderr, code, .. } = cloud.astro().stdin("x").run(&arguments);
+        let said = format!(
+            "error: could not log in to {domain} cause: {what} does not work with {domain}, which is a domain of {product} \
+             hint: leave it out, or name another domain"
+        );
+        assert_eq!((unwrapped(&stderr), code, cloud.proxy.connects().len()), (said, Some(2), 0));
+    }
+}
+
+#[test]
 fn private_cloud_commands_after_login() {
     let workspaces = vec![("ck1".to_owned(), "Looms".to_owned()), ("ck2".to_owned(), "Punched Cards".to_owned())];
     let cloud = logged_in(Options { workspaces, ..Options::default() });

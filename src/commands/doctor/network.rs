@@ -75,8 +75,10 @@ async fn platform(session: &Session<'_>) -> Check {
 async fn ask(session: &Session<'_>) -> Network {
     let http = &session.system.http;
     let auth = timed(http, session.domain.api_base(), AuthConfig::fetch_with_date(http, &session.domain)).await;
-    let Ok((AuthConfig { issuer, .. }, _)) = &auth.result else { return Network { auth, metadata: None, keys: None } };
-    let Ok(url) = issuer.as_str().parse() else { return Network { auth, metadata: None, keys: None } };
+    let issuer = auth.result.as_ref().ok().map(|(config, _)| &config.issuer);
+    let Some((issuer, url)) = issuer.and_then(|it| Some((it, it.as_str().parse().ok()?))) else {
+        return Network { auth, metadata: None, keys: None };
+    };
     let keys = async { KeySource::fetch(http, issuer).await.map(drop) };
     let (metadata, keys) = tokio::join!(issuer.metadata(http), timed(http, &url, keys));
     Network { metadata: Some(metadata.map(drop)), keys: Some(keys), auth }

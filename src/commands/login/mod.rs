@@ -215,10 +215,6 @@ impl Drop for SavedNotice<'_> {
 impl<'a> LoginFlow<'a> {
     fn resolve(system: &'a System, login: &'a Login) -> Result<Self, Error> {
         let session = Session::open(system, login.domain())?;
-        if login.username.is_some() && session.domain.product() == Product::Astro {
-            let (domain, product) = (session.domain.to_string(), Product::Astro);
-            return Err(Error::OtherProduct { what: "`--username`", domain, product });
-        }
         session.config.check_owner()?;
         let flag = match (login.insecure_storage, login.vault) {
             (true, _) => Some(Storage::Plain),
@@ -268,6 +264,9 @@ impl<'a> LoginFlow<'a> {
         let outcome = async {
             let new = match (self.session.domain.product(), &self.login.token_login) {
                 (Product::PrivateCloud, _) => self.authenticate_with_platform().await?,
+                (Product::Astro, _) if self.login.username.is_some() => {
+                    return Err(self.session.other_product("`--username`"));
+                }
                 (Product::Astro, Some(token)) => self.authenticate_with_token(token).await?,
                 (Product::Astro, None) => self.authenticate_with_browser().await?,
             };

@@ -47,9 +47,9 @@ impl Pastes {
 }
 
 impl LoginFlow<'_> {
-    /// Sends the link to the clipboard if the line asks for it.
-    pub(super) async fn copies_link(&self, line: &Line, link: &Url) -> bool {
-        let asked = self.ui().can_copy() && line.expose().trim() == "c";
+    /// Sends the link to the clipboard if that is what the line asks for. Returns `true` if it does.
+    pub(super) async fn copies_link(&self, typed: &Line, link: &Url) -> bool {
+        let asked = self.ui().can_copy() && typed.expose().trim() == "c";
         if asked {
             self.ui().copy(link.as_str()).await;
             self.ui().say("Sent the link to your terminal, for its clipboard.");

@@ -17,12 +17,13 @@ use crate::token::{AccessToken, Password};
 impl LoginFlow<'_> {
     pub(super) async fn authenticate_with_platform(&self) -> Result<NewLogin, Error> {
         let (login, ui) = (self.login, self.ui());
-        for (what, is_given) in
-            [("`--email`", login.email.is_some()), ("`--organization`", login.organization.is_some())]
-        {
-            if is_given {
-                self.session.require_astro(what)?;
-            }
+        let of_astro = [
+            ("`--email`", login.email.is_some()),
+            ("`--organization`", login.organization.is_some()),
+            ("`--paste-stdin`", login.paste_stdin),
+        ];
+        if let Some((what, _)) = of_astro.iter().find(|(_, is_given)| *is_given) {
+            return Err(self.session.other_product(what));
         }
         if !ui.can_ask() && login.token_login.is_none() && !login.is_password_on_stdin() {
             return Err(self.session.houston_error(HoustonError::NoTerminal));

@@ -6,6 +6,8 @@ use crate::api::{ApiClient, ListError, Organization, User, Workspace};
 use crate::commands::selection;
 use crate::credentials::Kind;
 use crate::error::Error;
+use crate::next_astro;
+use crate::session::Location;
 use crate::text::clean;
 use crate::time_format::format_timestamp;
 
@@ -116,7 +118,16 @@ impl LoginFlow<'_> {
         match new.credentials.kind {
             Kind::User => ui.success(&format!("Logged in to {domain} as {who}")),
             Kind::ApiToken => ui.success(&format!("Logged in to {domain} with an API token (accepted by the API)")),
-            Kind::PrivateCloud => ui.success(&format!("Logged in to {domain}")),
+            Kind::PrivateCloud => {
+                ui.success(&format!("Logged in to {domain}"));
+                let other = next_astro::next(&self.session.system.environment);
+                if new.destination.location == Location::Keychain
+                    && let Ok(Some(program)) = other
+                {
+                    let (program, flag) = (program.display(), "--insecure-storage");
+                    ui.say(&format!("note: {program} cannot see this login; `astro login {domain} {flag}` shares it"));
+                }
+            }
         }
         if let Some(old) = &previous.account {
             let new = match new.credentials.kind {

@@ -118,7 +118,7 @@ impl LoginFlow<'_> {
             None if ui.can_ask() => "Paste the URL of the browser's last page here (Ctrl-C to cancel):",
             None => "Waiting for the URL of the browser's last page… (Ctrl-C to cancel)",
         };
-        let mut pasted = PastedLines::default();
+        let mut before = PastedLines::default();
         let mut pastes = Pastes::open(ui, message, self.login.paste_stdin)?;
         let mut reminder = pin!(ui.remind());
         loop {
@@ -137,7 +137,7 @@ impl LoginFlow<'_> {
                     if self.copies_link(&entered, link).await {
                         continue;
                     }
-                    if let Some(outcome) = self.accept_paste(entered, &mut pastes, &mut pasted, expected).await? {
+                    if let Some(outcome) = self.accept_paste(entered, &mut pastes, &mut before, expected).await? {
                         return Ok(outcome);
                     }
                 },

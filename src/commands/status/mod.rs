@@ -222,7 +222,7 @@ impl Report {
         if outcome == CheckOutcome::Refused && self.state != State::Expired {
             self.state = State::Refused;
         }
-        if outcome == CheckOutcome::Accepted {
+        if outcome == CheckOutcome::Accepted && self.kind != Some(Kind::PrivateCloud) {
             self.ask_names(session).await;
         }
         let ahead = answered_at.map(|theirs| session.now().duration_since(theirs));

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput};
 
 use super::DocumentError;
 use crate::text::clean;
@@ -48,8 +48,7 @@ pub(super) type Entry = (Node, Node);
 impl PartialEq for Node {
     /// Compares everything but the position.
     fn eq(&self, other: &Self) -> bool {
-        let is_same = self.anchor == other.anchor && self.tag == other.tag && self.is_alias == other.is_alias;
-        is_same && (self.is_alias || self.content == other.content)
+        self.is_marked_as(other) && (self.is_alias || self.content == other.content)
     }
 }
 
@@ -190,8 +189,11 @@ impl Node {
 
     /// Compares tag, anchor and type of two collections, not their contents.
     pub(super) fn is_same_collection(&self, other: &Self) -> bool {
-        let is_same = self.anchor == other.anchor && self.tag == other.tag && self.is_alias == other.is_alias;
-        is_same && self.is_mapping() == other.is_mapping()
+        self.is_marked_as(other) && self.is_mapping() == other.is_mapping()
+    }
+
+    fn is_marked_as(&self, other: &Self) -> bool {
+        self.anchor == other.anchor && self.tag == other.tag && self.is_alias == other.is_alias
     }
 
     pub(super) fn position(&self) -> (usize, usize) {
@@ -245,21 +247,15 @@ impl<'a> Reader<'a> {
         }
         let before = self.nodes;
         self.nodes += 1;
-        let text = |tag: Option<&Tag>| tag.map(|tag| format!("{}{}", tag.handle, tag.suffix));
         let (content, anchor, tag) = match event {
-            Event::Scalar(value, style, anchor, tag) => {
-                (Content::Scalar(value.into_owned(), style), anchor, text(tag.as_deref()))
-            }
-            Event::SequenceStart(anchor, tag) => {
-                (Content::Sequence(self.children(depth)?), anchor, text(tag.as_deref()))
-            }
-            Event::MappingStart(anchor, tag) => {
-                (Content::Mapping(entries(self.children(depth)?)?), anchor, text(tag.as_deref()))
-            }
+            Event::Scalar(value, style, anchor, tag) => (Content::Scalar(value.into_owned(), style), anchor, tag),
+            Event::SequenceStart(anchor, tag) => (Content::Sequence(self.children(depth)?), anchor, tag),
+            Event::MappingStart(anchor, tag) => (Content::Mapping(entries(self.children(depth)?)?), anchor, tag),
             Event::Alias(anchor) => return self.alias(anchor, span.start),
             _ => return Err(refused(span.start, "an end without a start")),
         };
         let content = Arc::new(content);
+        let tag = tag.map(|tag| format!("{}{}", tag.handle, tag.suffix));
         if anchor != 0 {
             let nodes = self.nodes - before;
             self.anchors.insert(anchor, Anchor { content: Arc::clone(&content), tag: tag.clone(), nodes });

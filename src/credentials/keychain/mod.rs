@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::chunked::{self, Entries};
 use super::{CredentialStore, Credentials, StoreError, record};
 use crate::domain::Domain;
+use crate::text::hex;
 
 const SERVICE: &str = "astro-login";
 
@@ -56,7 +57,7 @@ impl CredentialStore for Keychain {
     fn save(&self, domain: &Domain, credentials: &Credentials) -> Result<(), StoreError> {
         let mut generation = [0; 8];
         self.random.fill(&mut generation).map_err(|error| StoreError::other(&error))?;
-        chunked::write(&Keyring, &self.account(domain), &record::encode(credentials)?, &chunked::hex(&generation))
+        chunked::write(&Keyring, &self.account(domain), &record::encode(credentials)?, &hex(&generation))
     }
 
     fn delete(&self, domain: &Domain) -> Result<bool, StoreError> {

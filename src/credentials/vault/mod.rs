@@ -295,7 +295,7 @@ fn io_error(path: &Path, source: io::Error) -> VaultError {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    super::chunked::hex(digest(&SHA256, bytes).as_ref())
+    crate::text::hex(digest(&SHA256, bytes).as_ref())
 }
 
 #[cfg(test)]
