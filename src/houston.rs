@@ -69,6 +69,8 @@ pub enum HoustonError {
     Failed { step: &'static str, host: String, message: String },
     #[error("{host} refused the user name or the password ({message})")]
     PasswordRefused { host: String, message: String },
+    #[error("the password is empty")]
+    EmptyPassword,
     #[error("the platform has no logins with a user name and a password")]
     NoPasswords,
     #[error("the platform has no logins in the browser")]

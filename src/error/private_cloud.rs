@@ -31,6 +31,7 @@ impl HoustonError {
             Self::Schema { .. } => "use the Go CLI of the platform's version, and report its version".to_owned(),
             Self::Failed { .. } => "try again, and ask the platform's administrator if it happens again".to_owned(),
             Self::PasswordRefused { .. } => format!("run `astro login {domain}` to try again"),
+            Self::EmptyPassword => "type the password, or write it to standard input".to_owned(),
             Self::NoPasswords => format!("run `astro login {domain} --oauth` to log in in the browser"),
             Self::NoProviders => "use a user name and its password, or `--token-login -` with a token".to_owned(),
             Self::AstroToken => {
@@ -53,7 +54,7 @@ impl HoustonError {
                 ErrorKind::Unauthenticated
             }
             Self::NoPasswords | Self::NoProviders => ErrorKind::Usage,
-            Self::NoTerminal => ErrorKind::InputRequired,
+            Self::NoTerminal | Self::EmptyPassword => ErrorKind::InputRequired,
         })
     }
 }

@@ -76,6 +76,8 @@ mod ports;
 mod private_cloud;
 #[cfg(target_os = "linux")]
 mod private_cloud_faults;
+#[cfg(target_os = "linux")]
+mod private_cloud_logins;
 #[cfg(unix)]
 mod pty;
 #[cfg(unix)]

@@ -63,7 +63,11 @@ fn expected(step: Step, fault: &Fault) -> Option<Failure> {
     };
     Some(match fault {
         Fault::Reset | Fault::Half => absent("the connection was closed during the response", NETWORK),
-        Fault::Stall | Fault::StallMidBody => absent("no response within 15 seconds", NETWORK),
+        Fault::Stall => unavailable(
+            ": the proxy PROXY passed on no response within 15 seconds",
+            "check the network and HTTPS_PROXY",
+        ),
+        Fault::StallMidBody => absent("no response within 15 seconds", NETWORK),
         Fault::Endless => unavailable(": the response is larger than 10485760 bytes", OTHER_NETWORK),
         Fault::Redirect(_) => absent("unexpected redirect to evil.example", OTHER_NETWORK),
         Fault::Truncate | Fault::Response(200, "application/json", _) => absent("invalid response", OTHER_NETWORK),
@@ -137,8 +141,7 @@ fn cell(step: Step, fault: &Fault) {
     let faults = HashMap::from([(step.field.to_owned(), fault.clone())]);
     let tokens = HashSet::from([OPAQUE.to_owned()]);
     let next_token = OPAQUE.to_owned();
-    let cloud =
-        PrivateCloud::new(Options { version: step.version, faults, tokens, next_token, ..Options::default() });
+    let cloud = PrivateCloud::new(Options { version: step.version, faults, tokens, next_token, ..Options::default() });
     cloud.home.write_config(EARLIER);
     let (way, stdin) = match step.field {
         "createToken" => (["--username=ada", "-"], PASSWORD),
@@ -154,6 +157,7 @@ fn cell(step: Step, fault: &Fault) {
         assert!(code == Some(0) && cloud.config().contains(OPAQUE), "{what}: {stderr}");
         return;
     };
+    let stderr = stderr.replace(&cloud.proxy.url().replace("http://", ""), "PROXY");
     let told = format!("error: could not log in to {BASE}\ncause: {cause}\nhint: {hint}");
     assert!(stderr.contains(&told), "{what}: {stderr}\nlacks\n{told}");
     assert_eq!((code, cloud.config().as_str()), (Some(exit), EARLIER), "{what}");

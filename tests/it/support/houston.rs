@@ -24,6 +24,7 @@ use super::proxy::{Authority, Flaw, Proxy};
 
 pub(crate) const BASE: &str = "base.example.com";
 pub(crate) const HOST: &str = "houston.base.example.com";
+const APP: &str = "app.base.example.com";
 pub(crate) const NO_PERMISSION: &str = "You do not have the appropriate permissions for that";
 
 /// A request that Houston got. The name is that of the first field of its query.
@@ -143,7 +144,7 @@ impl PrivateCloud {
                 thread::spawn(move || drop(shared.serve(client)));
             }
         });
-        let proxy = Proxy::connecting(&authority, &[(HOST, flaw)], port);
+        let proxy = Proxy::connecting(&authority, &[(HOST, flaw), (APP, Flaw::None)], port);
         Self { state, port, thread: Some(thread), proxy, home }
     }
 
@@ -279,6 +280,9 @@ impl State {
     fn true_answer(&self, line: &str, asked: &Asked, kind: &str, options: &Options) -> (u16, Value) {
         let Asked { field, variables, query, .. } = asked;
         let is_json = asked.headers.get("content-type").is_some_and(|it| it == "application/json");
+        if line.starts_with("GET /token ") && asked.headers.get("host").is_some_and(|it| it == APP) {
+            return (200, json!(options.next_token));
+        }
         if !line.starts_with("POST /v1 ") || !is_json || asked.headers.get("host").is_none_or(|it| it != HOST) {
             return (404, json!({"message": "not found"}));
         }
@@ -300,7 +304,8 @@ impl State {
                 "createToken" => {
                     let name = variables["identity"].as_str().unwrap_or_default();
                     if options.passwords.get(name).map(String::as_str) != variables["password"].as_str() {
-                        return (200, error("Invalid username and password combination"));
+                        let refused = [json!({"message": "Invalid username and password combination"})];
+                        return (200, json!({"errors": refused, "data": {"createToken": null}}));
                     }
                     json!({"data": {"createToken": {"token": {"value": options.next_token}}}})
                 }
