@@ -20,8 +20,7 @@ impl HoustonError {
             }
             Self::Http(error) => http_hint(error),
             Self::NoPlatform(_) => {
-                "check the domain, which is the address of the platform's pages without `app.`, and the \
-                                    network"
+                "check the network and the domain, which is the address of the platform's pages without `app.`"
                     .to_owned()
             }
             Self::WebPage { .. } => {

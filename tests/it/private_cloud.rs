@@ -160,6 +160,12 @@ fn private_cloud_password_login_on_terminal() {
     let shown = pty.finish_with(0);
     assert!(shown.contains("Logged in to base.example.com") && !shown.contains("horse"), "{shown}");
     assert!(cloud.config().contains(&format!("token: {}\n", cloud.token())));
+
+    let mut pty = on_terminal(&cloud, &["login", BASE, "--insecure-storage", "--username", "ada"]);
+    pty.wait_for("password (input hidden)");
+    pty.type_keys(&format!("wrong{ENTER}"));
+    let shown = pty.finish_with(4);
+    assert!(shown.contains("refused the user name or the password") && !shown.contains("User name:"), "{shown}");
 }
 
 #[test]
