@@ -31,7 +31,7 @@ const EARLIER: &str = "show_warnings: \"true\"   # quoted\ncontext: base.example
 
 const NETWORK: &str = "check the network and, behind a proxy, HTTPS_PROXY";
 const OTHER_NETWORK: &str = "try another network, because a proxy or captive portal may interfere with this one";
-const DOMAIN: &str = "check the domain, which is the address of the platform's pages without `app.`, and the network";
+const DOMAIN: &str = "check the network and the domain, which is the address of the platform's pages without `app.`";
 const ACCESS: &str = "ask the platform's administrator for access";
 
 /// The cause, the hint and the exit code of a failure.

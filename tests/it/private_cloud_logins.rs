@@ -81,7 +81,10 @@ fn private_cloud_ways_on_terminal() {
     pty.wait_for("password (input hidden)");
     pty.type_keys(&format!("wrong horse{ENTER}"));
     let shown = pty.finish_with(4);
-    assert!(shown.contains("Invalid username") && !shown.contains("horse"), "{shown}");
+    assert!(
+        unwrapped(&shown).contains("Invalid username and password combination") && !shown.contains("horse"),
+        "{shown}"
+    );
     let mut pty = on_terminal(&cloud, &["login"]);
     pty.wait_for("User name:");
     pty.type_keys(ENTER);
