@@ -288,6 +288,7 @@ mod tests {
         let keychain = |home: Option<&str>| Keychain::new(SystemRandom::new(), home.map(str::to_owned));
         let (ordinary, work) = (keychain(None), keychain(Some("0a1b2c3d")));
         let domain: Domain = "localhost:8123".parse().unwrap();
+        let private: Domain = "base.example.com".parse().unwrap();
         assert_eq!(ordinary.account(domain.as_str()), "localhost:8123");
         assert_eq!(work.account(domain.as_str()), "localhost:8123@0a1b2c3d");
         assert_eq!([&ordinary, &work].map(|it| it.account(PENDING)), ["pending", "pending@0a1b2c3d"]);
@@ -297,11 +298,14 @@ mod tests {
             ("localhost:8123@ffffffff", None, None),
             ("localhost:81230a1b2c3d", None, None),
             ("LOCALHOST:8123", None, None),
+            (PENDING, None, None),
             ("localhost:8123#pending", None, None),
             ("localhost:8123@0a1b2c3d#00ff/1", None, None),
             ("pending", None, None),
             ("pending@0a1b2c3d", None, None),
-            ("houston.example.com", None, None),
+            ("base.example.com", Some(&private), None),
+            ("base.example.com@0a1b2c3d", None, Some(&private)),
+            ("houston", None, None),
             ("@0a1b2c3d", None, None),
             ("", None, None),
         ];
