@@ -22,17 +22,7 @@ fn stdout(output: &Output) -> String {
 }
 
 fn parts(folder: &Path) {
-    let names = [
-        "astro",
-        "astro.cdx.json",
-        "astro.1",
-        "astro-login.1",
-        "astro.bash",
-        "_astro",
-        "astro.fish",
-        "_astro.ps1",
-        "astro.elv",
-    ];
+    let names = ["astro", "astro.1", "astro-login.1", "astro.bash", "_astro", "astro.fish", "_astro.ps1", "astro.elv"];
     for name in names {
         fs::write(folder.join(name), format!("this is {name}\n")).unwrap();
     }
@@ -70,7 +60,6 @@ fn archive_has_program_manual_completions_and_docs() {
         "README.md",
         "SECURITY.md",
         "astro",
-        "astro.cdx.json",
         "completions/_astro",
         "completions/_astro.ps1",
         "completions/astro.bash",
@@ -99,7 +88,6 @@ fn each_wheel_holds_archive_program_and_is_reproducible() {
     parts(folder.path());
     let parts = folder.path().to_str().unwrap();
     fs::write(folder.path().join("astro.exe"), "this is astro.exe\n").unwrap();
-    fs::write(folder.path().join("astro.exe.cdx.json"), "this is its bill of materials\n").unwrap();
     let out = folder.path().join("out");
     let linux = |processor| format!("manylinux_2_17_{processor}.manylinux2014_{processor}.musllinux_1_1_{processor}");
     let targets = [

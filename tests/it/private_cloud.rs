@@ -242,10 +242,8 @@ fn private_cloud_commands_after_login() {
     let run = |arguments: &[&str]| cloud.astro().with("ASTRO_API_TOKEN", &token(&json!({}))).run(arguments);
     assert_eq!(run(&["auth", "token"]).stdout, format!("{}\n", cloud.token()));
     let status = run(&["auth", "status"]);
-    let expected = format!(
-        "type          token of Astro Private Cloud (signature and expiry not verified)\nissued        2023-11-14 22:13 UTC"
-    );
-    assert!(status.stdout.contains(&expected), "{status:?}");
+    let expected = "type          token of Astro Private Cloud (signature and expiry not verified)\nissued        2023-11-14 22:13 UTC";
+    assert!(status.stdout.contains(expected), "{status:?}");
     let status: Value = serde_json::from_str(&run(&["auth", "status", "--json", "--check"]).stdout).unwrap();
     assert_eq!((&status["kind"], &status["check"]["outcome"]), (&json!("private_cloud"), &json!("accepted")));
     let listed = run(&["workspace", "list"]);
@@ -329,8 +327,8 @@ fn rf_18_private_cloud_login_in_keychain() {
         let found = tool.args(["lookup", "service", "astro-login", "username", BASE]).output().unwrap();
         String::from_utf8(found.stdout).unwrap()
     };
-    let log_in = ["login", BASE, "-t", "-", "--vault"];
-    let login = run(&cloud.token(), &log_in);
+    let arguments = ["login", BASE, "-t", "-", "--vault"];
+    let login = run(&cloud.token(), &arguments);
     assert!(login.stderr.contains("\n  credentials   the Secret Service\n"), "{}", login.stderr);
     let entry: Value = serde_json::from_str(&kept()).unwrap();
     assert_eq!((&entry["kind"], &entry["access"]), (&json!("private-cloud"), &json!(cloud.token())));
@@ -344,7 +342,7 @@ fn rf_18_private_cloud_login_in_keychain() {
     let with_theirs = config.replace("        domain:", &format!("        token: {theirs}\n        domain:"));
     cloud.home.write_config(&with_theirs);
     printed(&theirs);
-    let login = run(&cloud.token(), &log_in);
+    let login = run(&cloud.token(), &arguments);
     assert!(unwrapped(&login.stderr).contains("so the Go CLI is now logged out"), "{}", login.stderr);
     cloud.home.write_config(&with_theirs);
     printed(&cloud.token());
@@ -484,7 +482,7 @@ fn private_cloud_doctor_asks_without_token() {
     assert_eq!(api["outcome"], "note");
     assert_eq!(cloud.log()[asked..], ["authConfig"]);
     cloud.set(|options| {
-        options.faults = HashMap::from([("*".to_owned(), Fault::Response(200, "text/html", "<p>".into()))])
+        options.faults = HashMap::from([("*".to_owned(), Fault::Response(200, "text/html", "<p>".into()))]);
     });
     let Output { stdout, code, .. } = cloud.astro().run(&["auth", "doctor"]);
     let said = "could not ask for the ways to log in: houston.base.example.com sent a web page";
