@@ -1,11 +1,11 @@
 //! A full `astro login` against a local fake service.
 //!
 //! ```text
-//! cargo run --locked --release --example demo                       in the browser
-//! cargo run --locked --release --example demo -- --login-link       by a link
-//! cargo run --locked --release --example demo -- --token-login -    with a token
-//! cargo run --locked --release --example demo -- --keychain         in the real keychain; deleted on exit
-//! cargo run --locked --release --example demo -- --serve            only the service, for `astro login localhost`
+//! cargo run --locked --example demo                       in the browser
+//! cargo run --locked --example demo -- --login-link       by a link
+//! cargo run --locked --example demo -- --token-login -    with a token
+//! cargo run --locked --example demo -- --keychain         in the real keychain; deleted on exit
+//! cargo run --locked --example demo -- --serve            only the service, for `astro login localhost`
 //! ```
 //!
 //! It runs the program's own `cli::run`, which gets all other arguments. The login server and the API are those of the

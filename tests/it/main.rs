@@ -74,6 +74,10 @@ mod places;
 mod ports;
 #[cfg(target_os = "linux")]
 mod private_cloud;
+#[cfg(target_os = "linux")]
+mod private_cloud_faults;
+#[cfg(target_os = "linux")]
+mod private_cloud_logins;
 #[cfg(unix)]
 mod pty;
 #[cfg(unix)]

@@ -252,6 +252,7 @@ examples! { houston_errors() -> HoustonError {
     HoustonError::Schema { .. } => HoustonError::Schema { step: STEP, host: of("a.io"), message: of("odd") },
     HoustonError::Failed { .. } => HoustonError::Failed { step: STEP, host: of("a.io"), message: of("odd") },
     HoustonError::PasswordRefused { .. } => HoustonError::PasswordRefused { host: of("a.io"), message: of("odd") },
+    HoustonError::EmptyPassword => HoustonError::EmptyPassword,
     HoustonError::NoPasswords => HoustonError::NoPasswords,
     HoustonError::NoProviders => HoustonError::NoProviders,
     HoustonError::AstroToken => HoustonError::AstroToken,
