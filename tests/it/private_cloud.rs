@@ -73,7 +73,9 @@ fn private_cloud_token_login_in_go_form() {
              ck1\n        last_used_workspace: ck1\ncontext: base.example.com\n"
         );
         let mut lines = [cloud.config(), config].map(|it| it.lines().map(str::to_owned).collect::<Vec<_>>());
-        lines.iter_mut().for_each(|it| it.sort());
+        for lines in &mut lines {
+            lines.sort();
+        }
         assert_eq!(lines[0], lines[1]);
         let asked = ["authConfig", "appConfig with token", &format!("{list} with token")];
         assert_eq!(cloud.log(), asked);
