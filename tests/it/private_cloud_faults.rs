@@ -42,9 +42,12 @@ fn expected(step: Step, fault: &Fault) -> Option<Failure> {
     let (first, password) = (step.field == "authConfig", step.field == "createToken");
     let told = |words: &str| format!("could not {}: {HOST}{words}", step.what);
     // Such an answer of the first request is one of a server that is no platform.
-    let absent = |words: &str, hint| match first {
-        true => (format!("no Astro Private Cloud responds at {HOST}: {words}"), DOMAIN, 1),
-        false => (told(&format!(": {words}")), hint, 1),
+    let absent = |words: &str, hint| {
+        if first {
+            (format!("no Astro Private Cloud responds at {HOST}: {words}"), DOMAIN, 1)
+        } else {
+            (told(&format!(": {words}")), hint, 1)
+        }
     };
     let unavailable = |words: &str, hint| (told(words), hint, 1);
     let refused = |text: &str| match (first, password) {
@@ -171,7 +174,9 @@ fn at_once(faults: &[Fault], is_slow: bool) {
     thread::scope(|scope| {
         for step in STEPS {
             if is_slow {
-                faults.iter().for_each(|fault| drop(scope.spawn(move || cell(step, fault))));
+                for fault in faults {
+                    scope.spawn(move || cell(step, fault));
+                }
             } else {
                 scope.spawn(move || faults.iter().for_each(|fault| cell(step, fault)));
             }

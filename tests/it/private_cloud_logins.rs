@@ -116,12 +116,12 @@ fn private_cloud_fresh_login_of_go_cli_is_used() {
     let run = |arguments: &[&str]| {
         let output = cloud.astro().run(arguments);
         assert_eq!(output.code, Some(0), "{arguments:?}: {output:?}");
-        output
+        output.stdout
     };
-    let status: Value = serde_json::from_str(&run(&["auth", "status", "--json"]).stdout).unwrap();
+    let status: Value = serde_json::from_str(&run(&["auth", "status", "--json"])).unwrap();
     assert_eq!((&status["domain"], &status["kind"]), (&json!(BASE), &json!("private_cloud")), "{status:#}");
-    assert_eq!(run(&["auth", "token"]).stdout, format!("{}\n", cloud.token()));
-    assert!(run(&["workspace", "list"]).stdout.contains("* Loom 1  ck1\n  Loom 2  ck2\n"));
+    assert_eq!(run(&["auth", "token"]), format!("{}\n", cloud.token()));
+    assert!(run(&["workspace", "list"]).contains("* Loom 1  ck1\n  Loom 2  ck2\n"));
     assert_eq!(cloud.config(), go);
     run(&["workspace", "switch", "ck2"]);
     let switched = cloud.config();
@@ -139,7 +139,7 @@ fn private_cloud_and_astro_logins_stay_apart() {
     let run = |stdin: &str, arguments: &[&str]| {
         let output = cloud.astro().with("ASTRO_API_TOKEN", &api_token).stdin(stdin).run(arguments);
         assert_eq!(output.code, Some(0), "{arguments:?}: {output:?}");
-        output
+        output.stdout
     };
     let login_to_astro = ["login", &domain, "-t", "-", "--insecure-storage", "--organization", "Compilers"];
     let context = |name: &str| {
@@ -154,7 +154,7 @@ fn private_cloud_and_astro_logins_stay_apart() {
     let of_cloud = context("base_example_com");
     run(&theirs, &login_to_astro);
     assert_eq!((context("base_example_com"), context(&domain)), (of_cloud, of_astro.clone()));
-    assert_eq!(run("", &["auth", "token", "-d", BASE]).stdout, format!("{}\n", cloud.token()));
+    assert_eq!(run("", &["auth", "token", "-d", BASE]), format!("{}\n", cloud.token()));
     run("", &["logout", BASE]);
     assert_eq!(context(&domain), of_astro);
 

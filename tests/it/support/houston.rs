@@ -236,7 +236,7 @@ impl State {
             Err(Fault::Endless) => {
                 client.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")?;
                 loop {
-                    client.write_all(&[b' '; 64 * 1024])?;
+                    client.write_all(&[b' '; 8 * 1024])?;
                 }
             }
             Err(Fault::RetryAfter(seconds)) => write!(
@@ -259,7 +259,7 @@ impl State {
         held(&self.asked).push(asked.clone());
         let mut options = held(&self.options).clone();
         if let Some(fault) = options.faults.remove(&field).or(options.faults.remove("*")) {
-            let truth = || self.true_answer(line, &asked, kind, &options);
+            let truth = || Self::true_answer(line, &asked, kind, &options);
             return Err(match fault {
                 Fault::ContentType(kind) => Fault::Response(200, kind, truth().1.to_string()),
                 Fault::Truncate => {
@@ -274,10 +274,10 @@ impl State {
                 other => other,
             });
         }
-        Ok(self.true_answer(line, &asked, kind, &options))
+        Ok(Self::true_answer(line, &asked, kind, &options))
     }
 
-    fn true_answer(&self, line: &str, asked: &Asked, kind: &str, options: &Options) -> (u16, Value) {
+    fn true_answer(line: &str, asked: &Asked, kind: &str, options: &Options) -> (u16, Value) {
         let Asked { field, variables, query, .. } = asked;
         let is_json = asked.headers.get("content-type").is_some_and(|it| it == "application/json");
         if line.starts_with("GET /token ") && asked.headers.get("host").is_some_and(|it| it == APP) {
