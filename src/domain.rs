@@ -1,7 +1,7 @@
-//! The domain of an Astro installation.
+//! The domain of a login, and the product that it belongs to.
 //!
-//! A [`Domain`] can only be made by parsing, so its value always names an Astro domain, a preview of one, or a development
-//! server on this machine.
+//! A [`Domain`] can only be made by parsing, so its value always names an Astro domain, a preview of one, a development
+//! server on this machine, or the base domain of an Astro Private Cloud. Only the parser decides which.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,7 +20,14 @@ const PREVIEWS_UNDER: &str = "astronomer-dev.io";
 /// The API port of `localhost` without a port.
 const LOCAL_API_PORT: u16 = 8888;
 
-/// An Astro domain, normalized: `astronomer.io`, `pr1234.astronomer-dev.io`, `localhost` or `localhost:8888`.
+/// The hosts of an Astro Private Cloud below its base domain, one of which a person may type.
+const PLATFORM_HOSTS: [&str; 3] = ["app.", "houston.", "registry."];
+
+/// The longest name of a host (RFC 1035 section 2.3.4), less the longest of [`PLATFORM_HOSTS`].
+const LONGEST_BASE: usize = 253 - "registry.".len();
+
+/// A domain, normalized: `astronomer.io`, `pr1234.astronomer-dev.io`, `localhost`, `localhost:8888`, or the base domain of an
+/// Astro Private Cloud.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Domain {
     name: String,
@@ -32,22 +39,40 @@ pub struct Domain {
 enum Kind {
     Astro { base: &'static str },
     Local { port: Option<u16> },
+    PrivateCloud,
 }
 
-impl Kind {
-    fn owns_host(self, host: &str) -> bool {
-        match self {
-            Self::Local { .. } => is_loopback(host),
-            Self::Astro { base } => host == base || host.strip_suffix(base).is_some_and(|rest| rest.ends_with('.')),
-        }
+/// The product that a domain belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Product {
+    #[default]
+    Astro,
+    PrivateCloud,
+}
+
+impl fmt::Display for Product {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Astro => "Astro",
+            Self::PrivateCloud => "Astro Private Cloud",
+        })
     }
 }
 
+/// The reason why text names no domain. The texts are normalized and safe to print.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{understood}` is not an Astro domain")]
-pub struct DomainError {
-    /// The normalized text: without scheme, `cloud.` and trailing slash, in lower case, safe to print.
-    pub understood: String,
+pub enum DomainError {
+    #[error("`{0}` is not a domain")]
+    NotADomain(String),
+    #[error("`{0}` is not a domain: it has no dot")]
+    NoDot(String),
+    /// A name under an Astro domain that is none.
+    #[error("`{0}` is not an Astro domain")]
+    NotAstro(String),
+    #[error("`{typed}` looks like a misspelled {meant}")]
+    Misspelled { typed: String, meant: &'static str },
+    #[error("`{typed}` is the address of a page, not a domain")]
+    Page { typed: String, domain: String },
 }
 
 impl Domain {
@@ -59,9 +84,24 @@ impl Domain {
         &self.api
     }
 
+    /// Returns the address of the page that shows a user a token.
+    pub fn token_page(&self) -> String {
+        match self.product() {
+            Product::Astro => format!("cloud.{DEFAULT}/token"),
+            Product::PrivateCloud => format!("app.{}/token", self.name),
+        }
+    }
+
     /// Returns the key of this domain's context in config.yaml: with underscores for dots, as in the Go CLI.
     pub fn context_key(&self) -> String {
         self.name.replace('.', "_")
+    }
+
+    pub fn product(&self) -> Product {
+        match self.kind {
+            Kind::Astro { .. } | Kind::Local { .. } => Product::Astro,
+            Kind::PrivateCloud => Product::PrivateCloud,
+        }
     }
 
     /// Returns `true` for a development server on this machine, the only server that may use plain http.
@@ -73,14 +113,18 @@ impl Domain {
     pub fn local_port(&self) -> Option<u16> {
         match self.kind {
             Kind::Local { port } => port,
-            Kind::Astro { .. } => None,
+            Kind::Astro { .. } | Kind::PrivateCloud => None,
         }
     }
 
     /// Returns `true` if `host` belongs to this domain: its registrable domain or a name below that. For a development
     /// server: a loopback name.
     pub fn owns_host(&self, host: &str) -> bool {
-        self.kind.owns_host(host)
+        match self.kind {
+            Kind::Local { .. } => is_loopback(host),
+            Kind::Astro { base } => is_within(host, base),
+            Kind::PrivateCloud => is_within(host, &self.name),
+        }
     }
 
     fn new(name: String, kind: Kind, api: &str) -> Option<Self> {
@@ -91,7 +135,7 @@ impl Domain {
 impl FromStr for Domain {
     type Err = DomainError;
 
-    /// Accepts any case, a leading `https://` and `cloud.`, and one trailing slash.
+    /// Accepts any case, a leading `https://` and `cloud.`, and one trailing slash; for Astro Private Cloud also a port.
     fn from_str(typed: &str) -> Result<Self, DomainError> {
         let folded = typed.trim().to_ascii_lowercase();
         let name = folded.strip_prefix("https://").unwrap_or(&folded);
@@ -99,21 +143,30 @@ impl FromStr for Domain {
         parse_local(name)
             .or_else(|| parse_astro(name.strip_prefix("cloud.").unwrap_or(name)))
             .or_else(|| parse_preview(name))
-            .ok_or_else(|| DomainError {
-                understood: if may_be_secret(typed) { NOT_SHOWN.to_owned() } else { clean(name, 100) },
-            })
+            .map_or_else(|| parse_private_cloud(name, &shown(typed, name)), Ok)
     }
 }
 
-/// Returns the domain that a short name of the Go CLI stands for, such as `stage` or `pr1234`, else the text itself.
-pub fn expand_short_name(typed: &str) -> String {
+fn shown(typed: &str, name: &str) -> String {
+    if may_be_secret(typed) { NOT_SHOWN.to_owned() } else { clean(name, 100) }
+}
+
+/// Returns the domain that typed text stands for: of a short name of the Go CLI, such as `stage` or `pr1234`, or of a host of an
+/// Astro Private Cloud. Other text is returned as it is.
+pub fn expand_typed(typed: &str) -> String {
     let name = typed.trim().to_ascii_lowercase();
     match name.as_str() {
         "prod" => DEFAULT.to_owned(),
         "stage" | "dev" => format!("astronomer-{name}.io"),
         label if is_preview(label) => format!("{label}.{PREVIEWS_UNDER}"),
-        _ => typed.to_owned(),
+        _ => base_of_host(&name).unwrap_or(typed).to_owned(),
     }
+}
+
+fn base_of_host(name: &str) -> Option<&str> {
+    let address = name.strip_prefix("https://").or(name.strip_prefix("http://")).unwrap_or(name);
+    let base = PLATFORM_HOSTS.iter().find_map(|host| address.strip_prefix(host))?;
+    base.split(['/', ':']).next().is_some_and(|base| base.contains('.')).then_some(base)
 }
 
 fn is_preview(label: &str) -> bool {
@@ -135,6 +188,55 @@ fn parse_preview(name: &str) -> Option<Domain> {
     Domain::new(name, Kind::Astro { base: PREVIEWS_UNDER }, &format!("https://{label}.api.{PREVIEWS_UNDER}/"))
 }
 
+/// Reads the base domain of an Astro Private Cloud. Rejects what is more likely a slip: `typed` as it is shown.
+fn parse_private_cloud(name: &str, typed: &str) -> Result<Domain, DomainError> {
+    let address = name.strip_prefix("http://").unwrap_or(name);
+    if let Some((host, _)) = address.split_once(['/', '?', '#']) {
+        let domain: Domain = host.parse().map_err(|_| DomainError::NotADomain(typed.to_owned()))?;
+        return Err(DomainError::Page { typed: typed.to_owned(), domain: domain.to_string() });
+    }
+    let base = match address.rsplit_once(':') {
+        Some((host, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        Some(_) | None => address,
+    };
+    if !is_host_name(base) || base == "localhost" {
+        return Err(DomainError::NotADomain(typed.to_owned()));
+    }
+    if ASTRO.iter().any(|astro| is_within(base, astro)) {
+        return Err(DomainError::NotAstro(typed.to_owned()));
+    }
+    let mut labels = base.rsplitn(3, '.');
+    let (Some(top), Some(below)) = (labels.next(), labels.next()) else {
+        return Err(DomainError::NoDot(typed.to_owned()));
+    };
+    if let Some(meant) = ASTRO.into_iter().find(|astro| is_one_edit(&format!("{below}.{top}"), astro)) {
+        return Err(DomainError::Misspelled { typed: typed.to_owned(), meant });
+    }
+    let domain = Domain::new(base.to_owned(), Kind::PrivateCloud, &format!("https://houston.{base}/v1"));
+    domain.ok_or_else(|| DomainError::NotADomain(typed.to_owned()))
+}
+
+/// Returns `true` for labels of letters, digits and hyphens, the last of which is no number (RFC 1123 section 2.1).
+fn is_host_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        (1..=63).contains(&label.len()) && label.bytes().all(inner) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    let top = name.rsplit('.').next().unwrap_or_default();
+    name.len() <= LONGEST_BASE && name.split('.').all(is_label) && top.bytes().any(|byte| byte.is_ascii_alphabetic())
+}
+
+/// Returns `true` if the texts differ by one character more, less or other, or by two that are swapped.
+fn is_one_edit(one: &str, other: &str) -> bool {
+    let same = one.bytes().zip(other.bytes()).take_while(|(one, other)| one == other).count();
+    let (one, other) = (&one.as_bytes()[same..], &other.as_bytes()[same..]);
+    match (one, other) {
+        ([a, b, one @ ..], [c, d, other @ ..]) if (a, b) == (d, c) && one == other => true,
+        ([_, one_rest @ ..], [_, other_rest @ ..]) => one_rest == other_rest || one_rest == other || one == other_rest,
+        (one, other) => one.len() + other.len() == 1,
+    }
+}
+
 fn parse_local(name: &str) -> Option<Domain> {
     let rest = name.strip_prefix("localhost")?;
     let port = if rest.is_empty() {
@@ -150,7 +252,12 @@ fn parse_local(name: &str) -> Option<Domain> {
 
 /// Returns `true` for a host of some Astro domain, or of this machine.
 pub fn is_known_host(host: &str) -> bool {
-    is_loopback(host) || ASTRO.into_iter().any(|base| Kind::Astro { base }.owns_host(host))
+    is_loopback(host) || ASTRO.into_iter().any(|base| is_within(host, base))
+}
+
+/// Returns `true` for `base` and for every name below it.
+fn is_within(host: &str, base: &str) -> bool {
+    host.strip_suffix(base).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 /// Returns `true` for the three loopback names in a URL.
@@ -171,79 +278,4 @@ impl fmt::Debug for Domain {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(typed: &str) -> (String, String) {
-        let domain: Domain = typed.parse().unwrap();
-        (domain.as_str().to_owned(), domain.api_base().to_string())
-    }
-
-    #[test]
-    fn domain_accepts_common_spellings() {
-        let table = [
-            ("astronomer.io", "astronomer.io", "https://api.astronomer.io/"),
-            ("  HTTPS://Cloud.Astronomer.IO/ ", "astronomer.io", "https://api.astronomer.io/"),
-            ("astronomer-stage.io", "astronomer-stage.io", "https://api.astronomer-stage.io/"),
-            ("cloud.astronomer-perf.io", "astronomer-perf.io", "https://api.astronomer-perf.io/"),
-            ("pr1234.astronomer-dev.io", "pr1234.astronomer-dev.io", "https://pr1234.api.astronomer-dev.io/"),
-            (
-                "pr123456.cloud.astronomer-dev.io",
-                "pr123456.astronomer-dev.io",
-                "https://pr123456.api.astronomer-dev.io/",
-            ),
-            ("localhost", "localhost", "http://localhost:8888/"),
-            ("localhost:9000", "localhost:9000", "http://localhost:9000/"),
-        ];
-        for (typed, name, api) in table {
-            assert_eq!(parsed(typed), (name.to_owned(), api.to_owned()), "{typed}");
-        }
-    }
-
-    #[test]
-    fn other_domain_rejected_with_parsed_host() {
-        let table = [
-            ("", ""),
-            ("example.com", "example.com"),
-            ("astronomer.io.evil.com", "astronomer.io.evil.com"),
-            ("evil-astronomer.io", "evil-astronomer.io"),
-            ("http://astronomer.io", "http://astronomer.io"),
-            ("pr123.astronomer-dev.io", "pr123.astronomer-dev.io"),
-            ("pr1234567.astronomer-dev.io", "pr1234567.astronomer-dev.io"),
-            ("pr1234.astronomer.io", "pr1234.astronomer.io"),
-            ("astronomer.io/path", "astronomer.io/path"),
-            ("astronomer.io:443", "astronomer.io:443"),
-            ("user@astronomer.io", "user@astronomer.io"),
-            ("localhost:0", "localhost:0"),
-            ("localhost:080", "localhost:080"),
-            ("localhost:65536", "localhost:65536"),
-            ("localhost:+80", "localhost:+80"),
-            ("Cloud.Example.com/", "cloud.example.com"),
-            ("a\u{1b}[31mb\u{202e}", "a[31mb"),
-        ];
-        for (typed, understood) in table {
-            let refused = typed.parse::<Domain>().unwrap_err();
-            assert_eq!(refused, DomainError { understood: understood.to_owned() }, "{typed:?}");
-        }
-    }
-
-    #[test]
-    fn ar_18_host_belongs_to_registrable_domain() {
-        let preview: Domain = "pr1234.astronomer-dev.io".parse().unwrap();
-        assert!(preview.owns_host("auth.astronomer-dev.io"));
-        assert!(preview.owns_host("astronomer-dev.io"));
-        assert!(!preview.owns_host("auth.astronomer.io"));
-        assert!(!preview.owns_host("evilastronomer-dev.io"));
-        assert!(!preview.owns_host("localhost"));
-        let local: Domain = "localhost:9000".parse().unwrap();
-        assert!(local.owns_host("127.0.0.1"));
-        assert!(local.owns_host("[::1]"));
-        assert!(!local.owns_host("10.0.0.1"));
-    }
-
-    #[test]
-    fn context_keys_match_go_cli() {
-        assert_eq!("pr1234.astronomer-dev.io".parse::<Domain>().unwrap().context_key(), "pr1234_astronomer-dev_io");
-        assert_eq!("localhost:9000".parse::<Domain>().unwrap().context_key(), "localhost:9000");
-    }
-}
+mod tests;

@@ -6,7 +6,8 @@
 //! every failure of a command, with its hint and exit code.
 //!
 //! Below them are the pieces, which don't know each other: [`oauth`] (the authorization code flow, the callback listener,
-//! the token endpoint), [`jwt`] (the verification of tokens), [`api`] (Astro's own), [`config`] (the file shared with the
+//! the token endpoint), [`jwt`] (the verification of tokens), [`api`] (Astro's own), [`houston`] (that of Astro
+//! Private Cloud), [`config`] (the file shared with the
 //! Go CLI), [`credentials`] (the keychain), [`ui`] (the terminal) and [`browser`]. [`system`] is the outside world:
 //! environment, clock, randomness, network, terminal, keychain. The rest is small and at the bottom: [`http`], [`domain`],
 //! [`token`], [`text`] and others.
@@ -27,6 +28,7 @@ pub mod domain;
 pub mod email;
 pub mod environment;
 pub mod error;
+pub mod houston;
 pub mod http;
 pub mod jwt;
 pub mod log;

@@ -3,12 +3,12 @@
 //! Each is a type of its own, so that one cannot be passed for another. None has `Display`, `Debug` shows only the type's
 //! name, memory is wiped on drop, and the only reader is [`expose`](AccessToken::expose).
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use ring::digest::{SHA256, digest};
 use zeroize::Zeroizing;
 
-use crate::text::is_invisible;
+use crate::text::{hex, is_invisible};
 
 macro_rules! secret {
     ($($(#[$doc:meta])* $name:ident;)+) => {$(
@@ -86,16 +86,19 @@ secret! {
     /// The token for the next access token (RFC 6749 section 1.5).
     RefreshToken;
     IdToken;
+    /// The password of a user of Astro Private Cloud. It is sent once and never stored.
+    Password;
 }
 
 impl AccessToken {
+    /// Returns `true` in place of a token that is not known, beside a refresh token.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns the first 16 bytes of the token's SHA-256, in hexadecimal digits. It names the token and is no secret.
     pub fn digest(&self) -> String {
-        let digest = digest(&SHA256, self.expose().as_bytes());
-        digest.as_ref().iter().take(16).fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        hex(&digest(&SHA256, self.expose().as_bytes()).as_ref()[..16])
     }
 }
 

@@ -272,16 +272,16 @@ async fn tk_11_tracing_fields_have_no_secret() {
         request.insecure_storage = insecure_storage;
         assert_eq!(stage.login(&request).await.exit_code(), 0);
         let listed = stage
-            .run(async |system| organization(system, SelectionCommand::List { json: false, domain: None }).await)
+            .run(async |system| organization(system, SelectionCommand::List { json: false.into(), domain: None }).await)
             .await;
         assert_eq!(listed.exit_code(), 0, "{}", listed.error_chain());
-        let checked = Status { domain: Some(domain.clone()).into(), json: false, check: true };
+        let checked = Status { domain: Some(domain.clone()).into(), json: false.into(), check: true };
         assert_eq!(stage.run(async |system| status(system, &checked).await).await.exit_code(), 0);
         assert_eq!(stage.run(async |system| token(system, Some(&domain)).await).await.exit_code(), 0);
         // The log of a failed refresh goes another way.
         stage.service.fail_times("/oauth/token", 1, support::Fault::CloseMidBody);
         let _ = stage.run(async |system| token(system, Some(&domain)).await).await;
-        let out = Logout { domain: Some(domain.clone()).into(), all: false };
+        let out = Logout { domain: Some(domain.clone()).into(), all: false, json: false.into() };
         let _ = stage.run(async |system| logout(system, &out).await).await;
     }
     let Recorded { targets, fields } = std::mem::take(&mut *recorder.0.lock().unwrap());

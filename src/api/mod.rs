@@ -43,7 +43,8 @@ pub struct Organization {
 pub struct Workspace {
     #[serde(deserialize_with = "identified")]
     pub id: String,
-    #[serde(default, deserialize_with = "cleaned::<200, _>")]
+    /// Astro Private Cloud calls it a label.
+    #[serde(default, alias = "label", deserialize_with = "cleaned::<200, _>")]
     pub name: String,
 }
 

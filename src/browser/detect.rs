@@ -3,7 +3,6 @@
 //! `$BROWSER` comes first: VS Code sets it in a codespace to a helper that opens the browser of the user's own machine.
 //! Then, in this order: a CI job, a remote session, no display, no launcher.
 
-use std::fmt;
 use std::net::IpAddr;
 
 use crate::environment::Environment;
@@ -31,25 +30,18 @@ pub enum BrowserLaunch {
 }
 
 /// The desktop whose default browser is opened. `Display` completes "opens …".
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Desktop {
+    #[error("the default browser of macOS")]
     MacOs,
+    #[error("the default browser of Windows")]
     Windows,
+    #[error("the default browser of Windows (WSL)")]
     Wsl,
+    #[error("the default browser (Wayland)")]
     Wayland,
+    #[error("the default browser (X)")]
     X,
-}
-
-impl fmt::Display for Desktop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::MacOs => "the default browser of macOS",
-            Self::Windows => "the default browser of Windows",
-            Self::Wsl => "the default browser of Windows (WSL)",
-            Self::Wayland => "the default browser (Wayland)",
-            Self::X => "the default browser (X)",
-        })
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -72,22 +64,13 @@ pub enum NoBrowser {
     NoLauncher,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CallbackRoute {
+    #[error("Windows forwards localhost to WSL")]
     Wsl,
     /// Through a forwarded port into this kind of place: a codespace, a container, a machine reached over SSH.
+    #[error("if the browser runs outside this {0}, forward the port")]
     Forwarded(&'static str),
-}
-
-impl fmt::Display for CallbackRoute {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Wsl => f.write_str("Windows forwards localhost to WSL"),
-            Self::Forwarded(from) => {
-                write!(f, "if the browser runs outside this {from}, forward the port")
-            }
-        }
-    }
 }
 
 pub fn decide(environment: &Environment, machine: &Machine) -> BrowserLaunch {

@@ -1,4 +1,5 @@
-//! The command line as a clap tree. The commands' own requests are its leaves.
+//! The command line as a clap tree. The commands' own requests are its leaves, whose arguments clap builds when it needs
+//! them (`defer`).
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand};
@@ -7,9 +8,10 @@ use clap_complete::Shell;
 use crate::commands::context::ContextCommand;
 use crate::commands::doctor::Doctor;
 use crate::commands::exec::Exec;
+use crate::commands::go_flags;
 use crate::commands::login::Login;
 use crate::commands::logout::Logout;
-use crate::commands::selection::SelectionCommand;
+use crate::commands::selection::{SelectionCommand, Switch};
 use crate::commands::status::Status;
 use crate::commands::token::Token;
 
@@ -41,6 +43,7 @@ pub(super) struct GlobalArgs {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(super) enum AnyCommand {
     #[command(flatten)]
     WithSystem(Command),
@@ -57,8 +60,8 @@ pub(super) enum AnyCommand {
 /// The commands that need the outside world.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    Login(Login),
-    Logout(Logout),
+    #[command(flatten)]
+    Account(AccountCommand),
     /// Log in, log out, and manage credentials
     #[command(subcommand)]
     Auth(AuthCommand),
@@ -71,22 +74,45 @@ pub(super) enum Command {
     /// List and switch organizations
     #[command(subcommand, visible_alias = "org")]
     #[command(mut_subcommand("list", |list| list.about("List your organizations")))]
-    #[command(mut_subcommand("switch", |switch| switch.about("Switch to another organization")))]
+    #[command(mut_subcommand("switch", |switch| {
+        let arguments = |switch| Switch::augment_args(switch).arg(go_flags::of_organization_switch());
+        switch.about("Switch to another organization").defer(arguments)
+    }))]
     Organization(SelectionCommand),
     /// List and switch workspaces
     #[command(subcommand, visible_aliases = ["wo", "ws", "w"])]
     #[command(mut_subcommand("list", |list| list.about("List the organization's workspaces")))]
     #[command(mut_subcommand("switch", |switch| {
         // Only an organization has several.
-        switch.about("Switch to another workspace").mut_arg("workspace", |it| it.hide(true))
+        let arguments = |switch| Switch::augment_args(switch).mut_arg("workspace", |it| it.hide(true));
+        switch.about("Switch to another workspace").defer(arguments)
     }))]
     Workspace(SelectionCommand),
 }
 
+// The commands that are also in `auth`. A doc comment would become the help of that.
 #[derive(Debug, Subcommand)]
-pub(super) enum AuthCommand {
+#[command(defer = true)]
+pub(super) enum AccountCommand {
+    /// Log in to Astro or Astro Private Cloud
+    ///
+    /// Asks for your email, finds your organization, opens the browser, and waits for the login to finish there. For the base
+    /// domain of an Astro Private Cloud, it asks for your user name and password, or opens the page that shows you a token to
+    /// paste. Credentials are saved in the keychain of the operating system.
     Login(Login),
+    /// Log out of Astro or Astro Private Cloud
+    ///
+    /// Revokes the refresh token and deletes the credentials from the keychain and from config.yaml. Depending on server
+    /// settings, this may also log you out on other machines. Access tokens can't be revoked and stay valid until they expire,
+    /// and so do tokens of Astro Private Cloud unless an administrator ends them.
     Logout(Logout),
+}
+
+#[derive(Debug, Subcommand)]
+#[command(defer = true)]
+pub(super) enum AuthCommand {
+    #[command(flatten)]
+    Account(AccountCommand),
     /// Show login status
     ///
     /// Works offline. Exits with 4 if not logged in.

@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 use super::args::parse_level;
 use crate::config::Config;
 use crate::core_dumps::InheritedLimit;
-use crate::domain::expand_short_name;
+use crate::domain::expand_typed;
 use crate::environment::{API_TOKEN, Environment};
 use crate::error::Error;
 use crate::log;
@@ -114,7 +114,7 @@ fn remark(environment: &Environment, ui: &Ui, program: &Path) -> Option<()> {
         return None;
     }
     let document = config.read().ok()?;
-    let domain = environment.get("ASTRO_DOMAIN").map(expand_short_name).or(document.current_context())?;
+    let domain = environment.get("ASTRO_DOMAIN").map(expand_typed).or(document.current_context())?;
     let context = document.context(&domain.parse().ok()?)?;
     // A login in a keychain leaves the email, and no token.
     context.user_email.as_ref().filter(|_| context.token.is_none())?;

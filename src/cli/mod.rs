@@ -3,7 +3,6 @@
 mod args;
 mod examples;
 mod failure;
-mod go_flags;
 mod hand_on;
 mod runtime;
 
@@ -24,6 +23,7 @@ use crate::commands::completion::completion;
 use crate::commands::context::context;
 use crate::commands::doctor::doctor;
 use crate::commands::exec::prepare as exec;
+use crate::commands::go_flags;
 use crate::commands::login::login;
 use crate::commands::logout::logout;
 use crate::commands::organization::organization;
@@ -42,7 +42,7 @@ use crate::text::{NOT_SHOWN, may_be_secret};
 use crate::ui::{self, Clipboard, Ui};
 use crate::{core_dumps, log};
 
-use args::{AnyCommand, AuthCommand, Cli, Command};
+use args::{AccountCommand, AnyCommand, AuthCommand, Cli, Command};
 use failure::{Failure, Json};
 use hand_on::CommandLine;
 
@@ -51,11 +51,7 @@ const LONGEST_SHOWN: usize = 24;
 
 /// Returns the clap tree, with which completion scripts and manual pages are generated.
 pub fn command() -> clap::Command {
-    examples::add(tree())
-}
-
-fn tree() -> clap::Command {
-    go_flags::add(Cli::command())
+    examples::add(Cli::command())
 }
 
 pub fn run(argv: impl IntoIterator<Item = OsString>, environment: Environment) -> ExitCode {
@@ -63,7 +59,7 @@ pub fn run(argv: impl IntoIterator<Item = OsString>, environment: Environment) -
     let argv: Vec<OsString> = argv.into_iter().collect();
     let json = Json::wanted(&argv);
     let line = CommandLine::new(&argv);
-    let tree = tree();
+    let tree = Cli::command();
     let mut tip = None;
     if !line.is_ours(&tree) {
         let ui = start_ui(&environment, false, ColorChoice::Auto, json);
@@ -157,8 +153,10 @@ fn parse(
 async fn execute(system: &System, command: Command) -> Result<Option<process::Command>, Error> {
     let outcome = match command {
         Command::Auth(AuthCommand::Exec(request)) => return exec(system, &request).await.map(Some),
-        Command::Login(request) | Command::Auth(AuthCommand::Login(request)) => login(system, &request).await,
-        Command::Logout(request) | Command::Auth(AuthCommand::Logout(request)) => logout(system, &request).await,
+        Command::Account(command) | Command::Auth(AuthCommand::Account(command)) => match command {
+            AccountCommand::Login(request) => login(system, &request).await,
+            AccountCommand::Logout(request) => logout(system, &request).await,
+        },
         Command::Auth(AuthCommand::Status(request)) => status(system, &request).await,
         Command::Auth(AuthCommand::Doctor(request)) => doctor(system, &request).await,
         Command::Auth(AuthCommand::Token(request)) => token(system, &request).await,

@@ -1,6 +1,8 @@
 //! The tokio runtime of a command, and the signals that end it.
 
+use std::future::poll_fn;
 use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 #[cfg(unix)]
@@ -24,6 +26,10 @@ pub(super) fn run<T>(
     jwt::crypto::install();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
+        // Until it waits for something, the command has nothing to finish, and a signal may end it.
+        if let Poll::Ready(outcome) = poll_fn(|context| Poll::Ready(command.as_mut().poll(context))).await {
+            return outcome;
+        }
         let mut signals = Signals::new();
         let mut stopped = std::pin::pin!(stop_and_continue(&system.ui));
         tokio::select! {

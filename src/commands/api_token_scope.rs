@@ -2,8 +2,7 @@
 //! API confirms it.
 
 use crate::jwt::{TokenKind, Unverified};
-use crate::session::environment_token;
-use crate::system::System;
+use crate::session::Session;
 
 /// The organization and workspace in the permissions of an API token.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -24,8 +23,8 @@ impl ApiTokenScope {
     }
 
     /// Reads the scope of the token in `ASTRO_API_TOKEN`, if that is an API token.
-    pub(super) fn of_environment(system: &System) -> Self {
-        let token = environment_token(system).ok().flatten();
+    pub(super) fn of_environment(session: &Session<'_>) -> Self {
+        let token = session.overriding_token().ok().flatten();
         let claims = token.as_ref().and_then(|token| Unverified::parse(token.expose()).ok());
         claims.map(|claims| Self::of(&claims)).unwrap_or_default()
     }

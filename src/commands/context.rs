@@ -5,12 +5,12 @@
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::DomainArgument;
-use super::list::{Column, Row, print_list};
-use super::logout::log_out;
+use super::list::{Column, Row, print_list, print_member};
+use super::logout::{Removal, log_out};
+use super::{DomainArgument, JsonArgument};
 use crate::config::{Config, Context};
 use crate::credentials::StoreError;
-use crate::domain::{Domain, DomainError, expand_short_name};
+use crate::domain::{Domain, DomainError, Product, expand_typed};
 use crate::error::{Error, NotFound, Warning};
 use crate::session::{Session, edit_config};
 use crate::system::System;
@@ -21,14 +21,18 @@ pub enum ContextCommand {
     /// List contexts
     #[command(visible_alias = "ls")]
     List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        json: JsonArgument,
     },
     /// Switch to another context
     #[command(visible_alias = "sw")]
     #[command(mut_arg("domain", |domain| domain.help("Domain [prompts if omitted]")))]
-    Switch(DomainArgument),
+    Switch {
+        #[command(flatten)]
+        domain: DomainArgument,
+        #[command(flatten)]
+        json: JsonArgument,
+    },
     /// Log out of a domain and delete its context
     #[command(visible_alias = "de", mut_arg("domain", |domain| domain.help("Context to delete")))]
     #[command(mut_group("DomainArgument", |domain| domain.required(true)))]
@@ -36,8 +40,10 @@ pub enum ContextCommand {
         #[command(flatten)]
         domain: DomainArgument,
         /// Skip confirmation
-        #[arg(short, long)]
+        #[arg(short, long, short_alias = 'y', alias = "yes")]
         force: bool,
+        #[command(flatten)]
+        json: JsonArgument,
     },
 }
 
@@ -56,17 +62,26 @@ struct Listed {
 
 pub async fn context(system: &System, command: ContextCommand) -> Result<(), Error> {
     let config = Config::new(&system.home);
-    match command {
-        ContextCommand::List { json } => list(system, &config, json),
-        ContextCommand::Switch(domain) => switch(system, &config, domain.get()).await,
-        ContextCommand::Delete { domain, force } => {
-            let typed = domain.get().unwrap_or_default();
-            match expand_short_name(typed).parse() {
-                Ok(domain) => delete(system, &domain, force).await,
-                Err(not_astro) => delete_foreign(system, &config, typed, force, not_astro).await,
+    let (json, member, name) = match command {
+        ContextCommand::List { json } => return list(system, &config, json.get()),
+        ContextCommand::Switch { domain, json } => {
+            let name = switch(system, &config, domain.get()).await?;
+            system.ui.success(&format!("Switched to context {name}"));
+            if system.environment.get("ASTRO_DOMAIN").is_some() {
+                Warning::DomainOverrides.show(&system.ui);
             }
+            (json, "context", name)
         }
-    }
+        ContextCommand::Delete { domain, force, json } => {
+            let typed = domain.get().unwrap_or_default();
+            let name = match expand_typed(typed).parse() {
+                Ok(domain) => delete(system, &domain, force).await?,
+                Err(not_astro) => delete_foreign(system, &config, typed, force, not_astro).await?,
+            };
+            (json, "deleted", name)
+        }
+    };
+    if json.get() { print_member(system, member, name) } else { Ok(()) }
 }
 
 fn list(system: &System, config: &Config, json: bool) -> Result<(), Error> {
@@ -78,7 +93,7 @@ fn list(system: &System, config: &Config, json: bool) -> Result<(), Error> {
         domain: shown(&context.domain),
         current: current.as_ref() == Some(&context.domain),
         is_current: current.as_ref() == Some(&context.domain),
-        astro: context.domain.parse::<Domain>().is_ok(),
+        astro: context.product == Product::Astro,
         account: context.user_email.as_deref().map(shown),
         organization: context.organization.as_deref().map(shown),
         workspace: context.workspace.as_deref().map(shown),
@@ -100,15 +115,16 @@ fn list(system: &System, config: &Config, json: bool) -> Result<(), Error> {
     print_list(system, "context", json, contexts, &header, row)
 }
 
-async fn switch(system: &System, config: &Config, typed: Option<&str>) -> Result<(), Error> {
+/// Returns the name of the context that is current now.
+async fn switch(system: &System, config: &Config, typed: Option<&str>) -> Result<String, Error> {
     let document = config.read()?;
     let mut known = document.domains();
     let labels = || known.iter().map(|domain| clean(domain, 100)).collect();
     let chosen = match typed {
-        Some(typed) => match (find_context(&known, typed), expand_short_name(typed).parse::<Domain>()) {
+        Some(typed) => match (find_context(&known, typed), expand_typed(typed).parse::<Domain>()) {
             (Some(found), _) => found,
-            (None, Ok(domain)) => return switch_to_new(system, config, domain).await,
-            (None, Err(_)) => return Err(no_context(typed, labels())),
+            (None, Ok(domain)) if domain.product() == Product::Astro => return switch_to_new(config, domain).await,
+            (None, _) => return Err(no_context(typed, labels())),
         },
         None if !system.ui.can_ask() => return Err(Error::MissingArgument { what: "context" }),
         None if known.is_empty() => return Err(Error::NoContexts),
@@ -122,38 +138,27 @@ async fn switch(system: &System, config: &Config, typed: Option<&str>) -> Result
     let name = known.swap_remove(chosen);
     let shown = clean(&name, 100);
     edit_config(config, move |document| document.set_current_context(Some(&name))).await?;
-    say_switched(system, &shown);
-    Ok(())
+    Ok(shown)
 }
 
 /// Switches to an Astro domain that was never used here. The Go CLI needs a context for it.
-async fn switch_to_new(system: &System, config: &Config, domain: Domain) -> Result<(), Error> {
+async fn switch_to_new(config: &Config, domain: Domain) -> Result<String, Error> {
     let name = domain.to_string();
     edit_config(config, move |document| {
         document.update_context(&domain, |_| ())?;
         document.set_current_context(Some(domain.as_str()))
     })
     .await?;
-    say_switched(system, &name);
-    Ok(())
-}
-
-fn say_switched(system: &System, name: &str) {
-    system.ui.success(&format!("Switched to context {name}"));
-    if system.environment.get("ASTRO_DOMAIN").is_some() {
-        Warning::DomainOverrides.show(&system.ui);
-    }
+    Ok(name)
 }
 
 /// Finds a context by exact name, else by an equivalent spelling of an Astro domain.
 fn find_context(known: &[String], typed: &str) -> Option<usize> {
     let typed = typed.trim();
-    let parsed = expand_short_name(typed).parse::<Domain>().ok();
+    let parsed = expand_typed(typed).parse::<Domain>().ok();
     known.iter().position(|domain| domain == typed).or_else(|| {
-        known.iter().position(|domain| match &parsed {
-            Some(parsed) => domain == parsed.as_str(),
-            None => domain.eq_ignore_ascii_case(typed),
-        })
+        let wanted = parsed.as_ref().map_or(typed, Domain::as_str);
+        known.iter().position(|domain| domain.eq_ignore_ascii_case(wanted))
     })
 }
 
@@ -185,7 +190,7 @@ async fn delete_foreign(
     typed: &str,
     force: bool,
     not_astro: DomainError,
-) -> Result<(), Error> {
+) -> Result<String, Error> {
     config.check_owner()?;
     let mut known = config.read()?.domains();
     let Some(found) = find_context(&known, typed) else { return Err(not_astro.into()) };
@@ -198,11 +203,11 @@ async fn delete_foreign(
     })
     .await?;
     system.ui.success(&format!("Deleted context {shown}"));
-    Ok(())
+    Ok(shown)
 }
 
 /// Logs out of the domain and deletes its context, even if the issuer or the keychain fails. Warns of what remains.
-async fn delete(system: &System, domain: &Domain, force: bool) -> Result<(), Error> {
+async fn delete(system: &System, domain: &Domain, force: bool) -> Result<String, Error> {
     let session = Session::for_domain(system, domain.clone());
     session.config.check_owner()?;
     let document = session.config.read()?;
@@ -211,7 +216,7 @@ async fn delete(system: &System, domain: &Domain, force: bool) -> Result<(), Err
         return Err(no_context(domain.as_str(), known));
     }
     confirm(system, &format!("Log out of {domain} and delete its context?"), force).await?;
-    let complete = log_out(&session).await;
+    let removal = log_out(&session).await;
     let deleted = domain.clone();
     edit_config(&session.config, move |document| {
         document.delete_context(&deleted)?;
@@ -220,5 +225,8 @@ async fn delete(system: &System, domain: &Domain, force: bool) -> Result<(), Err
     })
     .await?;
     system.ui.success(&format!("Deleted context {domain}"));
-    if complete { Ok(()) } else { Err(Error::LogoutIncomplete { domains: domain.to_string() }) }
+    match removal {
+        Removal::Whole | Removal::Nothing => Ok(domain.to_string()),
+        Removal::Partial => Err(Error::LogoutIncomplete { domains: domain.to_string() }),
+    }
 }

@@ -8,6 +8,7 @@ use clap::{Args, ValueHint};
 
 use super::api_token_scope::ApiTokenScope;
 use super::token::{ValidToken, Validity, valid_token};
+use crate::domain::Product;
 use crate::environment::API_TOKEN;
 use crate::error::Error;
 use crate::jwt::Unverified;
@@ -45,6 +46,10 @@ pub async fn prepare(system: &System, request: &Exec) -> Result<Command, Error> 
     }
     let domain = request.domain.as_deref();
     let ValidToken { token, domain, .. } = valid_token(system, domain, request.validity.valid_for, false).await?;
+    if let Some(domain) = domain.as_ref().filter(|it| request.names.is_empty() && it.product() == Product::PrivateCloud)
+    {
+        return Err(Error::ExecWithoutVariable { domain: domain.to_string() });
+    }
     let mut command = Command::new(program);
     command.args(arguments);
     let default = [API_TOKEN.to_owned()];

@@ -61,12 +61,12 @@ impl Column {
 const WIDTH: usize = 80;
 const NARROWEST: usize = 10;
 
+/// JSON with one member beside the version.
 #[derive(Serialize)]
-struct Listing<'a, T> {
+struct Report<'a, T> {
     version: u32,
-    /// The items, under the plural of their kind.
     #[serde(flatten)]
-    items: BTreeMap<&'a str, Vec<T>>,
+    member: BTreeMap<&'a str, T>,
 }
 
 /// Prints JSON, or rows under a header, or that there are none.
@@ -80,7 +80,7 @@ pub(super) fn print_list<T: Serialize>(
 ) -> Result<(), Error> {
     let kind = &*format!("{kind}s");
     if json {
-        return print_json(system, &Listing { version: 1, items: BTreeMap::from([(kind, items)]) });
+        return print_member(system, kind, items);
     }
     if items.is_empty() {
         system.ui.say(&format!("No {kind}."));
@@ -128,6 +128,10 @@ fn widths(header: &[Column], rows: &[Row]) -> Vec<usize> {
         widths[column] -= 1;
     }
     widths
+}
+
+pub(super) fn print_member<T: Serialize>(system: &System, name: &str, value: T) -> Result<(), Error> {
+    print_json(system, &Report { version: 1, member: BTreeMap::from([(name, value)]) })
 }
 
 pub(super) fn print_json(system: &System, value: &impl Serialize) -> Result<(), Error> {

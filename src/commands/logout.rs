@@ -4,11 +4,12 @@
 //! another's success: without a readable config.yaml, the keychain entry is still removed. What is revoked is what was
 //! removed: another program may write config.yaml at any time.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use clap::Args;
 
-use super::DomainArgument;
+use super::list::print_member;
+use super::{DomainArgument, JsonArgument};
 use crate::config::{Config, Context};
 use crate::credentials::vault::{self, VaultError};
 use crate::credentials::{Credentials, Kind, StoreError};
@@ -20,18 +21,25 @@ use crate::text::clean;
 use crate::time_format::format_timestamp;
 use crate::ui::Ui;
 
-/// Log out of Astro
-///
-/// Revokes the refresh token and deletes the credentials from the keychain and from config.yaml. Depending on server
-/// settings, this may also log you out on other machines. Access tokens can't be revoked and stay valid until they expire.
 #[derive(Debug, Args)]
 #[command(mut_arg("domain", |domain| domain.help("Domain to log out of [default: current context]")))]
 pub struct Logout {
-    /// Log out of every Astro domain, with or without context
+    /// Log out of every domain, with or without context
     #[arg(long, conflicts_with_all = ["domain", "domain-flag"])]
     pub all: bool,
     #[command(flatten)]
+    pub json: JsonArgument,
+    #[command(flatten)]
     pub domain: DomainArgument,
+}
+
+/// The part of a login that was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Removal {
+    Nothing,
+    Whole,
+    /// Something remains, which was reported.
+    Partial,
 }
 
 pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
@@ -39,18 +47,24 @@ pub async fn logout(system: &System, logout: &Logout) -> Result<(), Error> {
     let (domains, unreadable) =
         if logout.all { all_domains(system).await? } else { (vec![one_domain(system, logout)?], None) };
     Config::new(&system.home).remove_login_cache();
-    let mut incomplete = Vec::new();
+    let (mut logged_out, mut incomplete, mut stays) = (Vec::new(), Vec::new(), false);
     for domain in domains {
-        if !log_out(&Session::for_domain(system, domain.clone())).await {
-            incomplete.push(domain.to_string());
+        let session = Session::for_domain(system, domain);
+        stays |= session.is_overridden();
+        let domain = session.domain.to_string();
+        match log_out(&session).await {
+            Removal::Nothing => {}
+            Removal::Whole => logged_out.push(domain),
+            Removal::Partial => incomplete.push(domain),
         }
     }
-    if session::environment_token_is_set(system) {
+    if stays {
         Warning::ApiTokenStays.show(&system.ui);
     }
     match unreadable {
         // There may be contexts that were not found.
         Some(failure) => Err(failure),
+        None if incomplete.is_empty() && logout.json.get() => print_member(system, "logged_out", logged_out),
         None if incomplete.is_empty() => Ok(()),
         None => Err(Error::LogoutIncomplete { domains: incomplete.join(", ") }),
     }
@@ -94,8 +108,8 @@ async fn all_domains(system: &System) -> Result<(Vec<Domain>, Option<Error>), Er
     Ok((domains, unreadable))
 }
 
-/// Logs out of one domain. Returns `true` if nothing of the login remains.
-pub(super) async fn log_out(session: &Session<'_>) -> bool {
+/// Logs out of one domain.
+pub(super) async fn log_out(session: &Session<'_>) -> Removal {
     let ui = &session.system.ui;
     let mut complete = true;
     // A refresh at this moment would store the login again.
@@ -107,8 +121,7 @@ pub(super) async fn log_out(session: &Session<'_>) -> bool {
     let (cleared, in_config) = clear_context(session).await;
     let loaded = session.keychain(|store, domain| store.load(domain)).await;
     session.discard_pending(loaded.is_ok()).await;
-    let in_keychain = loaded.as_ref().ok().and_then(Option::as_ref);
-    let from_vault = in_vault.as_ref().ok().and_then(Option::as_ref);
+    let logins = [in_config.as_ref(), found(&loaded), found(&in_vault)];
 
     // The keychain is emptied while the issuer responds, which is reported after it: the receipt has one order.
     let (removed, responses) = tokio::join!(
@@ -117,57 +130,62 @@ pub(super) async fn log_out(session: &Session<'_>) -> bool {
                 & remove_from_vault(session, &in_vault).await
                 & report_cleared(session, cleared)
         },
-        async {
-            let (in_config, from_vault) = (revoke(session, in_config.as_ref()), revoke(session, from_vault));
-            tokio::join!(in_config, revoke(session, in_keychain), from_vault)
-        },
+        revoke(session, revocable(logins)),
     );
     complete &= removed;
-    for response in [responses.0, responses.1, responses.2] {
-        complete &= report_revocation(ui, response);
+    for response in responses.into_iter().flatten() {
+        complete &= report_revocation(ui, &response);
     }
-    for credentials in in_config.iter().chain(in_keychain).chain(from_vault) {
-        warn_access_token_still_valid(session, credentials);
-        complete &= remove_copies(session, credentials).await;
+    say_access_tokens_stay_valid(session, logins);
+    for login in revocable(logins).into_iter().flatten() {
+        complete &= remove_copies(session, login).await;
     }
-    let existed = in_config.is_some()
-        || !matches!(in_vault, Ok(None))
-        || !matches!(loaded, Ok(None) | Err(StoreError::Absent { .. }));
+    let in_keychain = !matches!(loaded, Ok(None) | Err(StoreError::Absent { .. }));
+    let existed = in_config.is_some() || in_keychain || !matches!(in_vault, Ok(None));
     if let Err(StoreError::Absent { reason }) = loaded {
         let unseen = Warning::KeychainUnseen { reason, domain: session.domain.to_string() };
         // A login that was found is the one that was in use.
         if existed { ui.say(&unseen.to_string()) } else { unseen.show(ui) }
     }
     // Each failure was reported where it happened.
-    if complete {
-        if existed {
-            ui.success(&format!("Logged out of {}", session.domain));
-        } else {
-            ui.say(&format!("Not logged in to {}", session.domain));
-        }
+    if !complete {
+        return Removal::Partial;
     }
-    complete
+    if !existed {
+        ui.say(&format!("Not logged in to {}", session.domain));
+        return Removal::Nothing;
+    }
+    ui.success(&format!("Logged out of {}", session.domain));
+    Removal::Whole
 }
 
-/// Revokes the refresh token. Returns `None` if there is none.
-async fn revoke(session: &Session<'_>, credentials: Option<&Credentials>) -> Option<Result<(), Error>> {
-    let credentials = credentials.filter(|it| it.refresh.is_some())?;
-    Some(session.revoke(credentials).await)
+fn found<E>(loaded: &Result<Option<Credentials>, E>) -> Option<&Credentials> {
+    loaded.as_ref().ok().and_then(Option::as_ref)
+}
+
+/// Returns the logins with a refresh token, without copies of one in another store.
+fn revocable(logins: [Option<&Credentials>; 3]) -> [Option<&Credentials>; 3] {
+    let mut found: [Option<&Credentials>; 3] = [None; 3];
+    for (at, login) in logins.into_iter().enumerate() {
+        let is_new = |it: &&Credentials| !found[..at].iter().flatten().any(|known| known.refresh == it.refresh);
+        found[at] = login.filter(|it| it.refresh.is_some()).filter(is_new);
+    }
+    found
+}
+
+/// Revokes the refresh tokens at the same time.
+async fn revoke(session: &Session<'_>, logins: [Option<&Credentials>; 3]) -> [Option<Result<(), Error>>; 3] {
+    let [one, two, three] = logins.map(|login| async move { Some(session.revoke(login?).await) });
+    tokio::join!(one, two, three).into()
 }
 
 /// Reports the issuer's response. Returns `true` if no valid refresh token remains.
-fn report_revocation(ui: &Ui, response: Option<Result<(), Error>>) -> bool {
+fn report_revocation(ui: &Ui, response: &Result<(), Error>) -> bool {
     match response {
-        None => true,
-        Some(Ok(())) => {
-            ui.success("Revoked the refresh token");
-            true
-        }
-        Some(Err(failure)) => {
-            Warning::NotRevoked { token: "the refresh token", cause: failure.to_string() }.show(ui);
-            false
-        }
+        Ok(()) => ui.success("Revoked the refresh token"),
+        Err(failure) => Warning::NotRevoked { token: "the refresh token", cause: failure.to_string() }.show(ui),
     }
+    response.is_ok()
 }
 
 /// Removes the keychain's entry, even if it could not be read, and checks that it is gone.
@@ -210,6 +228,9 @@ async fn remove_from_keychain(session: &Session<'_>, loaded: &Result<Option<Cred
 
 /// Removes the entry in the vault, even if it could not be read.
 async fn remove_from_vault(session: &Session<'_>, loaded: &Result<Option<Credentials>, VaultError>) -> bool {
+    if !session.has_vault() {
+        return true;
+    }
     let ui = &session.system.ui;
     match session.vault(|vault, name| vault.remove(&name.entry())).await {
         Ok(false) => true,
@@ -219,8 +240,7 @@ async fn remove_from_vault(session: &Session<'_>, loaded: &Result<Option<Credent
             unreadable.as_ref().inspect(|warning| warning.show(ui)).is_none()
         }
         Err(failure) => {
-            let domain = session.domain.to_string();
-            Warning::MayRemainInVault { cause: failure.to_string(), domain }.show(ui);
+            session.may_remain_in_vault(&failure).show(ui);
             false
         }
     }
@@ -228,11 +248,14 @@ async fn remove_from_vault(session: &Session<'_>, loaded: &Result<Option<Credent
 
 /// Removes the login from contexts that share it. Returns `true` if none remains.
 async fn remove_copies(session: &Session<'_>, revoked: &Credentials) -> bool {
-    let removed = session.remove_copies(revoked).await;
-    if let Err(failure) = &removed {
+    let ui = &session.system.ui;
+    let removed = session.remove_copies(revoked).await.inspect_err(|failure| {
         let (domain, cause) = (session.domain.to_string(), failure.to_string());
         let hint = hint_to_repeat(failure, session);
-        Warning::ContextNotCleared { domain, cause, hint }.show(&session.system.ui);
+        Warning::ContextNotCleared { domain, cause, hint }.show(ui);
+    });
+    for domain in removed.iter().flatten() {
+        ui.success(&format!("Logged out of {domain}, which shared the login"));
     }
     removed.is_ok()
 }
@@ -294,19 +317,22 @@ fn no_token_left(session: &Session<'_>) -> bool {
     left.is_none()
 }
 
-/// Says how long copies of the access token stay valid: RFC 7009 makes its revocation optional, and Auth0 has none.
-fn warn_access_token_still_valid(session: &Session<'_>, credentials: &Credentials) {
-    let (ui, now) = (&session.system.ui, session.now());
-    if credentials.access.expose().is_empty() {
-        return;
-    }
-    match (credentials.expires_at, credentials.kind) {
-        (Some(expiry), _) if expiry <= now => {}
-        (Some(expiry), _) => {
-            let expiry = format_timestamp(expiry, now, &(session.system.time_zone)());
-            ui.say(&format!("Access tokens already copied elsewhere stay valid until {expiry}"));
+/// Says how long copies of the access tokens stay valid: RFC 7009 makes their revocation optional, and neither Auth0 nor Astro
+/// Private Cloud has one.
+fn say_access_tokens_stay_valid(session: &Session<'_>, logins: [Option<&Credentials>; 3]) {
+    let (now, zone) = (session.now(), (session.system.time_zone)());
+    let line = |login: &Credentials| match (login.expires_at.map(|at| format_timestamp(at, now, &zone)), login.kind) {
+        (Some(expiry), Kind::PrivateCloud) => {
+            format!("Copies of the token stay valid until {expiry}, or until an administrator ends it")
         }
-        (None, Kind::ApiToken) => ui.say("Copies of the API token stay valid until you delete it in the Astro UI"),
-        (None, Kind::User) => ui.say("Access tokens already copied elsewhere stay valid until they expire"),
+        (Some(expiry), _) => format!("Access tokens already copied elsewhere stay valid until {expiry}"),
+        (None, Kind::ApiToken) => "Copies of the API token stay valid until you delete it in the Astro UI".to_owned(),
+        (None, Kind::User) => "Access tokens already copied elsewhere stay valid until they expire".to_owned(),
+        (None, Kind::PrivateCloud) => "Copies of the token stay valid until an administrator ends it".to_owned(),
+    };
+    let is_valid = |it: &&Credentials| !it.access.is_empty() && it.expires_at.is_none_or(|expiry| expiry > now);
+    let lines: BTreeSet<String> = logins.into_iter().flatten().filter(is_valid).map(line).collect();
+    for line in lines {
+        session.system.ui.say(&line);
     }
 }

@@ -5,6 +5,7 @@ pub mod completion;
 pub mod context;
 pub mod doctor;
 pub mod exec;
+pub mod go_flags;
 mod list;
 pub mod login;
 pub mod logout;
@@ -37,5 +38,26 @@ impl DomainArgument {
 impl From<Option<String>> for DomainArgument {
     fn from(domain: Option<String>) -> Self {
         Self { domain, flag: None }
+    }
+}
+
+// A doc comment would become the help of the command.
+#[derive(Debug, Default, Args)]
+#[command(args = go_flags::of_json())]
+pub struct JsonArgument {
+    /// Print JSON
+    #[arg(long, default_value_if("output", "json", "true"))]
+    json: bool,
+}
+
+impl JsonArgument {
+    pub fn get(&self) -> bool {
+        self.json
+    }
+}
+
+impl From<bool> for JsonArgument {
+    fn from(json: bool) -> Self {
+        Self { json }
     }
 }

@@ -4,9 +4,10 @@
 
 use std::collections::HashMap;
 
-use clap::{Subcommand, ValueHint};
+use clap::{Args, Subcommand, ValueHint};
 use serde::Serialize;
 
+use super::JsonArgument;
 use super::list::{Column, Row, print_list};
 use crate::api::{Organization, Workspace};
 use crate::config::Context;
@@ -18,36 +19,38 @@ use crate::ui::Ui;
 
 /// The commands of organizations and of workspaces.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum SelectionCommand {
     #[command(visible_alias = "ls")]
     List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        json: JsonArgument,
         /// Domain [default: current context]
         #[arg(short, long, value_hint = ValueHint::Other)]
         domain: Option<String>,
     },
     #[command(visible_alias = "sw")]
-    Switch {
-        /// Name or ID [prompts if omitted]
-        #[arg(value_name = "NAME|ID", value_hint = ValueHint::Other)]
-        wanted: Option<String>,
-        /// Workspace to use there, by name or ID
-        #[arg(short, long, alias = "workspace-id", value_name = "NAME|ID", value_hint = ValueHint::Other)]
-        workspace: Option<String>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-        /// Domain [default: current context]
-        #[arg(short, long, value_hint = ValueHint::Other)]
-        domain: Option<String>,
-    },
+    Switch(Switch),
+}
+
+#[derive(Debug, Args)]
+pub struct Switch {
+    /// Name or ID [prompts if omitted]
+    #[arg(value_name = "NAME|ID", value_hint = ValueHint::Other)]
+    pub wanted: Option<String>,
+    /// Workspace to use there, by name or ID
+    #[arg(short, long, alias = "workspace-id", value_name = "NAME|ID", value_hint = ValueHint::Other)]
+    pub workspace: Option<String>,
+    #[command(flatten)]
+    pub json: JsonArgument,
+    /// Domain [default: current context]
+    #[arg(short, long, value_hint = ValueHint::Other)]
+    pub domain: Option<String>,
 }
 
 impl SelectionCommand {
     pub(super) fn domain(&self) -> Option<&str> {
-        let (Self::List { domain, .. } | Self::Switch { domain, .. }) = self;
+        let (Self::List { domain, .. } | Self::Switch(Switch { domain, .. })) = self;
         domain.as_deref()
     }
 }
@@ -110,7 +113,7 @@ pub(super) fn list<T: Selectable>(
     json: bool,
 ) -> Result<(), Error> {
     // Nothing is written for a token of the environment.
-    if !session::environment_token_is_set(session.system)
+    if !session.is_overridden()
         && let Some(current) = all.iter().find(|it| Some(it.id()) == current)
     {
         session.config.edit_names(|names| names.remember(current.id(), current.name()));
@@ -191,24 +194,28 @@ async fn choose<T: Selectable>(ui: &Ui, all: &[T], current: Option<&str>) -> Res
     ui.choose(T::QUESTION, labels(all), start).await.map_err(Error::of_menu(T::KIND))
 }
 
-/// Writes organization and workspace into the domain's context. Without a workspace, the last used one stays on record for
+/// Writes organization, if the product has any, and workspace into the domain's context. Without a workspace, the last used one stays on record for
 /// the next selection of its organization. `login` is the one that the selection was made with.
 pub(super) async fn write(
     session: &Session<'_>,
     login: Option<&Credentials>,
-    organization: &Organization,
+    organization: Option<&Organization>,
     workspace: Option<&Workspace>,
 ) -> Result<(), Error> {
     session.config.edit_names(|names| {
-        names.remember(&organization.id, &organization.name);
+        if let Some(organization) = organization {
+            names.remember(&organization.id, &organization.name);
+        }
         if let Some(workspace) = workspace {
             names.remember(&workspace.id, &workspace.name);
         }
     });
-    let (organization, workspace) = (organization.clone(), workspace.map(|it| it.id.clone()));
+    let (organization, workspace) = (organization.cloned(), workspace.map(|it| it.id.clone()));
     let change = move |context: &mut Context| {
-        context.organization = Some(organization.id);
-        context.organization_product = Some(organization.product);
+        if let Some(organization) = organization {
+            context.organization = Some(organization.id);
+            context.organization_product = Some(organization.product);
+        }
         if workspace.is_some() {
             context.last_used_workspace.clone_from(&workspace);
         }
@@ -217,19 +224,25 @@ pub(super) async fn write(
     update_context(session, login, |_| true, change).await
 }
 
-/// Writes the workspace of an organization into the domain's context, if the organization is still the selected one.
+/// Writes the workspace, of an organization if the product has any, into the domain's context, if the organization is still the selected one.
 pub(super) async fn write_workspace(
     session: &Session<'_>,
     login: Option<&Credentials>,
-    organization: &str,
+    organization: Option<&str>,
     workspace: Workspace,
 ) -> Result<(), Error> {
-    let organization = Some(organization.to_owned());
+    let organization = organization.map(str::to_owned);
     let change = |context: &mut Context| {
         context.workspace = Some(workspace.id.clone());
         context.last_used_workspace = Some(workspace.id);
     };
-    update_context(session, login, move |context| context.organization == organization, change).await
+    update_context(
+        session,
+        login,
+        move |context| organization.is_none() || context.organization == organization,
+        change,
+    )
+    .await
 }
 
 /// Changes the domain's context, unless another program logged out or logged in as another user since `login` was read, or

@@ -4,7 +4,7 @@ use clap::{Args, ValueHint};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::DomainArgument;
+use super::{DomainArgument, JsonArgument};
 use crate::domain::Domain;
 use crate::error::Error;
 use crate::jwt::Unverified;
@@ -13,15 +13,15 @@ use crate::system::System;
 use crate::token::AccessToken;
 
 #[derive(Debug, Args)]
+#[command(mut_arg("json", |json| json.help("Print JSON with the token, its domain and its expiry")))]
 pub struct Token {
     /// Refresh the token even if it is still valid, unless it is younger than a minute
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]
     pub validity: Validity,
-    /// Print JSON with the token, its domain and its expiry
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub json: JsonArgument,
     #[command(flatten)]
     pub domain: DomainArgument,
 }
@@ -58,7 +58,7 @@ struct Report<'a> {
 /// Prints `ASTRO_API_TOKEN`, else the token of the domain, which is refreshed first if it expires soon.
 pub async fn token(system: &System, request: &Token) -> Result<(), Error> {
     let valid = valid_token(system, request.domain.get(), request.validity.valid_for, request.force).await?;
-    if !request.json {
+    if !request.json.get() {
         return Ok(system.ui.write_data(valid.token.expose())?);
     }
     let domain = valid.domain.map(|domain| domain.to_string());
@@ -73,12 +73,18 @@ pub(super) async fn valid_token(
     valid_for: Option<SignedDuration>,
     force: bool,
 ) -> Result<ValidToken, Error> {
-    let valid = match environment_token(system)? {
+    let opened = Session::open_with_context(system, domain);
+    let variable = match &opened {
+        Ok((session, _)) => session.overriding_token()?,
+        Err(_) => environment_token(system)?,
+    };
+    let valid = match variable {
         Some(_) if force => return Err(Error::ApiTokenNotRenewable),
-        Some(token) => checked(system, domain, token)?,
+        Some(token) => checked(system, opened.map(|(session, _)| session), token)?,
         None => {
-            let session = Session::open(system, domain)?;
-            let credentials = session.access_for(valid_for, force).await?.credentials;
+            let (session, context) = opened?;
+            let context = context.map_or_else(|| session.context(), Ok)?;
+            let credentials = session.access_for(context, valid_for, force).await?.credentials;
             let (token, expires_at) = (credentials.access, credentials.expires_at);
             ValidToken { token, domain: Some(session.domain), expires_at }
         }
@@ -92,8 +98,8 @@ pub(super) async fn valid_token(
 
 /// Returns the token of the variable, held to its domain. The variable overrides any login, so a config.yaml that cannot
 /// be read does not matter: then no domain is known.
-fn checked(system: &System, domain: Option<&str>, token: AccessToken) -> Result<ValidToken, Error> {
-    let domain = match Session::open(system, domain) {
+fn checked(system: &System, session: Result<Session<'_>, Error>, token: AccessToken) -> Result<ValidToken, Error> {
+    let domain = match session {
         Ok(session) => {
             session.check_environment_token(&token)?;
             Some(session.domain)

@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use ring::digest::{SHA256, digest};
 
 use super::Config;
+use crate::text::hex;
 
 impl Config {
     /// Returns the folder of config.yaml after all links are resolved. Homes that share a config.yaml share this folder.
@@ -27,9 +28,7 @@ impl Config {
         if ordinary.is_some_and(|ordinary| ordinary.real_folder() == folder) {
             return None;
         }
-        let hash = digest(&SHA256, &identifying_bytes(&folder));
-        let first = hash.as_ref().iter().take(4).fold(0, |number, byte| number << 8 | u32::from(*byte));
-        Some(format!("{first:08x}"))
+        Some(hex(&digest(&SHA256, &identifying_bytes(&folder)).as_ref()[..4]))
     }
 
     /// Returns the path of config.yaml as Astro CLI 2 spells it in the names of its vault: after links are resolved.

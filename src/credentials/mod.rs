@@ -51,6 +51,8 @@ pub struct Credentials {
 pub enum Kind {
     User,
     ApiToken,
+    /// A token of Astro Private Cloud, of a user or a service account. It names no issuer that could be asked.
+    PrivateCloud,
 }
 
 /// A store of the credentials of each domain. Calls block, without a time limit of their own.

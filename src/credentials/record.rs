@@ -3,7 +3,7 @@
 //! Buffers that hold it are wiped, and no error quotes any of it.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use super::{Credentials, Kind, StoreError};
@@ -14,21 +14,10 @@ const VERSION: u32 = 1;
 const BUFFER: usize = 64 * 1024;
 
 #[derive(Serialize)]
-struct Written<'a> {
+struct Versioned<'a> {
     v: u32,
-    kind: Kind,
-    access: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refresh: Option<&'a str>,
-    issuer: &'a str,
-    client_id: &'a str,
-    audience: &'a str,
-    sub: &'a str,
-    email: Option<&'a str>,
-    issued_at: Option<String>,
-    expires_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    replaced: Option<&'a str>,
+    #[serde(flatten, serialize_with = "Record::serialize")]
+    credentials: &'a Credentials,
 }
 
 #[derive(Deserialize)]
@@ -36,39 +25,39 @@ struct Version {
     v: u32,
 }
 
-#[derive(Deserialize)]
-struct Stored {
+/// The members of a record. Only this module can write credentials as text.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Credentials")]
+struct Record {
     kind: Kind,
+    #[serde(serialize_with = "exposed")]
     access: AccessToken,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "exposed_if_any")]
     refresh: Option<RefreshToken>,
     issuer: String,
     client_id: String,
     audience: String,
     sub: String,
     email: Option<String>,
-    issued_at: Option<String>,
-    expires_at: Option<String>,
+    issued_at: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     replaced: Option<String>,
 }
 
+fn exposed<S: Serializer>(token: &AccessToken, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(token.expose())
+}
+
+#[expect(clippy::ref_option, reason = "serde passes a reference to the member")]
+fn exposed_if_any<S: Serializer>(token: &Option<RefreshToken>, serializer: S) -> Result<S::Ok, S::Error> {
+    token.as_ref().map(RefreshToken::expose).serialize(serializer)
+}
+
 pub(super) fn encode(credentials: &Credentials) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-    let written = Written {
-        v: VERSION,
-        kind: credentials.kind,
-        access: credentials.access.expose(),
-        refresh: credentials.refresh.as_ref().map(RefreshToken::expose),
-        issuer: &credentials.issuer,
-        client_id: &credentials.client_id,
-        audience: &credentials.audience,
-        sub: &credentials.sub,
-        email: credentials.email.as_deref(),
-        issued_at: credentials.issued_at.map(|time| time.to_string()),
-        expires_at: credentials.expires_at.map(|time| time.to_string()),
-        replaced: credentials.replaced.as_deref(),
-    };
     // Large enough for every login: a buffer that grows leaves copies of the tokens behind.
     let mut text = Zeroizing::new(Vec::with_capacity(BUFFER));
-    serde_json::to_writer(&mut *text, &written).map_err(|_| StoreError::Damaged)?;
+    serde_json::to_writer(&mut *text, &Versioned { v: VERSION, credentials }).map_err(|_| StoreError::Damaged)?;
     Ok(text)
 }
 
@@ -80,24 +69,8 @@ pub(super) fn decode(text: &[u8]) -> Result<Credentials, StoreError> {
     if v > VERSION {
         return Err(StoreError::NewerFormat);
     }
-    let stored: Stored = serde_json::from_slice(text).map_err(|_| StoreError::Damaged)?;
-    Ok(Credentials {
-        kind: stored.kind,
-        access: stored.access,
-        refresh: stored.refresh,
-        issuer: stored.issuer,
-        client_id: stored.client_id,
-        audience: stored.audience,
-        sub: stored.sub,
-        email: stored.email,
-        issued_at: stored.issued_at.as_deref().map(time).transpose()?,
-        expires_at: stored.expires_at.as_deref().map(time).transpose()?,
-        replaced: stored.replaced,
-    })
-}
-
-fn time(text: &str) -> Result<Timestamp, StoreError> {
-    text.parse().map_err(|_| StoreError::Damaged)
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    Record::deserialize(&mut reader).map_err(|_| StoreError::Damaged)
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ use crate::api::ListError;
 use crate::browser::NoBrowser;
 use crate::credentials::StoreError;
 use crate::credentials::vault::VaultError;
-use crate::domain::{DEFAULT, is_loopback};
+use crate::domain::{DEFAULT, Domain, DomainError, is_loopback};
 use crate::environment::EnvironmentError;
+use crate::houston::HoustonError;
 use crate::http::{Fault, HttpError, ProxyFault};
 use crate::jwt::JwtError;
 use crate::next_astro::NextError;
@@ -46,13 +47,16 @@ impl Error {
 
     /// Returns `true` if a local network or keychain problem may be the cause, which `auth doctor` could find.
     fn may_be_local(&self) -> bool {
-        match self {
-            Self::Issuer(IssuerError::Http(error)) | Self::Http(error) | Self::List(ListError::Http(error)) => {
-                matches!(error.fault, Fault::Dns | Fault::Connect(_) | Fault::Timeout(_) | Fault::Interrupted)
-                    && !is_loopback(host_without_port(error))
-            }
-            _ => false,
-        }
+        let error = match self {
+            Self::Issuer(IssuerError::Http(error)) | Self::Http(error) | Self::List(ListError::Http(error)) => error,
+            Self::Houston { failure, .. } => match &**failure {
+                HoustonError::Http(error) | HoustonError::NoPlatform(error) => error,
+                _ => return false,
+            },
+            _ => return false,
+        };
+        matches!(error.fault, Fault::Dns | Fault::Connect(_) | Fault::Timeout(_) | Fault::Interrupted)
+            && !is_loopback(host_without_port(error))
     }
 
     /// Like [`hint`](Self::hint), but without the pointer to `auth doctor`, which calls this itself.
@@ -62,6 +66,9 @@ impl Error {
                 format!("run `astro {what} switch <{}>`", if *what == "context" { "DOMAIN" } else { "NAME" })
             }
             Self::NotFound(error) => error.hint(),
+            Self::Domain(DomainError::Misspelled { meant, .. }) => format!("use {meant}"),
+            Self::Domain(DomainError::Page { domain, .. }) => format!("use {domain}"),
+            Self::Houston { domain, failure } => failure.hint(domain),
             Self::Environment(EnvironmentError::RelativePath(name)) => {
                 format!("set {name} to an absolute path without `~` or `$HOME`, or unset it")
             }
@@ -90,7 +97,11 @@ impl Error {
             {
                 try_again(refused.retry_after)
             }
-            other => other.fixed_hint()?.replace("{login}", &login(other.domain().unwrap_or(domain))),
+            other => {
+                let page = || domain.parse().ok().map(|domain: Domain| domain.token_page());
+                let hint = other.fixed_hint()?.replace("{login}", &login(other.domain().unwrap_or(domain)));
+                hint.replace("{page}", &page().unwrap_or_default())
+            }
         })
     }
 
@@ -124,14 +135,15 @@ impl Error {
             Self::LoginWouldFail { .. } => "follow the advice of the failed checks above",
             Self::LogoutIncomplete { .. } => "follow the hints of the warnings above",
             Self::Domain(_) => {
-                "use astronomer.io, one of its previews or localhost[:PORT], or the Go CLI for Astro Private Cloud"
+                "use astronomer.io, one of its previews or localhost[:PORT], or the base domain of an Astro Private Cloud"
             }
+            Self::OtherProduct { what: "`astro organization`", .. } => "use `astro workspace`",
+            Self::OtherProduct { .. } => "leave it out, or name another domain",
             Self::TokenAsDomain => "run `astro login --token-login -` with the token on standard input",
             Self::TokenText { place: TokenPlace::Variable, .. } => "set ASTRO_API_TOKEN to a token, or unset it",
             Self::TokenText { source: TokenTextError::Several, .. } => "give one of the tokens alone",
             Self::TokenText { .. } => {
-                "check the variable or secret that should hold the token, or create a token at \
-                 https://cloud.astronomer.io/token"
+                "check the variable or secret that should hold the token, or create a token at https://{page}"
             }
             Self::ApiTokenOfOtherDomain { .. } | Self::ApiTokenWithheld { .. } => {
                 "set ASTRO_DOMAIN to the domain of the token, or unset ASTRO_API_TOKEN"
@@ -181,6 +193,7 @@ impl Error {
             Self::ExecOfAstro => {
                 "run `astro login --insecure-storage` to share the login with it, and then run it by itself"
             }
+            Self::ExecWithoutVariable { .. } => "use `--env NAME` with the variable that the command reads",
             Self::Start { .. } => "check the name of the command and its permissions",
             Self::ApiTokenNotRenewable => "unset ASTRO_API_TOKEN to renew the token of your login",
             Self::EndsTooSoon { .. } => "ask for less with `--valid-for`",
@@ -212,7 +225,7 @@ impl Error {
             Self::NotFound(_) | Self::Environment(_) | Self::Config(_) | Self::Listen(_) | Self::Http(_) => {
                 return None;
             }
-            Self::StorageSetting { .. } | Self::NotCompleted { .. } => return None,
+            Self::StorageSetting { .. } | Self::Houston { .. } | Self::NotCompleted { .. } => return None,
         })
     }
 }
@@ -279,7 +292,7 @@ fn host_without_port(error: &HttpError) -> &str {
     error.host.rsplit_once(':').map_or(error.host.as_str(), |(host, _)| host)
 }
 
-fn http_hint(error: &HttpError) -> String {
+pub(super) fn http_hint(error: &HttpError) -> String {
     let hint = match &error.fault {
         Fault::Connect(_) | Fault::Timeout(_) | Fault::Interrupted if is_loopback(host_without_port(error)) => {
             "check that the local server is running"

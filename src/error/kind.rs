@@ -59,7 +59,9 @@ impl Error {
             // The command line.
             Self::Domain(_) | Self::TokenAsDomain | Self::Environment(_) | Self::LogoutOfForeignContext { .. } => Usage,
             Self::StorageSetting { .. } | Self::StorageContradiction { .. } => Usage,
-            Self::ApiTokenNotRenewable | Self::NoCommand | Self::ExecOfAstro => Usage,
+            Self::ApiTokenNotRenewable | Self::NoCommand | Self::ExecOfAstro | Self::ExecWithoutVariable { .. } => {
+                Usage
+            }
             Self::NextAstro(NextError::Choice { .. } | NextError::Loop(_)) => Usage,
             Self::MissingArgument { .. } | Self::NoBrowserNoTerminal { .. } | Self::ConfirmationRequired => {
                 InputRequired
@@ -77,6 +79,8 @@ impl Error {
                 if refused.may_pass() { ApiUnavailable } else { Unauthenticated }
             }
             Self::NoPermissions => Forbidden,
+            Self::OtherProduct { .. } => Usage,
+            Self::Houston { failure, .. } => return failure.kind(),
             // The network and the services.
             Self::Http(error) | Self::List(ListError::Http(error)) => return kind_of_response(error),
             Self::ApiTokenNotAccepted { source, .. } if source.status() == Some(403) => Forbidden,
@@ -116,7 +120,7 @@ fn kind_of_response(error: &HttpError) -> Option<ErrorKind> {
     })
 }
 
-fn kind_of_fault(error: &HttpError) -> Option<ErrorKind> {
+pub(super) fn kind_of_fault(error: &HttpError) -> Option<ErrorKind> {
     let is_of_this_machine = matches!(
         error.fault,
         Fault::NotHttps | Fault::Setup(_) | Fault::ProxyInvalid { .. } | Fault::SocksProxy { .. }

@@ -5,11 +5,12 @@
 mod hint;
 mod kind;
 mod not_found;
+mod private_cloud;
 mod warning;
 
 use std::error::Error as _;
+use std::io;
 use std::time::Duration;
-use std::{fmt, io};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -19,8 +20,9 @@ use crate::browser::NoBrowser;
 use crate::config::ConfigError;
 use crate::credentials::StoreError;
 use crate::credentials::vault::VaultError;
-use crate::domain::{Domain, DomainError};
+use crate::domain::{Domain, DomainError, Product};
 use crate::environment::EnvironmentError;
+use crate::houston::HoustonError;
 use crate::http::HttpError;
 use crate::jwt::{JwksError, JwtError};
 use crate::next_astro::NextError;
@@ -33,51 +35,35 @@ pub use kind::ErrorKind;
 pub use not_found::{NotFound, first_few};
 pub use warning::Warning;
 
-/// What the user can do with a URL that they copied.
+/// Instructions for a URL that the user has copied.
 pub const PASTE_HERE: &str = "paste it here";
 pub const WRITE_TO_STDIN: &str = "write it to standard input";
 
 pub const NO_EMAIL: &str = "an account without a verified email";
 
 /// The origin of text that should be a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenPlace {
+    #[error("ASTRO_API_TOKEN")]
     Variable,
+    #[error("the argument of `--token-login`")]
     Argument,
+    #[error("standard input")]
     Stdin,
+    #[error("the prompt")]
     Prompt,
 }
 
-impl fmt::Display for TokenPlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Variable => "ASTRO_API_TOKEN",
-            Self::Argument => "the argument of `--token-login`",
-            Self::Stdin => "standard input",
-            Self::Prompt => "the prompt",
-        })
-    }
-}
-
 /// The reason why credentials are not saved unencrypted in place of an absent keychain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoPlaintext {
+    #[error("saving credentials unencrypted is forbidden")]
     Forbidden,
-    KeychainOnly {
-        setting: &'static str,
-    },
+    #[error("{setting} is keychain")]
+    KeychainOnly { setting: &'static str },
     /// A keychain held the last login, and there is no terminal to ask on.
+    #[error("the last login was in one")]
     LastInKeychain,
-}
-
-impl fmt::Display for NoPlaintext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Forbidden => f.write_str("saving credentials unencrypted is forbidden"),
-            Self::KeychainOnly { setting } => write!(f, "{setting} is keychain"),
-            Self::LastInKeychain => f.write_str("the last login was in one"),
-        }
-    }
 }
 
 /// The reason why there is no first step of a login for `--complete`.
@@ -117,7 +103,7 @@ pub enum Error {
     #[error("timed out after {} waiting for the browser", minutes(*.waited))]
     CallbackTimeout {
         waited: Duration,
-        /// What the user can do with the URL of the last page: see [`PASTE_HERE`].
+        /// The instruction for the URL of the last page: [`PASTE_HERE`], [`WRITE_TO_STDIN`] or none.
         paste: Option<&'static str>,
     },
     #[error("expected {expected}, but logged in as {}", .found.as_deref().unwrap_or(NO_EMAIL))]
@@ -187,7 +173,7 @@ pub enum Error {
     LoginWouldFail { domain: String },
     #[error("logout from {domains} was incomplete")]
     LogoutIncomplete { domains: String },
-    #[error("could not log out of the current context {context}: it is not an Astro context")]
+    #[error("could not log out of the current context {context}: it is not a domain")]
     LogoutOfForeignContext { context: String },
     #[error("could not save the selection: another program changed the login to {domain} or its organization")]
     SelectionCrossed { domain: String },
@@ -237,10 +223,16 @@ pub enum Error {
     Http(#[from] HttpError),
     #[error(transparent)]
     List(#[from] ListError),
+    #[error("{failure}")]
+    Houston { domain: String, failure: Box<HoustonError> },
+    #[error("{what} does not work with {domain}, which is a domain of {product}")]
+    OtherProduct { what: &'static str, domain: String, product: Product },
     #[error("no command given")]
     NoCommand,
     #[error("could not run the Go CLI with a token in its environment, which it may store in config.yaml")]
     ExecOfAstro,
+    #[error("no variable named for a token of {domain}, which is Astro Private Cloud")]
+    ExecWithoutVariable { domain: String },
     #[error("could not run {program}")]
     Start { program: String, source: io::Error },
     #[error(transparent)]

@@ -45,6 +45,8 @@ pub enum Warning {
     KnownAs { confirmed: String, known: String },
     #[error("other users can see {what}s passed as arguments, and your shell history keeps them")]
     SecretInArguments { what: &'static str, flag: &'static str },
+    #[error("`houston.skip_verify_tls` of config.yaml does not apply here: certificates are checked")]
+    CertificatesChecked,
     #[error("this API token cannot list workspaces")]
     NoWorkspacesOfToken,
     #[error("the API does not list the workspace that this API token names")]
@@ -61,15 +63,15 @@ pub enum Warning {
         "Astro CLI 1.x wrote its login back to config.yaml, which is used instead of the one in Astro CLI 2's vault"
     )]
     WrittenBack { domain: String },
-    // The vault.
+    // The vault, and its folder if others have access to it.
     #[error("others have access to {}, Astro CLI 2's vault, so nothing is written there", folder.display())]
     VaultOpenToOthers { folder: PathBuf },
     #[error("Astro CLI 2 may move this login out of config.yaml: {cause}")]
-    NotMarked { cause: String },
+    NotMarked { cause: String, open: Option<PathBuf> },
     #[error("Astro CLI 2 and Astro Desktop are logged out of {domain}: {cause}")]
-    VaultNotUsed { domain: String, cause: String },
+    VaultNotUsed { domain: String, cause: String, open: Option<PathBuf> },
     #[error("credentials may remain in Astro CLI 2's vault: {cause}")]
-    MayRemainInVault { cause: String, domain: String },
+    MayRemainInVault { cause: String, domain: String, open: Option<PathBuf> },
     // The wait for the browser.
     #[error("another program uses port {port}, so the browser cannot report back")]
     PortTaken { port: u16, paste: &'static str },
@@ -129,6 +131,9 @@ impl Warning {
             Self::SecretInArguments { what, flag } => {
                 return format!("use `{flag} -`, which reads the {what} from standard input");
             }
+            Self::CertificatesChecked => {
+                "set SSL_CERT_FILE to the certificate of the platform's authority if it is refused"
+            }
             Self::NoWorkspacesOfToken => "give the token a role in a workspace if you need one",
             Self::WorkspaceOfTokenUnlisted => "check in the Astro UI that the workspace still exists",
             Self::NotSelected(open) => return open.hint(),
@@ -153,6 +158,11 @@ impl Warning {
             }
             Self::WrittenBack { domain } => return format!("run `astro login {domain}` to have one login"),
             Self::VaultOpenToOthers { folder } => return format!("run `chmod 700 {}`", folder.display()),
+            Self::NotMarked { open: Some(folder), .. }
+            | Self::VaultNotUsed { open: Some(folder), .. }
+            | Self::MayRemainInVault { open: Some(folder), .. } => {
+                return format!("run `chmod 700 {}`, then run this command again", folder.display());
+            }
             Self::NotMarked { .. } => "run `astro login --insecure-storage` again once this is corrected",
             Self::VaultNotUsed { .. } => "log in with Astro CLI 2 to use it beside this program",
             Self::MayRemainInVault { domain, .. } => {

@@ -1,12 +1,12 @@
 //! The errors of requests.
 
 use std::error::Error as StdError;
-use std::fmt;
 use std::time::Duration;
 
-use crate::text::clean;
+use crate::text::{after_colon, clean};
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("could not {step}: {host}: {fault}")]
 pub struct HttpError {
     pub step: &'static str,
     pub host: String,
@@ -42,7 +42,7 @@ pub enum Fault {
     TooLarge { limit: usize },
     #[error("unexpected redirect{}", .to.as_ref().map(|host| format!(" to {host}")).unwrap_or_default())]
     Redirect { to: Option<String> },
-    #[error("HTTP status {status}{}", .message.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
+    #[error("HTTP status {status}{}", after_colon(.message.as_deref()))]
     Status { status: u16, message: Option<String>, retry_after: Option<Duration> },
     #[error("invalid response")]
     InvalidBody,
@@ -72,14 +72,6 @@ impl HttpError {
         }
     }
 }
-
-impl fmt::Display for HttpError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "could not {}: {}: {}", self.step, self.host, self.fault)
-    }
-}
-
-impl StdError for HttpError {}
 
 #[derive(Clone)]
 pub(super) struct Origin {

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -163,6 +163,16 @@ impl Request {
     /// Adds the access token (RFC 6750 section 2.1).
     pub fn bearer(mut self, token: &AccessToken) -> Self {
         self.builder = self.builder.bearer_auth(token.expose());
+        self
+    }
+
+    /// Adds the token of an Astro Private Cloud, which wants it without the word `Bearer`. Text that no header can hold is left
+    /// out, and so refused by the server.
+    pub fn bare_token(mut self, token: &AccessToken) -> Self {
+        if let Ok(mut value) = HeaderValue::from_str(token.expose()) {
+            value.set_sensitive(true);
+            self.builder = self.builder.header(AUTHORIZATION, value);
+        }
         self
     }
 

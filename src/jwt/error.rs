@@ -6,7 +6,7 @@ use url::Host;
 
 use super::Unverified;
 use super::unverified::LEEWAY;
-use crate::domain::Domain;
+use crate::domain::{Domain, Product};
 use crate::text::{clean, parse_url};
 use crate::time_format::format_relative;
 
@@ -93,7 +93,10 @@ pub fn issuer_domain(issuer: &str) -> Option<Domain> {
     match url.port() {
         Some(port) if host == "localhost" => format!("{host}:{port}").parse().ok(),
         Some(_) => None,
-        None => host.strip_prefix("auth.").unwrap_or(host).parse().ok(),
+        None => {
+            let domain: Domain = host.strip_prefix("auth.").unwrap_or(host).parse().ok()?;
+            Some(domain).filter(|it| it.product() == Product::Astro)
+        }
     }
 }
 

@@ -1,10 +1,11 @@
-//! The token of `ASTRO_API_TOKEN`: it overrides any login, is never stored, and is held to its domain.
+//! The token of `ASTRO_API_TOKEN`: it overrides any login to Astro, is never stored, and is held to its domain. It means nothing
+//! to Astro Private Cloud, as in the Go CLI, and is not sent there.
 
 use jiff::Timestamp;
 use url::Url;
 
 use super::{DomainSource, KeySource, Session};
-use crate::domain::{Domain, is_known_host};
+use crate::domain::{Domain, Product, is_known_host};
 use crate::environment::API_TOKEN;
 use crate::error::{Error, TokenPlace};
 use crate::jwt::{Claims, ExpectedAccess, JwtError, TokenKind, Unverified, verify_access_token};
@@ -12,11 +13,6 @@ use crate::oauth::AuthConfig;
 use crate::system::System;
 use crate::text::parse_url;
 use crate::token::{AccessToken, TokenTextError};
-
-/// Returns `true` if the variable overrides any login, even if it holds no valid token. An empty one counts as unset.
-pub fn environment_token_is_set(system: &System) -> bool {
-    !matches!(environment_token(system), Ok(None))
-}
 
 /// Returns the token of the variable. Rejects text that is no token, so that it is neither sent nor printed.
 pub fn environment_token(system: &System) -> Result<Option<AccessToken>, Error> {
@@ -51,9 +47,22 @@ pub fn check_environment_token(token: &AccessToken, domain: Option<&Domain>, now
 }
 
 impl Session<'_> {
+    /// Returns the token of the variable as it is, for a domain of Astro.
+    pub fn overriding_token(&self) -> Result<Option<AccessToken>, Error> {
+        match self.domain.product() {
+            Product::Astro => environment_token(self.system),
+            Product::PrivateCloud => Ok(None),
+        }
+    }
+
+    /// Returns `true` if the variable overrides any login, even if it holds no valid token. An empty one counts as unset.
+    pub fn is_overridden(&self) -> bool {
+        !matches!(self.overriding_token(), Ok(None))
+    }
+
     /// Returns the token of the variable if it can be used for this domain. Sends no request.
     pub fn environment_token(&self) -> Result<Option<AccessToken>, Error> {
-        let Some(token) = environment_token(self.system)? else { return Ok(None) };
+        let Some(token) = self.overriding_token()? else { return Ok(None) };
         self.check_environment_token(&token)?;
         Ok(Some(token))
     }
@@ -68,7 +77,7 @@ impl Session<'_> {
     /// Like [`environment_token`](Self::environment_token), for a token that will be sent: not to a development server
     /// that only a context names, and a user's token is verified first.
     pub(super) async fn environment_token_to_send(&self) -> Result<Option<AccessToken>, Error> {
-        let Some(token) = environment_token(self.system)? else { return Ok(None) };
+        let Some(token) = self.overriding_token()? else { return Ok(None) };
         if self.is_left_over() {
             return Err(Error::ApiTokenWithheld { domain: self.domain.to_string() });
         }
@@ -102,7 +111,9 @@ impl Session<'_> {
     /// Adds to a missing login that the variable is set, but empty, as for a secret that does not exist in a CI job.
     pub fn explain_empty_variable(&self, error: Error) -> Error {
         match error {
-            Error::NotLoggedIn { domain, .. } if self.system.environment.is_empty(API_TOKEN) => {
+            Error::NotLoggedIn { domain, .. }
+                if self.domain.product() == Product::Astro && self.system.environment.is_empty(API_TOKEN) =>
+            {
                 Error::ApiTokenEmpty { domain }
             }
             other => other,

@@ -19,23 +19,27 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{ApiClient, ListError};
+use crate::api::{ApiClient, ListError, Workspace};
 use crate::blocking::run_blocking;
 use crate::config::{Config, ConfigError, Context, Document, DocumentError, Lock};
 use crate::credentials::{self, CredentialStore, Credentials, StoreError};
-use crate::domain::Domain;
+use crate::domain::{Domain, Product};
 use crate::error::Error;
+use crate::houston::{Houston, HoustonError};
 use crate::system::System;
+use crate::text::clean;
 use crate::token::AccessToken;
 
+use domain::find_domain;
+
 pub use domain::{DomainSource, resolve_domain};
-pub use environment_token::{check_environment_token, environment_token, environment_token_is_set};
+pub use environment_token::{check_environment_token, environment_token};
 pub use key_source::KeySource;
 pub use plaintext::{
-    belongs_to, clear_tokens, credentials_from_context, is_replaced, is_same_user, login_in_use, set_pointer,
-    set_tokens, tokens_of_context,
+    belongs_to, clear_tokens, credentials_from_context, is_replaced, is_same_user, login_in_use,
+    private_cloud_credentials, set_pointer, set_tokens, tokens_of_context,
 };
-pub use refresh::{Access, effective_expiry};
+pub use refresh::effective_expiry;
 pub use storage_choice::{Storage, StorageChoice, StoragePlan, StorageSource};
 
 /// A keychain call within this time shows no spinner.
@@ -77,15 +81,45 @@ impl SavedLogin {
     }
 }
 
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    Environment(AccessToken),
+    Login(Box<SavedLogin>),
+}
+
+impl Access {
+    pub fn token(&self) -> &AccessToken {
+        match self {
+            Self::Environment(token) => token,
+            Self::Login(saved) => &saved.credentials.access,
+        }
+    }
+}
+
 impl<'a> Session<'a> {
     /// Opens the session of the domain that [`resolve_domain`] finds.
     pub fn open(system: &'a System, argument: Option<&str>) -> Result<Self, Error> {
+        Self::open_with_context(system, argument).map(|(session, _)| session)
+    }
+
+    /// Like [`open`](Self::open). Returns the context too if config.yaml was read for the domain.
+    pub fn open_with_context(system: &'a System, argument: Option<&str>) -> Result<(Self, Option<Context>), Error> {
         let config = Config::new(&system.home);
-        let (domain, source) = resolve_domain(system, &config, argument)?;
-        if let DomainSource::DefaultInstead(current) = &source {
-            system.ui.say(&format!("note: current context {current} is not an Astro context; using {domain}"));
+        let (domain, source, document) = find_domain(system, &config, argument)?;
+        let context = document.map(|it| it.context(&domain).unwrap_or_default());
+        match &source {
+            DomainSource::DefaultInstead(current) => {
+                system.ui.say(&format!("note: current context {current} is not a domain; using {domain}"));
+            }
+            DomainSource::Argument | DomainSource::EnvVar => {
+                let typed = argument.or(system.environment.get("ASTRO_DOMAIN")).unwrap_or_default().trim();
+                if domain.product() == Product::PrivateCloud && typed != domain.as_str() {
+                    system.ui.say(&format!("note: using {domain}, the base domain of {}", clean(typed, 100)));
+                }
+            }
+            DomainSource::CurrentContext | DomainSource::Default => {}
         }
-        Ok(Self { system, config, domain, domain_source: Some(source) })
+        Ok((Self { system, config, domain, domain_source: Some(source) }, context))
     }
 
     pub fn for_domain(system: &'a System, domain: Domain) -> Self {
@@ -98,6 +132,29 @@ impl<'a> Session<'a> {
 
     pub fn api<'b>(&'b self, token: &'b AccessToken) -> ApiClient<'b> {
         ApiClient::new(&self.system.http, self.domain.api_base(), token)
+    }
+
+    /// Returns the error for `what`, which the product of this domain does not have.
+    pub fn other_product(&self, what: &'static str) -> Error {
+        Error::OtherProduct { what, domain: self.domain.to_string(), product: self.domain.product() }
+    }
+
+    pub fn houston(&self) -> Houston<'_> {
+        Houston::new(&self.system.http, &self.domain)
+    }
+
+    pub fn houston_error(&self, failure: HoustonError) -> Error {
+        Error::Houston { domain: self.domain.to_string(), failure: Box::new(failure) }
+    }
+
+    /// Lists the workspaces of an organization, or all of an Astro Private Cloud, which has no organizations.
+    pub async fn workspaces(&self, organization: Option<&str>) -> Result<Vec<Workspace>, Error> {
+        if let Some(organization) = organization {
+            return self.call(async |api| api.workspaces(organization).await).await;
+        }
+        let access = self.access().await?;
+        let platform = self.houston().platform(access.token()).await;
+        Ok(platform.map_err(|failure| self.houston_error(failure))?.workspaces)
     }
 
     /// Calls the API with a token that is valid now. A token that the API refuses is refreshed once; a second refusal is
@@ -128,7 +185,7 @@ impl<'a> Session<'a> {
     /// under way would store the earlier login again.
     pub async fn lock_to_replace(&self) -> Result<(Lock, Option<Lock>), Error> {
         let lock = self.lock().await?;
-        let renewal = if self.system.vault.exists() { Some(self.lock_renewal().await?) } else { None };
+        let renewal = if self.has_vault() { Some(self.lock_renewal().await?) } else { None };
         Ok((lock, renewal))
     }
 
@@ -168,11 +225,20 @@ impl<'a> Session<'a> {
         Error::Store { domain: self.domain.to_string(), source }
     }
 
+    /// Returns `true` if Astro CLI 2 has a vault, which holds logins to Astro alone.
+    pub fn has_vault(&self) -> bool {
+        self.domain.product() == Product::Astro && self.system.vault.exists()
+    }
+
     pub fn location_name(&self, location: Location) -> String {
         match location {
             Location::Keychain => self.system.keychain.describe(),
             Location::Vault => format!("{}, shared with it and Astro Desktop", credentials::vault::NAME),
-            Location::Config => format!("{} (unencrypted)", self.config.path().display()),
+            Location::Config => {
+                let shared =
+                    if self.is_marked() { ", shared with Astro CLI 1.x, Astro CLI 2 and Astro Desktop" } else { "" };
+                format!("{} (unencrypted){shared}", self.config.path().display())
+            }
         }
     }
 

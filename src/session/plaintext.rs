@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::Location;
 use crate::config::Context;
 use crate::credentials::{Credentials, Kind};
+use crate::domain::Product;
 use crate::email::is_same_email;
 use crate::jwt::{TokenKind, Unverified};
 use crate::token::AccessToken;
@@ -22,6 +23,9 @@ pub fn tokens_of_context(context: &Context) -> Option<Credentials> {
 }
 
 fn credentials(context: &Context, access: &AccessToken) -> Credentials {
+    if context.product == Product::PrivateCloud {
+        return private_cloud_credentials(access.clone());
+    }
     let claims = Unverified::parse(access.expose()).ok();
     let claims = claims.as_ref();
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
@@ -36,9 +40,28 @@ fn credentials(context: &Context, access: &AccessToken) -> Credentials {
         sub: text(claims.and_then(Unverified::subject)),
         email: context.user_email.clone(),
         issued_at: claims.and_then(Unverified::issued_at),
-        expires_at: claims.and_then(Unverified::expires_at).or(context.expires_at),
+        expires_at: claims.and_then(Unverified::expires_at).or(context.expires_at.filter(|_| !access.is_empty())),
         access: access.clone(),
         replaced: None,
+    }
+}
+
+/// Returns the credentials of a token of Astro Private Cloud. Its times are claims that nothing verifies: the platform publishes
+/// no keys. It may also be the opaque key of a service account.
+pub fn private_cloud_credentials(access: AccessToken) -> Credentials {
+    let claims = Unverified::parse(access.expose()).ok();
+    Credentials {
+        kind: Kind::PrivateCloud,
+        issued_at: claims.as_ref().and_then(Unverified::issued_at),
+        expires_at: claims.as_ref().and_then(Unverified::expires_at),
+        refresh: None,
+        issuer: String::new(),
+        client_id: String::new(),
+        audience: String::new(),
+        sub: String::new(),
+        email: None,
+        replaced: None,
+        access,
     }
 }
 
@@ -80,7 +103,7 @@ pub fn belongs_to(context: &Context, login: &Credentials) -> bool {
     match (&context.user_email, &login.email) {
         (Some(context), Some(login)) => is_same_email(context, login),
         // An API token belongs to no user, so not to this one.
-        (Some(_), None) => login.kind == Kind::User,
+        (Some(_), None) => login.kind != Kind::ApiToken,
         (None, _) => true,
     }
 }

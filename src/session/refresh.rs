@@ -11,13 +11,14 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, timeout_at};
 
 use super::retry::with_retries;
-use super::{KeySource, Location, SavedLogin, Session, is_same_user};
+use super::{Access, KeySource, Location, SavedLogin, Session, is_same_user};
+use crate::config::Context;
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::http::HttpError;
 use crate::jwt::{ExpectedAccess, ExpectedId, JwtError, verify_access_token, verify_id_token};
 use crate::oauth::{AuthConfig, ErrorCode, Granted, Storing, TokenEndpointError, TokenError, TokenResponse};
-use crate::token::{AccessToken, RefreshToken};
+use crate::token::RefreshToken;
 
 /// A token that expires within this time is refreshed before it is used.
 const REFRESH_WITHIN: SignedDuration = SignedDuration::from_mins(5);
@@ -29,21 +30,6 @@ const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(60);
 const UNDER_LOCK: Duration = Duration::from_secs(25);
 /// The number of refreshes, if another program keeps replacing the login.
 const ATTEMPTS: usize = 3;
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Access {
-    Environment(AccessToken),
-    Login(Box<SavedLogin>),
-}
-
-impl Access {
-    pub fn token(&self) -> &AccessToken {
-        match self {
-            Self::Environment(token) => token,
-            Self::Login(saved) => &saved.credentials.access,
-        }
-    }
-}
 
 #[derive(Debug)]
 enum Reason {
@@ -68,13 +54,18 @@ impl Session<'_> {
         if let Some(token) = self.environment_token_to_send().await? {
             return Ok(Access::Environment(token));
         }
-        Ok(Access::Login(Box::new(self.access_for(None, false).await?)))
+        Ok(Access::Login(Box::new(self.access_for(self.context()?, None, false).await?)))
     }
 
     /// Returns the token of the login if it stays valid for this time, else a refreshed one; with `force` a refreshed one.
-    /// In both cases a token that is younger than a minute is new enough.
-    pub async fn access_for(&self, valid_for: Option<SignedDuration>, force: bool) -> Result<SavedLogin, Error> {
-        let saved = self.login().await?;
+    /// In both cases a token that is younger than a minute is new enough. `context` was just read.
+    pub async fn access_for(
+        &self,
+        context: Context,
+        valid_for: Option<SignedDuration>,
+        force: bool,
+    ) -> Result<SavedLogin, Error> {
+        let saved = self.login_of(context).await?;
         if let Some(warning) = self.vault_warning(saved.location) {
             warning.show(&self.system.ui);
         }
@@ -98,7 +89,11 @@ impl Session<'_> {
     }
 
     async fn login(&self) -> Result<SavedLogin, Error> {
-        let saved = self.saved_login().await.map_err(|error| self.explain_empty_variable(error))?;
+        self.login_of(self.context()?).await
+    }
+
+    async fn login_of(&self, context: Context) -> Result<SavedLogin, Error> {
+        let saved = self.saved_login_of(context).await.map_err(|error| self.explain_empty_variable(error))?;
         self.require_issuer_of_domain(&saved.credentials)?;
         Ok(saved)
     }
@@ -139,9 +134,7 @@ impl Session<'_> {
             return self.without_refresh(saved, reason);
         }
         // Fetched first: without the keys nothing could be verified, and the refresh token would be spent for nothing.
-        let issuer = self.auth_config_of(&saved.credentials)?.issuer;
-        let (http, random) = (&self.system.http, &*self.system.random);
-        let keys = match with_retries(random, None, async || KeySource::fetch(http, &issuer).await).await {
+        let keys = match self.keys_for_renewal(&saved.credentials).await {
             Ok(keys) => keys,
             Err(failure) => return self.keep_current_token(saved, reason, failure),
         };
@@ -177,10 +170,14 @@ impl Session<'_> {
     async fn refresh_once(&self, saved: SavedLogin, refreshing: &mut Refresh<'_>) -> Result<Option<SavedLogin>, Error> {
         let reason = refreshing.reason;
         let Some(refresh) = &saved.credentials.refresh else { return self.without_refresh(saved, reason).map(Some) };
-        let auth = self.auth_config_of(&saved.credentials)?;
-        if let Err(failure) = self.check_replaceable(&saved).await {
-            return self.keep_current_token(saved, reason, failure).map(Some);
-        }
+        let ready = async {
+            self.check_replaceable(&saved).await?;
+            self.renewal_config(&saved.credentials).await
+        };
+        let auth = match ready.await {
+            Ok(auth) => auth,
+            Err(failure) => return self.keep_current_token(saved, reason, failure).map(Some),
+        };
         match self.exchange(&auth, refresh, refreshing.until).await {
             Ok((_storing, granted)) => self.store_refreshed(saved, refreshing, &auth, granted).await,
             Err(Error::Token(TokenEndpointError::Refused(refused))) if refused.code == ErrorCode::InvalidGrant => {
@@ -215,6 +212,12 @@ impl Session<'_> {
             }
             Reason::Stale | Reason::Demanded | Reason::Refused(_) => Err(failure),
         }
+    }
+
+    async fn keys_for_renewal(&self, credentials: &Credentials) -> Result<KeySource<'_>, Error> {
+        let (http, random) = (&self.system.http, &*self.system.random);
+        let issuer = self.renewal_config(credentials).await?.issuer;
+        with_retries(random, None, async || KeySource::fetch(http, &issuer).await).await
     }
 
     /// Spends the refresh token. A signal waits from here until the returned guard is dropped, after the store.
@@ -279,7 +282,7 @@ impl Session<'_> {
     /// `auth status` can show the account and the expiry; but not an access token that would outlive the login.
     async fn drop_refresh_token(&self, saved: SavedLogin, refused: TokenError) -> Result<Option<SavedLogin>, Error> {
         let rest = Credentials { refresh: None, ..saved.credentials.clone() };
-        let rest = Some(rest).filter(|rest| !expires_after(rest, self.now()));
+        let rest = Some(rest).filter(|rest| !rest.access.is_empty() && !expires_after(rest, self.now()));
         if !self.replace(&saved, rest).await? {
             return Ok(None);
         }
@@ -318,11 +321,17 @@ impl Session<'_> {
             }
             subjects.push(identity.subject);
         }
-        if subjects.iter().any(|subject| *subject != old.sub) {
+        // A refresh token alone does not say whose it is.
+        let sub = if old.access.is_empty() { subjects[0].clone() } else { old.sub.clone() };
+        if subjects.iter().any(|subject| *subject != sub) {
             return Err(Error::SubjectMismatch);
         }
         Ok(Credentials {
             access: response.access_token,
+            issuer: issuer.to_owned(),
+            client_id: client_id.to_owned(),
+            audience: auth.audience.clone(),
+            sub,
             issued_at: access.issued_at,
             expires_at: Some(effective_expiry(access.expires_at, access.issued_at, response.expires_in)),
             ..old.clone()
@@ -330,9 +339,9 @@ impl Session<'_> {
     }
 }
 
-/// Returns `true` if the token expires after `at`, or never.
+/// Returns `true` if there is a token that expires after `at`, or never.
 fn expires_after(credentials: &Credentials, at: Timestamp) -> bool {
-    credentials.expires_at.is_none_or(|expiry| expiry > at)
+    !credentials.access.is_empty() && credentials.expires_at.is_none_or(|expiry| expiry > at)
 }
 
 /// Returns the expiry of a token: its signed `exp`, or the response's `expires_in` if that is sooner (RFC 6749 section 5.1).

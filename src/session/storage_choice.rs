@@ -163,7 +163,7 @@ impl Session<'_> {
         let in_keychain = keychain.as_ref().ok().cloned().flatten();
         login_in_use(context, None, in_keychain).is_some_and(|(location, it)| {
             let was_replaced = || self.config.was_replaced(&self.domain, &it.access.digest());
-            location == Location::Config && it.kind == Kind::User && !was_replaced()
+            location == Location::Config && it.kind != Kind::ApiToken && !was_replaced()
         })
     }
 }

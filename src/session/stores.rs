@@ -2,7 +2,7 @@
 
 use super::{Location, SavedLogin, Session, credentials_from_context, login_in_use, set_pointer, set_tokens};
 use crate::blocking::run_blocking;
-use crate::config::Document;
+use crate::config::{Context, Document};
 use crate::credentials::{self, Credentials, Kind, StoreError};
 use crate::error::{Error, NO_EMAIL, Warning};
 use crate::oauth::{AuthConfig, Issuer};
@@ -13,11 +13,15 @@ impl Session<'_> {
     /// Finds the stored login of the domain. Without one, [`Error::NotLoggedIn`] says if there was no keychain to read:
     /// a desktop session of the same user may have one.
     pub async fn saved_login(&self) -> Result<SavedLogin, Error> {
-        let context = self.context()?;
+        self.saved_login_of(self.context()?).await
+    }
+
+    /// Finds the stored login by a context that was just read.
+    pub(super) async fn saved_login_of(&self, context: Context) -> Result<SavedLogin, Error> {
         let not_logged_in = |no_keychain| Error::NotLoggedIn { domain: self.domain.to_string(), no_keychain };
         if context.in_vault {
             let found = self.load_from_vault(&context).await.map_err(|failure| self.vault_error(failure))?;
-            let credentials = found.filter(|it| !it.access.expose().is_empty()).ok_or_else(|| not_logged_in(None))?;
+            let credentials = found.filter(|it| !it.access.is_empty()).ok_or_else(|| not_logged_in(None))?;
             return Ok(SavedLogin { location: Location::Vault, credentials });
         }
         let in_config = credentials_from_context(&context);
@@ -55,12 +59,14 @@ impl Session<'_> {
     pub(super) fn require_issuer_of_domain(&self, credentials: &Credentials) -> Result<(), Error> {
         let Credentials { kind, issuer, .. } = credentials;
         match kind {
+            // A refresh token alone goes to the domain's own issuer.
+            Kind::User if credentials.access.is_empty() => Ok(()),
             Kind::User if Issuer::parse(issuer, &self.domain).is_err() => {
                 let issuer = Some(clean(issuer, 100)).filter(|issuer| !issuer.is_empty());
                 Err(Error::IssuerMismatch { domain: self.domain.to_string(), issuer })
             }
-            // An API token names no issuer.
-            Kind::User | Kind::ApiToken => Ok(()),
+            // These tokens name no issuer.
+            Kind::User | Kind::ApiToken | Kind::PrivateCloud => Ok(()),
         }
     }
 
@@ -86,7 +92,7 @@ impl Session<'_> {
         let domain = self.domain.to_string();
         let what = match (in_use, second.kind) {
             (Location::Keychain, Kind::ApiToken) => "an API token",
-            (Location::Keychain, Kind::User) => "the login that this one replaced",
+            (Location::Keychain, Kind::User | Kind::PrivateCloud) => "the login that this one replaced",
             (Location::Vault | Location::Config, _) => {
                 let account = second.email.as_deref().map_or_else(|| NO_EMAIL.to_owned(), |email| clean(email, 254));
                 return Warning::UnusedInKeychain { keychain: self.location_name(Location::Keychain), account, domain };
@@ -157,13 +163,22 @@ impl Session<'_> {
 
     /// Returns the issuer and the client that the credentials are bound to. Credentials go to no other server (RFC 9700
     /// section 4.9), and a stored issuer that does not belong to this domain is an error.
-    pub(super) fn auth_config_of(&self, credentials: &Credentials) -> Result<AuthConfig, Error> {
+    fn auth_config_of(&self, credentials: &Credentials) -> Result<AuthConfig, Error> {
         Ok(AuthConfig {
             client_id: credentials.client_id.clone(),
             audience: credentials.audience.clone(),
             issuer: Issuer::parse(&credentials.issuer, &self.domain)?,
             identity_first: false,
         })
+    }
+
+    /// Like [`auth_config_of`](Self::auth_config_of), but a refresh token without an access token is taken for one of the
+    /// domain's own login configuration.
+    pub(super) async fn renewal_config(&self, credentials: &Credentials) -> Result<AuthConfig, Error> {
+        if credentials.access.is_empty() {
+            return Ok(AuthConfig::fetch(&self.system.http, &self.domain).await?);
+        }
+        self.auth_config_of(credentials)
     }
 
     /// Like [`auth_config_of`](Self::auth_config_of), but a refresh token beside no access token, or beside one that does not

@@ -6,7 +6,7 @@ use super::{Location, Session, clear_tokens, edit_config, set_tokens, tokens_of_
 use crate::config::{Context, Document, DocumentError};
 use crate::credentials::Credentials;
 use crate::credentials::vault::{Vault, VaultError, VaultName, VaultTokens};
-use crate::domain::Domain;
+use crate::domain::{Domain, Product};
 use crate::error::{Error, Warning};
 
 impl Session<'_> {
@@ -35,8 +35,16 @@ impl Session<'_> {
         Error::Vault { domain: self.domain.to_string(), source }
     }
 
+    pub fn may_remain_in_vault(&self, failure: &VaultError) -> Warning {
+        let domain = self.domain.to_string();
+        Warning::MayRemainInVault { cause: failure.to_string(), domain, open: failure.open_folder() }
+    }
+
     /// Reads what the vault holds for this domain, in use or not. It may be a refresh token alone.
     pub async fn load_from_vault(&self, context: &Context) -> Result<Option<Credentials>, VaultError> {
+        if self.domain.product() == Product::PrivateCloud {
+            return Ok(None);
+        }
         let Some(VaultTokens { access, refresh }) = self.vault(Vault::load).await? else { return Ok(None) };
         let context = Context { token: access, refresh_token: refresh, ..context.clone() };
         Ok(tokens_of_context(&context))
@@ -44,19 +52,28 @@ impl Session<'_> {
 
     /// Returns a warning of an entry beside the login of config.yaml that is in use, or of a vault that others have access to.
     pub fn vault_warning(&self, in_use: Location) -> Option<Warning> {
-        let vault = &self.system.vault;
-        // Before the links in the path of config.yaml are resolved for the name.
-        if !vault.exists() {
+        if !self.has_vault() {
             return None;
         }
-        let name = self.vault_name(&self.domain);
+        let vault = &self.system.vault;
         match in_use {
-            Location::Config if vault.has(&name.entry()) && !vault.has(&name.marker()) => {
+            Location::Config if self.vault_has(VaultName::entry) && !self.is_marked() => {
                 Some(Warning::WrittenBack { domain: self.domain.to_string() })
             }
             Location::Vault => vault.open_to_others().map(|it| Warning::VaultOpenToOthers { folder: it.to_owned() }),
             Location::Keychain | Location::Config => None,
         }
+    }
+
+    /// Returns `true` if the marker makes every program leave the login in config.yaml.
+    pub(super) fn is_marked(&self) -> bool {
+        self.vault_has(VaultName::marker)
+    }
+
+    fn vault_has(&self, file: impl FnOnce(&VaultName) -> String) -> bool {
+        let vault = &self.system.vault;
+        // Looked for before the links in the path of config.yaml are resolved for the name.
+        vault.exists() && vault.has(&file(&self.vault_name(&self.domain)))
     }
 
     /// Returns the other domains whose contexts share the login of this one, as Astro CLI 2 sees it.
@@ -66,18 +83,46 @@ impl Session<'_> {
         sharing.filter_map(|it| it.domain.parse().ok()).filter(|it| *it != self.domain).collect()
     }
 
-    /// Removes the copies of a refresh token that was revoked, in contexts that share the login of this one.
-    pub async fn remove_copies(&self, revoked: &Credentials) -> Result<(), Error> {
-        if revoked.refresh.is_some() && !self.sharing_domains(&self.config.read()?).is_empty() {
-            self.replace_shared(revoked, None).await?;
+    /// Returns the other domains whose contexts hold the refresh token of these credentials, in config.yaml or in the vault.
+    pub async fn holders(&self, credentials: &Credentials) -> Result<Vec<Domain>, Error> {
+        let document = self.config.read()?;
+        let own = document.context(&self.domain).unwrap_or_default();
+        let mut holders = Vec::new();
+        for context in document.contexts() {
+            let Ok(domain) = context.domain.parse::<Domain>() else { continue };
+            let refresh = if context.in_vault && context.shares_login_with(&own) {
+                match self.vault_of(&domain, Vault::load).await {
+                    Err(failure @ VaultError::Keychain(_)) => return Err(self.vault_error(failure)),
+                    // One that cannot be opened is of no use to other programs, either.
+                    loaded => loaded.ok().flatten().and_then(|it| it.refresh),
+                }
+            } else {
+                context.refresh_token
+            };
+            if domain != self.domain && refresh.is_some() && refresh == credentials.refresh {
+                holders.push(domain);
+            }
         }
-        Ok(())
+        Ok(holders)
+    }
+
+    /// Removes the copies of a refresh token that was revoked, in contexts that share the login of this one. Returns their
+    /// domains.
+    pub async fn remove_copies(&self, revoked: &Credentials) -> Result<Vec<Domain>, Error> {
+        let sharing = self.sharing_domains(&self.config.read()?);
+        if revoked.refresh.is_none() || sharing.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut holders = self.holders(revoked).await?;
+        holders.retain(|it| sharing.contains(it));
+        self.replace_shared(revoked, None).await?;
+        Ok(holders)
     }
 
     /// Replaces a login in config.yaml or in the vault, and its copies in the contexts that share it: those with the refresh
     /// token that was spent. Removes them if `new` is `None`. Returns `false` if this domain's own was not replaced, because
     /// another program had changed it.
-    pub(super) async fn replace_shared(&self, old: &Credentials, new: Option<Credentials>) -> Result<bool, Error> {
+    pub async fn replace_shared(&self, old: &Credentials, new: Option<Credentials>) -> Result<bool, Error> {
         let document = self.config.read()?;
         let old = old.clone();
         let mut domains = self.sharing_domains(&document);

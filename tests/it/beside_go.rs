@@ -5,7 +5,7 @@ use std::process::Stdio;
 use astro_login::commands::doctor::{Doctor, doctor};
 use astro_login::commands::login::Login;
 use astro_login::commands::organization::organization;
-use astro_login::commands::selection::SelectionCommand;
+use astro_login::commands::selection::{SelectionCommand, Switch};
 use astro_login::commands::status::{Status, status};
 use astro_login::commands::workspace::workspace;
 use astro_login::credentials::{Credentials, StoreError};
@@ -47,7 +47,7 @@ async fn print(stage: &Stage) -> Outcome {
 }
 
 async fn show(stage: &Stage) -> Value {
-    let request = Status { domain: Some(stage.service.domain()).into(), json: true, check: false };
+    let request = Status { domain: Some(stage.service.domain()).into(), json: true.into(), check: false };
     let outcome = stage.run(async |system| status(system, &request).await).await;
     serde_json::from_str(&outcome.stdout).unwrap()
 }
@@ -58,7 +58,7 @@ fn warning(report: &Value, code: &str) -> Option<String> {
 }
 
 async fn check_account(stage: &Stage) -> String {
-    let request = Doctor { domain: Some(stage.service.domain()).into(), json: true };
+    let request = Doctor { domain: Some(stage.service.domain()).into(), json: true.into() };
     let outcome = stage.run(async |system| doctor(system, &request).await).await;
     let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
     let checks = report["checks"].as_array().unwrap();
@@ -189,8 +189,12 @@ async fn rf_18_replaced_token_written_back_stays_ignored() {
     assert!(account.starts_with("note: grace@example.org, ") && account.contains(&told), "{account}");
 
     // The next edit removes it.
-    let switch =
-        SelectionCommand::Switch { wanted: Some("Compilers".to_owned()), workspace: None, json: false, domain: None };
+    let switch = SelectionCommand::Switch(Switch {
+        wanted: Some("Compilers".to_owned()),
+        workspace: None,
+        json: false.into(),
+        domain: None,
+    });
     drop(stage.run(async |system| organization(system, switch).await).await.success());
     let config = stage.home.config().unwrap();
     assert!(!config.contains(ada.access.expose()) && !config.contains("refreshtoken"), "{config}");
@@ -272,8 +276,12 @@ async fn selection_crossed_by_other_login_is_not_written() {
     let before = stage.home.config();
     let sent = stage.service.requests_to("/v1/organizations").len();
     stage.service.fail("/v1/organizations", Fault::Hold);
-    let switch =
-        SelectionCommand::Switch { wanted: Some("Compilers".to_owned()), workspace: None, json: false, domain: None };
+    let switch = SelectionCommand::Switch(Switch {
+        wanted: Some("Compilers".to_owned()),
+        workspace: None,
+        json: false.into(),
+        domain: None,
+    });
     let (outcome, ()) = tokio::join!(stage.run(async |system| organization(system, switch).await), async {
         while stage.service.requests_to("/v1/organizations").len() == sent {
             tokio::task::yield_now().await;
@@ -293,8 +301,12 @@ async fn workspace_of_other_organization_is_not_written() {
     let path = "/v1/organizations/clorg00000000000000000002/workspaces";
     let sent = stage.service.requests_to(path).len();
     stage.service.fail(path, Fault::Hold);
-    let switch =
-        SelectionCommand::Switch { wanted: Some("Flow-Matic".to_owned()), workspace: None, json: false, domain: None };
+    let switch = SelectionCommand::Switch(Switch {
+        wanted: Some("Flow-Matic".to_owned()),
+        workspace: None,
+        json: false.into(),
+        domain: None,
+    });
     let (outcome, ()) = tokio::join!(stage.run(async |system| workspace(system, switch).await), async {
         while stage.service.requests_to(path).len() == sent {
             tokio::task::yield_now().await;

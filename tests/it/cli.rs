@@ -140,7 +140,7 @@ fn domain_is_argument_or_flag_everywhere() {
 
 #[test]
 fn usage_error_names_mistake() {
-    let table: [(&[&str], &str); 10] = [
+    let table: [(&[&str], &str); 11] = [
         (&["login", "-t"], "error: a value is required for '--token-login <TOKEN>' but none was supplied"),
         (
             &["login", "-t", "--insecure-storage"],
@@ -161,17 +161,21 @@ fn usage_error_names_mistake() {
             "error: invalid value '5m' for '--timeout <SECONDS>': invalid digit found in string",
         ),
         (&["login", "-q", "-v"], "error: the argument '--quiet' cannot be used with '--verbose...'"),
-        (&["login", "example.com"], "error: `example.com` is not an Astro domain"),
-        (&["login", "https://Cloud.Example.COM/"], "error: `cloud.example.com` is not an Astro domain"),
+        (&["login", "Example/"], "error: `example` is not a domain: it has no dot"),
+        (&["login", "astronomre.io"], "error: `astronomre.io` looks like a misspelled astronomer.io"),
+        (
+            &["login", "https://app.Example.COM/w/ck1/deployments"],
+            "error: `example.com/w/ck1/deployments` is the address of a page, not a domain",
+        ),
         (&["login", "http://astronomer.io"], "error: `http://astronomer.io` is not an Astro domain"),
     ];
     for (arguments, expected) in table {
         assert_eq!(wrong_usage(arguments).lines().next(), Some(expected), "{arguments:?}");
     }
-    let said = Astro::at(&TestHome::new()).with("ASTRO_DOMAIN", "cluster.example.com").run(&["login"]);
-    let hint = "hint: use astronomer.io, one of its previews or localhost[:PORT], or the Go CLI for \
+    let said = Astro::at(&TestHome::new()).with("ASTRO_DOMAIN", "cluster").run(&["login"]);
+    let hint = "hint: use astronomer.io, one of its previews or localhost[:PORT], or the base domain of an \
                 Astro Private Cloud";
-    assert_eq!(said, output(2, "", &format!("error: `cluster.example.com` is not an Astro domain\n{hint}\n")));
+    assert_eq!(said, output(2, "", &format!("error: `cluster` is not a domain: it has no dot\n{hint}\n")));
 }
 
 #[test]
@@ -596,13 +600,13 @@ mod unix {
     fn missing_home_does_not_panic() {
         // Without HOME, the home in the user database is read but not written.
         let astro = Astro::at(&TestHome::new()).without("HOME").without("ASTRO_HOME");
-        let Output { stdout, stderr, code } = astro.run(&["login", "example.com"]);
+        let Output { stdout, stderr, code } = astro.run(&["login", "example"]);
         assert_eq!(stdout, "");
         match code {
             Some(1) => assert!(stderr.starts_with("error: there is no home directory\n"), "{stderr}"),
             code => assert_eq!(
                 (code, stderr.lines().next()),
-                (Some(2), Some("error: `example.com` is not an Astro domain"))
+                (Some(2), Some("error: `example` is not a domain: it has no dot"))
             ),
         }
     }

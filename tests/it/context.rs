@@ -8,17 +8,23 @@ use serde_json::{Value, json};
 const FILE: &str = include_str!("../fixtures/contexts.yaml");
 
 async fn list(stage: &Stage, json: bool) -> Outcome {
-    stage.run(async |system| context(system, ContextCommand::List { json }).await).await
+    stage.run(async |system| context(system, ContextCommand::List { json: json.into() }).await).await
 }
 
 async fn switch(stage: &Stage, domain: Option<&str>) -> Outcome {
     let domain = domain.map(str::to_owned);
-    stage.run(async |system| context(system, ContextCommand::Switch(domain.into())).await).await
+    stage
+        .run(async |system| context(system, ContextCommand::Switch { domain: domain.into(), json: false.into() }).await)
+        .await
 }
 
 async fn delete(stage: &Stage, domain: &str, force: bool) -> Outcome {
     let domain = domain.to_owned();
-    stage.run(async |system| context(system, ContextCommand::Delete { domain: Some(domain).into(), force }).await).await
+    stage
+        .run(async |system| {
+            context(system, ContextCommand::Delete { domain: Some(domain).into(), force, json: false.into() }).await
+        })
+        .await
 }
 
 fn stage(config: &str) -> Stage {
@@ -227,11 +233,19 @@ async fn foreign_context_is_deleted_after_confirmation() {
     let outcome = delete(&stage, "gcp0002.example.com", true).await;
     assert_eq!(
         (outcome.exit_code(), outcome.error_chain().as_str()),
-        (2, "`gcp0002.example.com` is not an Astro domain")
+        (
+            1,
+            "no context named `gcp0002.example.com`; choose one of: astronomer.io, gcp0001.example.com, astronomer-stage.io"
+        )
     );
     assert_eq!(stage.home.config().unwrap(), FILE);
     let outcome = delete(&stage, "GCP0001.example.com", true).await.success();
-    assert_eq!(outcome.stderr, "Deleted context gcp0001.example.com\n");
+    let path = stage.home.config_path().display().to_string();
+    let said = format!(
+        "Removed credentials from {path}\nCopies of the token stay valid until an administrator ends it\nLogged out of \
+         gcp0001.example.com\nDeleted context gcp0001.example.com\n"
+    );
+    assert_eq!(outcome.stderr, said);
     assert_eq!(list(&stage, false).await.stdout.lines().count(), 3);
     let rest: Vec<&str> = FILE.lines().filter(|line| !line.contains("gcp0001") && !line.contains("ck05")).collect();
     for line in stage.home.config().unwrap().lines() {
@@ -241,10 +255,9 @@ async fn foreign_context_is_deleted_after_confirmation() {
 }
 
 #[tokio::test]
-async fn deleting_current_foreign_context_leaves_none_current() {
-    let stage =
-        stage("context: gcp.example.com\ncontexts:\n    gcp_example_com: {token: x}\n    a_io: {domain: a.io}\n");
-    assert_eq!(delete(&stage, "gcp.example.com", true).await.success().stderr, "Deleted context gcp.example.com\n");
+async fn deleting_current_malformed_context_leaves_none() {
+    let stage = stage("context: gcp\ncontexts:\n    gcp: {token: x}\n    a_io: {domain: a.io}\n");
+    assert_eq!(delete(&stage, "gcp", true).await.success().stderr, "Deleted context gcp\n");
     assert_eq!(stage.home.config().unwrap(), "context: \"\"\ncontexts:\n    a_io: {domain: a.io}\n");
 }
 

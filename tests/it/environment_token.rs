@@ -1,7 +1,7 @@
 //! `ASTRO_API_TOKEN`: held to its domain, checked before it is sent or printed, and never stored.
 
 use astro_login::commands::organization::organization;
-use astro_login::commands::selection::SelectionCommand;
+use astro_login::commands::selection::{SelectionCommand, Switch};
 use astro_login::commands::workspace::workspace;
 use astro_login::error::Error;
 use serde_json::json;
@@ -30,11 +30,13 @@ async fn printed(stage: &Stage) -> Outcome {
 }
 
 async fn organizations(stage: &Stage) -> Outcome {
-    stage.run(async |system| organization(system, SelectionCommand::List { json: false, domain: None }).await).await
+    stage
+        .run(async |system| organization(system, SelectionCommand::List { json: false.into(), domain: None }).await)
+        .await
 }
 
 async fn workspaces(stage: &Stage) -> Outcome {
-    stage.run(async |system| workspace(system, SelectionCommand::List { json: false, domain: None }).await).await
+    stage.run(async |system| workspace(system, SelectionCommand::List { json: false.into(), domain: None }).await).await
 }
 
 #[tokio::test]
@@ -192,12 +194,12 @@ async fn workspace_switch_in_other_organization_is_refused() {
         stage.home.write_config(&config);
         let token = stage.service.api_token_with(&json!({"permissions": [format!("organizationId:{granted}")]}));
         stage.environment = stage.environment.clone().with("ASTRO_API_TOKEN", &token);
-        let command = SelectionCommand::Switch {
+        let command = SelectionCommand::Switch(Switch {
             wanted: Some("Flow-Matic".to_owned()),
             workspace: None,
-            json: false,
+            json: false.into(),
             domain: None,
-        };
+        });
         let outcome = stage.run(async |system| workspace(system, command).await).await;
         assert_eq!(outcome.exit_code(), expected, "{outcome:?}");
         if organization == other {

@@ -5,7 +5,7 @@ use crate::support::{Options, Stage, token};
 use astro_login::commands::login::Login;
 use astro_login::commands::logout::{Logout, logout};
 use astro_login::commands::organization::organization;
-use astro_login::commands::selection::SelectionCommand;
+use astro_login::commands::selection::{SelectionCommand, Switch};
 use astro_login::commands::workspace::workspace;
 use astro_login::config::Config;
 use astro_login::credentials::Credentials;
@@ -55,7 +55,12 @@ async fn switch_organization(stage: &Stage, wanted: &str) {
     run(stage, async |system| {
         organization(
             system,
-            SelectionCommand::Switch { wanted: Some(wanted.to_owned()), workspace: None, json: false, domain: None },
+            SelectionCommand::Switch(Switch {
+                wanted: Some(wanted.to_owned()),
+                workspace: None,
+                json: false.into(),
+                domain: None,
+            }),
         )
         .await
     })
@@ -66,7 +71,12 @@ async fn switch_workspace(stage: &Stage, wanted: &str) {
     run(stage, async |system| {
         workspace(
             system,
-            SelectionCommand::Switch { wanted: Some(wanted.to_owned()), workspace: None, json: false, domain: None },
+            SelectionCommand::Switch(Switch {
+                wanted: Some(wanted.to_owned()),
+                workspace: None,
+                json: false.into(),
+                domain: None,
+            }),
         )
         .await
     })
@@ -150,7 +160,8 @@ fn sorted(mut lines: Vec<String>) -> Vec<String> {
 }
 
 async fn log_out(stage: &Stage, file: &mut File<'_>, plaintext: &[&str]) {
-    run(stage, async |system| logout(system, &Logout { domain: None.into(), all: false }).await).await;
+    run(stage, async |system| logout(system, &Logout { domain: None.into(), all: false, json: false.into() }).await)
+        .await;
     let mut expected: Vec<String> = LOGGED_OUT.iter().chain(plaintext).map(|&line| line.to_owned()).collect();
     expected.push("+context: \"\"".to_owned());
     assert_eq!(sorted(file.step()), sorted(expected));

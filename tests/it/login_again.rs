@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::support::{FakeBrowser, Mode, Outcome, Stage};
 use astro_login::commands::login::Login;
 use astro_login::commands::organization::organization;
-use astro_login::commands::selection::SelectionCommand;
+use astro_login::commands::selection::{SelectionCommand, Switch};
 use astro_login::commands::status::{Status, status};
 use astro_login::credentials::Credentials;
 use astro_login::token::{AccessToken, RefreshToken};
@@ -171,7 +171,7 @@ async fn graces_login_beside_adas_context() -> Stage {
 }
 
 async fn report(stage: &Stage) -> [serde_json::Value; 2] {
-    let request = Status { domain: Some(stage.service.domain()).into(), json: true, check: false };
+    let request = Status { domain: Some(stage.service.domain()).into(), json: true.into(), check: false };
     let outcome = stage.run(async |system| status(system, &request).await).await;
     let report: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
     ["account", "organization"].map(|name| report[name].clone())
@@ -191,12 +191,12 @@ async fn config_of_other_account_is_ignored() {
 #[tokio::test]
 async fn organization_flag_replaces_that_of_other_account() {
     let stage = graces_login_beside_adas_context().await;
-    let switch = SelectionCommand::Switch {
+    let switch = SelectionCommand::Switch(Switch {
         wanted: Some("Analytical Engines".to_owned()),
         workspace: None,
-        json: false,
+        json: false.into(),
         domain: None,
-    };
+    });
     drop(stage.run(async |system| organization(system, switch).await).await.success());
     assert_eq!(report(&stage).await, [json!(GRACE), json!("clorg00000000000000000001")]);
     assert_eq!(setting(&stage, "user_email").as_deref(), Some(GRACE));

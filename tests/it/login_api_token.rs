@@ -79,7 +79,7 @@ async fn cl_17_workspace_token_selects_its_workspace() {
     assert_eq!(stored, expected);
     assert_eq!(chosen(&stage), some(ORGANIZATION, "clws000010000000000000002"));
 
-    let request = Status { domain: Some(domain).into(), json: false, check: false };
+    let request = Status { domain: Some(domain).into(), json: false.into(), check: false };
     let shown = stage.run(async |system| status(system, &request).await).await.stdout;
     assert!(shown.contains("type          API token (signature not verified)\n"), "{shown}");
 }

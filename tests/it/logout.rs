@@ -44,7 +44,7 @@ async fn logged_in(insecure_storage: bool) -> Stage {
 }
 
 async fn log_out(stage: &Stage) -> Outcome {
-    let request = Logout { domain: Some(stage.service.domain()).into(), all: false };
+    let request = Logout { domain: Some(stage.service.domain()).into(), all: false, json: false.into() };
     stage.run(async |system| logout(system, &request).await).await
 }
 
@@ -163,7 +163,7 @@ async fn logout_works_offline() {
     let domain = stage.service.domain();
     // The service of the login is stopped; another one runs on another port.
     stage.service = Stage::new().service;
-    let request = Logout { domain: Some(domain).into(), all: false };
+    let request = Logout { domain: Some(domain).into(), all: false, json: false.into() };
     let outcome = stage.run(async |system| logout(system, &request).await).await;
     assert_eq!(outcome.exit_code(), 1);
     assert!(outcome.stderr.contains("could not connect: "), "{}", outcome.stderr);
@@ -238,7 +238,7 @@ async fn invalid_config_untouched_keychain_cleared() {
         });
         stage.home.write_config("contexts: [\n");
         let domain = if all { "astronomer.io".to_owned() } else { stage.service.domain() };
-        let request = Logout { domain: (!all).then(|| domain.clone()).into(), all };
+        let request = Logout { domain: (!all).then(|| domain.clone()).into(), all, json: false.into() };
         let outcome = stage.run(async |system| logout(system, &request).await).await;
         assert_eq!(outcome.exit_code(), 1);
         assert!(outcome.stderr.contains("could not remove the login to "), "{}", outcome.stderr);
@@ -248,7 +248,7 @@ async fn invalid_config_untouched_keychain_cleared() {
     }
     let stage = logged_in(false).await;
     stage.home.write_config("contexts: [\n");
-    let request = Logout { domain: None.into(), all: false };
+    let request = Logout { domain: None.into(), all: false, json: false.into() };
     let outcome = stage.run(async |system| logout(system, &request).await).await;
     assert_eq!(outcome.exit_code(), 1);
     assert!(outcome.stderr.contains("hint: run `astro logout DOMAIN`"), "{}", outcome.stderr);
@@ -256,7 +256,7 @@ async fn invalid_config_untouched_keychain_cleared() {
 }
 
 #[tokio::test]
-async fn logout_all_keeps_foreign_contexts() {
+async fn logout_all_covers_both_products() {
     let stage = logged_in(false).await;
     let theirs = stage.stored().unwrap();
     for domain in ["astronomer.io", "pr1234.astronomer-dev.io", "houston.example.com", "astronomer-stage.io"] {
@@ -268,11 +268,16 @@ async fn logout_all_keeps_foreign_contexts() {
     let more =
         "contexts:\n    pr1234_astronomer-dev_io:\n        domain: pr1234.astronomer-dev.io\n        workspace: w1\n";
     stage.home.write_config(&text.replace("contexts:\n", more));
-    drop(stage.run(async |system| logout(system, &Logout { domain: None.into(), all: true }).await).await.success());
+    drop(
+        stage
+            .run(async |system| logout(system, &Logout { domain: None.into(), all: true, json: false.into() }).await)
+            .await
+            .success(),
+    );
     let left =
         ["astronomer.io", "pr1234.astronomer-dev.io", "houston.example.com"].map(|it| stage.keychain.get(it).is_some());
-    assert_eq!((left, stage.stored()), ([false, false, true], None));
-    let expected = cleared(&stage).replace("contexts:\n", more);
+    assert_eq!((left, stage.stored()), ([false; 3], None));
+    let expected = cleared(&stage).replace("contexts:\n", more).replace("        token: Bearer their-token\n", "");
     let bare = |text: &str| text.replace(['"', '\''], "").replace(": \n", ":\n");
     assert_eq!(bare(&stage.home.config().unwrap()), bare(&expected));
 }
@@ -281,8 +286,13 @@ async fn logout_all_keeps_foreign_contexts() {
 async fn rf_12_logout_all_finds_keychain_login_without_context() {
     let stage = Stage::new();
     let domain = stage.service.domain();
-    let all = async || stage.run(async |system| logout(system, &Logout { domain: None.into(), all: true }).await).await;
-    for config in [None, Some(FOREIGN), Some("contexts: {}\n"), Some("contexts: [\n")] {
+    let all = async || {
+        stage
+            .run(async |system| logout(system, &Logout { domain: None.into(), all: true, json: false.into() }).await)
+            .await
+    };
+    let foreign = FOREIGN.replace("houston.example.com", "houston").replace("houston_example_com", "houston");
+    for config in [None, Some(foreign.as_str()), Some("contexts: {}\n"), Some("contexts: [\n")] {
         if let Some(config) = config {
             stage.home.write_config(config);
         }
@@ -301,7 +311,9 @@ async fn rf_12_logout_all_with_locked_keychain_is_incomplete() {
     let stage = Stage::new();
     stage.keep_in_keychain(&stage.earlier_login(3600));
     stage.keychain.fail(StoreError::Locked);
-    let outcome = stage.run(async |system| logout(system, &Logout { domain: None.into(), all: true }).await).await;
+    let outcome = stage
+        .run(async |system| logout(system, &Logout { domain: None.into(), all: true, json: false.into() }).await)
+        .await;
     assert_eq!(
         (outcome.exit_code(), outcome.error_chain().as_str()),
         (1, "could not use the keychain\nthe keychain is locked")

@@ -12,7 +12,7 @@ use crate::support::{CLIENT_ID, FakeBrowser, Fault, Mode, Outcome, Stage, token}
 const KEPT: [&str; 5] = ["domain", "organization", "organization_product", "workspace", "last_used_workspace"];
 
 async fn log_out(stage: &Stage) -> Outcome {
-    let request = Logout { domain: Some(stage.service.domain()).into(), all: false };
+    let request = Logout { domain: Some(stage.service.domain()).into(), all: false, json: false.into() };
     stage.run(async |system| logout(system, &request).await).await
 }
 
@@ -170,16 +170,18 @@ const PRIVATE_CLOUD: &str = "context: houston.example.com\ncontexts:\n    housto
                              domain: houston.example.com\n        token: Bearer theirs\n";
 
 #[tokio::test]
-async fn logout_of_private_cloud_context_is_refused() {
-    for current in ["houston.example.com", "astronomer.io.example.com", "localhost:99999"] {
+async fn logout_of_malformed_context_is_refused() {
+    for current in ["houston", "astronomer.io_example", "localhost:99999"] {
         let stage = Stage::new();
         let config = PRIVATE_CLOUD.replacen("houston.example.com", current, 1);
         stage.home.write_config(&config);
         let login = Credentials { issuer: "https://auth.astronomer.io/".to_owned(), ..stage.earlier_login(3600) };
         stage.keychain.put("astronomer.io", login.clone());
-        let outcome = stage.run(async |system| logout(system, &Logout { domain: None.into(), all: false }).await).await;
+        let outcome = stage
+            .run(async |system| logout(system, &Logout { domain: None.into(), all: false, json: false.into() }).await)
+            .await;
         assert_eq!((outcome.exit_code(), outcome.stdout.as_str(), outcome.stderr.as_str()), (2, "", ""));
-        let said = format!("could not log out of the current context {current}: it is not an Astro context");
+        let said = format!("could not log out of the current context {current}: it is not a domain");
         assert_eq!(outcome.error_chain(), said);
         assert!(outcome.result.unwrap_err().hint().unwrap().contains("run `astro logout astronomer.io`"));
         assert_eq!((stage.keychain.get("astronomer.io"), stage.home.config()), (Some(login), Some(config)));
@@ -189,11 +191,11 @@ async fn logout_of_private_cloud_context_is_refused() {
 #[tokio::test]
 async fn other_commands_name_domain_used_instead() {
     let stage = Stage::new();
-    stage.home.write_config(PRIVATE_CLOUD);
-    let note = "note: current context houston.example.com is not an Astro context; using astronomer.io\n";
+    stage.home.write_config(&PRIVATE_CLOUD.replacen("houston.example.com", "houston", 1));
+    let note = "note: current context houston is not a domain; using astronomer.io\n";
     let outcome = stage.run(async |system| token(system, None).await).await;
     assert_eq!((outcome.exit_code(), outcome.stderr.as_str()), (4, note));
-    let request = Status { domain: None.into(), json: false, check: false };
+    let request = Status { domain: None.into(), json: false.into(), check: false };
     let outcome = stage.run(async |system| status(system, &request).await).await;
     assert!(outcome.stderr.starts_with(note) && outcome.stdout.contains("astronomer.io"), "{}", outcome.all_text());
 }
@@ -203,7 +205,9 @@ async fn null_context_is_none() {
     for text in ["context: null\n", "context: ~\n", "context:\n", "context: ' '\n"] {
         let stage = Stage::new();
         stage.home.write_config(text);
-        let outcome = stage.run(async |system| logout(system, &Logout { domain: None.into(), all: false }).await).await;
+        let outcome = stage
+            .run(async |system| logout(system, &Logout { domain: None.into(), all: false, json: false.into() }).await)
+            .await;
         assert_eq!(outcome.success().stderr, "Not logged in to astronomer.io\n", "{text}");
     }
 }

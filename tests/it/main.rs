@@ -72,6 +72,8 @@ mod pictures;
 mod places;
 #[cfg(target_os = "linux")]
 mod ports;
+#[cfg(target_os = "linux")]
+mod private_cloud;
 #[cfg(unix)]
 mod pty;
 #[cfg(unix)]
@@ -81,6 +83,7 @@ mod readonly_disk;
 #[cfg(all(unix, not(target_os = "macos")))]
 mod recipes;
 mod refresh;
+mod scripted_login;
 mod security_rules;
 mod service;
 mod shared_login;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use astro_login::commands::login::{Login, login};
 use astro_login::commands::logout::{Logout, logout};
 use astro_login::commands::organization::organization;
-use astro_login::commands::selection::SelectionCommand;
+use astro_login::commands::selection::{SelectionCommand, Switch};
 use astro_login::commands::status::{Status, status};
 use astro_login::commands::workspace::workspace;
 use astro_login::credentials::Credentials;
@@ -351,40 +351,46 @@ impl Flow {
             }
             Self::Refresh => stage.run(async |system| token(system, domain.as_deref()).await).await,
             Self::Logout => {
-                stage.run(async |system| logout(system, &Logout { domain: domain.into(), all: false }).await).await
+                stage
+                    .run(async |system| {
+                        logout(system, &Logout { domain: domain.into(), all: false, json: false.into() }).await
+                    })
+                    .await
             }
             Self::Check => {
-                let request = Status { domain: domain.into(), json: false, check: true };
+                let request = Status { domain: domain.into(), json: false.into(), check: true };
                 stage.run(async |system| status(system, &request).await).await
             }
             Self::OrganizationList => {
                 stage
                     .run(async |system| {
-                        organization(system, SelectionCommand::List { json: false, domain: None }).await
+                        organization(system, SelectionCommand::List { json: false.into(), domain: None }).await
                     })
                     .await
             }
             Self::OrganizationSwitch => {
-                let switch = SelectionCommand::Switch {
+                let switch = SelectionCommand::Switch(Switch {
                     wanted: wanted("Analytical Engines"),
                     workspace: None,
-                    json: false,
+                    json: false.into(),
                     domain: None,
-                };
+                });
                 stage.run(async |system| organization(system, switch).await).await
             }
             Self::WorkspaceList => {
                 stage
-                    .run(async |system| workspace(system, SelectionCommand::List { json: false, domain: None }).await)
+                    .run(async |system| {
+                        workspace(system, SelectionCommand::List { json: false.into(), domain: None }).await
+                    })
                     .await
             }
             Self::WorkspaceSwitch => {
-                let switch = SelectionCommand::Switch {
+                let switch = SelectionCommand::Switch(Switch {
                     wanted: wanted("Punched Cards"),
                     workspace: None,
-                    json: false,
+                    json: false.into(),
                     domain: None,
-                };
+                });
                 stage.run(async |system| workspace(system, switch).await).await
             }
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::{Mode, Options, Organization, Outcome, Part, Stage};
 use astro_login::commands::organization::organization;
-use astro_login::commands::selection::SelectionCommand;
+use astro_login::commands::selection::{SelectionCommand, Switch};
 use astro_login::commands::workspace::workspace;
 use astro_login::credentials::Credentials;
 use serde_json::{Value, json};
@@ -13,18 +13,24 @@ const ENGINES: &str = "clorg00000000000000000001";
 const COMPILERS: &str = "clorg00000000000000000002";
 
 async fn organizations(stage: &Stage, json: bool) -> Outcome {
-    stage.run(async |system| organization(system, SelectionCommand::List { json, domain: None }).await).await
+    stage
+        .run(async |system| organization(system, SelectionCommand::List { json: json.into(), domain: None }).await)
+        .await
 }
 
 async fn workspaces(stage: &Stage, json: bool) -> Outcome {
-    stage.run(async |system| workspace(system, SelectionCommand::List { json, domain: None }).await).await
+    stage.run(async |system| workspace(system, SelectionCommand::List { json: json.into(), domain: None }).await).await
 }
 
 async fn switch_organization(stage: &Stage, wanted: Option<&str>) -> Outcome {
     let wanted = wanted.map(str::to_owned);
     stage
         .run(async |system| {
-            organization(system, SelectionCommand::Switch { wanted, workspace: None, json: false, domain: None }).await
+            organization(
+                system,
+                SelectionCommand::Switch(Switch { wanted, workspace: None, json: false.into(), domain: None }),
+            )
+            .await
         })
         .await
 }
@@ -33,7 +39,11 @@ async fn switch_workspace(stage: &Stage, wanted: Option<&str>) -> Outcome {
     let wanted = wanted.map(str::to_owned);
     stage
         .run(async |system| {
-            workspace(system, SelectionCommand::Switch { wanted, workspace: None, json: false, domain: None }).await
+            workspace(
+                system,
+                SelectionCommand::Switch(Switch { wanted, workspace: None, json: false.into(), domain: None }),
+            )
+            .await
         })
         .await
 }
@@ -374,7 +384,10 @@ async fn domain_is_astro_domain_or_current_context() {
 
     stage.environment = stage.environment.clone().with("ASTRO_DOMAIN", "gcp.example.com");
     let outcome = organizations(&stage, false).await;
-    assert_eq!((outcome.exit_code(), outcome.error_chain().as_str()), (2, "`gcp.example.com` is not an Astro domain"));
+    assert_eq!(
+        (outcome.exit_code(), outcome.error_chain().as_str()),
+        (2, "`astro organization` does not work with gcp.example.com, which is a domain of Astro Private Cloud")
+    );
 }
 
 #[tokio::test]

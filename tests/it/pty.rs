@@ -3,6 +3,8 @@
 mod link;
 mod plain;
 mod stop;
+#[cfg(target_os = "linux")]
+mod terminals;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

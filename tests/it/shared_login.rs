@@ -11,10 +11,12 @@ use astro_login::config::{Config, Context};
 use astro_login::credentials::vault::{VaultName, VaultTokens};
 use astro_login::credentials::{Credentials, StoreError};
 use astro_login::domain::Domain;
+use astro_login::http::TimeLimits;
 use astro_login::session::{set_pointer, set_tokens};
+use astro_login::token::AccessToken;
 use serde_json::{Value, json};
 
-use crate::support::{CLIENT_ID, Mode, Options, Outcome, Stage, token};
+use crate::support::{CLIENT_ID, Fault, Mode, Options, Outcome, Stage, token};
 
 const ENDED: i64 = -3600;
 const ENDS_SOON: i64 = 200;
@@ -83,13 +85,13 @@ async fn print(stage: &Stage) -> Outcome {
 }
 
 async fn state(stage: &Stage) -> (u8, Value) {
-    let request = Status { domain: Some(stage.service.domain()).into(), json: true, check: false };
+    let request = Status { domain: Some(stage.service.domain()).into(), json: true.into(), check: false };
     let outcome = stage.run(async |system| status(system, &request).await).await;
     (outcome.exit_code(), serde_json::from_str(&outcome.stdout).unwrap())
 }
 
 async fn log_out(stage: &Stage) -> Outcome {
-    let request = Logout { domain: Some(stage.service.domain()).into(), all: false };
+    let request = Logout { domain: Some(stage.service.domain()).into(), all: false, json: false.into() };
     stage.run(async |system| logout(system, &request).await).await
 }
 
@@ -262,6 +264,131 @@ async fn rf_20_without_lock_of_astro_cli_2_nothing_is_spent() {
     }
 }
 
+/// Time advances only by the waits for the lock, so no request times out.
+#[tokio::test(start_paused = true)]
+async fn rf_20_wait_for_lock_of_astro_cli_2_ends_after_30_seconds() {
+    for (seconds, exit_code) in [(ENDS_SOON, 0), (ENDED, 1)] {
+        let mut stage = stage();
+        let old = stage.earlier_login(seconds);
+        change(&stage, &stage.service.domain(), |context| set_tokens(context, old.clone()));
+        let day = Duration::from_secs(86_400);
+        stage.limits = TimeLimits { connect: day, request: day, keys: day, ..stage.limits };
+        let _lock = Config::new(stage.home.path()).lock_renewal(Duration::ZERO).unwrap();
+        let mut print = std::pin::pin!(print(&stage));
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                outcome = &mut print => break outcome,
+                () = tokio::time::advance(Duration::from_millis(50)) => {}
+            }
+        };
+        let expected = if exit_code == 0 { printed(&old) } else { String::new() };
+        assert_eq!((outcome.exit_code(), &outcome.stdout), (exit_code, &expected));
+        if exit_code == 1 {
+            let said = "config.yaml.renew.lock has been locked by another program for 30 seconds";
+            assert!(outcome.error_chain().ends_with(said), "{}", outcome.error_chain());
+        }
+        let stored = context(&stage, &stage.service.domain());
+        assert_eq!((stage.service.token_requests(), stored.refresh_token), (vec![], old.refresh));
+    }
+}
+
+#[tokio::test]
+async fn rf_20_refresh_token_beside_empty_token_is_renewed() {
+    for with_issuer in [true, false] {
+        let (stage, old) = with_vault(FRESH);
+        change(&stage, &stage.service.domain(), |context| {
+            context.token = Some(AccessToken::new(""));
+            context.refresh_token.clone_from(&old.refresh);
+            if !with_issuer {
+                (context.auth_domain, context.auth_client_id) = (None, None);
+            }
+        });
+        assert!(stage.home.config().unwrap().contains(POINTER));
+        let (code, status) = state(&stage).await;
+        let told = (&status["state"], &status["source"], &status["expires_at"]);
+        assert_eq!((code, told), (0, (&json!("refreshable"), &json!("config"), &Value::Null)));
+        assert!(stage.service.token_requests().is_empty());
+        let outcome = print(&stage).await;
+        assert_eq!(outcome.exit_code(), 0, "{}", outcome.error_chain());
+        let renewed = context(&stage, &stage.service.domain());
+        assert_eq!(outcome.stdout, format!("{}\n", renewed.token.unwrap().expose()));
+        let [live] = stage.service.live_refresh_tokens().try_into().unwrap();
+        assert_eq!(renewed.refresh_token.unwrap().expose(), live);
+        assert!(stage.home.path().join(".astro/config.yaml.renew.lock").exists());
+    }
+    let (stage, old) = with_vault(FRESH);
+    change(&stage, &stage.service.domain(), |context| {
+        context.token = Some(AccessToken::new(""));
+        context.refresh_token.clone_from(&old.refresh);
+    });
+    let refused = json!({"error": "invalid_grant"}).to_string();
+    stage.service.fail("/oauth/token", Fault::Status(400, refused));
+    let outcome = print(&stage).await;
+    assert_eq!((outcome.exit_code(), outcome.stdout.as_str()), (4, ""));
+    // Without its refresh token, the empty one would be the pointer to the vault.
+    let left = context(&stage, &stage.service.domain());
+    assert_eq!((left.token, left.in_vault), (None, false));
+}
+
+#[tokio::test]
+async fn login_keeps_refresh_token_that_other_context_uses() {
+    for (is_same, insecure_storage) in [(true, false), (true, true), (false, false)] {
+        let (mut stage, old) = with_vault(FRESH);
+        keep(&stage, "localhost:1", &old);
+        if !is_same {
+            stage.send(Mode::LogIn("grace@example.org".to_owned()));
+        }
+        let organization = Some("Compilers".to_owned());
+        let request = Login { insecure_storage, organization, ..stage.request() };
+        let outcome = stage.login(&request).await.success();
+        let shared = stage.vault().load(&name(&stage, "localhost:1")).unwrap().unwrap().refresh.unwrap();
+        let live = stage.service.live_refresh_tokens();
+        assert!(live.contains(&shared.expose().to_owned()), "{is_same}");
+        let own = match insecure_storage {
+            true => context(&stage, &stage.service.domain()).refresh_token,
+            false => entry(&stage).unwrap().refresh,
+        };
+        assert_eq!((live.len(), own == Some(shared.clone())), if is_same { (1, true) } else { (2, false) });
+        let said = "Did not revoke the replaced refresh token, which is still in use: localhost:1\n";
+        assert_eq!(outcome.stderr.contains(said), !is_same, "{}", outcome.stderr);
+        assert_eq!(Some(&shared) == old.refresh.as_ref(), !is_same);
+    }
+}
+
+#[tokio::test]
+async fn keychain_login_keeps_refresh_token_of_other_context() {
+    let (mut stage, old) = with_vault(FRESH);
+    keep(&stage, "localhost:1", &old);
+    stage.environment = stage.environment.clone().with("ASTRO_CREDENTIALS", "keychain");
+    drop(stage.login(&stage.request()).await.success());
+    let shared = stage.vault().load(&name(&stage, "localhost:1")).unwrap().unwrap();
+    assert_eq!((shared.refresh.as_ref(), stage.service.live_refresh_tokens().len()), (old.refresh.as_ref(), 2));
+    assert_ne!(stage.stored().unwrap().refresh, old.refresh);
+}
+
+#[tokio::test]
+async fn logout_names_contexts_that_shared_the_login() {
+    let (stage, old) = with_vault(FRESH);
+    keep(&stage, "localhost:1", &old);
+    let outcome = log_out(&stage).await.success();
+    assert!(outcome.stderr.contains("Logged out of localhost:1, which shared the login\n"), "{}", outcome.stderr);
+    assert!(stage.service.live_refresh_tokens().is_empty());
+}
+
+#[tokio::test]
+async fn rf_12_copy_of_one_login_is_revoked_once() {
+    let (stage, old) = with_vault(FRESH);
+    change(&stage, &stage.service.domain(), |context| set_tokens(context, old.clone()));
+    stage.keep_in_keychain(&old);
+    let outcome = log_out(&stage).await.success();
+    for line in ["Revoked the refresh token\n", "Access tokens already copied elsewhere"] {
+        assert_eq!(outcome.stderr.matches(line).count(), 1, "{}", outcome.stderr);
+    }
+    assert_eq!(stage.service.requests_to("/oauth/revoke").len(), 1);
+    assert_eq!((entry(&stage), stage.stored()), (None, None));
+}
+
 #[tokio::test]
 async fn insecure_storage_marks_context_and_removes_entry() {
     let (stage, _) = with_vault(FRESH);
@@ -273,6 +400,9 @@ async fn insecure_storage_marks_context_and_removes_entry() {
     assert_eq!(stage.service.live_refresh_tokens().len(), 1);
     let (_, status) = state(&stage).await;
     assert_eq!(status["source"], "config");
+    let place = stage.home.path().join(".astro/config.yaml");
+    let shared = format!("{} (unencrypted), shared with Astro CLI 1.x, Astro CLI 2 and Astro Desktop", place.display());
+    assert_eq!(status["location"], json!(shared));
     drop(log_out(&stage).await.success());
     assert!(stage.vault().has(&stage.vault_name().marker()), "as in Astro CLI 2");
 }
@@ -327,7 +457,12 @@ async fn rf_19_folder_open_to_others_is_read_with_warning() {
     assert_eq!(stage.service.token_requests(), [], "what cannot be stored is not spent");
     let (_, status) = state(&stage).await;
     assert_eq!(status["warnings"][0]["code"], "vault_open_to_others");
-    assert_eq!(log_out(&stage).await.exit_code(), 1);
+    let outcome = log_out(&stage).await;
+    let remedy = format!("hint: run `chmod 700 {}`, then run this command again\n", folder.display());
+    assert_eq!((outcome.exit_code(), outcome.stderr.matches(&remedy).count()), (1, 1), "{}", outcome.stderr);
+    let outcome = stage.login(&stage.request()).await.success();
+    assert_eq!(outcome.stderr.matches("hint: run `chmod 700").count(), 2, "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("with Astro CLI 2"), "{}", outcome.stderr);
     assert!(stage.vault().has(&stage.vault_name().entry()));
     assert_eq!(fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o750);
 }

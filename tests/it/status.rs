@@ -53,7 +53,7 @@ fn at(stage: &mut Stage, now: fn() -> Timestamp) {
 async fn ask(stage: &Stage, flags: &[&str]) -> Outcome {
     let request = Status {
         domain: Some(stage.service.domain()).into(),
-        json: flags.contains(&"--json"),
+        json: flags.contains(&"--json").into(),
         check: flags.contains(&"--check"),
     };
     stage.run(async |system| status(system, &request).await).await

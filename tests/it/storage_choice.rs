@@ -395,13 +395,13 @@ async fn rf_18_rf_21_replaced_or_api_token_is_not_asked_about() {
 }
 
 async fn show(stage: &Stage) -> Value {
-    let request = Status { domain: Some(stage.service.domain()).into(), json: true, check: false };
+    let request = Status { domain: Some(stage.service.domain()).into(), json: true.into(), check: false };
     let outcome = stage.run(async |system| status(system, &request).await).await;
     serde_json::from_str(&outcome.stdout).unwrap()
 }
 
 async fn diagnose(stage: &Stage, name: &str) -> Value {
-    let request = Doctor { domain: Some(stage.service.domain()).into(), json: true };
+    let request = Doctor { domain: Some(stage.service.domain()).into(), json: true.into() };
     let outcome = stage.run(async |system| doctor(system, &request).await).await;
     let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
     report["checks"].as_array().unwrap().iter().find(|check| check["name"] == name).unwrap().clone()
@@ -433,7 +433,7 @@ async fn status_and_doctor_show_setting_and_source() {
 }
 
 async fn print_status(stage: &Stage) -> Outcome {
-    let request = Status { domain: Some(stage.service.domain()).into(), json: false, check: false };
+    let request = Status { domain: Some(stage.service.domain()).into(), json: false.into(), check: false };
     stage.run(async |system| status(system, &request).await).await
 }
 
@@ -472,7 +472,7 @@ async fn logout_is_no_new_customer_to_cli_2() {
             value.filter(|value| !matches!(value.as_str(), "" | "\"\"" | "''"))
         };
         let before = fields.map(field);
-        let request = Logout { domain: Some(stage.service.domain()).into(), all: false };
+        let request = Logout { domain: Some(stage.service.domain()).into(), all: false, json: false.into() };
         drop(stage.run(async |system| logout(system, &request).await).await.success());
         assert_eq!((fields.map(field), before.iter().all(Option::is_some)), (before.clone(), true));
         // Astro CLI 2 shows its sign-up page if all of these are empty.

@@ -1,12 +1,15 @@
 //! `astro auth token` as programs call it: `--force`, `--valid-for`, JSON, and failures as JSON.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Output, Stdio};
 
 use astro_login::credentials::Credentials;
 use serde_json::{Value, json};
 
+use crate::support::binary::commands;
 use crate::support::{Fault, Stage};
 
+const PROGRAMS: &str = include_str!("../../docs/programs.md");
 const FRESH: i64 = 3600;
 
 fn text(bytes: Vec<u8>) -> String {
@@ -124,9 +127,11 @@ fn each_kind_of_failure_is_one_json_object() {
     };
     let table = [
         (failure(stage.command(&["auth", "token", "--no-such-flag"]).args(json)), 2, Some("usage")),
-        (failure(stage.command(&["auth", "token", "no.such.domain"]).args(json)), 2, Some("usage")),
+        (failure(stage.command(&["auth", "token", "no such domain"]).args(json)), 2, Some("usage")),
         (failure(&mut stage.command(&["auth", "no-such-command", "--json"])), 2, Some("usage")),
-        (failure(stage.command(&["context", "switch", "--output=json"]).env("X", "x")), 2, Some("usage")),
+        (failure(&mut stage.command(&["context", "switch", "--output=json"])), 2, Some("input_required")),
+        (failure(stage.command(&["context", "delete", &domain]).args(json)), 2, Some("input_required")),
+        (failure(stage.command(&["logout", "--all", &domain]).args(json)), 2, Some("usage")),
         (failure(stage.command(&["login", &domain, "--output", "json"]).env("CI", "1")), 2, Some("usage")),
         (failure(&mut stage.command(&["organization", "switch", "-o", "json"])), 2, Some("input_required")),
         (failure(stage.command(&["auth", "token", "astronomer.io"]).args(json)), 4, Some("unauthenticated")),
@@ -135,6 +140,13 @@ fn each_kind_of_failure_is_one_json_object() {
         (fails(organizations, 409), 1, Some("conflict")),
         (fails(organizations, 503), 1, Some("api_unavailable")),
     ];
+    let cell = |text: &str| text.trim_matches('`').to_owned();
+    let listed = PROGRAMS.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| `")?.split(" | ");
+        Some((cell(cells.next()?), cells.next()?.parse::<i32>().ok()?))
+    });
+    let provoked: BTreeSet<(String, i32)> = table.iter().map(|(_, code, kind)| (cell(kind.unwrap()), *code)).collect();
+    assert_eq!(listed.collect::<BTreeSet<_>>(), provoked, "each kind of docs/programs.md");
     for ((code, object, stderr), expected, kind) in table {
         assert_eq!((code, &object["code"], object["kind"].as_str()), (expected, &json!(expected), kind), "{object}");
         assert!(object["error"].as_str().is_some_and(|it| !it.is_empty() && !it.starts_with("error")), "{object}");
@@ -145,4 +157,29 @@ fn each_kind_of_failure_is_one_json_object() {
     stage.home.write_config("contexts: [\n");
     let (code, object, _) = failure(stage.command(&["auth", "token"]).args(json));
     assert_eq!((code, &object["code"], &object["kind"]), (1, &json!(1), &Value::Null));
+}
+
+#[test]
+fn each_command_prints_its_result_as_json() {
+    // `login` has `-o` for `--oauth`, and the other two print what another program reads.
+    let without = ["login", "auth login", "auth exec", "completion"];
+    let words: Vec<String> = commands().iter().map(|words| words.join(" ")).collect();
+    let is_group = |it: &str| it.is_empty() || words.iter().any(|other| other.starts_with(&format!("{it} ")));
+    for words in words.iter().filter(|it| !is_group(it) && !it.contains("help") && !without.contains(&it.as_str())) {
+        let (stage, _) = Stage::logged_in(FRESH);
+        let words: Vec<&str> = words.split(' ').collect();
+        let (code, object, _) = failure(stage.command(&words).args(["--json", "--no-such-flag"]));
+        assert_eq!((code, &object["error"]), (2, &json!("unexpected argument '--no-such-flag' found")), "{words:?}");
+    }
+    let (stage, _) = Stage::logged_in(FRESH);
+    let domain = stage.service.domain();
+    for (arguments, expected) in [
+        (&["logout"][..], json!({"version": 1, "logged_out": [&domain]})),
+        (&["logout", &domain][..], json!({"version": 1, "logged_out": []})),
+        (&["context", "switch", "stage"][..], json!({"version": 1, "context": "astronomer-stage.io"})),
+        (&["context", "delete", "stage", "-y"][..], json!({"version": 1, "deleted": "astronomer-stage.io"})),
+    ] {
+        let (code, stdout, stderr) = seen(stage.command(arguments).args(["-o", "json"]).output().unwrap());
+        assert_eq!((code, serde_json::from_str(&stdout).ok()), (0, Some(expected)), "{stdout}{stderr}");
+    }
 }

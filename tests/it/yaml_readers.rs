@@ -123,5 +123,5 @@ fn context_of_other_name_is_current_by_its_domain() {
     // Private Cloud's stays what it is.
     stage.home.write_config("context: foo\ncontexts:\n  foo: {domain: houston.example.com}\n");
     let token = run(&stage, &["auth", "token"]);
-    assert!(token.stderr.starts_with("note: current context foo is not an Astro context"), "{token:?}");
+    assert!(token.stderr.starts_with("error: not logged in to houston.example.com\n"), "{token:?}");
 }

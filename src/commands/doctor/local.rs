@@ -10,9 +10,10 @@ use crate::commands::login::callback_port;
 use crate::config::{ConfigError, Context};
 use crate::credentials::vault::{Vault, VaultError};
 use crate::credentials::{Credentials, Kind, StoreError};
-use crate::domain::Domain;
+use crate::domain::{Domain, Product};
 use crate::environment::{API_TOKEN, CREDENTIALS, Environment, NO_INSECURE_FALLBACK, PROXIES};
 use crate::error::{Error, Warning};
+use crate::houston::HoustonError;
 use crate::http::host_of;
 use crate::next_astro::CHOICE;
 use crate::oauth::{CallbackListener, ListenError};
@@ -51,6 +52,9 @@ const VARIABLES: [&str; 24] = [
 pub(super) async fn read_vault(
     session: &Session<'_>,
 ) -> (Result<Option<String>, VaultError>, Result<Option<Credentials>, VaultError>) {
+    if session.domain.product() == Product::PrivateCloud {
+        return (Ok(None), Ok(None));
+    }
     let login = match session.context() {
         Ok(context) if context.in_vault => session.load_from_vault(&context).await,
         Ok(_) | Err(_) => Ok(None),
@@ -96,6 +100,10 @@ pub(super) fn browser_from_env<'a>(environment: &Environment, launch: &'a Browse
 }
 
 pub(super) fn login(session: &Session<'_>, launch: &BrowserLaunch, program: Option<&str>, would: Would) -> Check {
+    if would == Would::Token && session.domain.product() == Product::PrivateCloud {
+        let hint = HoustonError::NoTerminal.hint(session.domain.as_str());
+        return Check::note("login", "needs a token or a password: no terminal").advice(&hint);
+    }
     let reason = match launch {
         BrowserLaunch::FromEnv(alternatives) => {
             if let Some(program) = program {
@@ -236,7 +244,7 @@ pub(super) fn account(
     keychain: Result<Option<Credentials>, StoreError>,
     in_vault: Result<Option<Credentials>, VaultError>,
 ) -> Check {
-    if session::environment_token_is_set(session.system) {
+    if session.is_overridden() {
         let fault = match session.environment_token() {
             Ok(_) => String::new(),
             Err(Error::ApiTokenExpired { .. }) => " (expired)".to_owned(),
@@ -252,14 +260,14 @@ pub(super) fn account(
         Err(failure) => {
             return Check { outcome: Outcome::Note, ..Check::fail("account", &session.vault_error(failure), session) };
         }
-        Ok(found) => found.filter(|it| !it.access.expose().is_empty()),
+        Ok(found) => found.filter(|it| !it.access.is_empty()),
     };
     let in_config = session::credentials_from_context(&context);
     let in_keychain = match keychain {
         Ok(found) => found,
         Err(StoreError::Absent { .. }) => None,
         Err(_) if context.in_vault => None,
-        Err(_) if in_config.as_ref().is_some_and(|it| it.kind == Kind::User) => None,
+        Err(_) if in_config.as_ref().is_some_and(|it| it.kind != Kind::ApiToken) => None,
         Err(_) => return Check::note("account", "unknown: could not read the keychain"),
     };
     let Some((location, found)) = session::login_in_use(&context, in_vault, in_keychain.clone()) else {
@@ -287,6 +295,7 @@ fn login_in_use(session: &Session<'_>, context: &Context, found: Credentials) ->
     }
     let who = match found.kind {
         Kind::ApiToken => "an API token".to_owned(),
+        Kind::PrivateCloud => "a token of Astro Private Cloud".to_owned(),
         Kind::User => found.email.or_else(|| context.user_email.clone()).unwrap_or_else(|| "unknown email".to_owned()),
     };
     let expires = found.expires_at.map(|end| time_format::format_timestamp(end, now, &(session.system.time_zone)()));

@@ -10,10 +10,10 @@ mod programs;
 use clap::Args;
 use serde::Serialize;
 
-use super::{DomainArgument, list};
+use super::{DomainArgument, JsonArgument, list};
 use crate::browser::BrowserLaunch;
 use crate::config::Config;
-use crate::domain;
+use crate::domain::{self, Product};
 use crate::error::{Error, Warning};
 use crate::session::{self, Session};
 use crate::system::System;
@@ -29,9 +29,8 @@ const NARROW_INDENT: usize = 2;
 
 #[derive(Debug, Args)]
 pub struct Doctor {
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub json: JsonArgument,
     #[command(flatten)]
     pub domain: DomainArgument,
 }
@@ -82,13 +81,16 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
     let (keychain, (vault, in_vault), network, programs) = tokio::join!(
         session.ready_keychain(),
         local::read_vault(&session),
-        network::ask(&session),
+        network::checks(&session),
         programs::ask(system)
     );
     drop(spinner);
     let launch = system.opening();
     let program = local::browser_from_env(&system.environment, &launch);
+    let is_astro = session.domain.product() == Product::Astro;
     let would = match launch {
+        // The token of the page has to be pasted.
+        _ if !is_astro && !system.ui.can_ask() => Would::Token,
         BrowserLaunch::FromEnv(_) if program.is_some() => Would::Browser,
         BrowserLaunch::Platform(_) => Would::Browser,
         BrowserLaunch::FromEnv(_) => Would::Link,
@@ -99,27 +101,22 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
     let choice = session.storage_choice(None);
     let plan = choice.as_ref().ok().zip(session.context().ok());
     let plan = plan.map(|(choice, context)| session.plan_storage(choice, &context, &vault, &keychain));
-    let mut checks = vec![
-        local::domain(&session, source),
-        local::login(&session, &launch, program, would),
-        local::callback(&session, would),
-        local::loopback(&session, would),
-        local::storage(&session, &choice, plan.as_ref().and_then(|it| it.as_ref().ok())),
-        local::keychain(&session, &keychain, plan.as_ref()),
-        local::vault(&session, vault),
-        local::config(&session),
-        local::account(&session, keychain, in_vault),
-        network::api(&session, &network),
-        network::issuer(&session, &network),
-        network::keys(&session, &network),
-        network::certificates(&session, &network),
-        network::clock(&session, &network),
-        local::variables(&system.environment),
-    ];
+    let mut checks = vec![local::domain(&session, source), local::login(&session, &launch, program, would)];
+    if is_astro {
+        checks.extend([local::callback(&session, would), local::loopback(&session, would)]);
+    }
+    checks.push(local::storage(&session, &choice, plan.as_ref().and_then(|it| it.as_ref().ok())));
+    checks.push(local::keychain(&session, &keychain, plan.as_ref()));
+    if is_astro {
+        checks.push(local::vault(&session, vault));
+    }
+    checks.extend([local::config(&session), local::account(&session, keychain, in_vault)]);
+    checks.extend(network);
+    checks.push(local::variables(&system.environment));
     checks.extend(programs);
     let fails = checks.iter().any(|check| check.outcome == Outcome::Fail);
     let report = Report { version: 1, would: if fails { Would::Fail } else { would }, checks };
-    if doctor.json {
+    if doctor.json.get() {
         list::print_json(system, &report)?;
     } else {
         system.ui.write_data_ignoring_closed_pipe(&report.text(&session))?;

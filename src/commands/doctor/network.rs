@@ -7,7 +7,8 @@ use url::Url;
 
 use super::{Check, Outcome};
 use crate::commands::status::clock_off;
-use crate::error::Error;
+use crate::domain::Product;
+use crate::error::{Error, Warning};
 use crate::http::{Fault, Http, HttpError, host_of};
 use crate::oauth::{AuthConfig, IssuerError};
 use crate::session::{KeySource, Session};
@@ -17,7 +18,7 @@ use crate::text::clean;
 const SHORTEST_LIFETIME: SignedDuration = SignedDuration::from_mins(10 * 60 + 1);
 
 /// The responses; `None` for requests that depend on a failed one.
-pub(super) struct Network {
+struct Network {
     auth: Timed<(AuthConfig, Option<Timestamp>), IssuerError>,
     metadata: Option<Result<(), IssuerError>>,
     keys: Option<Timed<(), Error>>,
@@ -30,12 +31,54 @@ struct Timed<T, E> {
     proxy: Option<String>,
 }
 
+/// Makes the requests of a login that carry no secret, and returns their checks.
+pub(super) async fn checks(session: &Session<'_>) -> Vec<Check> {
+    if session.domain.product() == Product::PrivateCloud {
+        return vec![platform(session).await];
+    }
+    let network = ask(session).await;
+    vec![
+        api(session, &network),
+        issuer(session, &network),
+        keys(session, &network),
+        certificates(session, &network),
+        clock(session, &network),
+    ]
+}
+
+/// Asks an Astro Private Cloud for the ways to log in.
+async fn platform(session: &Session<'_>) -> Check {
+    let houston = session.houston();
+    let asked = timed(&session.system.http, session.domain.api_base(), houston.login_settings()).await;
+    let settings = match &asked.result {
+        Ok(settings) => settings,
+        Err(failure) => {
+            return asked.with_proxy(Check::fail("api", &session.houston_error(failure.clone()), session));
+        }
+    };
+    let ways = match (settings.has_passwords, settings.has_providers) {
+        (true, true) => "a password or the browser",
+        (true, false) => "a password",
+        (false, true) => "the browser",
+        (false, false) => "a token alone",
+    };
+    let check = Check::ok("api", &format!("{}; logs in with {ways}", asked.responded()));
+    if session.config.read().is_ok_and(|document| document.skips_certificates()) {
+        let warning = Warning::CertificatesChecked;
+        let detail = format!("{}; {warning}", check.detail);
+        return Check::note("api", &detail).advice(&warning.hint());
+    }
+    check
+}
+
 /// Requests the login configuration, then the issuer's metadata and keys at the same time.
-pub(super) async fn ask(session: &Session<'_>) -> Network {
+async fn ask(session: &Session<'_>) -> Network {
     let http = &session.system.http;
     let auth = timed(http, session.domain.api_base(), AuthConfig::fetch_with_date(http, &session.domain)).await;
-    let Ok((AuthConfig { issuer, .. }, _)) = &auth.result else { return Network { auth, metadata: None, keys: None } };
-    let Ok(url) = issuer.as_str().parse() else { return Network { auth, metadata: None, keys: None } };
+    let issuer = auth.result.as_ref().ok().map(|(config, _)| &config.issuer);
+    let Some((issuer, url)) = issuer.and_then(|it| Some((it, it.as_str().parse().ok()?))) else {
+        return Network { auth, metadata: None, keys: None };
+    };
     let keys = async { KeySource::fetch(http, issuer).await.map(drop) };
     let (metadata, keys) = tokio::join!(issuer.metadata(http), timed(http, &url, keys));
     Network { metadata: Some(metadata.map(drop)), keys: Some(keys), auth }
@@ -47,7 +90,7 @@ async fn timed<T, E>(http: &Http, url: &Url, request: impl Future<Output = Resul
     Timed { result, took: start.elapsed(), host: host_of(url), proxy: http.proxy_for(url) }
 }
 
-pub(super) fn api(session: &Session<'_>, network: &Network) -> Check {
+fn api(session: &Session<'_>, network: &Network) -> Check {
     match &network.auth.result {
         Err(error @ IssuerError::Http(_)) => {
             network.auth.with_proxy(Check::fail("api", &error.clone().into(), session))
@@ -56,7 +99,7 @@ pub(super) fn api(session: &Session<'_>, network: &Network) -> Check {
     }
 }
 
-pub(super) fn issuer(session: &Session<'_>, network: &Network) -> Check {
+fn issuer(session: &Session<'_>, network: &Network) -> Check {
     match (&network.auth.result, &network.metadata) {
         (Err(IssuerError::Http(_)), _) => Check::note("issuer", "unknown: the API did not name it"),
         (Err(refused), _) | (Ok(_), Some(Err(refused))) => Check::fail("issuer", &refused.clone().into(), session),
@@ -64,7 +107,7 @@ pub(super) fn issuer(session: &Session<'_>, network: &Network) -> Check {
     }
 }
 
-pub(super) fn keys(session: &Session<'_>, network: &Network) -> Check {
+fn keys(session: &Session<'_>, network: &Network) -> Check {
     match &network.keys {
         None => Check::note("keys", "not checked: the issuer is unknown"),
         Some(keys) => match &keys.result {
@@ -91,7 +134,7 @@ impl<T, E> Timed<T, E> {
     }
 }
 
-pub(super) fn certificates(session: &Session<'_>, network: &Network) -> Check {
+fn certificates(session: &Session<'_>, network: &Network) -> Check {
     if session.domain.is_local() {
         return Check::ok("certificates", "not needed (plain HTTP on this machine)");
     }
@@ -133,7 +176,7 @@ impl Network {
     }
 }
 
-pub(super) fn clock(session: &Session<'_>, network: &Network) -> Check {
+fn clock(session: &Session<'_>, network: &Network) -> Check {
     let Ok((_, Some(theirs))) = network.auth.result else {
         return Check::note("clock", "not checked (API unreachable)");
     };

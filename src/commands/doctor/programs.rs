@@ -71,7 +71,7 @@ fn location(
     keychain: &Result<Option<Credentials>, StoreError>,
     in_vault: &Result<Option<Credentials>, VaultError>,
 ) -> Option<Location> {
-    if session::environment_token_is_set(session.system) {
+    if session.is_overridden() {
         return None;
     }
     let context = session.context().ok()?;

@@ -97,10 +97,10 @@ impl LoginFlow<'_> {
         }
     }
 
-    async fn read_token(&self, argument: &TokenArgument) -> Result<AccessToken, Error> {
-        let question = "Paste your token from cloud.astronomer.io/token (input hidden):";
+    pub(super) async fn read_token(&self, argument: &TokenArgument) -> Result<AccessToken, Error> {
+        let question = format!("Paste your token from {} (input hidden):", self.session.domain.token_page());
         let warning = Warning::SecretInArguments { what: "token", flag: "--token-login" };
-        let (place, text) = self.read_argument(argument, question, &warning).await?;
+        let (place, text) = self.read_argument(argument, &question, &warning).await?;
         AccessToken::from_text(&text).map_err(|source| Error::TokenText { place, source })
     }
 

@@ -134,6 +134,7 @@ pub(super) fn is_same_account(
 pub(super) fn account_name(credentials: &Credentials, context: &Context) -> Option<String> {
     match credentials.kind {
         Kind::ApiToken => Some("an API token".to_owned()),
+        Kind::PrivateCloud => None,
         Kind::User => credentials.email.clone().or_else(|| context.user_email.clone()),
     }
 }

@@ -8,6 +8,7 @@ mod account;
 mod authorization_code;
 mod events;
 mod paste;
+mod private_cloud;
 mod save;
 mod select;
 mod share;
@@ -23,15 +24,16 @@ use clap::{Args, ValueHint};
 use zeroize::Zeroizing;
 
 use crate::api::{ListError, User};
-use crate::commands::DomainArgument;
+use crate::commands::{DomainArgument, go_flags};
 use crate::config::Context;
 use crate::credentials::{Credentials, Kind};
+use crate::domain::Product;
 use crate::email::EmailAddress;
 use crate::error::{Error, Warning};
 use crate::http::Http;
 use crate::jwt::Claims;
 use crate::oauth::AuthConfig;
-use crate::session::{self, Access, Session, Storage, StorageChoice};
+use crate::session::{Access, Session, Storage, StorageChoice};
 use crate::system::System;
 use crate::token::AccessToken;
 use crate::ui::Ui;
@@ -44,12 +46,12 @@ use save::{Destination, PreviousLogin};
 use select::Accessible;
 use two_steps::PendingLogin;
 
-/// Log in to Astro
-///
-/// Asks for your email, finds your organization, opens the browser, and waits for the login to finish there. Credentials are
-/// saved in the keychain of the operating system.
+const DOMAIN_HELP: &str =
+    "Domain to log in to: astronomer.io, a preview, localhost[:PORT], or the base domain of Astro Private Cloud";
+
 #[derive(Debug, Clone, Args)]
-#[command(mut_arg("domain", |domain| domain.help("Domain to log in to: astronomer.io, a preview, or localhost[:PORT]")))]
+#[command(mut_arg("domain", |domain| domain.index(1).help(DOMAIN_HELP)))]
+#[command(args = go_flags::of_login())]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct Login {
     /// Email to log in with; any other account is refused
@@ -62,14 +64,21 @@ pub struct Login {
     #[arg(long, requires = "login_link", conflicts_with = "token_login")]
     pub paste_stdin: bool,
     /// Print a link and end; `--complete` finishes the login within 10 minutes
-    #[arg(long, conflicts_with_all = ["login_link", "token_login", "timeout"])]
+    #[arg(long, conflicts_with_all = ["login_link", "token_login", "timeout", "username", "oauth"])]
     pub begin: bool,
     /// Finish a login of `--begin` with the URL of the browser's last page; `-` reads it from standard input
     #[arg(long, value_name = "URL", value_hint = ValueHint::Other, conflicts_with_all = OF_BEGIN.split(' '))]
     pub complete: Option<TokenArgument>,
-    /// Log in with a token from cloud.astronomer.io/token; `-` reads it from standard input
+    /// Log in with a token from cloud.astronomer.io/token, or from app.DOMAIN/token of Astro Private Cloud; `-` reads it from
+    /// standard input
     #[arg(short, long, value_name = "TOKEN", value_hint = ValueHint::Other)]
     pub token_login: Option<TokenArgument>,
+    /// Log in to Astro Private Cloud as this user, with a password; `-` behind it reads that from standard input
+    #[arg(long, value_name = "NAME", conflicts_with = "token_login", value_hint = ValueHint::Other)]
+    pub username: Option<String>,
+    /// Log in to Astro Private Cloud in the browser, without asking for a user name
+    #[arg(short, long, conflicts_with = "username")]
+    pub oauth: bool,
     /// Organization to use, by name or ID
     #[arg(long, value_name = "NAME|ID", value_hint = ValueHint::Other)]
     pub organization: Option<String>,
@@ -81,7 +90,7 @@ pub struct Login {
     #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400).map(Duration::from_secs))]
     pub timeout: Duration,
     /// Do nothing if a token is available already, for the account of `--email` if that is given
-    #[arg(long, conflicts_with = "token_login")]
+    #[arg(long, conflicts_with_all = ["token_login", "force"])]
     pub if_needed: bool,
     /// Save credentials unencrypted in config.yaml, which also logs in the Go CLI
     #[arg(long)]
@@ -94,11 +103,37 @@ pub struct Login {
     pub output: Output,
     #[command(flatten)]
     pub domain: DomainArgument,
+    /// Read the password of `--username` from standard input
+    #[arg(index = 2, value_name = "-", value_parser = parse_dash, requires = "username")]
+    pub password: Option<StandardInput>,
+}
+
+impl Login {
+    /// Returns the domain. A dash in its place stands for the password.
+    fn domain(&self) -> Option<&str> {
+        self.domain.get().filter(|it| !(*it == "-" && self.username.is_some()))
+    }
+
+    fn is_password_on_stdin(&self) -> bool {
+        self.password.is_some() || self.domain().is_none() && self.domain.get().is_some()
+    }
+}
+
+/// The argument `-`.
+#[derive(Debug, Clone, Copy)]
+pub struct StandardInput;
+
+fn parse_dash(text: &str) -> Result<StandardInput, String> {
+    if text == "-" {
+        Ok(StandardInput)
+    } else {
+        Err("expected `-`, as the password is read from standard input".into())
+    }
 }
 
 /// The arguments that the second step takes from the first.
 const OF_BEGIN: &str = "begin email login_link paste_stdin token_login organization workspace timeout if_needed \
-    insecure_storage vault domain domain-flag";
+    insecure_storage vault username oauth password domain domain-flag";
 
 #[derive(Clone)]
 pub enum TokenArgument {
@@ -166,7 +201,7 @@ fn user_credentials(auth: &AuthConfig, access: AccessToken, claims: Claims) -> C
 
 pub async fn login(system: &System, login: &Login) -> Result<(), Error> {
     if login.complete.is_none() {
-        return LoginFlow::new(Session::open(system, login.domain.get())?, login, None)?.run().await;
+        return LoginFlow::new(Session::open(system, login.domain())?, login, None)?.run().await;
     }
     let pending = PendingLogin::load(system).await?;
     let session = Session::for_domain(system, pending.domain.parse()?);
@@ -199,7 +234,7 @@ impl<'a> LoginFlow<'a> {
         if let Some(folder) = session.config.writable_by_others() {
             Warning::FolderWritable { folder }.show(&system.ui);
         }
-        if session::environment_token_is_set(system) {
+        if session.is_overridden() {
             Warning::ApiTokenOverrides.show(&system.ui);
         }
         tracing::info!(domain = %session.domain, config = %session.config.path().display(), "logging in");
@@ -260,10 +295,14 @@ impl<'a> LoginFlow<'a> {
     /// Logs in up to the first write. Revokes a refresh token that was granted but could not be saved.
     async fn login_or_revoke(&self) -> Result<(NewLogin, SavedAccount), Error> {
         let outcome = async {
-            let new = match (&self.login.token_login, &self.login.complete, &self.pending) {
-                (Some(token), _, _) => self.authenticate_with_token(token).await?,
-                (None, Some(url), Some(pending)) => self.complete(pending, url).await?,
-                (None, _, _) => self.authenticate_with_browser().await?,
+            let new = match (&self.pending, &self.login.complete, &self.login.token_login) {
+                (Some(pending), Some(url), _) => self.complete(pending, url).await?,
+                _ if self.session.domain.product() == Product::PrivateCloud => {
+                    self.authenticate_with_platform().await?
+                }
+                _ if self.login.username.is_some() => return Err(self.session.other_product("`--username`")),
+                (_, _, Some(token)) => self.authenticate_with_token(token).await?,
+                (_, _, None) => self.authenticate_with_browser().await?,
             };
             let account = self.load_profile_and_save(&new).await?;
             Ok((new, account))
@@ -292,6 +331,8 @@ impl<'a> LoginFlow<'a> {
             }
             // An API token belongs to no user. Access to an organization proves it.
             Kind::ApiToken => (User::default(), Ok(self.accessible_with_api_token(new).await?)),
+            // The list of workspaces proves the token.
+            Kind::PrivateCloud => (User::default(), Ok(self.accessible_on_platform(new).await?)),
         };
         self.event(&Event::Confirmed { domain: self.session.domain.as_str(), account: save::email(new, &user) })?;
         let selected = self.before.organization.as_deref();

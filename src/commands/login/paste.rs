@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
+use url::Url;
 
 use super::LoginFlow;
 use super::wait::CallbackOutcome;
@@ -46,6 +47,16 @@ impl Pastes {
 }
 
 impl LoginFlow<'_> {
+    /// Sends the link to the clipboard if that is what the line asks for. Returns `true` if it does.
+    pub(super) async fn copies_link(&self, typed: &Line, link: &Url) -> bool {
+        let asked = self.ui().can_copy() && typed.expose().trim() == "c";
+        if asked {
+            self.ui().copy(link.as_str()).await;
+            self.ui().say("Sent the link to your terminal, for its clipboard.");
+        }
+        asked
+    }
+
     /// Parses a pasted line, with those that follow at once. Warns and returns `None` if they are no response to this login.
     pub(super) async fn accept_paste(
         &self,

@@ -89,7 +89,7 @@ impl LoginFlow<'_> {
     async fn plan(&self) -> Result<StoragePlan, Error> {
         let (session, wanted) = (&self.session, self.choice.storage);
         let vault = match wanted {
-            Storage::Auto if session.system.vault.exists() => session.vault(Vault::ready).await,
+            Storage::Auto if session.has_vault() => session.vault(Vault::ready).await,
             _ => Ok(None),
         };
         let keychain = match (&vault, wanted) {
@@ -168,7 +168,9 @@ impl LoginFlow<'_> {
         }
         let by_flag = self.login.insecure_storage;
         self.session.config.edit_names(|names| names.set_unencrypted_by_choice(&self.session.domain, by_flag));
-        Ok(previous_login(before, &new.credentials, email(new, user)))
+        let mut previous = previous_login(before, &new.credentials, email(new, user));
+        previous.unused = self.without_shared(previous.unused, new).await;
+        Ok(previous)
     }
 
     /// Writes the keychain entry, then config.yaml. Restores the entry if config.yaml cannot be written.

@@ -9,6 +9,8 @@ use crate::api::{ApiClient, ListError, Organization, User, Workspace};
 use crate::commands::selection;
 use crate::credentials::Kind;
 use crate::error::Error;
+use crate::next_astro;
+use crate::session::Location;
 use crate::text::clean;
 use crate::time_format::format_timestamp;
 
@@ -16,6 +18,8 @@ pub(super) enum Accessible {
     Current(Organization, Vec<Workspace>),
     OfApiToken(Organization, Vec<Workspace>),
     All(Vec<Organization>),
+    /// The workspaces of an Astro Private Cloud, which has no organizations.
+    Platform(Vec<Workspace>),
 }
 
 impl Accessible {
@@ -23,13 +27,14 @@ impl Accessible {
     pub(super) fn includes(&self, id: &str) -> bool {
         match self {
             Self::Current(organization, _) | Self::OfApiToken(organization, _) => organization.id == id,
+            Self::Platform(_) => false,
             Self::All(organizations) => organizations.iter().any(|organization| organization.id == id),
         }
     }
 }
 
 pub(super) struct Selection {
-    organization: Organization,
+    organization: Option<Organization>,
     workspace: Option<Workspace>,
 }
 
@@ -57,7 +62,7 @@ impl LoginFlow<'_> {
         let current = self.session.context()?;
         let current_organization = current.organization.as_deref();
         let (organization, workspaces) = self.select_organization(new, user, accessible?, current_organization).await?;
-        let is_new = current_organization != Some(&organization.id);
+        let is_new = organization.as_ref().is_some_and(|it| current_organization != Some(&it.id));
         let last_used = current.workspace.or(current.last_used_workspace);
         let wanted = self.login.workspace.as_deref();
         let chosen = selection::select_workspace(self.ui(), workspaces, wanted, last_used.as_deref()).await;
@@ -68,7 +73,8 @@ impl LoginFlow<'_> {
         // A new organization is written even if the choice of a workspace is canceled. One that was in use before keeps its
         // workspace.
         if outcome.is_ok() || is_new {
-            selection::write(&self.session, Some(&new.credentials), &organization, workspace.as_ref()).await?;
+            let login = Some(&new.credentials);
+            selection::write(&self.session, login, organization.as_ref(), workspace.as_ref()).await?;
         }
         *selection = Some(Selection { organization, workspace });
         outcome
@@ -80,13 +86,14 @@ impl LoginFlow<'_> {
         user: &User,
         accessible: Accessible,
         current: Option<&str>,
-    ) -> Result<(Organization, Vec<Workspace>), Error> {
+    ) -> Result<(Option<Organization>, Vec<Workspace>), Error> {
         let api = self.session.api(&new.credentials.access);
         let all = match accessible {
             Accessible::Current(organization, workspaces) if current == Some(&organization.id) => {
-                return Ok((organization, workspaces));
+                return Ok((Some(organization), workspaces));
             }
-            Accessible::OfApiToken(organization, workspaces) => return Ok((organization, workspaces)),
+            Accessible::OfApiToken(organization, workspaces) => return Ok((Some(organization), workspaces)),
+            Accessible::Platform(workspaces) => return Ok((None, workspaces)),
             Accessible::All(all) => all,
             // The organization in use belonged to the previous account; saving this login removed it.
             Accessible::Current(..) => api.organizations().await?,
@@ -94,7 +101,7 @@ impl LoginFlow<'_> {
         let wanted = self.login.organization.as_deref();
         let organization = selection::select_organization(self.ui(), all, wanted, current, Some(&user.email)).await?;
         let workspaces = api.workspaces(&organization.id).await?;
-        Ok((organization, workspaces))
+        Ok((Some(organization), workspaces))
     }
 
     /// Returns the last event of a login.
@@ -107,7 +114,7 @@ impl LoginFlow<'_> {
         Event::Settled {
             domain: self.session.domain.as_str(),
             account,
-            organization: selection.map(|it| it.organization.id.as_str()),
+            organization: selection.and_then(|it| it.organization.as_ref()).map(|it| it.id.as_str()),
             workspace: selection.and_then(|it| it.workspace.as_ref()).map(|it| it.id.as_str()),
             expires_at,
         }
@@ -130,10 +137,22 @@ impl LoginFlow<'_> {
         match new.credentials.kind {
             Kind::User => ui.success(&format!("Logged in to {domain} as {who}")),
             Kind::ApiToken => ui.success(&format!("Logged in to {domain} with an API token (accepted by the API)")),
+            Kind::PrivateCloud => {
+                ui.success(&format!("Logged in to {domain}"));
+                let other = next_astro::next(&self.session.system.environment);
+                if new.destination.location == Location::Keychain
+                    && let Ok(Some(program)) = other
+                {
+                    let (program, flag) = (program.display(), "--insecure-storage");
+                    ui.say(&format!("note: {program} cannot see this login; `astro login {domain} {flag}` shares it"));
+                }
+            }
         }
         if let Some(old) = &previous.account {
             let new = match new.credentials.kind {
-                Kind::User => Some(user.email.as_str()).filter(|email| !email.is_empty()).unwrap_or(&who),
+                Kind::User | Kind::PrivateCloud => {
+                    Some(user.email.as_str()).filter(|email| !email.is_empty()).unwrap_or(&who)
+                }
                 Kind::ApiToken => "an API token",
             };
             if old == new {
@@ -143,7 +162,9 @@ impl LoginFlow<'_> {
             }
         }
         if let Some(Selection { organization, workspace }) = selection {
-            ui.say(&format!("  organization  {}", organization.name));
+            if let Some(organization) = organization {
+                ui.say(&format!("  organization  {}", organization.name));
+            }
             if let Some(workspace) = workspace {
                 ui.say(&format!("  workspace     {}", workspace.name));
             }
@@ -158,6 +179,7 @@ impl LoginFlow<'_> {
         let then = match (&self.login.token_login, &new.credentials.refresh) {
             (_, Some(_)) => ", renews automatically",
             (Some(_), None) => "; log in again after that",
+            (None, None) if new.credentials.kind == Kind::PrivateCloud => "; log in again after that",
             (None, None) => "; log in again after that (the issuer sent no refresh token)",
         };
         self.ui().say(&format!("  expires       {expiry}{then}"));

@@ -92,15 +92,13 @@ impl LoginFlow<'_> {
 
     /// Binds the callback port. If another program uses it, the user can still paste.
     pub(super) fn bind(&self) -> Result<(RedirectUri, Option<CallbackListener>), Error> {
-        match CallbackListener::bind(callback_port(&self.session.domain)) {
-            Ok(listener) => Ok((listener.redirect_uri(), Some(listener))),
-            Err(failure) => match (failure, self.paste()) {
-                (ListenError::PortTaken(port), Some(paste)) => {
-                    Warning::PortTaken { port, paste }.show(self.ui());
-                    Ok((RedirectUri::new(port), None))
-                }
-                (failure, _) => Err(failure.into()),
-            },
+        match (CallbackListener::bind(callback_port(&self.session.domain)), self.paste()) {
+            (Ok(listener), _) => Ok((listener.redirect_uri(), Some(listener))),
+            (Err(ListenError::PortTaken(port)), Some(paste)) => {
+                Warning::PortTaken { port, paste }.show(self.ui());
+                Ok((RedirectUri::new(port), None))
+            }
+            (Err(failure), _) => Err(failure.into()),
         }
     }
 
@@ -121,7 +119,7 @@ impl LoginFlow<'_> {
             None if ui.can_ask() => "Paste the URL of the browser's last page here (Ctrl-C to cancel):",
             None => "Waiting for the URL of the browser's last page… (Ctrl-C to cancel)",
         };
-        let mut pasted = PastedLines::default();
+        let mut before = PastedLines::default();
         let mut pastes = Pastes::open(ui, message, self.login.paste_stdin)?;
         let mut reminder = pin!(ui.remind());
         loop {
@@ -137,20 +135,17 @@ impl LoginFlow<'_> {
                 entered = pastes.next() => {
                     let entered = entered?;
                     let expected = (sources.redirect_uri, &sources.response);
-                    if ui.can_copy() && entered.expose().trim() == "c" {
-                        ui.copy(link.as_str()).await;
-                        ui.say("Sent the link to your terminal, for its clipboard.");
-                    } else if let Some(outcome) = self.accept_paste(entered, &mut pastes, &mut pasted, expected).await? {
+                    if self.copies_link(&entered, link).await {
+                        continue;
+                    }
+                    if let Some(outcome) = self.accept_paste(entered, &mut pastes, &mut before, expected).await? {
                         return Ok(outcome);
                     }
                 },
                 () = &mut reminder => {}
                 opened = &mut opening, if is_opening => {
                     is_opening = false;
-                    if let Err(error) = opened {
-                        Warning::BrowserNotOpened { cause: error.to_string() }.show(ui);
-                        self.explain_other_machines(sources);
-                    }
+                    self.warn_unless_opened(opened, sources);
                 },
                 () = sleep_until(deadline) => {
                     return Err(Error::CallbackTimeout { waited: self.login.timeout, paste: self.paste() });
@@ -161,25 +156,33 @@ impl LoginFlow<'_> {
 
     fn show(&self, delivery: LinkDelivery, link: &Url, sources: &CallbackSources<'_>) -> Result<(), Error> {
         let ui = self.ui();
+        self.show_link(delivery, link.as_str())?;
+        match delivery {
+            LinkDelivery::OpenBrowser if ui.can_ask() && sources.callbacks.is_some() => {
+                ui.say("If the last page doesn't load, copy its URL from the address bar and paste it here.\n");
+            }
+            LinkDelivery::OpenBrowser => {}
+            LinkDelivery::Print => self.explain_other_machines(sources),
+        }
+        Ok(())
+    }
+
+    pub(super) fn show_link(&self, delivery: LinkDelivery, link: &str) -> Result<(), Error> {
+        let ui = self.ui();
         match delivery {
             LinkDelivery::OpenBrowser => {
                 ui.say("Opening your browser. If it doesn't open, go to:\n");
                 // On stderr, and also with `--quiet`: an opener may report success without opening anything.
-                ui.show_link(link.as_str());
-                ui.say("");
-                if ui.can_ask() && sources.callbacks.is_some() {
-                    ui.say("If the last page doesn't load, copy its URL from the address bar and paste it here.\n");
-                }
+                ui.show_link(link);
             }
             // The event holds it.
             LinkDelivery::Print if self.login.output == Output::Json => {}
             LinkDelivery::Print => {
                 ui.say("Open this URL in a browser on any device:\n");
-                ui.write_link(link.as_str())?;
-                ui.say("");
-                self.explain_other_machines(sources);
+                ui.write_link(link)?;
             }
         }
+        ui.say("");
         Ok(())
     }
 
@@ -199,7 +202,14 @@ impl LoginFlow<'_> {
         }
     }
 
-    async fn open_browser(&self, link: &Url) -> io::Result<()> {
+    fn warn_unless_opened(&self, opened: io::Result<()>, sources: &CallbackSources<'_>) {
+        if let Err(error) = opened {
+            Warning::BrowserNotOpened { cause: error.to_string() }.show(self.ui());
+            self.explain_other_machines(sources);
+        }
+    }
+
+    pub(super) async fn open_browser(&self, link: &Url) -> io::Result<()> {
         let system = self.session.system;
         browser::open(Arc::clone(&system.browser), link.clone(), system.opening()).await
     }

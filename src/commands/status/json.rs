@@ -129,7 +129,18 @@ impl Report {
         match self.expires_at {
             Some(end) if end <= now && self.refreshable => State::Refreshable,
             Some(end) if end <= now => State::Expired,
+            // A refresh token without an access token.
+            None if self.refreshable => State::Refreshable,
             Some(_) | None => State::Valid,
+        }
+    }
+
+    /// Describes a token that only the server can verify.
+    pub(super) fn unverified(&self) -> Option<&'static str> {
+        match self.kind? {
+            Kind::ApiToken => Some("API token (signature not verified)"),
+            Kind::PrivateCloud => Some("token of Astro Private Cloud (signature and expiry not verified)"),
+            Kind::User => None,
         }
     }
 
@@ -149,6 +160,7 @@ fn in_snake_case<S: Serializer>(kind: &Option<Kind>, serializer: S) -> Result<S:
     let name = kind.map(|kind| match kind {
         Kind::User => "user",
         Kind::ApiToken => "api_token",
+        Kind::PrivateCloud => "private_cloud",
     });
     name.serialize(serializer)
 }

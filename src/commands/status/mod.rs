@@ -11,13 +11,13 @@ use jiff::{SignedDuration, Timestamp};
 use json::{Check, CheckOutcome, Report, Source, State, WarningCode};
 
 use super::api_token_scope::ApiTokenScope;
-use super::{DomainArgument, list};
+use super::{DomainArgument, JsonArgument, list};
 use crate::api::{ListError, Workspace};
 use crate::config::Context;
 use crate::credentials::Kind;
 use crate::error::{Error, Warning};
 use crate::jwt::{TokenKind, Unverified};
-use crate::session::{Location, SavedLogin, Session, Storage, StorageSource, belongs_to, environment_token};
+use crate::session::{Location, SavedLogin, Session, Storage, StorageSource, belongs_to};
 use crate::system::System;
 use crate::text::clean;
 use crate::time_format;
@@ -28,9 +28,8 @@ const CLOCK_OFF: SignedDuration = SignedDuration::from_mins(1);
 
 #[derive(Debug, Args)]
 pub struct Status {
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub json: JsonArgument,
     /// Also verify the token with the API
     #[arg(long)]
     pub check: bool,
@@ -46,7 +45,7 @@ pub async fn status(system: &System, status: &Status) -> Result<(), Error> {
     if status.check && outcome.is_ok() {
         outcome = report.check(&session).await;
     }
-    if status.json {
+    if status.json.get() {
         list::print_json(system, &report)?;
     } else {
         show(&session, &report)?;
@@ -57,7 +56,7 @@ pub async fn status(system: &System, status: &Status) -> Result<(), Error> {
 impl Report {
     /// Fills in everything that is known offline.
     async fn look(&mut self, session: &Session<'_>) -> Result<(), Error> {
-        let environment = environment_token(session.system);
+        let environment = session.overriding_token();
         let context = match (session.context(), &environment) {
             (Ok(context), _) => context,
             // The token of the environment works without the file.
@@ -198,18 +197,7 @@ impl Report {
 
     /// Sends the token to the API, which may refresh the login, and compares the clocks.
     async fn check(&mut self, session: &Session<'_>) -> Result<(), Error> {
-        let granted = self.granted_organization(session).await;
-        let answer = session
-            .call(async |api| {
-                let answered_at = match (self.kind, &granted) {
-                    (Some(Kind::User) | None, _) => api.check(&["users", "self"]).await?,
-                    // An API token has no user, but may read its own organization.
-                    (Some(Kind::ApiToken), Some(id)) => api.check(&["organizations", id]).await?,
-                    (Some(Kind::ApiToken), None) => api.check(&["organizations"]).await?,
-                };
-                Ok::<_, ListError>(answered_at)
-            })
-            .await;
+        let answer = self.send_token(session).await;
         // The call may have refreshed the login, or dropped a refresh token that the issuer refused.
         if self.source != Some(Source::Environment) {
             match session.saved_login().await {
@@ -234,7 +222,7 @@ impl Report {
         if outcome == CheckOutcome::Refused && self.state != State::Expired {
             self.state = State::Refused;
         }
-        if outcome == CheckOutcome::Accepted {
+        if outcome == CheckOutcome::Accepted && self.kind != Some(Kind::PrivateCloud) {
             self.ask_names(session).await;
         }
         let ahead = answered_at.map(|theirs| session.now().duration_since(theirs));
@@ -243,6 +231,18 @@ impl Report {
         }
         self.check = Some(Check { outcome, clock_ahead_seconds: ahead.map(|ahead| ahead.as_secs()) });
         result
+    }
+
+    /// Sends the token with a request that needs a valid one. Returns the time of the API's clock, if the API is Astro's.
+    async fn send_token(&self, session: &Session<'_>) -> Result<Option<Timestamp>, Error> {
+        let granted = self.granted_organization(session).await;
+        let path: Vec<&str> = match self.kind {
+            Some(Kind::PrivateCloud) => return session.workspaces(None).await.map(|_| None),
+            Some(Kind::User) | None => vec!["users", "self"],
+            // An API token has no user, but may read its own organization.
+            Some(Kind::ApiToken) => std::iter::once("organizations").chain(granted.as_deref()).collect(),
+        };
+        session.call(async |api| Ok::<_, ListError>(api.check(&path).await?)).await
     }
 
     /// Asks the API for the names of the organization and the workspace. Without an answer the known ones stay.
@@ -265,7 +265,7 @@ impl Report {
 
     async fn granted_organization(&self, session: &Session<'_>) -> Option<String> {
         let token = match self.source {
-            Some(Source::Environment) => environment_token(session.system).ok()??,
+            Some(Source::Environment) => session.overriding_token().ok()??,
             Some(_) => session.saved_login().await.ok()?.credentials.access,
             None => return None,
         };
@@ -316,7 +316,8 @@ fn show(session: &Session<'_>, report: &Report) -> Result<(), Error> {
     let expires = match (report.expires_at, report.refreshable) {
         (Some(end), true) => format!("{}, renews automatically", dated(end)),
         (Some(end), false) => dated(end),
-        (None, _) => "never".to_owned(),
+        (None, true) => "renews automatically".to_owned(),
+        (None, false) => "never".to_owned(),
     };
     let checked = report.check.as_ref().map(|check| match check.outcome {
         CheckOutcome::Accepted => "accepted by the API",
@@ -330,7 +331,7 @@ fn show(session: &Session<'_>, report: &Report) -> Result<(), Error> {
         ("workspace", named(&report.workspace)),
         ("credentials", report.location.as_ref().map(location)),
         ("storage", report.storage.filter(|it| it.source != StorageSource::Default).map(|it| it.to_string())),
-        ("type", (report.kind == Some(Kind::ApiToken)).then(|| "API token (signature not verified)".to_owned())),
+        ("type", report.unverified().map(str::to_owned)),
         ("issued", report.issued_at.map(issued)),
         ("expires", report.kind.map(|_| expires)),
         ("checked", checked.map(str::to_owned)),

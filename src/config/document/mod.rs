@@ -12,6 +12,7 @@ use std::collections::{HashMap, HashSet};
 pub use context::Context;
 
 use crate::domain::Domain;
+use crate::token::AccessToken;
 use context::{LOGIN_FIELDS, domain_of};
 use edit::Edit;
 use node::{BINARY_REFUSED, Node, error_at};
@@ -127,13 +128,15 @@ impl Document {
         let mut after = before.clone();
         change(&mut after);
         domain.as_str().clone_into(&mut after.domain);
+        after.product = domain.product();
         if after.workspace.is_some() && after.workspace != before.workspace {
             after.last_used_workspace.clone_from(&after.workspace);
         }
         let mut fields: Vec<_> = before.fields().into_iter().zip(after.fields()).collect();
         let names_domain = self.value(&["contexts", &key, "domain"]).is_some();
         // Alone, a `Bearer ` that was left beside a refresh token would be the pointer to the vault.
-        let had_refresh_alone = before.token.is_none() && before.refresh_token.is_some();
+        let had_refresh_alone =
+            before.token.as_ref().is_none_or(AccessToken::is_empty) && before.refresh_token.is_some();
         fields.retain(|((name, before), (_, after))| match *name {
             "domain" => before != after || !names_domain,
             "token" => before != after || had_refresh_alone,
@@ -182,6 +185,13 @@ impl Document {
     pub fn no_insecure_fallback(&self) -> bool {
         let value = self.value(&["no_insecure_fallback"]);
         value.is_some_and(|value| value.scalar().is_none() || value.text().is_some_and(forbids))
+    }
+
+    /// Returns `true` if the Go CLI is told not to check the certificates of Astro Private Cloud.
+    pub fn skips_certificates(&self) -> bool {
+        self.value(&["houston", "skip_verify_tls"])
+            .and_then(Node::text)
+            .is_some_and(|it| it.eq_ignore_ascii_case("true"))
     }
 
     /// Returns the value of `credentials`, the store that the user wants. A mapping or a list is an empty value.

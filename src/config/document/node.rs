@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput};
 
 use super::DocumentError;
 use crate::text::clean;
@@ -22,6 +22,8 @@ const OLD_LINE_BREAKS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
 
 const BINARY: &str = "tag:yaml.org,2002:binary";
 pub(super) const BINARY_REFUSED: &str = "a text with the tag `!!binary`";
+const TAGS: &str = "tag:yaml.org,2002:";
+const STRING: &str = "tag:yaml.org,2002:str";
 const MERGE: &str = "tag:yaml.org,2002:merge";
 
 pub(super) struct Node {
@@ -46,8 +48,7 @@ pub(super) type Entry = (Node, Node);
 impl PartialEq for Node {
     /// Compares everything but the position.
     fn eq(&self, other: &Self) -> bool {
-        let is_same = self.anchor == other.anchor && self.tag == other.tag && self.is_alias == other.is_alias;
-        is_same && (self.is_alias || self.content == other.content)
+        self.is_marked_as(other) && (self.is_alias || self.content == other.content)
     }
 }
 
@@ -138,6 +139,15 @@ impl Node {
         matches!(&*self.content, Content::Scalar(text, style) if text == "<<" && (*style == ScalarStyle::Plain || is_tagged()))
     }
 
+    /// True for a scalar that is a string in YAML, not a number, a time, or true or false.
+    pub(super) fn is_string(&self) -> bool {
+        match (&*self.content, self.tag.as_deref()) {
+            (Content::Scalar(text, ScalarStyle::Plain), None) => !is_of_other_type(text),
+            (Content::Scalar(..), tag) => tag.is_none_or(|tag| tag == STRING || !tag.starts_with(TAGS)),
+            (Content::Sequence(_) | Content::Mapping(_), _) => false,
+        }
+    }
+
     /// True for a text that the Go CLI decodes from Base64.
     pub(super) fn is_binary(&self) -> bool {
         self.tag.as_deref() == Some(BINARY)
@@ -179,8 +189,11 @@ impl Node {
 
     /// Compares tag, anchor and type of two collections, not their contents.
     pub(super) fn is_same_collection(&self, other: &Self) -> bool {
-        let is_same = self.anchor == other.anchor && self.tag == other.tag && self.is_alias == other.is_alias;
-        is_same && self.is_mapping() == other.is_mapping()
+        self.is_marked_as(other) && self.is_mapping() == other.is_mapping()
+    }
+
+    fn is_marked_as(&self, other: &Self) -> bool {
+        self.anchor == other.anchor && self.tag == other.tag && self.is_alias == other.is_alias
     }
 
     pub(super) fn position(&self) -> (usize, usize) {
@@ -194,6 +207,18 @@ impl Node {
     pub(super) fn duplicate(&self) -> DocumentError {
         self.error(&format!("`{}` for the second time", clean(self.scalar().unwrap_or_default(), 60)))
     }
+}
+
+/// True for a plain scalar that the Go CLI's library reads as a number, a time, or true or false.
+fn is_of_other_type(text: &str) -> bool {
+    let number = text.trim_start_matches(['+', '-']).replace('_', "").to_ascii_lowercase();
+    let is_in_base = |(prefix, base): (&str, u32)| {
+        number.strip_prefix(prefix).is_some_and(|it| u64::from_str_radix(it, base).is_ok())
+    };
+    let is_word = matches!(&*number, "true" | "false" | ".inf" | ".nan");
+    let is_number = number.starts_with(|first: char| first.is_ascii_digit() || first == '.')
+        && (number.parse::<f64>().is_ok() || [("0x", 16), ("0o", 8), ("0b", 2)].into_iter().any(is_in_base));
+    is_word || is_number || super::context::timestamp(text).is_some()
 }
 
 struct Reader<'a> {
@@ -222,21 +247,15 @@ impl<'a> Reader<'a> {
         }
         let before = self.nodes;
         self.nodes += 1;
-        let text = |tag: Option<&Tag>| tag.map(|tag| format!("{}{}", tag.handle, tag.suffix));
         let (content, anchor, tag) = match event {
-            Event::Scalar(value, style, anchor, tag) => {
-                (Content::Scalar(value.into_owned(), style), anchor, text(tag.as_deref()))
-            }
-            Event::SequenceStart(anchor, tag) => {
-                (Content::Sequence(self.children(depth)?), anchor, text(tag.as_deref()))
-            }
-            Event::MappingStart(anchor, tag) => {
-                (Content::Mapping(entries(self.children(depth)?)?), anchor, text(tag.as_deref()))
-            }
+            Event::Scalar(value, style, anchor, tag) => (Content::Scalar(value.into_owned(), style), anchor, tag),
+            Event::SequenceStart(anchor, tag) => (Content::Sequence(self.children(depth)?), anchor, tag),
+            Event::MappingStart(anchor, tag) => (Content::Mapping(entries(self.children(depth)?)?), anchor, tag),
             Event::Alias(anchor) => return self.alias(anchor, span.start),
             _ => return Err(refused(span.start, "an end without a start")),
         };
         let content = Arc::new(content);
+        let tag = tag.map(|tag| format!("{}{}", tag.handle, tag.suffix));
         if anchor != 0 {
             let nodes = self.nodes - before;
             self.anchors.insert(anchor, Anchor { content: Arc::clone(&content), tag: tag.clone(), nodes });

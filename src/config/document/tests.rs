@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::Product;
 use crate::token::{AccessToken, RefreshToken};
 
 fn domain(name: &str) -> Domain {
@@ -88,6 +89,7 @@ fn context_read_in_any_case_and_quoting() {
     let text = "contexts:\n  astronomer_io:\n    Domain: astronomer.io\n    ExpiresIn: 2026-11-24T10:11:12.123456789+01:00\n    organization: 'org'\n    organization_product: HOSTED\n    workspace: \"w\"\n    last_used_workspace: w\n    user_email: a@b.c\n    Token: Bearer eyJ\n    refreshtoken: v1.M\n  gcp_example_com:\n    token: 'Bearer '\n  odd: 5\n";
     let document = Document::parse(text).unwrap();
     let expected = Context {
+        product: Product::Astro,
         domain: "astronomer.io".into(),
         organization: Some("org".into()),
         organization_product: Some("HOSTED".into()),
@@ -103,7 +105,8 @@ fn context_read_in_any_case_and_quoting() {
     };
     assert_eq!(document.context(&domain("astronomer.io")), Some(expected.clone()));
     assert_eq!(document.context(&domain("localhost")), None);
-    let foreign = Context { domain: "gcp.example.com".into(), in_vault: true, ..Context::default() };
+    let (product, domain) = (Product::PrivateCloud, "gcp.example.com".into());
+    let foreign = Context { product, domain, ..Context::default() };
     assert_eq!(document.domains(), [expected.domain.clone(), foreign.domain.clone()]);
     assert_eq!(document.contexts(), [expected.clone(), foreign]);
     let shown = format!("{expected:?}");
@@ -123,6 +126,38 @@ fn token_read_as_go_cli_reads_it() {
         let text = format!("contexts:\n  localhost:\n    token: {token}\n");
         let context = Document::parse(text).unwrap().context(&domain("localhost")).unwrap();
         assert_eq!(context.token.as_ref().map(AccessToken::expose), expected, "{token}");
+    }
+}
+
+#[test]
+fn token_that_is_no_string_is_empty() {
+    let others = "7 -7 0x1F 0o17 0b11 1_000 1.5 .5 1e5 .inf -.inf .nan true False 2026-11-29 2026-11-29T10:00:00Z";
+    let others = others.split(' ').chain(["2026-11-29 10:00:00", "!!int '7'", "[a]", "{a: b}"]).map(|it| (it, false));
+    let strings = ["'7'", "\"true\"", "!!str 7", "7a", "0xg", "v1.7", "1.2.3", "yes"].map(|it| (it, true));
+    for (token, is_string) in others.chain(strings) {
+        let text = format!("contexts:\n  localhost:\n    token: {token}\n    refreshtoken: {token}\n");
+        let context = Document::parse(text).unwrap().context(&domain("localhost")).unwrap();
+        assert_eq!((context.token.is_some(), context.refresh_token.is_some()), (is_string, is_string), "{token}");
+        let text = format!("contexts:\n  localhost:\n    token: 'Bearer '\n    refreshtoken: {token}\n");
+        let context = Document::parse(text).unwrap().context(&domain("localhost")).unwrap();
+        assert_eq!(context.in_vault, !is_string, "{token}");
+    }
+}
+
+#[test]
+fn pointer_replaces_refresh_token_beside_empty_token() {
+    for token in ["'Bearer '", "bearer", "Bearer", "''"] {
+        let text = format!("contexts:\n  localhost:\n    token: {token}\n    refreshtoken: v1.a\n");
+        let mut document = Document::parse(text).unwrap();
+        let is_login = token != "''";
+        let context = document.context(&domain("localhost")).unwrap();
+        assert_eq!((context.token.is_some_and(|it| it.is_empty()), context.in_vault), (is_login, false), "{token}");
+        document
+            .update_context(&domain("localhost"), |context| {
+                (context.token, context.refresh_token, context.in_vault) = (None, None, true);
+            })
+            .unwrap();
+        assert!(document.context(&domain("localhost")).unwrap().in_vault, "{}", document.as_str());
     }
 }
 

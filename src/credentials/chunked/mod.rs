@@ -5,13 +5,12 @@
 //! the new one, whole, wherever a writer was interrupted. Before chunks are written or deleted, a pending entry names them,
 //! so that the next writer can remove the orphans. Stores without a limit use none of this.
 
-use std::fmt::Write as _;
-
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::StoreError;
+use crate::text::hex;
 
 /// The number of reads, if a concurrent writer replaces the chunks.
 const ATTEMPTS: usize = 4;
@@ -161,14 +160,6 @@ fn json(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
 
 fn sha256(bytes: &[u8]) -> String {
     hex(digest(&SHA256, bytes).as_ref())
-}
-
-/// Formats bytes as lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

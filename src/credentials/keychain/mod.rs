@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::chunked::{self, Entries};
 use super::{CredentialStore, Credentials, StoreError, record};
 use crate::domain::Domain;
+use crate::text::hex;
 
 const SERVICE: &str = "astro-login";
 
@@ -44,7 +45,7 @@ impl Keychain {
     fn write(&self, name: &str, value: &[u8]) -> Result<(), StoreError> {
         let mut generation = [0; 8];
         self.random.fill(&mut generation).map_err(|error| StoreError::other(&error))?;
-        chunked::write(&Keyring, &self.account(name), value, &chunked::hex(&generation))
+        chunked::write(&Keyring, &self.account(name), value, &hex(&generation))
     }
 
     /// Returns the domain of an account of this home. `None` for other homes' accounts and for chunks.

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::{VaultError, VaultName, VaultTokens};
 use crate::credentials::StoreError;
-use crate::credentials::chunked::hex;
+use crate::text::hex;
 use crate::token::{AccessToken, RefreshToken};
 
 const V1: &str = "enc:v1:";

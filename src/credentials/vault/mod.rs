@@ -77,6 +77,13 @@ pub enum VaultError {
     Unsupported,
 }
 
+impl VaultError {
+    /// Returns the folder that others have access to, if that is the failure.
+    pub fn open_folder(&self) -> Option<PathBuf> {
+        if let Self::OpenToOthers(folder) = self { Some(folder.clone()) } else { None }
+    }
+}
+
 impl VaultName {
     /// Names the login of a context: `config` is the canonical path of config.yaml.
     pub fn new(config: &[u8], context_key: &str) -> Self {
@@ -288,7 +295,7 @@ fn io_error(path: &Path, source: io::Error) -> VaultError {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    super::chunked::hex(digest(&SHA256, bytes).as_ref())
+    crate::text::hex(digest(&SHA256, bytes).as_ref())
 }
 
 #[cfg(test)]

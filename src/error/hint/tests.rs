@@ -8,12 +8,14 @@ use jiff::Timestamp;
 use super::super::{NotFound, NotPending, PASTE_HERE, WRITE_TO_STDIN, Warning};
 use super::*;
 use crate::config::{ConfigError, DocumentError};
-use crate::domain::DomainError;
+use crate::domain::{DomainError, Product};
+use crate::houston::HoustonError;
 use crate::jwt::JwksError;
 use crate::next_astro::Skipped;
-use crate::oauth::{ErrorCode, ErrorResponse, RandomError, Refusal, TokenError};
+use crate::oauth::{ErrorCode, RandomError, Refusal, TokenError};
 
 const STAGE: &str = "astronomer-stage.io";
+const BASE: &str = "base.example.com";
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 const STEP: &str = "list the workspaces";
 
@@ -102,7 +104,12 @@ examples! { errors() -> Error {
     Error::Canceled | Error::Ui(UiError::Canceled) => Error::Canceled,
     Error::Login { .. } => Error::Login { domain: of(STAGE), source: Box::new(Error::NoIdToken) },
     Error::Selection { .. } => Error::Selection { domain: of(STAGE), source: Box::new(Error::NoOrganization) },
-    Error::Domain(_) => DomainError { understood: of("example.com") },
+    Error::Domain(DomainError::Misspelled { .. }) => DomainError::Misspelled { typed: of("astronomre.io"), meant: "astronomer.io" },
+    Error::Domain(DomainError::Page { .. }) => DomainError::Page { typed: of("astronomer.io/x"), domain: of(STAGE) },
+    Error::Domain(_) => DomainError::NoDot(of("example")),
+    Error::OtherProduct { what: "`astro organization`", .. } => Error::OtherProduct { what: "`astro organization`", domain: of(BASE), product: Product::PrivateCloud },
+    Error::OtherProduct { .. } => Error::OtherProduct { what: "`--email`", domain: of(BASE), product: Product::PrivateCloud },
+    Error::Houston { .. } => Error::Houston { domain: of(BASE), failure: Box::new(HoustonError::NoProviders) },
     Error::TokenAsDomain => Error::TokenAsDomain,
     Error::TokenText { place: TokenPlace::Variable, .. } => Error::TokenText { place: TokenPlace::Variable, source: TokenTextError::Empty },
     Error::TokenText { source: TokenTextError::Several, .. } => Error::TokenText { place: TokenPlace::Stdin, source: TokenTextError::Several },
@@ -198,6 +205,7 @@ examples! { errors() -> Error {
     Error::List(ListError::Endless { .. }) => ListError::Endless { step: STEP, pages: 1000 },
     Error::NoCommand => Error::NoCommand,
     Error::ExecOfAstro => Error::ExecOfAstro,
+    Error::ExecWithoutVariable { .. } => Error::ExecWithoutVariable { domain: of(BASE) },
     Error::Start { .. } => Error::Start { program: of("af"), source: odd() },
     Error::NoRefreshToken { .. } => Error::NoRefreshToken { domain: of(STAGE) },
     Error::EndsTooSoon { .. } => Error::EndsTooSoon { at: NOW, now: NOW },
@@ -240,13 +248,19 @@ examples! { jwt_errors() -> JwtError {
     JwtError::SignatureInvalid => JwtError::SignatureInvalid,
 } }
 
-examples! { callback_errors() -> CallbackError {
-    CallbackError::Refused(_) => ErrorResponse { code: of("access_denied"), description: None },
-    CallbackError::Repeated(_) => CallbackError::Repeated("code"),
-    CallbackError::OtherIssuer(_) => CallbackError::OtherIssuer(of("a")),
-    CallbackError::NoIssuer => CallbackError::NoIssuer,
-    CallbackError::CodeAndError => CallbackError::CodeAndError,
-    CallbackError::NeitherCodeNorError => CallbackError::NeitherCodeNorError,
+examples! { houston_errors() -> HoustonError {
+    HoustonError::Http(_) => at_host("a.io", Fault::Certificate(of("odd"))),
+    HoustonError::NoPlatform(_) => HoustonError::NoPlatform(at_host("a.io", Fault::Dns)),
+    HoustonError::WebPage { .. } => HoustonError::WebPage { step: STEP, host: of("a.io") },
+    HoustonError::TokenRefused { .. } => HoustonError::TokenRefused { host: of("a.io") },
+    HoustonError::Schema { .. } => HoustonError::Schema { step: STEP, host: of("a.io"), message: of("odd") },
+    HoustonError::Failed { .. } => HoustonError::Failed { step: STEP, host: of("a.io"), message: of("odd") },
+    HoustonError::PasswordRefused { .. } => HoustonError::PasswordRefused { host: of("a.io"), message: of("odd") },
+    HoustonError::NoPasswords => HoustonError::NoPasswords,
+    HoustonError::NoProviders => HoustonError::NoProviders,
+    HoustonError::AstroToken => HoustonError::AstroToken,
+    HoustonError::Expired { .. } => HoustonError::Expired { at: NOW, now: NOW },
+    HoustonError::NoTerminal => HoustonError::NoTerminal,
 } }
 
 examples! { faults() -> Fault {
@@ -288,6 +302,7 @@ examples! { warnings() -> Warning {
     Warning::OtherAccount { asks: false, .. } => Warning::OtherAccount { expected: of("a@b.c"), found: of("d@e.f"), asks: false },
     Warning::KnownAs { .. } => Warning::KnownAs { confirmed: of("a@b.c"), known: of("d@e.f") },
     Warning::SecretInArguments { .. } => Warning::SecretInArguments { what: "token", flag: "--token-login" },
+    Warning::CertificatesChecked => Warning::CertificatesChecked,
     Warning::NoWorkspacesOfToken => Warning::NoWorkspacesOfToken,
     Warning::WorkspaceOfTokenUnlisted => Warning::WorkspaceOfTokenUnlisted,
     Warning::NotSelected(_) => Warning::NotSelected(NotFound::Open { kind: "workspace", known: Vec::new() }),
@@ -307,9 +322,9 @@ examples! { warnings() -> Warning {
     Warning::UnusedInKeychain { .. } => Warning::UnusedInKeychain { keychain: of("the Secret Service"), account: of("a@b.c"), domain: of(STAGE) },
     Warning::WrittenBack { .. } => Warning::WrittenBack { domain: of(STAGE) },
     Warning::VaultOpenToOthers { .. } => Warning::VaultOpenToOthers { folder: path() },
-    Warning::NotMarked { .. } => Warning::NotMarked { cause: of("odd") },
-    Warning::VaultNotUsed { .. } => Warning::VaultNotUsed { cause: of("odd"), domain: of(STAGE) },
-    Warning::MayRemainInVault { .. } => Warning::MayRemainInVault { cause: of("odd"), domain: of(STAGE) },
+    Warning::NotMarked { .. } => Warning::NotMarked { cause: of("odd"), open: None },
+    Warning::VaultNotUsed { .. } => Warning::VaultNotUsed { cause: of("odd"), domain: of(STAGE), open: None },
+    Warning::MayRemainInVault { .. } => Warning::MayRemainInVault { cause: of("odd"), domain: of(STAGE), open: None },
     Warning::RemovedUnread { .. } => Warning::RemovedUnread { cause: of("odd") },
     Warning::StillThere { .. } => Warning::StillThere { keychain: of("the Secret Service") },
     Warning::MayRemain { .. } => Warning::MayRemain { what: "credentials", keychain: of("the Secret Service"), cause: of("odd") },
@@ -331,7 +346,8 @@ fn assert_one_sentence(hint: &str, of: &dyn std::fmt::Debug) {
 fn every_error_has_one_hint_of_one_sentence() {
     let mut errors = errors();
     errors.extend(jwt_errors().into_iter().map(Error::from));
-    errors.extend(callback_errors().into_iter().map(Error::from));
+    let houston = |failure| Error::Houston { domain: of(BASE), failure: Box::new(failure) };
+    errors.extend(houston_errors().into_iter().map(houston));
     for fault in faults() {
         for host in ["api.astronomer.io", "localhost:8889"] {
             let error = || at_host(host, fault.clone());

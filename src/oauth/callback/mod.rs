@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::issuer::Issuer;
 use super::pkce::State;
-use crate::text::clean;
+use crate::text::{after_colon, clean};
 
 pub use pasted::{PastedLines, joined, parse_pasted};
 
@@ -93,25 +93,14 @@ pub enum CallbackError {
 }
 
 /// The issuer's error response (RFC 6749 section 4.1.2.1).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("login {}{} ({code})", if .code == "access_denied" { "denied" } else { "failed" }, after_colon(.description.as_deref()))]
 pub struct ErrorResponse {
     /// The error code, such as `access_denied`; safe to print.
     pub code: String,
     /// The issuer's description, safe to print.
     pub description: Option<String>,
 }
-
-impl fmt::Display for ErrorResponse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let outcome = if self.code == "access_denied" { "login denied" } else { "login failed" };
-        match &self.description {
-            Some(description) => write!(f, "{outcome}: {description} ({})", self.code),
-            None => write!(f, "{outcome} ({})", self.code),
-        }
-    }
-}
-
-impl std::error::Error for ErrorResponse {}
 
 /// A parameter of a callback. Compared after decoding, so `%73tate` is `state` too.
 enum Parameter {

@@ -17,7 +17,7 @@ use crate::text::{clean, parse_url};
 use crate::token::AccessToken;
 
 /// An authorization server that belongs to a domain. Its tokens must carry the same text as `iss`.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issuer(Url);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -145,12 +145,6 @@ impl Issuer {
 impl fmt::Display for Issuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Debug for Issuer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Issuer({})", self.as_str())
     }
 }
 

@@ -3,7 +3,6 @@
 //! Each is a POST with its parameters in the body, sent once: after a code or a refresh token is used twice, the issuer may
 //! revoke every token of the user (RFC 6749 section 4.1.2, RFC 9700 section 4.14.2).
 
-use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +13,7 @@ use super::callback::AuthorizationCode;
 use super::issuer::AuthConfig;
 use super::pkce::PkceVerifier;
 use crate::http::{Http, HttpError, Response};
-use crate::text::clean;
+use crate::text::{after_colon, clean};
 use crate::token::{AccessToken, IdToken, RefreshToken};
 
 /// The upper limit of `expires_in`, ten years, so that the expiry is a valid date.
@@ -50,7 +49,8 @@ pub enum TokenEndpointError {
 }
 
 /// An error response of the token endpoint (RFC 6749 section 5.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the issuer refused the request{} ({})", after_colon(.description.as_deref()), .code.as_str())]
 pub struct TokenError {
     /// The error code. Decide by it: the status of the same error differs between grants.
     pub code: ErrorCode,
@@ -112,18 +112,6 @@ impl ErrorCode {
         }
     }
 }
-
-impl fmt::Display for TokenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let code = self.code.as_str();
-        match &self.description {
-            Some(description) => write!(f, "the issuer refused the request: {description} ({code})"),
-            None => write!(f, "the issuer refused the request ({code})"),
-        }
-    }
-}
-
-impl std::error::Error for TokenError {}
 
 impl AuthConfig {
     /// Redeems a code (RFC 6749 section 4.1.3). Consumes the code and the verifier, so there is no second attempt.

@@ -198,6 +198,24 @@ fn plain_login_on_narrow_and_on_wide_terminal() {
 }
 
 #[test]
+fn long_plain_list_on_terminal_of_four_rows() {
+    let world = World::with(Options::default().organizations(120, 1)).set("ACCESSIBLE", "1");
+    let mut pty = login(&world, (30, 4), "--email ada@example.com");
+    visit(&pty.link(), "ada@example.com");
+    pty.wait_for("Organization:\r\n120 to choose from\r\nPart of the name: ");
+    pty.type_keys("n 0000\r");
+    pty.wait_for("  1  Organization 00001\r\n");
+    pty.wait_for("  9  Organization 00009\r\nNumber or name [1]: ");
+    pty.type_keys("0001\r");
+    pty.wait_for("Number or name [1]: ");
+    pty.type_keys("11\r");
+    let shown = pty.finish_with(0);
+    assert_nothing_is_drawn(&shown, true);
+    assert!(shown.contains("Organization 00019\r\n"), "{shown}");
+    assert_eq!(world.kept(&["organization"])[0].as_deref(), Some("clorg00000000000000000019"));
+}
+
+#[test]
 fn accessible_takes_words_for_no() {
     for value in ["0", "false", "no", ""] {
         let world = World::new().set("ACCESSIBLE", value);

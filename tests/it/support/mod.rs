@@ -10,6 +10,8 @@ pub mod callback_client;
 #[cfg(unix)]
 pub mod chromium;
 pub mod diff;
+#[cfg(target_os = "linux")]
+pub mod houston;
 #[cfg(all(unix, not(target_os = "macos")))]
 pub mod keyring;
 mod program;

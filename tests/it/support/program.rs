@@ -267,6 +267,9 @@ impl Stage {
             output: Output::Text,
             paste_stdin: false,
             token_login: None,
+            username: None,
+            oauth: false,
+            password: None,
             organization: None,
             workspace: None,
             timeout: Duration::from_secs(20),
@@ -495,6 +498,6 @@ fn now() -> Timestamp {
 /// Runs `astro auth token` with this domain.
 pub async fn token(system: &System, domain: Option<&str>) -> Result<(), Error> {
     let domain = domain.map(str::to_owned).into();
-    let request = Token { force: false, validity: token::Validity::default(), json: false, domain };
+    let request = Token { force: false, validity: token::Validity::default(), json: false.into(), domain };
     token::token(system, &request).await
 }

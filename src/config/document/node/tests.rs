@@ -71,7 +71,9 @@ fn token_that_go_cli_reads_is_seen_or_text_refused() {
 fn null_is_no_token() {
     let domain: Domain = DOMAIN.parse().unwrap();
     for null in ["null", "~", "Null", "NULL", "", "''", "\"\"", "Bearer", "'Bearer '"] {
-        let text = format!("contexts:\n  {DOMAIN}:\n    token: {null}\n    refreshtoken: {null}\n    domain: {null}\n");
+        let refresh = if null.contains("Bearer") { "''" } else { null };
+        let fields = format!("token: {null}\n    refreshtoken: {refresh}\n    domain: {null}\n");
+        let text = format!("contexts:\n  {DOMAIN}:\n    {fields}");
         let document = Document::parse(text.as_str()).unwrap();
         let context = document.context(&domain).unwrap();
         assert_eq!(context.token, None, "{null}");

@@ -1,0 +1,319 @@
+//! The API of an Astro Private Cloud, named Houston: GraphQL, with the bare token in the `Authorization` header.
+//!
+//! Answers are typed, and so are refusals. Houston tells most of them apart by their message alone, so this is the one module
+//! that compares messages: those that the Go CLI gives a meaning.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::api::Workspace;
+use crate::domain::Domain;
+use crate::http::{Fault, Http, HttpError, host_of};
+use crate::text::clean;
+use crate::time_format::format_relative;
+use crate::token::{AccessToken, Password};
+
+const PAGE_SIZE: usize = 100;
+const MAX_PAGES: usize = 1000;
+/// The largest response, in bytes: all workspaces of an older platform are one.
+const BODY_LIMIT: usize = 10 * 1024 * 1024;
+
+/// A query of one field. The step completes the sentence "could not …".
+struct Query {
+    step: &'static str,
+    field: &'static str,
+    text: &'static str,
+}
+
+const LOGIN_SETTINGS: Query = Query {
+    step: "ask for the ways to log in",
+    field: "authConfig",
+    text: "query authConfig($redirect: String) { authConfig(redirect: $redirect) { localEnabled providers { name } } }",
+};
+const CREATE_TOKEN: Query = Query {
+    step: "log in with the password",
+    field: "createToken",
+    text: "mutation createToken($identity: String, $password: String!) \
+           { createToken(identity: $identity, password: $password) { token { value } } }",
+};
+const VERSION: Query =
+    Query { step: "ask for the version", field: "appConfig", text: "query AppConfig { appConfig { version } }" };
+const WORKSPACES: Query =
+    Query { step: "list the workspaces", field: "workspaces", text: "query GetWorkspaces { workspaces { id label } }" };
+const PAGE: Query = Query {
+    step: "list the workspaces",
+    field: "paginatedWorkspaces",
+    text: "query paginatedWorkspaces($pageSize: Int, $pageNumber: Int) \
+           { paginatedWorkspaces(take: $pageSize, pageNumber: $pageNumber) { id label } }",
+};
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HoustonError {
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The first request of a login failed in a way that another kind of server would explain.
+    #[error("no Astro Private Cloud responds at {}: {}", .0.host, .0.fault)]
+    NoPlatform(HttpError),
+    #[error("could not {step}: {host} sent a web page")]
+    WebPage { step: &'static str, host: String },
+    #[error("{host} refused the token, which may have expired or been revoked")]
+    TokenRefused { host: String },
+    #[error("could not {step}: {host} has another schema ({message})")]
+    Schema { step: &'static str, host: String, message: String },
+    #[error("could not {step}: {host}: {message}")]
+    Failed { step: &'static str, host: String, message: String },
+    #[error("{host} refused the user name or the password ({message})")]
+    PasswordRefused { host: String, message: String },
+    #[error("the platform has no logins with a user name and a password")]
+    NoPasswords,
+    #[error("the platform has no logins in the browser")]
+    NoProviders,
+    #[error("this is a token of Astro, not of Astro Private Cloud")]
+    AstroToken,
+    #[error("the token expired {}", format_relative(*.at, *.now))]
+    Expired { at: Timestamp, now: Timestamp },
+    #[error("cannot log in interactively: no terminal")]
+    NoTerminal,
+}
+
+/// The ways to log in to a platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoginSettings {
+    pub has_passwords: bool,
+    /// Whether the platform has a page that shows a token after a login in the browser.
+    pub has_providers: bool,
+}
+
+/// A platform that accepted a token, and the workspaces that the token can see.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Platform {
+    version: Option<Version>,
+    pub workspaces: Vec<Workspace>,
+}
+
+/// The version without its patch level and suffix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Version(u32, u32);
+
+impl Version {
+    fn parse(text: &str) -> Option<Self> {
+        let mut numbers = text.trim().trim_start_matches('v').split(['.', '-', '+']).map(|it| it.parse().ok());
+        Some(Self(numbers.next()??, numbers.next()??))
+    }
+}
+
+impl Platform {
+    /// Returns `true` for a platform whose registry wants a login of its own.
+    pub fn has_registry(&self) -> bool {
+        self.version.is_some_and(|version| version < Version(1, 0))
+    }
+}
+
+pub struct Houston<'a> {
+    http: &'a Http,
+    domain: &'a Domain,
+}
+
+#[derive(Deserialize)]
+struct Answer<T> {
+    data: Option<HashMap<String, T>>,
+    #[serde(default)]
+    errors: Vec<Refusal>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    #[serde(default)]
+    message: String,
+}
+
+impl<'a> Houston<'a> {
+    pub fn new(http: &'a Http, domain: &'a Domain) -> Self {
+        Self { http, domain }
+    }
+
+    /// Asks for the ways to log in. Carries no token: an expired one would be refused here as well.
+    pub async fn login_settings(&self) -> Result<LoginSettings, HoustonError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct AuthConfig {
+            local_enabled: Option<bool>,
+            providers: Option<Vec<IgnoredAny>>,
+        }
+        let asked = self.ask::<AuthConfig>(&LOGIN_SETTINGS, None, ()).await;
+        let AuthConfig { local_enabled, providers } = asked.map_err(HoustonError::or_no_platform)?;
+        Ok(LoginSettings {
+            has_passwords: local_enabled.unwrap_or_default(),
+            has_providers: providers.is_some_and(|providers| !providers.is_empty()),
+        })
+    }
+
+    pub async fn create_token(&self, identity: &str, password: &Password) -> Result<AccessToken, HoustonError> {
+        #[derive(Serialize)]
+        struct Variables<'a> {
+            identity: &'a str,
+            password: &'a str,
+        }
+        #[derive(Deserialize)]
+        struct Created {
+            token: Token,
+        }
+        #[derive(Deserialize)]
+        struct Token {
+            value: AccessToken,
+        }
+        let variables = Variables { identity, password: password.expose() };
+        match self.ask::<Created>(&CREATE_TOKEN, None, variables).await {
+            Ok(created) => Ok(created.token.value),
+            Err(HoustonError::Failed { host, message, .. }) => Err(HoustonError::PasswordRefused { host, message }),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Asks for the version and the workspaces. The platform accepts the token if it answers.
+    pub async fn platform(&self, token: &AccessToken) -> Result<Platform, HoustonError> {
+        let version = self.version(token).await?;
+        // An unknown version counts as the newest.
+        let is_paged = version.is_none_or(|version| version >= Version(0, 30));
+        let workspaces =
+            if is_paged { self.all_pages(token).await? } else { self.ask(&WORKSPACES, Some(token), ()).await? };
+        Ok(Platform { version, workspaces })
+    }
+
+    async fn version(&self, token: &AccessToken) -> Result<Option<Version>, HoustonError> {
+        #[derive(Deserialize)]
+        struct AppConfig {
+            version: String,
+        }
+        match self.ask::<AppConfig>(&VERSION, Some(token), ()).await {
+            Ok(config) => Ok(Version::parse(&config.version)),
+            Err(HoustonError::Schema { .. } | HoustonError::Failed { .. }) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Lists the workspaces page by page, up to a page that is short or brings nothing new.
+    async fn all_pages(&self, token: &AccessToken) -> Result<Vec<Workspace>, HoustonError> {
+        let list = async {
+            let mut all: Vec<Workspace> = Vec::new();
+            for number in 0..MAX_PAGES {
+                let variables = json!({ "pageSize": PAGE_SIZE, "pageNumber": number });
+                let mut page: Vec<Workspace> = self.ask(&PAGE, Some(token), variables).await?;
+                let is_full = page.len() >= PAGE_SIZE;
+                page.retain(|it| !all.contains(it));
+                if page.is_empty() {
+                    break;
+                }
+                all.append(&mut page);
+                if !is_full {
+                    break;
+                }
+            }
+            Ok(all)
+        };
+        let bound = self.http.limits().list;
+        let late = || HttpError { step: PAGE.step, host: self.host(), fault: Fault::Timeout(bound) };
+        timeout(bound, list).await.unwrap_or_else(|_| Err(late().into()))
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        query: &Query,
+        token: Option<&AccessToken>,
+        variables: impl Serialize,
+    ) -> Result<T, HoustonError> {
+        #[derive(Serialize)]
+        struct Question<V> {
+            query: &'static str,
+            variables: V,
+        }
+        let (step, host) = (query.step, self.host());
+        let request = self.http.post(step, self.domain.api_base())?.json(&Question { query: query.text, variables });
+        let request = request.header("accept", "application/json").at_most(BODY_LIMIT);
+        let request = if let Some(token) = token { request.bare_token(token) } else { request };
+        let response = request.send().await?;
+        if response.header("content-type").is_some_and(|it| it.starts_with("text/html")) {
+            return Err(HoustonError::WebPage { step, host });
+        }
+        // A refused query has status 400 in some versions, so its message counts before the status.
+        if let Ok(Answer { errors, .. }) = response.json::<Answer<IgnoredAny>>()
+            && let Some(Refusal { message }) = errors.first()
+        {
+            return Err(HoustonError::of_message(step, host, message));
+        }
+        match response.success_json::<Answer<T>>() {
+            Ok(Answer { data, .. }) => {
+                let data = data.and_then(|mut data| data.remove(query.field));
+                data.ok_or_else(|| response.invalid_body().into())
+            }
+            Err(refused) if refused.status() == Some(401) && token.is_some() => {
+                Err(HoustonError::TokenRefused { host })
+            }
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    fn host(&self) -> String {
+        host_of(self.domain.api_base())
+    }
+}
+
+impl HoustonError {
+    fn of_message(step: &'static str, host: String, message: &str) -> Self {
+        let is = |known: &str| message.contains(known);
+        if is("You do not have the appropriate permissions for that") || is("AUTH_TOKEN_REFRESH_FAILED") {
+            return Self::TokenRefused { host };
+        }
+        let known_schema = !is("Cannot query field");
+        let message = clean(message, 200);
+        if known_schema { Self::Failed { step, host, message } } else { Self::Schema { step, host, message } }
+    }
+
+    fn or_no_platform(self) -> Self {
+        match self {
+            Self::Http(error)
+                if matches!(
+                    error.fault,
+                    Fault::Dns
+                        | Fault::Connect(_)
+                        | Fault::Timeout(_)
+                        | Fault::Interrupted
+                        | Fault::Redirect { .. }
+                        | Fault::InvalidBody
+                        | Fault::Status { status: 400..=499, .. }
+                ) =>
+            {
+                Self::NoPlatform(error)
+            }
+            other => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn version_ignores_patch_level_and_suffix() {
+        let table = [
+            ("0.25.0", Some(Version(0, 25))),
+            ("v0.30.4", Some(Version(0, 30))),
+            ("1.0.0-rc.1+build", Some(Version(1, 0))),
+            ("2.0", Some(Version(2, 0))),
+            ("1.0-alpha", Some(Version(1, 0))),
+            ("", None),
+            ("latest", None),
+            ("1", None),
+        ];
+        for (text, version) in table {
+            assert_eq!(Version::parse(text), version, "{text}");
+        }
+        assert!(Version(0, 37) < Version(1, 0) && Version(0, 9) < Version(0, 30));
+    }
+}
