@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use astro_login::config::Document;
-use astro_login::domain::Domain;
+use astro_login::domain::{Domain, Product};
 use astro_login::jwt::{
     Claims, ExpectedAccess, ExpectedId, Jwks, TokenKind, Unverified, verify_access_token, verify_id_token,
 };
@@ -275,7 +275,11 @@ pub fn domain(data: &[u8]) {
     assert!(!domain.as_str().contains('_'));
     assert_eq!(domain.context_key().replace('_', ".").parse::<Domain>().as_ref(), Ok(&domain));
     let api = domain.api_base();
-    assert_eq!((api.path(), api.query(), api.username(), api.password()), ("/", None, "", None));
+    let path = match domain.product() {
+        Product::Astro => "/",
+        Product::PrivateCloud => "/v1",
+    };
+    assert_eq!((api.path(), api.query(), api.username(), api.password()), (path, None, "", None));
     let host = api.host_str().unwrap();
     assert!(domain.owns_host(host));
     if domain.is_local() {
@@ -283,6 +287,10 @@ pub fn domain(data: &[u8]) {
         assert_eq!(api.port_or_known_default(), Some(domain.local_port().unwrap_or(8888)));
     } else {
         assert_eq!((api.scheme(), api.port()), ("https", None));
+        if domain.product() == Product::PrivateCloud {
+            assert_eq!(host, format!("houston.{domain}"));
+            return;
+        }
         let known = ["astronomer.io", "astronomer-dev.io", "astronomer-stage.io", "astronomer-perf.io"];
         let preview = host.strip_prefix("pr").and_then(|rest| rest.strip_suffix(".api.astronomer-dev.io"));
         let is_preview = preview.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()));

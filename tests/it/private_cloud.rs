@@ -110,7 +110,7 @@ fn private_cloud_wrong_password_stores_nothing() {
     assert_eq!(cloud.home.config(), None);
     let Output { stdout, code, .. } =
         cloud.astro().stdin("wrong").run(&[&PASSWORD[..], &["--output", "json"]].concat());
-    assert_eq!((stdout.contains("unauthenticated"), code), (false, Some(2)), "{stdout}");
+    assert_eq!((stdout.contains(r#""code":4,"kind":"unauthenticated""#), code), (true, Some(4)), "{stdout}");
 }
 
 #[test]
