@@ -67,7 +67,9 @@ pub fn check(matches: &ArgMatches) -> Result<(), clap::Error> {
     let is_json = || matches!(matches.try_get_one::<String>("domain"), Ok(Some(domain)) if domain == "json");
     let message = match REFUSED.iter().find(|(name, _)| is_given(name)) {
         Some((_, message)) => *message,
-        None if is_given("oauth") && is_json() => "did you mean `--output json`?\nhint: `-o` is the Go CLI's `--oauth`",
+        None if is_given("oauth") && is_json() => {
+            "`-o` of `astro login` is `--oauth`\nhint: did you mean `--output json`?"
+        }
         None => return Ok(()),
     };
     Err(clap::Error::raw(ErrorKind::InvalidValue, format!("{message}\n")))

@@ -4,7 +4,9 @@ use zeroize::Zeroizing;
 
 use super::{Location, Session};
 use crate::blocking::run_blocking;
+use crate::config::Lock;
 use crate::credentials::StoreError;
+use crate::domain;
 use crate::error::Error;
 
 impl Session<'_> {
@@ -21,8 +23,7 @@ impl Session<'_> {
 
     /// Keeps a login for its second step. Returns `true` if it replaced another.
     pub async fn keep_pending(&self, location: Location, login: Zeroizing<Vec<u8>>) -> Result<bool, Error> {
-        // Two processes would each remove the other's from the other store.
-        let _lock = self.lock().await?;
+        let _lock = self.lock_pending().await?;
         let replaced = self.discard_pending(true).await;
         if location == Location::Config {
             let config = self.config.clone();
@@ -34,9 +35,15 @@ impl Session<'_> {
         Ok(replaced)
     }
 
+    /// Takes the lock of the default domain, since a home has one such login for all domains: two processes would each remove
+    /// the other's from the other store.
+    async fn lock_pending(&self) -> Result<Lock, Error> {
+        Session::for_domain(self.system, domain::DEFAULT.parse()?).lock().await
+    }
+
     /// Removes the kept login. Returns `false` if it is not `login` any more, or could not be removed.
     pub async fn take_pending(&self, login: &[u8]) -> Result<bool, Error> {
-        let _lock = self.lock().await?;
+        let _lock = self.lock_pending().await?;
         let is_same = self.load_pending().await?.is_some_and(|kept| *kept == login);
         Ok(is_same && self.discard_pending(true).await)
     }

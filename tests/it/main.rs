@@ -87,6 +87,7 @@ mod readonly_disk;
 #[cfg(all(unix, not(target_os = "macos")))]
 mod recipes;
 mod refresh;
+mod scripted_login;
 mod security_rules;
 mod service;
 mod shared_login;

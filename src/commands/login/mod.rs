@@ -64,7 +64,7 @@ pub struct Login {
     #[arg(long, requires = "login_link", conflicts_with = "token_login")]
     pub paste_stdin: bool,
     /// Print a link and end; `--complete` finishes the login within 10 minutes
-    #[arg(long, conflicts_with_all = ["login_link", "token_login", "timeout"])]
+    #[arg(long, conflicts_with_all = ["login_link", "token_login", "timeout", "username", "oauth"])]
     pub begin: bool,
     /// Finish a login of `--begin` with the URL of the browser's last page; `-` reads it from standard input
     #[arg(long, value_name = "URL", value_hint = ValueHint::Other, conflicts_with_all = OF_BEGIN.split(' '))]
@@ -132,8 +132,8 @@ fn parse_dash(text: &str) -> Result<StandardInput, String> {
 }
 
 /// The arguments that the second step takes from the first.
-const OF_BEGIN: &str = "begin email login_link paste_stdin token_login username oauth organization workspace \
-    timeout if_needed insecure_storage vault domain domain-flag";
+const OF_BEGIN: &str = "begin email login_link paste_stdin token_login organization workspace timeout if_needed \
+    insecure_storage vault username oauth password domain domain-flag";
 
 #[derive(Clone)]
 pub enum TokenArgument {
@@ -248,11 +248,7 @@ impl<'a> LoginFlow<'a> {
             return self.event(&self.settled(None, None, None));
         }
         if self.login.begin {
-            let begun = match self.session.domain.product() {
-                Product::Astro => self.begin().await,
-                Product::PrivateCloud => Err(self.session.other_product("`--begin`")),
-            };
-            return begun.map_err(|error| error.during_login(domain));
+            return self.begin().await.map_err(|error| error.during_login(domain));
         }
         let (new, account) = self.login_or_revoke().await.map_err(|error| error.during_login(domain))?;
         let SavedAccount { user, accessible, previous } = account;
