@@ -109,7 +109,7 @@ pub enum Error {
     #[error("expected {expected}, but logged in as {}", .found.as_deref().unwrap_or(NO_EMAIL))]
     AccountMismatch { expected: String, found: Option<String>, is_named: bool },
     /// `--complete` without a login to complete.
-    #[error("could not complete a login: {0}")]
+    #[error("could not complete a login")]
     NotPending(#[from] NotPending),
     /// The URL given to `--complete` holds no code for the login. The login is still pending, unless the issuer refused it.
     #[error("{rejection}")]

@@ -82,7 +82,8 @@ impl LoginFlow<'_> {
 
     async fn read_password(&self) -> Result<Password, Error> {
         let ui = self.ui();
-        if ui.can_ask() {
+        // `--output json` asks nothing, and still hides what `-` reads.
+        if ui.is_terminal() {
             return Ok(Password::new(ui.ask_secret("Type your password (input hidden):").await?.expose()));
         }
         let input = ui.read_input().await?;
