@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::api::Workspace;
 use crate::domain::Domain;
 use crate::http::{Fault, Http, HttpError, host_of};
-use crate::text::clean;
+use crate::text::{NOT_SHOWN, clean};
 use crate::time_format::format_relative;
 use crate::token::{AccessToken, Password};
 
@@ -69,6 +69,8 @@ pub enum HoustonError {
     Failed { step: &'static str, host: String, message: String },
     #[error("{host} refused the user name or the password ({message})")]
     PasswordRefused { host: String, message: String },
+    #[error("the password is empty")]
+    EmptyPassword,
     #[error("the platform has no logins with a user name and a password")]
     NoPasswords,
     #[error("the platform has no logins in the browser")]
@@ -122,8 +124,7 @@ pub struct Houston<'a> {
 #[derive(Deserialize)]
 struct Answer<T> {
     data: Option<HashMap<String, T>>,
-    #[serde(default)]
-    errors: Vec<Refusal>,
+    errors: Option<Vec<Refusal>>,
 }
 
 #[derive(Deserialize)]
@@ -170,7 +171,14 @@ impl<'a> Houston<'a> {
         let variables = Variables { identity, password: password.expose() };
         match self.ask::<Created>(&CREATE_TOKEN, None, variables).await {
             Ok(created) => Ok(created.token.value),
-            Err(HoustonError::Failed { host, message, .. }) => Err(HoustonError::PasswordRefused { host, message }),
+            Err(HoustonError::Failed { host, message, .. }) => {
+                let repeats_password = message.contains(password.expose().trim());
+                let message = if repeats_password { "reason not shown".to_owned() } else { message };
+                Err(HoustonError::PasswordRefused { host, message })
+            }
+            Err(HoustonError::Http(HttpError {
+                host, fault: fault @ Fault::Status { status: 401 | 403, .. }, ..
+            })) => Err(HoustonError::PasswordRefused { host, message: fault.to_string() }),
             Err(failure) => Err(failure),
         }
     }
@@ -237,14 +245,11 @@ impl<'a> Houston<'a> {
         let request = request.header("accept", "application/json").at_most(BODY_LIMIT);
         let request = if let Some(token) = token { request.bare_token(token) } else { request };
         let response = request.send().await?;
-        if response.header("content-type").is_some_and(|it| it.starts_with("text/html")) {
-            return Err(HoustonError::WebPage { step, host });
-        }
         // A refused query has status 400 in some versions, so its message counts before the status.
-        if let Ok(Answer { errors, .. }) = response.json::<Answer<IgnoredAny>>()
+        if let Ok(Answer { errors: Some(errors), .. }) = response.json::<Answer<IgnoredAny>>()
             && let Some(Refusal { message }) = errors.first()
         {
-            return Err(HoustonError::of_message(step, host, message));
+            return Err(HoustonError::of_message(step, host, message, token));
         }
         match response.success_json::<Answer<T>>() {
             Ok(Answer { data, .. }) => {
@@ -253,6 +258,11 @@ impl<'a> Houston<'a> {
             }
             Err(refused) if refused.status() == Some(401) && token.is_some() => {
                 Err(HoustonError::TokenRefused { host })
+            }
+            Err(HttpError { fault: Fault::InvalidBody, .. })
+                if response.header("content-type").is_some_and(|it| it.starts_with("text/html")) =>
+            {
+                Err(HoustonError::WebPage { step, host })
             }
             Err(failure) => Err(failure.into()),
         }
@@ -264,13 +274,15 @@ impl<'a> Houston<'a> {
 }
 
 impl HoustonError {
-    fn of_message(step: &'static str, host: String, message: &str) -> Self {
+    fn of_message(step: &'static str, host: String, message: &str, token: Option<&AccessToken>) -> Self {
         let is = |known: &str| message.contains(known);
-        if is("You do not have the appropriate permissions for that") || is("AUTH_TOKEN_REFRESH_FAILED") {
+        let is_refused = is("You do not have the appropriate permissions for that") || is("AUTH_TOKEN_REFRESH_FAILED");
+        if is_refused && token.is_some() {
             return Self::TokenRefused { host };
         }
         let known_schema = !is("Cannot query field");
-        let message = clean(message, 200);
+        let repeats_token = token.is_some_and(|token| is(token.expose()));
+        let message = if repeats_token { NOT_SHOWN.to_owned() } else { clean(message, 200) };
         if known_schema { Self::Failed { step, host, message } } else { Self::Schema { step, host, message } }
     }
 
@@ -285,7 +297,7 @@ impl HoustonError {
                         | Fault::Interrupted
                         | Fault::Redirect { .. }
                         | Fault::InvalidBody
-                        | Fault::Status { status: 400..=499, .. }
+                        | Fault::Status { status: 400..=428 | 430..=499, .. }
                 ) =>
             {
                 Self::NoPlatform(error)

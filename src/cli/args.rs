@@ -44,6 +44,7 @@ pub(super) struct GlobalArgs {
 
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
+#[expect(clippy::large_enum_variant, reason = "one value a process")]
 pub(super) enum AnyCommand {
     #[command(flatten)]
     WithSystem(Command),

@@ -43,7 +43,7 @@ use crate::ui::{self, Clipboard, Ui};
 use crate::{core_dumps, log};
 
 use args::{AccountCommand, AnyCommand, AuthCommand, Cli, Command};
-use failure::Failure;
+use failure::{Failure, Json};
 use hand_on::CommandLine;
 
 /// The longest typed text that a usage error repeats, in bytes. Every token is longer.
@@ -57,28 +57,28 @@ pub fn command() -> clap::Command {
 pub fn run(argv: impl IntoIterator<Item = OsString>, environment: Environment) -> ExitCode {
     let limit = core_dumps::forbid();
     let argv: Vec<OsString> = argv.into_iter().collect();
-    let as_json = failure::is_json_wanted(&argv);
+    let json = Json::wanted(&argv);
     let line = CommandLine::new(&argv);
     let tree = Cli::command();
     let mut tip = None;
     if !line.is_ours(&tree) {
-        let ui = start_ui(&environment, false, ColorChoice::Auto);
+        let ui = start_ui(&environment, false, ColorChoice::Auto, json);
         match line.hand_on(&environment, &ui, &limit) {
             Ok(None) if line.is("version") => {
                 let version = tree.render_version();
                 let written = ui.write_data_ignoring_closed_pipe(version.trim_end());
-                return written.map_or_else(|error| end(&ui, &error.into(), as_json), |()| ExitCode::SUCCESS);
+                return written.map_or_else(|error| end(&ui, &error.into(), json), |()| ExitCode::SUCCESS);
             }
             Ok(None) => tip = Some(hand_on::tip(&environment)),
             Ok(Some(code)) => return code,
-            Err(error) => return end(&ui, &error, as_json),
+            Err(error) => return end(&ui, &error, json),
         }
     }
     let cli = match parse(tree, &argv, || line.last_of_help(&environment)) {
         Ok(cli) => cli,
-        Err(error) => return print_usage(error, tip, as_json),
+        Err(error) => return print_usage(error, tip, json),
     };
-    let ui = start_ui(&environment, cli.global.quiet, cli.global.color);
+    let ui = start_ui(&environment, cli.global.quiet, cli.global.color, json);
     log::start(cli.global.verbose.max(cli.global.verbosity.unwrap_or_default()), &ui);
     let outcome = match cli.command {
         // Works without a home directory.
@@ -92,36 +92,37 @@ pub fn run(argv: impl IntoIterator<Item = OsString>, environment: Environment) -
             limit.set();
             let name = program.get_program().to_string_lossy().into_owned();
             let start = |source| Error::Start { program: name, source };
-            hand_on::run(program).unwrap_or_else(|source| end(&ui, &start(source), as_json))
+            hand_on::run(program).unwrap_or_else(|source| end(&ui, &start(source), json))
         }
-        Err(error) => end(&ui, &error, as_json),
+        Err(error) => end(&ui, &error, json),
     }
 }
 
-fn start_ui(environment: &Environment, quiet: bool, color: ColorChoice) -> Ui {
+fn start_ui(environment: &Environment, quiet: bool, color: ColorChoice, json: Json) -> Ui {
     let color = match color {
         ColorChoice::Auto => anstream::ColorChoice::Auto,
         ColorChoice::Always => anstream::ColorChoice::Always,
         ColorChoice::Never => anstream::ColorChoice::Never,
     };
     let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    let asks = json != Json::Events;
     let term = environment.get("TERM");
     let is_capable = terminal && ui::has_escapes() && term.map_or(cfg!(windows), |term| term != "dumb");
     // As for other programs with questions. A value counts as in a prohibition: it forbids drawing.
     let escapes = is_capable && !environment.get("ACCESSIBLE").is_some_and(forbids);
     let clipboard = match environment.get("TMUX") {
         // The Linux console prints a part of such sequences as text, and GNU screen drops them.
-        _ if !is_capable || term == Some("linux") || environment.get("STY").is_some() => Clipboard::None,
+        _ if !asks || !is_capable || term == Some("linux") || environment.get("STY").is_some() => Clipboard::None,
         Some(_) => Clipboard::Tmux,
         None => Clipboard::Terminal,
     };
     ui::restore_terminal_on_panic(escapes);
-    Ui::new(ui::Options { quiet, color, terminal, escapes, clipboard })
+    Ui::new(ui::Options { quiet, color, terminal, escapes, asks, clipboard })
 }
 
 /// Reports a failure, and returns its exit code.
-fn end(ui: &Ui, error: &Error, as_json: bool) -> ExitCode {
-    report(ui, error, as_json);
+fn end(ui: &Ui, error: &Error, json: Json) -> ExitCode {
+    report(ui, error, json);
     ExitCode::from(error.exit_code())
 }
 
@@ -209,8 +210,9 @@ fn now() -> Timestamp {
 }
 
 /// Reports a failure: as JSON if that is wanted, unless the command has printed its own report.
-fn report(ui: &Ui, error: &Error, as_json: bool) {
-    if as_json && !ui.has_written_data() && ui.write_data(&Failure::new(error).json()).is_ok() {
+fn report(ui: &Ui, error: &Error, json: Json) {
+    let is_wanted = json == Json::Events || (json == Json::Object && !ui.has_written_data());
+    if is_wanted && ui.write_data(&Failure::new(error).print(json)).is_ok() {
         return;
     }
     match error {
@@ -222,7 +224,7 @@ fn report(ui: &Ui, error: &Error, as_json: bool) {
 }
 
 /// Prints a usage error. The tip is for a command that this program lacks, and not for a misspelled one.
-fn print_usage(mut error: clap::Error, tip: Option<String>, as_json: bool) -> ExitCode {
+fn print_usage(mut error: clap::Error, tip: Option<String>, json: Json) -> ExitCode {
     hide_secrets(&mut error);
     if error.kind() == ErrorKind::InvalidSubcommand
         && error.get(ContextKind::SuggestedSubcommand).is_none()
@@ -232,8 +234,8 @@ fn print_usage(mut error: clap::Error, tip: Option<String>, as_json: bool) -> Ex
     }
     let is_error = error.use_stderr();
     // A failure to print has nowhere to be reported.
-    let _ = if is_error && as_json {
-        writeln!(std::io::stdout(), "{}", Failure::of_usage(&error).json())
+    let _ = if is_error && json != Json::No {
+        writeln!(std::io::stdout(), "{}", Failure::of_usage(&error).print(json))
     } else {
         error.print()
     };

@@ -144,7 +144,7 @@ fn is_ignored(kind: SignalKind) -> bool {
 async fn stop_and_continue(ui: &Ui) {
     use rustix::process::{self, getpid, kill_process};
 
-    if !ui.can_ask() {
+    if !ui.is_terminal() {
         return std::future::pending().await;
     }
     let kind = |signal: process::Signal| SignalKind::from_raw(signal.as_raw());

@@ -63,8 +63,14 @@ pub fn check(matches: &ArgMatches) -> Result<(), clap::Error> {
     }
     let is_given =
         |name| matches.try_contains_id(name).is_ok() && matches.value_source(name) == Some(ValueSource::CommandLine);
-    match REFUSED.iter().find(|(name, _)| is_given(name)) {
-        Some((_, message)) => Err(clap::Error::raw(ErrorKind::InvalidValue, format!("{message}\n"))),
-        None => Ok(()),
-    }
+    // `login -o json`, where `-o` is `--oauth` and `json` would be the domain.
+    let is_json = || matches!(matches.try_get_one::<String>("domain"), Ok(Some(domain)) if domain == "json");
+    let message = match REFUSED.iter().find(|(name, _)| is_given(name)) {
+        Some((_, message)) => *message,
+        None if is_given("oauth") && is_json() => {
+            "`-o` of `astro login` is `--oauth`\nhint: did you mean `--output json`?"
+        }
+        None => return Ok(()),
+    };
+    Err(clap::Error::raw(ErrorKind::InvalidValue, format!("{message}\n")))
 }

@@ -120,6 +120,8 @@ pub(super) async fn log_out(session: &Session<'_>) -> Removal {
     let in_vault = session.load_from_vault(&session.context().unwrap_or_default()).await;
     let (cleared, in_config) = clear_context(session).await;
     let loaded = session.keychain(|store, domain| store.load(domain)).await;
+    let usable = matches!(loaded, Ok(_) | Err(StoreError::Damaged | StoreError::NewerFormat));
+    session.discard_pending(usable).await;
     let logins = [in_config.as_ref(), found(&loaded), found(&in_vault)];
 
     // The keychain is emptied while the issuer responds, which is reported after it: the receipt has one order.

@@ -18,6 +18,7 @@ mod error;
 mod lock;
 mod names;
 mod own_file;
+mod pending;
 mod place;
 mod replaced;
 

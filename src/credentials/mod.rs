@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::blocking::run_blocking;
 use crate::domain::Domain;
 use crate::text::clean;
@@ -73,6 +75,14 @@ pub trait CredentialStore: Send + Sync {
 
     /// Returns the domains with credentials of this home, readable or not. May show the store's own prompt.
     fn domains(&self) -> Result<Vec<Domain>, StoreError>;
+
+    /// Reads the login that waits for its second step, as its writer encoded it. A home has at most one.
+    fn load_pending(&self) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError>;
+
+    fn save_pending(&self, login: &[u8]) -> Result<(), StoreError>;
+
+    /// Returns `false` if there was nothing.
+    fn delete_pending(&self) -> Result<bool, StoreError>;
 
     /// Checks that the store is available and unlocked, without writing to it. May show the store's own prompt.
     fn ready(&self) -> Result<(), StoreError>;

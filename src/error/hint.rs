@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::warning::{COPY_AGAIN, paste_hint};
 use super::{Error, NoPlaintext, TokenPlace, minutes};
 use crate::api::ListError;
 use crate::browser::NoBrowser;
@@ -13,7 +14,9 @@ use crate::houston::HoustonError;
 use crate::http::{Fault, HttpError, ProxyFault};
 use crate::jwt::JwtError;
 use crate::next_astro::NextError;
-use crate::oauth::{IssuerError, ListenError, TokenEndpointError, port_owner_command};
+use crate::oauth::{
+    CallbackError, IssuerError, ListenError, Rejection, TokenEndpointError, Unrelated, port_owner_command,
+};
 use crate::token::TokenTextError;
 use crate::ui::UiError;
 
@@ -71,6 +74,7 @@ impl Error {
             }
             Self::Environment(EnvironmentError::NotText(name)) => format!("set {name} again, or unset it"),
             Self::StorageSetting { setting } => format!("set {setting} to auto, keychain or plain, or remove it"),
+            Self::NotCompleted { rejection, port } => pasted_hint(rejection, *port).replace("{login}", &login(domain)),
             Self::Config(error) => error.hint(),
             Self::CallbackTimeout { paste: Some(paste), .. } => {
                 format!("if the last page did not load, run this again, copy its URL and {paste}")
@@ -118,7 +122,7 @@ impl Error {
     }
 
     /// Returns a hint in which `{login}` stands for the command that logs in.
-    #[expect(clippy::match_same_arms, reason = "as in `exit_code`")]
+    #[expect(clippy::match_same_arms, clippy::too_many_lines, reason = "one line an error")]
     fn fixed_hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::NextAstro(NextError::Choice { .. }) => "set ASTRO_CLI to the path of the Go CLI, or unset it",
@@ -156,9 +160,12 @@ impl Error {
                 "use `--token-login -` with a token on standard input"
             }
             Self::NoBrowserNoTerminal { .. } => {
-                "use `--login-link` for a URL to open on any device, or `--token-login -` with a token on standard input"
+                "use `--login-link` or `--begin` for a URL to open on any device, or `--token-login -` with a token on standard input"
             }
             Self::CallbackTimeout { .. } => "run this again, and allow more time with `--timeout`",
+            Self::AccountMismatch { is_named: false, .. } => {
+                "log in with the expected account in the browser, or begin with `--email` and the other one"
+            }
             Self::AccountMismatch { .. } => {
                 "log in with the expected account in the browser, for example in a private window, or drop `--email`"
             }
@@ -169,6 +176,7 @@ impl Error {
             Self::NotLoggedIn { .. } | Self::LoginExpired { .. } | Self::LoginRevoked { .. } => "run `{login}`",
             Self::TokenRefused { .. } | Self::IssuerMismatch { .. } | Self::RefreshRefused { .. } => "run `{login}`",
             Self::NoRefreshToken { .. } => "run `{login}`",
+            Self::NotPending(_) => "run `{login} --begin`",
             Self::Callback(_) | Self::Token(TokenEndpointError::Refused(_)) => "run `{login}` to try again",
             Self::NoOrganization => "ask the owner of your organization to invite you, then run `{login}` again",
             Self::StorageContradiction { .. } => "remove one of the two settings, or log in with `--insecure-storage`",
@@ -205,7 +213,7 @@ impl Error {
             Self::Store { source, .. } => store_hint(source),
             Self::Jwt(error) => jwt_hint(error),
             Self::Ui(UiError::NoTerminal) => "run it in a terminal, or pass the answer as an argument",
-            Self::Ui(UiError::TooLong) => "pipe in the token alone",
+            Self::Ui(UiError::TooLong) => "pipe in the token or the URL alone",
             Self::Ui(UiError::Io(_)) => "run it in a terminal, or with text on standard input",
             Self::Random(_) => "try again, and restart this machine if it happens again",
             Self::Io(_) => "check the limits of this system with `ulimit -a`, and those of its sandbox",
@@ -217,7 +225,7 @@ impl Error {
             Self::NotFound(_) | Self::Environment(_) | Self::Config(_) | Self::Listen(_) | Self::Http(_) => {
                 return None;
             }
-            Self::StorageSetting { .. } | Self::Houston { .. } => return None,
+            Self::StorageSetting { .. } | Self::NotCompleted { .. } | Self::Houston { .. } => return None,
         })
     }
 }
@@ -225,6 +233,18 @@ impl Error {
 /// Returns the command that logs in to this domain, even if it is not the current one.
 fn login(domain: &str) -> String {
     if domain == DEFAULT { "astro login".to_owned() } else { format!("astro login {domain}") }
+}
+
+/// Returns the hint for a URL given to `--complete`, in which `{login}` stands for the command that logs in.
+fn pasted_hint(rejection: &Rejection, port: u16) -> String {
+    match rejection {
+        Rejection::Unrelated(Unrelated::OtherState) => {
+            "copy the URL of the page that the last `{login} --begin` led to, or run that again".to_owned()
+        }
+        Rejection::Final(CallbackError::Refused(_)) => "run `{login} --begin` to try again".to_owned(),
+        Rejection::Unrelated(reason) => paste_hint(*reason, port),
+        Rejection::Final(_) => COPY_AGAIN.to_owned(),
+    }
 }
 
 fn store_hint(error: &StoreError) -> &'static str {

@@ -74,6 +74,7 @@ impl Error {
             Self::ApiTokenWithheld { .. } | Self::ApiTokenEmpty { .. } => Unauthenticated,
             Self::ApiTokenRefused | Self::ApiTokenExpired { .. } => Unauthenticated,
             Self::NoIdToken | Self::Callback(_) | Self::Jwt(_) => Unauthenticated,
+            Self::NotPending(_) | Self::NotCompleted { .. } => Unauthenticated,
             Self::Token(TokenEndpointError::Refused(refused)) | Self::RefreshRefused { refused, .. } => {
                 if refused.may_pass() { ApiUnavailable } else { Unauthenticated }
             }
@@ -94,7 +95,8 @@ impl Error {
             Self::NoOrganization | Self::NoWorkspace => ErrorKind::NotFound,
             Self::NotFound(NotFound::Ambiguous { .. }) | Self::SelectionCrossed { .. } => Conflict,
             Self::ApiTokenOfOtherOrganization { .. } => Conflict,
-            Self::NotFound(NotFound::Open { .. }) | Self::NoOrganizationSelected => return None,
+            Self::NotFound(NotFound::Open { .. }) => InputRequired,
+            Self::NoOrganizationSelected => return None,
             Self::EndsTooSoon { .. } => return None,
             // This machine, and the user at it.
             Self::Canceled | Self::NotChosen { .. } | Self::CallbackTimeout { .. } => return None,

@@ -26,7 +26,7 @@ use crate::houston::HoustonError;
 use crate::http::HttpError;
 use crate::jwt::{JwksError, JwtError};
 use crate::next_astro::NextError;
-use crate::oauth::{CallbackError, IssuerError, ListenError, RandomError, TokenEndpointError, TokenError};
+use crate::oauth::{CallbackError, IssuerError, ListenError, RandomError, Rejection, TokenEndpointError, TokenError};
 use crate::time_format::format_relative;
 use crate::token::TokenTextError;
 use crate::ui::UiError;
@@ -66,6 +66,17 @@ pub enum NoPlaintext {
     LastInKeychain,
 }
 
+/// The reason why there is no first step of a login for `--complete`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotPending {
+    #[error("none was begun, or it was completed or replaced")]
+    Nothing,
+    #[error("it was begun more than 10 minutes ago")]
+    Expired,
+    #[error("the domain has another issuer by now")]
+    OtherIssuer,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("canceled")]
@@ -96,7 +107,13 @@ pub enum Error {
         paste: Option<&'static str>,
     },
     #[error("expected {expected}, but logged in as {}", .found.as_deref().unwrap_or(NO_EMAIL))]
-    AccountMismatch { expected: String, found: Option<String> },
+    AccountMismatch { expected: String, found: Option<String>, is_named: bool },
+    /// `--complete` without a login to complete.
+    #[error("could not complete a login: {0}")]
+    NotPending(#[from] NotPending),
+    /// The URL given to `--complete` holds no code for the login. The login is still pending, unless the issuer refused it.
+    #[error("{rejection}")]
+    NotCompleted { rejection: Rejection, port: u16 },
     #[error("expected {expected}, but the token belongs to {}", .found.as_deref().unwrap_or(NO_EMAIL))]
     TokenAccountMismatch { expected: String, found: Option<String> },
     #[error("the issuer's responses are about different users")]

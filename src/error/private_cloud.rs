@@ -12,7 +12,11 @@ impl HoustonError {
         let page = || domain.parse().map_or_else(|_| domain.to_owned(), |domain: Domain| domain.token_page());
         match self {
             Self::Http(error) if matches!(error.fault, Fault::Certificate(_)) => {
-                "set SSL_CERT_FILE to the certificate of the authority that the platform uses".to_owned()
+                "if the platform uses an authority of its own, set SSL_CERT_FILE to that authority's certificate"
+                    .to_owned()
+            }
+            Self::Http(error) if error.status() == Some(403) => {
+                "ask the platform's administrator for access".to_owned()
             }
             Self::Http(error) => http_hint(error),
             Self::NoPlatform(_) => {
@@ -26,6 +30,7 @@ impl HoustonError {
             Self::Schema { .. } => "use the Go CLI of the platform's version, and report its version".to_owned(),
             Self::Failed { .. } => "try again, and ask the platform's administrator if it happens again".to_owned(),
             Self::PasswordRefused { .. } => format!("run `astro login {domain}` to try again"),
+            Self::EmptyPassword => "type the password, or write it to standard input".to_owned(),
             Self::NoPasswords => format!("run `astro login {domain} --oauth` to log in in the browser"),
             Self::NoProviders => "use a user name and its password, or `--token-login -` with a token".to_owned(),
             Self::AstroToken => {
@@ -41,13 +46,14 @@ impl HoustonError {
 
     pub(super) fn kind(&self) -> Option<ErrorKind> {
         Some(match self {
+            Self::Http(error) if error.status() == Some(403) => ErrorKind::Forbidden,
             Self::Http(error) | Self::NoPlatform(error) => return kind_of_fault(error),
             Self::WebPage { .. } | Self::Schema { .. } | Self::Failed { .. } => ErrorKind::ApiUnavailable,
             Self::TokenRefused { .. } | Self::PasswordRefused { .. } | Self::AstroToken | Self::Expired { .. } => {
                 ErrorKind::Unauthenticated
             }
             Self::NoPasswords | Self::NoProviders => ErrorKind::Usage,
-            Self::NoTerminal => ErrorKind::InputRequired,
+            Self::NoTerminal | Self::EmptyPassword => ErrorKind::InputRequired,
         })
     }
 }

@@ -6,6 +6,8 @@ use super::NotFound;
 use crate::oauth::{CallbackError, Unrelated, port_owner_command};
 use crate::ui::Ui;
 
+pub(super) const COPY_AGAIN: &str = "copy the whole URL of the last page again, as it is";
+
 /// A failure or a danger that does not end the command. Foreign text in it is safe to print.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
@@ -41,8 +43,8 @@ pub enum Warning {
     OtherAccount { expected: String, found: String, asks: bool },
     #[error("logged in as {confirmed}, which Astro knows as {known}")]
     KnownAs { confirmed: String, known: String },
-    #[error("other users can see tokens passed as arguments, and your shell history keeps them")]
-    TokenInArguments,
+    #[error("other users can see {what}s passed as arguments, and your shell history keeps them")]
+    SecretInArguments { what: &'static str, flag: &'static str },
     #[error("`houston.skip_verify_tls` of config.yaml does not apply here: certificates are checked")]
     CertificatesChecked,
     #[error("this API token cannot list workspaces")]
@@ -126,7 +128,9 @@ impl Warning {
             Self::OtherAccount { asks: false, .. } | Self::KnownAs { .. } => {
                 "run `astro logout` unless this is an account of yours"
             }
-            Self::TokenInArguments => "use `--token-login -`, which reads the token from standard input",
+            Self::SecretInArguments { what, flag } => {
+                return format!("use `{flag} -`, which reads the {what} from standard input");
+            }
             Self::CertificatesChecked => {
                 "set SSL_CERT_FILE to the certificate of the platform's authority if it is refused"
             }
@@ -147,7 +151,7 @@ impl Warning {
             }
             Self::TlsAttempt { paste: None } => "change https:// to http:// in its address bar",
             Self::Paste { reason, port } => return paste_hint(*reason, *port),
-            Self::DamagedPaste { .. } => "copy the whole URL of the last page again, as it is",
+            Self::DamagedPaste { .. } => COPY_AGAIN,
             Self::BrowserNotOpened { .. } => "open the URL yourself",
             Self::UsedByGoOnly { domain, .. } | Self::UnusedInKeychain { domain, .. } => {
                 return format!("run `astro login {domain}` to have one login");
@@ -176,7 +180,7 @@ impl Warning {
     }
 }
 
-fn paste_hint(reason: Unrelated, port: u16) -> String {
+pub(super) fn paste_hint(reason: Unrelated, port: u16) -> String {
     match reason {
         Unrelated::NotTheRedirectUri => {
             format!("copy the whole URL of the last page, which starts with http://localhost:{port}/callback?")

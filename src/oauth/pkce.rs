@@ -1,13 +1,15 @@
 //! The random values of each login: the code verifier and its challenge, `state` and `nonce`.
 //!
 //! Each is 256 bits of the operating system's randomness, used for one attempt and never printed: `Debug` prints only the
-//! name of the type. The verifier leaves this process only in the body of the token request.
+//! name of the type. The verifier leaves this process only in the body of the token request. A login in two steps serializes
+//! them, and keeps them where logins are kept.
 
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
@@ -36,6 +38,18 @@ macro_rules! random_value {
 
             pub fn expose(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Ok(Self(Zeroizing::new(String::deserialize(deserializer)?)))
             }
         }
 

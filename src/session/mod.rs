@@ -6,6 +6,7 @@
 mod domain;
 mod environment_token;
 mod key_source;
+mod pending;
 mod plaintext;
 mod refresh;
 mod retry;

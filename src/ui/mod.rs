@@ -37,6 +37,7 @@ pub const SUCCESS: Style = AnsiColor::Green.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
 
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent properties of the streams")]
 pub struct Options {
     pub quiet: bool,
     /// `Auto` depends on `NO_COLOR`, `TERM=dumb`, and whether the stream is a terminal.
@@ -45,6 +46,8 @@ pub struct Options {
     pub terminal: bool,
     /// Whether questions and spinners are drawn with escape sequences. Otherwise they are plain lines.
     pub escapes: bool,
+    /// Whether the user may be asked anything but for a secret.
+    pub asks: bool,
     pub clipboard: Clipboard,
 }
 
@@ -52,9 +55,11 @@ pub struct Options {
 #[derive(Clone)]
 pub struct Ui(Arc<Streams>);
 
+#[expect(clippy::struct_excessive_bools, reason = "independent properties of the streams")]
 struct Streams {
     quiet: bool,
     terminal: bool,
+    asks: bool,
     color: bool,
     input: Mutex<Box<dyn Read + Send>>,
     out: Mutex<Box<dyn Write + Send>>,
@@ -81,6 +86,7 @@ impl Ui {
         Self(Arc::new(Streams {
             quiet: options.quiet,
             terminal: options.terminal,
+            asks: options.asks,
             color,
             input: Mutex::new(Box::new(plain::Stdin)),
             out: Mutex::new(Box::new(AutoStream::new(io::stdout(), options.color))),
@@ -101,6 +107,7 @@ impl Ui {
         let ui = Self(Arc::new(Streams {
             quiet,
             terminal: false,
+            asks: true,
             color: false,
             input: Mutex::new(Box::new(io::Cursor::new(input.into()))),
             out: Mutex::new(Box::new(AutoStream::never(out))),
@@ -114,8 +121,13 @@ impl Ui {
         (ui, captured)
     }
 
-    /// Returns true if prompts work. Otherwise every prompt fails with [`UiError::NoTerminal`].
+    /// Returns true if the user may be asked a question.
     pub fn can_ask(&self) -> bool {
+        self.0.terminal && self.0.asks
+    }
+
+    /// Returns true if prompts work. Otherwise every prompt fails with [`UiError::NoTerminal`].
+    pub fn is_terminal(&self) -> bool {
         self.0.terminal
     }
 

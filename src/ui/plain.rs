@@ -87,7 +87,9 @@ impl Ui {
         loop {
             let mut lines = question.plain(text);
             let prompt = lines.pop().unwrap_or_default();
-            lines.iter().for_each(|line| self.log(line));
+            for line in &lines {
+                self.log(line);
+            }
             let typed = self.typed_line(&prompt).await?;
             if let Some(answer) = question.enter_plain(&clean(typed.expose(), MAX_INPUT)) {
                 return Ok(answer);
@@ -123,6 +125,7 @@ impl Ui {
     }
 
     /// Reads a line of stdin, byte by byte. Returns `None` at the end.
+    #[expect(clippy::unbuffered_bytes, reason = "a buffer would take what follows the line, which belongs to others")]
     fn read_line(&self) -> ReadLine {
         // Never reallocated, which would leave a copy of a secret in memory.
         let mut line = Zeroizing::new(Vec::with_capacity(MAX_INPUT));

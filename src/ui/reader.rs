@@ -56,7 +56,7 @@ impl Ui {
     /// Takes the terminal for a prompt. Must be called before the prompt is shown, within a tokio runtime, and not again
     /// before the result is dropped.
     pub(super) fn reader(&self) -> Result<Reader, UiError> {
-        if !self.can_ask() {
+        if !self.is_terminal() {
             return Err(UiError::NoTerminal);
         }
         // First, so that Ctrl-C never ends the process in raw mode.

@@ -243,7 +243,7 @@ fn no_browser_no_terminal_fails_at_once() {
     let ssh = Astro::at(&home).with("SSH_CONNECTION", "10.0.0.1 50000 10.0.0.2 22").run(&["login"]);
     let told = |reason: &str| {
         let why = "error: could not log in to astronomer.io\ncause: cannot log in interactively: no terminal";
-        let hint = "hint: use `--login-link` for a URL to open on any device, or `--token-login -` with a token on standard input";
+        let hint = "hint: use `--login-link` or `--begin` for a URL to open on any device, or `--token-login -` with a token on standard input";
         output(2, "", &format!("{why} ({reason})\n{hint}\n"))
     };
     assert_eq!(ssh, told("running over SSH"));

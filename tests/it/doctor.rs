@@ -401,8 +401,7 @@ async fn doctor_shows_config_link_and_permissions() {
 
 #[tokio::test]
 async fn no_terminal_no_browser_passes_doctor() {
-    let elsewhere =
-        "use `--login-link` for a URL to open on any device, or `--token-login -` with a token on standard input";
+    let elsewhere = "use `--login-link` or `--begin` for a URL to open on any device, or `--token-login -` with a token on standard input";
     let machine = desk().machine;
     let table = [
         (machine, ("CI", "true"), "running in CI", "use `--token-login -` with a token on standard input"),

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::{Output, Stdio};
 
 use crate::support::keyring::Session;
-use crate::support::{Options, Service};
+use crate::support::{FakeBrowser, Mode, Options, Service};
 use serde_json::{Value, json};
 
 fn astro(session: &Session, stdin: &str, arguments: &[&str]) -> Output {
@@ -17,6 +17,35 @@ fn astro(session: &Session, stdin: &str, arguments: &[&str]) -> Output {
 
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
+}
+
+#[test]
+#[ignore = "needs dbus-daemon, gnome-keyring-daemon and secret-tool"]
+fn rf_10_first_step_is_only_in_the_keychain() {
+    let session = Session::with_keyring();
+    let service = Service::start(Options::default());
+    let domain = service.domain();
+    let kept = || {
+        let mut tool = session.command("secret-tool");
+        let output = tool.args(["lookup", "service", "astro-login", "username", "pending"]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let begin = || {
+        let begun = astro(&session, "", &["login", &domain, "--begin"]);
+        assert_eq!(begun.status.code(), Some(0), "{}", text(&begun.stderr));
+        assert!(kept().contains("\"verifier\"") && !session.path(".astro/pending-login.json").exists());
+        text(&begun.stdout).trim_end().parse().unwrap()
+    };
+
+    let browser = FakeBrowser::new(Mode::StopAtRedirect("ada@example.com".to_owned()));
+    browser.visit(&begin());
+    let url = browser.redirect().unwrap();
+    let completed = astro(&session, url.as_str(), &["login", "--complete", "-"]);
+    assert_eq!((completed.status.code(), kept().as_str()), (Some(0), ""), "{}", text(&completed.stderr));
+
+    begin();
+    let logout = astro(&session, "", &["logout", &domain]);
+    assert_eq!((logout.status.code(), kept().as_str()), (Some(0), ""), "{}", text(&logout.stderr));
 }
 
 #[test]

@@ -52,7 +52,7 @@ async fn other_account_starts_without_organization() {
     assert_eq!(log_in(&mut stage, ADA, in_compilers).await.exit_code(), 0);
     assert_eq!(setting(&stage, "organization").as_deref(), Some("clorg00000000000000000002"));
     let outcome = log_in(&mut stage, GRACE, |login| login).await;
-    assert_eq!(outcome.exit_code(), 1);
+    assert_eq!(outcome.exit_code(), 2);
     let told =
         "as Grace Hopper <grace@example.org>\n  account       changed from ada@example.com to grace@example.org\n";
     assert!(outcome.stderr.contains(told), "{}", outcome.stderr);
@@ -81,7 +81,7 @@ async fn cl_15_other_subject_is_other_account() {
         options.organizations[0].managed_domains.clear();
     });
     let outcome = log_in(&mut stage, ADA, |login| login).await;
-    assert_eq!(outcome.exit_code(), 1);
+    assert_eq!(outcome.exit_code(), 2);
     assert!(outcome.stderr.contains("changed (same email, different user)\n"), "{}", outcome.stderr);
     assert_eq!(setting(&stage, "organization"), None);
 }
@@ -154,7 +154,7 @@ async fn login_of_other_domain_is_untouched() {
     };
     stage.keychain.put("astronomer.io", other.clone());
     // Grace has several organizations and selects none.
-    assert_eq!(log_in(&mut stage, GRACE, |login| login).await.exit_code(), 1);
+    assert_eq!(log_in(&mut stage, GRACE, |login| login).await.exit_code(), 2);
     assert_eq!(stage.keychain.get("astronomer.io"), Some(other));
     assert!(!revoked(&stage).contains(&"v1.other".to_owned()));
 }
@@ -163,7 +163,7 @@ async fn login_of_other_domain_is_untouched() {
 async fn graces_login_beside_adas_context() -> Stage {
     let mut stage = Stage::new();
     // Grace has several organizations and selects none.
-    assert_eq!(log_in(&mut stage, GRACE, |login| login).await.exit_code(), 1);
+    assert_eq!(log_in(&mut stage, GRACE, |login| login).await.exit_code(), 2);
     let grace = stage.stored().unwrap();
     assert_eq!(log_in(&mut stage, ADA, in_compilers).await.exit_code(), 0);
     stage.keep_in_keychain(&grace);
@@ -182,7 +182,7 @@ async fn config_of_other_account_is_ignored() {
     let mut stage = graces_login_beside_adas_context().await;
     assert_eq!(report(&stage).await, [json!(GRACE), json!(null)]);
     // Grace has several organizations and selects none.
-    assert_eq!(log_in(&mut stage, GRACE, |login| login).await.exit_code(), 1);
+    assert_eq!(log_in(&mut stage, GRACE, |login| login).await.exit_code(), 2);
     let settings = ["user_email", "organization", "workspace", "last_used_workspace"];
     assert_eq!(settings.map(|name| setting(&stage, name)), [Some(GRACE.to_owned()), None, None, None]);
     assert_eq!(report(&stage).await, [json!(GRACE), json!(null)]);

@@ -95,7 +95,7 @@ async fn deployment_token_without_organization_uses_list() {
 
     let stage = Stage::new();
     let outcome = log_in(&stage, &stage.service.api_token_with(&permissions)).await;
-    assert_eq!(outcome.exit_code(), 1);
+    assert_eq!(outcome.exit_code(), 2);
     assert!(outcome.error_chain().contains("\nno organization selected (2 available: "), "{}", outcome.error_chain());
     assert_eq!((chosen(&stage), stage.stored().is_some()), ((None, None), true));
 }

@@ -258,7 +258,7 @@ async fn saved_email_without_terminal_is_only_a_hint() {
     let stage = Stage::with(Options::default(), log_in("grace@example.org"));
     remembering(&stage, "        user_email: ada@example.com\n");
     // Grace has several organizations and selects none.
-    assert_eq!(stage.login(&stage.request()).await.exit_code(), 1);
+    assert_eq!(stage.login(&stage.request()).await.exit_code(), 2);
     let sent = stage.service.authorization_request();
     let hints = ["login_hint", "organization"].map(|name| sent.get(name).map(String::as_str));
     assert_eq!(hints, [Some(ADA), Some("org_0000000000000001")]);

@@ -243,7 +243,7 @@ async fn organization_out_of_reach_is_cleared_after_logout() {
         options.organizations[1] = crate::support::Organization::new(3, "Nanoseconds", &["Bug"]);
     });
     // Grace has two other organizations to choose from.
-    assert_eq!(log_in(&mut stage, "grace@example.org", None).await.exit_code(), 1);
+    assert_eq!(log_in(&mut stage, "grace@example.org", None).await.exit_code(), 2);
     let settings = ["organization", "organization_product", "workspace", "last_used_workspace"];
     assert_eq!(settings.map(|name| setting(&stage, name)), [None, None, None, None]);
 }

@@ -74,6 +74,10 @@ mod places;
 mod ports;
 #[cfg(target_os = "linux")]
 mod private_cloud;
+#[cfg(target_os = "linux")]
+mod private_cloud_faults;
+#[cfg(target_os = "linux")]
+mod private_cloud_logins;
 #[cfg(unix)]
 mod pty;
 #[cfg(unix)]
@@ -83,6 +87,7 @@ mod readonly_disk;
 #[cfg(all(unix, not(target_os = "macos")))]
 mod recipes;
 mod refresh;
+mod scripted_login;
 mod security_rules;
 mod service;
 mod shared_login;

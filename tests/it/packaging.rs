@@ -80,6 +80,54 @@ fn archive_has_program_manual_completions_and_docs() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "needs Python 3.11 and zip"]
+fn each_wheel_holds_archive_program_and_is_reproducible() {
+    let folder = tempfile::tempdir().unwrap();
+    parts(folder.path());
+    let parts = folder.path().to_str().unwrap();
+    fs::write(folder.path().join("astro.exe"), "this is astro.exe\n").unwrap();
+    let out = folder.path().join("out");
+    let linux = |processor| format!("manylinux_2_17_{processor}.manylinux2014_{processor}.musllinux_1_1_{processor}");
+    let targets = [
+        ("x86_64-unknown-linux-musl", linux("x86_64")),
+        ("aarch64-unknown-linux-musl", linux("aarch64")),
+        ("x86_64-apple-darwin", "macosx_10_12_x86_64".to_owned()),
+        ("aarch64-apple-darwin", "macosx_11_0_arm64".to_owned()),
+        ("x86_64-pc-windows-msvc", "win_amd64".to_owned()),
+    ];
+    for (target, platform) in &targets {
+        let program = if target.contains("windows") { "astro.exe" } else { "astro" };
+        fs::write(folder.path().join(program), format!("the program for {target}\n")).unwrap();
+        let archive = script("archive", &[target, &format!("{parts}/{program}"), parts, out.to_str().unwrap()]);
+        let (archive, out) = (stdout(&archive), out.to_str().unwrap());
+        let wheel = || stdout(&script("wheel", &[archive.trim_end(), out]));
+        let path = wheel();
+        assert_eq!(path, format!("{out}/astro_login-{VERSION}-py3-none-{platform}.whl\n"));
+        let packed = fs::read(path.trim_end()).unwrap();
+        wheel();
+        assert_eq!(fs::read(path.trim_end()).unwrap(), packed, "{target}");
+    }
+    fs::write(out.join("astro-login.rb"), "").unwrap();
+    let finish = |targets: &[&str]| script("finish", &[&[VERSION, out.to_str().unwrap()], targets].concat());
+    let error = |output: Output| String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        error(finish(&["x86_64-pc-windows-msvc", "x86_64-unknown-linux-musl"])),
+        format!("error: astro-login.rb lacks the checksum of astro-{VERSION}-x86_64-unknown-linux-musl.tar.gz\n")
+    );
+    let sums =
+        Command::new("sh").args(["-c", "sha256sum *.tar.gz >astro-login.rb"]).current_dir(&out).status().unwrap();
+    assert!(sums.success());
+    let all = targets.each_ref().map(|(target, _)| *target);
+    assert!(error(finish(&all[1..])).starts_with("error: of no target: astro-"));
+    let listed = stdout(&finish(&all));
+    assert_eq!((listed.lines().count(), &listed), (11, &fs::read_to_string(out.join("SHA256SUMS")).unwrap()));
+    fs::write(folder.path().join("astro"), "another program\n").unwrap();
+    script("archive", &[all[0], &format!("{parts}/astro"), parts, out.to_str().unwrap()]);
+    assert!(error(finish(&all)).starts_with("error: wheels with the program of astro-"));
+}
+
 #[test]
 fn binstall_names_match_archives() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();

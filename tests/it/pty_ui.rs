@@ -26,6 +26,7 @@ fn stage() {
         color: ColorChoice::Auto,
         terminal: true,
         escapes: true,
+        asks: true,
         clipboard: Clipboard::None,
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

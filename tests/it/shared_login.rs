@@ -345,9 +345,10 @@ async fn login_keeps_refresh_token_that_other_context_uses() {
         let shared = stage.vault().load(&name(&stage, "localhost:1")).unwrap().unwrap().refresh.unwrap();
         let live = stage.service.live_refresh_tokens();
         assert!(live.contains(&shared.expose().to_owned()), "{is_same}");
-        let own = match insecure_storage {
-            true => context(&stage, &stage.service.domain()).refresh_token,
-            false => entry(&stage).unwrap().refresh,
+        let own = if insecure_storage {
+            context(&stage, &stage.service.domain()).refresh_token
+        } else {
+            entry(&stage).unwrap().refresh
         };
         assert_eq!((live.len(), own == Some(shared.clone())), if is_same { (1, true) } else { (2, false) });
         let said = "Did not revoke the replaced refresh token, which is still in use: localhost:1\n";

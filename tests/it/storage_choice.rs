@@ -145,8 +145,9 @@ fn refusal(error: &Error) -> &'static str {
 
 /// What a login on a terminal would do, in one word.
 async fn plan(stage: &Stage, setting: Setting) -> &'static str {
+    let clipboard = Clipboard::None;
     let options =
-        Options { quiet: true, color: ColorChoice::Never, terminal: true, escapes: false, clipboard: Clipboard::None };
+        Options { quiet: true, color: ColorChoice::Never, terminal: true, escapes: false, asks: true, clipboard };
     let system = stage.system(Ui::new(options));
     let session = Session::open(&system, Some(&stage.service.domain())).unwrap();
     let flag = if let Setting::Flag(storage) = setting { Some(storage) } else { None };

@@ -2,6 +2,8 @@
 //!
 //! The checks that need no network come first, and the token is sent nowhere before all checks have passed.
 
+use zeroize::Zeroizing;
+
 use super::select::Accessible;
 use super::{LoginFlow, NewLogin, TokenArgument, user_credentials};
 use crate::api::ListError;
@@ -96,21 +98,30 @@ impl LoginFlow<'_> {
     }
 
     pub(super) async fn read_token(&self, argument: &TokenArgument) -> Result<AccessToken, Error> {
+        let question = format!("Paste your token from {} (input hidden):", self.session.domain.token_page());
+        let warning = Warning::SecretInArguments { what: "token", flag: "--token-login" };
+        let (place, text) = self.read_argument(argument, &question, &warning).await?;
+        AccessToken::from_text(&text).map_err(|source| Error::TokenText { place, source })
+    }
+
+    /// Returns the text of an argument, or what `-` stands for: a hidden prompt on a terminal, else standard input.
+    pub(super) async fn read_argument(
+        &self,
+        argument: &TokenArgument,
+        question: &str,
+        warning: &Warning,
+    ) -> Result<(TokenPlace, Zeroizing<String>), Error> {
         let ui = self.ui();
-        let parse =
-            |place, text: &str| AccessToken::from_text(text).map_err(|source| Error::TokenText { place, source });
-        match argument {
+        let (place, line) = match argument {
             TokenArgument::Given(text) => {
-                if ui.can_ask() {
-                    Warning::TokenInArguments.show(ui);
+                if ui.is_terminal() {
+                    warning.show(ui);
                 }
-                parse(TokenPlace::Argument, text)
+                return Ok((TokenPlace::Argument, text.clone()));
             }
-            TokenArgument::Stdin if ui.can_ask() => {
-                let question = format!("Paste your token from {} (input hidden):", self.session.domain.token_page());
-                parse(TokenPlace::Prompt, ui.ask_secret(&question).await?.expose())
-            }
-            TokenArgument::Stdin => parse(TokenPlace::Stdin, ui.read_input().await?.expose()),
-        }
+            TokenArgument::Stdin if ui.is_terminal() => (TokenPlace::Prompt, ui.ask_secret(question).await?),
+            TokenArgument::Stdin => (TokenPlace::Stdin, ui.read_input().await?),
+        };
+        Ok((place, Zeroizing::new(line.expose().to_owned())))
     }
 }

@@ -21,9 +21,22 @@ enum OnMismatch {
     Name,
     Ask,
     Reject,
+    /// Reject it, although no `--email` named the expected one: the second of two steps has no terminal to ask on.
+    RejectUnasked,
 }
 
 impl ExpectedAccount {
+    /// Returns the expected account of a login that another process began. `is_named` is for the one of `--email`.
+    pub(super) fn of_begun(email: Option<EmailAddress>, is_named: bool, can_ask: bool) -> Self {
+        let on_mismatch = match (is_named, can_ask, &email) {
+            (true, _, _) => OnMismatch::Reject,
+            (false, true, _) => OnMismatch::Ask,
+            (false, false, Some(_)) => OnMismatch::RejectUnasked,
+            (false, false, None) => OnMismatch::Name,
+        };
+        Self { email, on_mismatch }
+    }
+
     /// Compares the account in the browser with the expected one. Returns `true` if it is another or none was expected, and
     /// an error if it is rejected.
     pub(super) fn is_unlike(&self, found: Option<&str>) -> Result<bool, Error> {
@@ -33,8 +46,9 @@ impl ExpectedAccount {
         }
         match self.on_mismatch {
             OnMismatch::Name | OnMismatch::Ask => Ok(true),
-            OnMismatch::Reject => {
-                Err(Error::AccountMismatch { expected: email.to_string(), found: found.map(str::to_owned) })
+            OnMismatch::Reject | OnMismatch::RejectUnasked => {
+                let is_named = self.on_mismatch == OnMismatch::Reject;
+                Err(Error::AccountMismatch { expected: email.to_string(), found: found.map(str::to_owned), is_named })
             }
         }
     }
@@ -73,8 +87,8 @@ impl LoginFlow<'_> {
         match expected.on_mismatch {
             OnMismatch::Ask if self.ui().confirm(&format!("Continue as {account}?"), false).await? => Ok(()),
             OnMismatch::Ask => Err(Error::Canceled),
-            OnMismatch::Name | OnMismatch::Reject if expected.email.is_some() => Ok(()),
-            OnMismatch::Name | OnMismatch::Reject => {
+            _ if expected.email.is_some() => Ok(()),
+            OnMismatch::Name | OnMismatch::Reject | OnMismatch::RejectUnasked => {
                 self.ui().say(&format!("Authenticated as {account}"));
                 Ok(())
             }

@@ -1,7 +1,10 @@
 //! Logs in with a browser: prepare, ask for the account, open the browser, wait, exchange the code once, verify the tokens,
 //! and answer the browser with the outcome.
 
+use url::Url;
+
 use super::account::ExpectedAccount;
+use super::events::Event;
 use super::save::Destination;
 use super::wait::{CallbackOutcome, CallbackSources};
 use super::{LoginFlow, NewLogin, user_credentials};
@@ -15,18 +18,18 @@ use crate::oauth::{
     AuthConfig, AuthorizationCode, AuthorizationRequest, CallbackError, ExpectedResponse, Granted, Metadata, Nonce,
     PkceChallenge, PkceVerifier, RedirectUri, Reply, State, TokenResponse,
 };
-use crate::session::{KeySource, effective_expiry};
+use crate::session::{KeySource, StoragePlan, effective_expiry};
 use crate::text::clean;
 use crate::token::RefreshToken;
 
 /// The issuer's configuration, fetched before the user is asked anything.
-struct Prepared<'a> {
-    auth: AuthConfig,
+pub(super) struct Prepared<'a> {
+    pub(super) auth: AuthConfig,
     metadata: Option<Metadata>,
     keys: KeySource<'a>,
 }
 
-struct VerifiedLogin {
+pub(super) struct VerifiedLogin {
     tokens: TokenResponse,
     refresh_token: Option<RefreshToken>,
     access: Claims,
@@ -45,28 +48,60 @@ impl VerifiedLogin {
 }
 
 /// The values that were sent, and that the tokens must match.
-struct SentValues {
-    verifier: PkceVerifier,
-    nonce: Nonce,
-    organization: Option<String>,
+pub(super) struct SentValues {
+    pub(super) verifier: PkceVerifier,
+    pub(super) nonce: Nonce,
+    pub(super) organization: Option<String>,
 }
 
 impl LoginFlow<'_> {
     pub(super) async fn authenticate_with_browser(&self) -> Result<NewLogin, Error> {
         let delivery = self.link_delivery()?;
         let (redirect_uri, listener) = self.bind()?;
-        let spinner = self.ui().spinner(&format!("Preparing to log in to {}…", self.session.domain));
-        let (mut prepared, plan) = tokio::try_join!(self.prepare(), self.prepare_to_save())?;
-        drop(spinner);
-
+        let (mut prepared, plan) = self.prepare().await?;
         let destination = self.destination(plan).await?;
         let expected = self.ask_account().await?;
-        let organization = self.find_organization(&prepared.auth, &expected).await;
+        let (sent, response, link) = self.request(&prepared, &redirect_uri, &expected).await?;
+        let mut sources = CallbackSources::open(listener, &redirect_uri, response);
+        self.event(&Event::Link { link: link.as_str(), expires_at: self.expiry(self.login.timeout), next: None })?;
+        self.event(&Event::Waiting)?;
+        let CallbackOutcome { code, reply } = self.wait(&mut sources, delivery, &link).await?;
+        // A reload during the exchange finds the port open.
+        let sources = Some(sources).filter(|_| reply.is_some());
+
+        let outcome = self.exchange(&mut prepared, &redirect_uri, code, sent, &expected).await;
+        respond(reply, &outcome, self.ui().can_ask()).await;
+        drop(sources);
+        self.confirmed(&prepared.auth, outcome?, &expected, destination).await
+    }
+
+    /// Fetches all that the login needs of the issuer, and checks that the login can be saved.
+    pub(super) async fn prepare(&self) -> Result<(Prepared<'_>, StoragePlan), Error> {
+        let _spinner = self.ui().spinner(&format!("Preparing to log in to {}…", self.session.domain));
+        tokio::try_join!(self.fetch_configuration(), self.prepare_to_save())
+    }
+
+    /// Fetches the login configuration, then the metadata and the keys at the same time.
+    async fn fetch_configuration(&self) -> Result<Prepared<'_>, Error> {
+        let auth = self.auth_config().await?;
+        let metadata = async { Ok(auth.issuer.metadata(self.http()).await?) };
+        let (metadata, keys) = tokio::try_join!(metadata, KeySource::fetch(self.http(), &auth.issuer))?;
+        Ok(Prepared { auth, metadata, keys })
+    }
+
+    /// Makes an authorization request: the values that were sent, the response to expect, and the link.
+    pub(super) async fn request(
+        &self,
+        prepared: &Prepared<'_>,
+        redirect_uri: &RedirectUri,
+        expected: &ExpectedAccount,
+    ) -> Result<(SentValues, ExpectedResponse, Url), Error> {
+        let organization = self.find_organization(&prepared.auth, expected).await;
         let random = &*self.session.system.random;
         let (verifier, state, nonce) = (PkceVerifier::random(random)?, State::random(random)?, Nonce::random(random)?);
         let link = AuthorizationRequest {
             config: &prepared.auth,
-            redirect_uri: &redirect_uri,
+            redirect_uri,
             challenge: &PkceChallenge::of(&verifier),
             state: &state,
             nonce: &nonce,
@@ -74,33 +109,9 @@ impl LoginFlow<'_> {
             organization: organization.as_deref(),
         }
         .url();
-        let response = ExpectedResponse {
-            state,
-            issuer: prepared.auth.issuer.clone(),
-            iss_required: prepared.metadata.is_some_and(|it| it.iss_parameter_supported),
-        };
-        let mut sources = CallbackSources::open(listener, &redirect_uri, response);
-        let CallbackOutcome { code, reply } = self.wait(&mut sources, delivery, &link).await?;
-        // A reload during the exchange finds the port open.
-        let sources = Some(sources).filter(|_| reply.is_some());
-
-        let sent = SentValues { verifier, nonce, organization };
-        let outcome = self.exchange(&mut prepared, &redirect_uri, code, sent, &expected).await;
-        respond(reply, &outcome, self.ui().can_ask()).await;
-        drop(sources);
-        let login = outcome?;
-        if login.unexpected {
-            self.confirm_account(&login.account(), &expected).await?;
-        }
-        Ok(new_login(&prepared.auth, login, destination))
-    }
-
-    /// Fetches the login configuration, then the metadata and the keys at the same time.
-    async fn prepare(&self) -> Result<Prepared<'_>, Error> {
-        let auth = self.auth_config().await?;
-        let metadata = async { Ok(auth.issuer.metadata(self.http()).await?) };
-        let (metadata, keys) = tokio::try_join!(metadata, KeySource::fetch(self.http(), &auth.issuer))?;
-        Ok(Prepared { auth, metadata, keys })
+        let issuer = prepared.auth.issuer.clone();
+        let iss_required = prepared.metadata.is_some_and(|it| it.iss_parameter_supported);
+        Ok((SentValues { verifier, nonce, organization }, ExpectedResponse { state, issuer, iss_required }, link))
     }
 
     /// Looks up the issuer's organization, if the email belongs to exactly one.
@@ -110,7 +121,8 @@ impl LoginFlow<'_> {
         lookup_organization(self.http(), self.session.domain.api_base(), email.as_str()).await
     }
 
-    async fn exchange(
+    /// Redeems the code, and verifies the tokens and the account.
+    pub(super) async fn exchange(
         &self,
         prepared: &mut Prepared<'_>,
         redirect_uri: &RedirectUri,
@@ -149,6 +161,20 @@ impl LoginFlow<'_> {
         let email = email.map(|email| clean(&email, 254));
         let unexpected = expected.is_unlike(email.as_deref())?;
         Ok(VerifiedLogin { tokens, refresh_token, access, identity, email, unexpected })
+    }
+
+    /// Returns the verified login, after a question if its account was not expected.
+    pub(super) async fn confirmed(
+        &self,
+        auth: &AuthConfig,
+        login: VerifiedLogin,
+        expected: &ExpectedAccount,
+        destination: Destination,
+    ) -> Result<NewLogin, Error> {
+        if login.unexpected {
+            self.confirm_account(&login.account(), expected).await?;
+        }
+        Ok(new_login(auth, login, destination))
     }
 
     /// Redeems the code. From here on, a signal waits for the response, so that a grant is stored or revoked.

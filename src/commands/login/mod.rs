@@ -6,11 +6,13 @@
 mod access_token;
 mod account;
 mod authorization_code;
+mod events;
 mod paste;
 mod private_cloud;
 mod save;
 mod select;
 mod share;
+mod two_steps;
 mod wait;
 
 use std::fmt;
@@ -36,15 +38,18 @@ use crate::system::System;
 use crate::token::AccessToken;
 use crate::ui::Ui;
 
+pub use events::Output;
 pub(super) use wait::callback_port;
 
+use events::Event;
 use save::{Destination, PreviousLogin};
 use select::Accessible;
+use two_steps::PendingLogin;
 
 const DOMAIN_HELP: &str =
     "Domain to log in to: astronomer.io, a preview, localhost[:PORT], or the base domain of Astro Private Cloud";
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(mut_arg("domain", |domain| domain.index(1).help(DOMAIN_HELP)))]
 #[command(args = go_flags::of_login())]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
@@ -58,6 +63,12 @@ pub struct Login {
     /// Without a terminal, read the URL of the browser's last page from standard input
     #[arg(long, requires = "login_link", conflicts_with = "token_login")]
     pub paste_stdin: bool,
+    /// Print a link and end; `--complete` finishes the login within 10 minutes
+    #[arg(long, conflicts_with_all = ["login_link", "token_login", "timeout", "username", "oauth"])]
+    pub begin: bool,
+    /// Finish a login of `--begin` with the URL of the browser's last page; `-` reads it from standard input
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Other, conflicts_with_all = OF_BEGIN.split(' '))]
+    pub complete: Option<TokenArgument>,
     /// Log in with a token from cloud.astronomer.io/token, or from app.DOMAIN/token of Astro Private Cloud; `-` reads it from
     /// standard input
     #[arg(short, long, value_name = "TOKEN", value_hint = ValueHint::Other)]
@@ -87,6 +98,9 @@ pub struct Login {
     /// Save credentials in the keychain for this login, despite the settings
     #[arg(long, conflicts_with = "insecure_storage")]
     pub vault: bool,
+    /// `json` prints events for programs, and asks no questions
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub output: Output,
     #[command(flatten)]
     pub domain: DomainArgument,
     /// Read the password of `--username` from standard input
@@ -116,6 +130,10 @@ fn parse_dash(text: &str) -> Result<StandardInput, String> {
         Err("expected `-`, as the password is read from standard input".into())
     }
 }
+
+/// The arguments that the second step takes from the first.
+const OF_BEGIN: &str = "begin email login_link paste_stdin token_login organization workspace timeout if_needed \
+    insecure_storage vault username oauth password domain domain-flag";
 
 #[derive(Clone)]
 pub enum TokenArgument {
@@ -148,6 +166,8 @@ struct LoginFlow<'a> {
     login: &'a Login,
     choice: StorageChoice,
     before: Context,
+    /// The first step, if this is the second.
+    pending: Option<PendingLogin>,
 }
 
 #[derive(Clone)]
@@ -180,25 +200,12 @@ fn user_credentials(auth: &AuthConfig, access: AccessToken, claims: Claims) -> C
 }
 
 pub async fn login(system: &System, login: &Login) -> Result<(), Error> {
-    let flow = LoginFlow::resolve(system, login)?;
-    let domain = &flow.session.domain;
-    if login.if_needed && flow.has_token().await {
-        system.ui.success(&format!("Already logged in to {domain}"));
-        return Ok(());
+    if login.complete.is_none() {
+        return LoginFlow::new(Session::open(system, login.domain())?, login, None)?.run().await;
     }
-    let (new, account) = flow.login_or_revoke().await.map_err(|error| error.during_login(domain))?;
-    let SavedAccount { user, accessible, previous } = account;
-    let mut notice = SavedNotice(Some(&flow));
-    let select = async {
-        let mut selection = None;
-        let outcome = flow.select(&mut selection, &new, &user, accessible).await;
-        notice.0 = None;
-        // Printed even if the selection failed: the login is saved.
-        flow.print_summary(&new, &user, &previous, selection.as_ref());
-        outcome
-    };
-    let (outcome, ()) = tokio::join!(select, flow.revoke_unused(&previous.unused));
-    outcome.map_err(|error| error.during_selection(domain))
+    let pending = PendingLogin::load(system).await?;
+    let session = Session::for_domain(system, pending.domain.parse()?);
+    LoginFlow::new(session, &pending.login(login), Some(pending))?.run().await
 }
 
 /// Says that the login is saved, if the command is canceled before the summary.
@@ -213,8 +220,8 @@ impl Drop for SavedNotice<'_> {
 }
 
 impl<'a> LoginFlow<'a> {
-    fn resolve(system: &'a System, login: &'a Login) -> Result<Self, Error> {
-        let session = Session::open(system, login.domain())?;
+    fn new(session: Session<'a>, login: &'a Login, pending: Option<PendingLogin>) -> Result<Self, Error> {
+        let system = session.system;
         session.config.check_owner()?;
         let flag = match (login.insecure_storage, login.vault) {
             (true, _) => Some(Storage::Plain),
@@ -231,7 +238,33 @@ impl<'a> LoginFlow<'a> {
             Warning::ApiTokenOverrides.show(&system.ui);
         }
         tracing::info!(domain = %session.domain, config = %session.config.path().display(), "logging in");
-        Ok(Self { session, login, choice, before })
+        Ok(Self { session, login, choice, before, pending })
+    }
+
+    async fn run(&self) -> Result<(), Error> {
+        let domain = &self.session.domain;
+        if self.login.if_needed && self.has_token().await {
+            self.ui().success(&format!("Already logged in to {domain}"));
+            return self.event(&self.settled(None, None, None));
+        }
+        if self.login.begin {
+            return self.begin().await.map_err(|error| error.during_login(domain));
+        }
+        let (new, account) = self.login_or_revoke().await.map_err(|error| error.during_login(domain))?;
+        let SavedAccount { user, accessible, previous } = account;
+        let mut notice = SavedNotice(Some(self));
+        let select = async {
+            let mut selection = None;
+            let outcome = self.select(&mut selection, &new, &user, accessible).await;
+            notice.0 = None;
+            // Printed even if the selection failed: the login is saved.
+            self.print_summary(&new, &user, &previous, selection.as_ref());
+            outcome.and_then(|()| {
+                self.event(&self.settled(save::email(&new, &user), selection.as_ref(), new.credentials.expires_at))
+            })
+        };
+        let (outcome, ()) = tokio::join!(select, self.revoke_unused(&previous.unused));
+        outcome.map_err(|error| error.during_selection(domain))
     }
 
     /// Returns `true` if a token is available for the account of `--email`, or for any without. A failure to get one is
@@ -251,6 +284,11 @@ impl<'a> LoginFlow<'a> {
         }
     }
 
+    /// Returns what the second step of a login starts from.
+    fn second_step(&self) -> Option<(&PendingLogin, &TokenArgument)> {
+        self.pending.as_ref().zip(self.login.complete.as_ref())
+    }
+
     fn ui(&self) -> &Ui {
         &self.session.system.ui
     }
@@ -262,13 +300,14 @@ impl<'a> LoginFlow<'a> {
     /// Logs in up to the first write. Revokes a refresh token that was granted but could not be saved.
     async fn login_or_revoke(&self) -> Result<(NewLogin, SavedAccount), Error> {
         let outcome = async {
-            let new = match (self.session.domain.product(), &self.login.token_login) {
-                (Product::PrivateCloud, _) => self.authenticate_with_platform().await?,
-                (Product::Astro, _) if self.login.username.is_some() => {
+            let new = match (self.session.domain.product(), &self.login.token_login, self.second_step()) {
+                (Product::PrivateCloud, ..) => self.authenticate_with_platform().await?,
+                (Product::Astro, ..) if self.login.username.is_some() => {
                     return Err(self.session.other_product("`--username`"));
                 }
-                (Product::Astro, Some(token)) => self.authenticate_with_token(token).await?,
-                (Product::Astro, None) => self.authenticate_with_browser().await?,
+                (Product::Astro, Some(token), _) => self.authenticate_with_token(token).await?,
+                (Product::Astro, None, Some((pending, url))) => self.complete(pending, url).await?,
+                (Product::Astro, None, None) => self.authenticate_with_browser().await?,
             };
             let account = self.load_profile_and_save(&new).await?;
             Ok((new, account))
@@ -300,6 +339,7 @@ impl<'a> LoginFlow<'a> {
             // The list of workspaces proves the token.
             Kind::PrivateCloud => (User::default(), Ok(self.accessible_on_platform(new).await?)),
         };
+        self.event(&Event::Confirmed { domain: self.session.domain.as_str(), account: save::email(new, &user) })?;
         let selected = self.before.organization.as_deref();
         let is_out_of_reach = accessible.as_ref().is_ok_and(|it| selected.is_some_and(|id| !it.includes(id)));
         let previous = self.save(new, &user, is_out_of_reach).await?;

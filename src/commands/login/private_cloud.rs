@@ -69,6 +69,9 @@ impl LoginFlow<'_> {
         match name {
             Some(name) => {
                 let password = self.read_password().await?;
+                if password.expose().is_empty() {
+                    return Err(refused(HoustonError::EmptyPassword));
+                }
                 let _spinner = self.ui().spinner("Logging in…");
                 self.session.houston().create_token(&name, &password).await.map_err(refused)
             }

@@ -142,6 +142,7 @@ impl LoginFlow<'_> {
         if let Err(damaged @ StoreError::Damaged) = &in_keychain {
             Warning::RemovedUnread { cause: damaged.to_string() }.show(self.ui());
         }
+        let keychain_works = in_keychain.is_ok();
         let in_vault = self.session.load_from_vault(&self.before).await;
         let mut before = Before {
             in_keychain: in_keychain.as_ref().ok().cloned().flatten(),
@@ -161,6 +162,7 @@ impl LoginFlow<'_> {
             }
         }
         storing.stored();
+        self.session.discard_pending(keychain_works).await;
         if new.destination.location != Location::Vault {
             self.remove_from_vault(new.destination.location, in_vault).await;
         }
@@ -316,7 +318,7 @@ impl LoginFlow<'_> {
     }
 }
 
-fn email<'a>(new: &'a NewLogin, user: &'a User) -> Option<&'a str> {
+pub(super) fn email<'a>(new: &'a NewLogin, user: &'a User) -> Option<&'a str> {
     Some(user.email.as_str()).filter(|email| !email.is_empty()).or(new.credentials.email.as_deref())
 }
 

@@ -1,5 +1,8 @@
 //! The second write: the organization and the workspace. Then the summary.
 
+use jiff::Timestamp;
+
+use super::events::Event;
 use super::save::PreviousLogin;
 use super::{LoginFlow, NewLogin};
 use crate::api::{ApiClient, ListError, Organization, User, Workspace};
@@ -99,6 +102,22 @@ impl LoginFlow<'_> {
         let organization = selection::select_organization(self.ui(), all, wanted, current, Some(&user.email)).await?;
         let workspaces = api.workspaces(&organization.id).await?;
         Ok((Some(organization), workspaces))
+    }
+
+    /// Returns the last event of a login.
+    pub(super) fn settled<'a>(
+        &'a self,
+        account: Option<&'a str>,
+        selection: Option<&'a Selection>,
+        expires_at: Option<Timestamp>,
+    ) -> Event<'a> {
+        Event::Settled {
+            domain: self.session.domain.as_str(),
+            account,
+            organization: selection.and_then(|it| it.organization.as_ref()).map(|it| it.id.as_str()),
+            workspace: selection.and_then(|it| it.workspace.as_ref()).map(|it| it.id.as_str()),
+            expires_at,
+        }
     }
 
     pub(super) fn print_summary(

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use url::Url;
 
 use super::LoginFlow;
+use super::events::Output;
 use super::paste::Pastes;
 use crate::browser::{self, BrowserLaunch, forward_command};
 use crate::domain::Domain;
@@ -20,7 +21,7 @@ use crate::oauth::{
     RedirectUri, Reply,
 };
 
-const CALLBACK_PORT: u16 = 12345;
+pub(super) const CALLBACK_PORT: u16 = 12345;
 
 /// Returns the callback port of a domain; 0 stands for any free port.
 pub(in crate::commands) fn callback_port(domain: &Domain) -> u16 {
@@ -83,10 +84,7 @@ impl LoginFlow<'_> {
 
     /// Returns what the user can do with a URL that they copied, or `None` if nothing reads it.
     fn paste(&self) -> Option<&'static str> {
-        match self.ui().can_ask() {
-            true => Some(PASTE_HERE),
-            false => self.login.paste_stdin.then_some(WRITE_TO_STDIN),
-        }
+        if self.ui().can_ask() { Some(PASTE_HERE) } else { self.login.paste_stdin.then_some(WRITE_TO_STDIN) }
     }
 
     /// Binds the callback port. If another program uses it, the user can still paste.
@@ -174,6 +172,8 @@ impl LoginFlow<'_> {
                 // On stderr, and also with `--quiet`: an opener may report success without opening anything.
                 ui.show_link(link);
             }
+            // The event holds it.
+            LinkDelivery::Print if self.login.output == Output::Json => {}
             LinkDelivery::Print => {
                 ui.say("Open this URL in a browser on any device:\n");
                 ui.write_link(link)?;

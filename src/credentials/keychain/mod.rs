@@ -19,6 +19,9 @@ use crate::text::hex;
 
 const SERVICE: &str = "astro-login";
 
+/// The account of a login that waits for its second step. No domain has this name.
+const PENDING: &str = "pending";
+
 /// The size limit of a Windows credential in bytes (`CRED_MAX_CREDENTIAL_BLOB_SIZE`). The other platforms have none.
 const LIMIT: Option<usize> = if cfg!(windows) { Some(2560) } else { None };
 
@@ -35,8 +38,14 @@ impl Keychain {
         Self { random, home }
     }
 
-    fn account(&self, domain: &Domain) -> String {
-        self.home.as_ref().map_or_else(|| domain.to_string(), |home| format!("{domain}@{home}"))
+    fn account(&self, name: &str) -> String {
+        self.home.as_ref().map_or_else(|| name.to_owned(), |home| format!("{name}@{home}"))
+    }
+
+    fn write(&self, name: &str, value: &[u8]) -> Result<(), StoreError> {
+        let mut generation = [0; 8];
+        self.random.fill(&mut generation).map_err(|error| StoreError::other(&error))?;
+        chunked::write(&Keyring, &self.account(name), value, &hex(&generation))
     }
 
     /// Returns the domain of an account of this home. `None` for other homes' accounts and for chunks.
@@ -45,23 +54,33 @@ impl Keychain {
             Some(home) => account.strip_suffix(home.as_str())?.strip_suffix('@')?,
             None => account,
         };
-        name.parse().ok().filter(|domain| self.account(domain) == account)
+        name.parse().ok().filter(|domain: &Domain| self.account(domain.as_str()) == account)
     }
 }
 
 impl CredentialStore for Keychain {
     fn load(&self, domain: &Domain) -> Result<Option<Credentials>, StoreError> {
-        chunked::read(&Keyring, &self.account(domain))?.map(|text| record::decode(&text)).transpose()
+        chunked::read(&Keyring, &self.account(domain.as_str()))?.map(|text| record::decode(&text)).transpose()
     }
 
     fn save(&self, domain: &Domain, credentials: &Credentials) -> Result<(), StoreError> {
-        let mut generation = [0; 8];
-        self.random.fill(&mut generation).map_err(|error| StoreError::other(&error))?;
-        chunked::write(&Keyring, &self.account(domain), &record::encode(credentials)?, &hex(&generation))
+        self.write(domain.as_str(), &record::encode(credentials)?)
     }
 
     fn delete(&self, domain: &Domain) -> Result<bool, StoreError> {
-        chunked::erase(&Keyring, &self.account(domain))
+        chunked::erase(&Keyring, &self.account(domain.as_str()))
+    }
+
+    fn load_pending(&self) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        chunked::read(&Keyring, &self.account(PENDING))
+    }
+
+    fn save_pending(&self, login: &[u8]) -> Result<(), StoreError> {
+        self.write(PENDING, login)
+    }
+
+    fn delete_pending(&self) -> Result<bool, StoreError> {
+        chunked::erase(&Keyring, &self.account(PENDING))
     }
 
     fn domains(&self) -> Result<Vec<Domain>, StoreError> {
@@ -270,14 +289,16 @@ mod tests {
         let (ordinary, work) = (keychain(None), keychain(Some("0a1b2c3d")));
         let domain: Domain = "localhost:8123".parse().unwrap();
         let private: Domain = "base.example.com".parse().unwrap();
-        assert_eq!(ordinary.account(&domain), "localhost:8123");
-        assert_eq!(work.account(&domain), "localhost:8123@0a1b2c3d");
+        assert_eq!(ordinary.account(domain.as_str()), "localhost:8123");
+        assert_eq!(work.account(domain.as_str()), "localhost:8123@0a1b2c3d");
+        assert_eq!([&ordinary, &work].map(|it| it.account(PENDING)), ["pending", "pending@0a1b2c3d"]);
         let table = [
             ("localhost:8123", Some(&domain), None),
             ("localhost:8123@0a1b2c3d", None, Some(&domain)),
             ("localhost:8123@ffffffff", None, None),
             ("localhost:81230a1b2c3d", None, None),
             ("LOCALHOST:8123", None, None),
+            (PENDING, None, None),
             ("localhost:8123#pending", None, None),
             ("localhost:8123@0a1b2c3d#00ff/1", None, None),
             ("pending", None, None),

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::super::{NotFound, PASTE_HERE, WRITE_TO_STDIN, Warning};
+use super::super::{NotFound, NotPending, PASTE_HERE, WRITE_TO_STDIN, Warning};
 use super::*;
 use crate::config::{ConfigError, DocumentError};
 use crate::domain::{DomainError, Product};
 use crate::houston::HoustonError;
 use crate::jwt::JwksError;
 use crate::next_astro::Skipped;
-use crate::oauth::{CallbackError, ErrorCode, RandomError, Refusal, TokenError, Unrelated};
+use crate::oauth::{CallbackError, ErrorCode, RandomError, Refusal, Rejection, TokenError, Unrelated};
 
 const STAGE: &str = "astronomer-stage.io";
 const BASE: &str = "base.example.com";
@@ -121,7 +121,11 @@ examples! { errors() -> Error {
     Error::NoBrowserNoTerminal { .. } => Error::NoBrowserNoTerminal { reason: NoBrowser::Ssh },
     Error::CallbackTimeout { paste: Some(_), .. } => Error::CallbackTimeout { waited: Duration::from_secs(3), paste: Some(PASTE_HERE) },
     Error::CallbackTimeout { .. } => Error::CallbackTimeout { waited: Duration::from_secs(3), paste: None },
-    Error::AccountMismatch { .. } => Error::AccountMismatch { expected: of("a@b.c"), found: None },
+    Error::AccountMismatch { is_named: true, .. } => Error::AccountMismatch { expected: of("a@b.c"), found: None, is_named: true },
+    Error::AccountMismatch { .. } => Error::AccountMismatch { expected: of("a@b.c"), found: None, is_named: false },
+    Error::NotPending(_) => NotPending::Expired,
+    Error::NotCompleted { rejection: Rejection::Unrelated(_), .. } => Error::NotCompleted { rejection: Rejection::Unrelated(Unrelated::OtherState), port: 12345 },
+    Error::NotCompleted { .. } => Error::NotCompleted { rejection: Rejection::Final(CallbackError::NoIssuer), port: 12345 },
     Error::TokenAccountMismatch { .. } => Error::TokenAccountMismatch { expected: of("a@b.c"), found: None },
     Error::SubjectMismatch => Error::SubjectMismatch,
     Error::NoIdToken => Error::NoIdToken,
@@ -252,6 +256,7 @@ examples! { houston_errors() -> HoustonError {
     HoustonError::Schema { .. } => HoustonError::Schema { step: STEP, host: of("a.io"), message: of("odd") },
     HoustonError::Failed { .. } => HoustonError::Failed { step: STEP, host: of("a.io"), message: of("odd") },
     HoustonError::PasswordRefused { .. } => HoustonError::PasswordRefused { host: of("a.io"), message: of("odd") },
+    HoustonError::EmptyPassword => HoustonError::EmptyPassword,
     HoustonError::NoPasswords => HoustonError::NoPasswords,
     HoustonError::NoProviders => HoustonError::NoProviders,
     HoustonError::AstroToken => HoustonError::AstroToken,
@@ -297,7 +302,7 @@ examples! { warnings() -> Warning {
     Warning::OtherAccount { asks: true, .. } => Warning::OtherAccount { expected: of("a@b.c"), found: of("d@e.f"), asks: true },
     Warning::OtherAccount { asks: false, .. } => Warning::OtherAccount { expected: of("a@b.c"), found: of("d@e.f"), asks: false },
     Warning::KnownAs { .. } => Warning::KnownAs { confirmed: of("a@b.c"), known: of("d@e.f") },
-    Warning::TokenInArguments => Warning::TokenInArguments,
+    Warning::SecretInArguments { .. } => Warning::SecretInArguments { what: "token", flag: "--token-login" },
     Warning::CertificatesChecked => Warning::CertificatesChecked,
     Warning::NoWorkspacesOfToken => Warning::NoWorkspacesOfToken,
     Warning::WorkspaceOfTokenUnlisted => Warning::WorkspaceOfTokenUnlisted,

@@ -46,11 +46,13 @@ impl fmt::Debug for AuthorizationCode {
 }
 
 /// A callback without a code for this login.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     /// The callback does not belong to this login, and the wait goes on.
+    #[error(transparent)]
     Unrelated(Unrelated),
     /// The callback ends this login.
+    #[error(transparent)]
     Final(CallbackError),
 }
 

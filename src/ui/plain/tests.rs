@@ -12,11 +12,9 @@ fn dialog(options: &[String], start_at: usize, typed: &[&str]) -> String {
     let mut menu = Menu::new(options, start_at);
     let mut dialog = menu.plain("Which?").join("\n");
     for line in typed {
-        dialog += &format!(" {line}\n");
-        match menu.enter_plain(line) {
-            Some(index) => dialog += &format!("= {}", options[index]),
-            None => dialog += &menu.plain("Which?").join("\n"),
-        }
+        let answer = menu.enter_plain(line).map(|index| format!("= {}", options[index]));
+        dialog += &[" ", line, "\n"].concat();
+        dialog += &answer.unwrap_or_else(|| menu.plain("Which?").join("\n"));
     }
     dialog
 }

@@ -66,6 +66,15 @@ pub struct Chromium {
 impl Chromium {
     /// Starts a driver on a free port and a browser with an empty profile.
     pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// The same, behind a proxy whose certificates no one knows.
+    pub async fn behind(proxy: &str) -> Self {
+        Self::with(&[&format!("--proxy-server={proxy}"), "--ignore-certificate-errors"]).await
+    }
+
+    async fn with(flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
@@ -89,7 +98,8 @@ impl Chromium {
             .build()
             .expect("a client");
         let mut chromium = Self { driver, http, session: format!("http://127.0.0.1:{port}/session"), folder };
-        let args = FLAGS.map(str::to_owned).into_iter();
+        let usual = FLAGS.iter().filter(|it| flags.is_empty() || **it != "--no-proxy-server");
+        let args = usual.chain(flags).map(|it| (*it).to_owned());
         let profile = format!("--user-data-dir={}", chromium.folder.path().join("profile").display());
         let capabilities = json!({
             "browserName": "chrome",

@@ -24,6 +24,7 @@ use super::proxy::{Authority, Flaw, Proxy};
 
 pub(crate) const BASE: &str = "base.example.com";
 pub(crate) const HOST: &str = "houston.base.example.com";
+const APP: &str = "app.base.example.com";
 pub(crate) const NO_PERMISSION: &str = "You do not have the appropriate permissions for that";
 
 /// A request that Houston got. The name is that of the first field of its query.
@@ -66,6 +67,15 @@ pub(crate) enum Fault {
     Half,
     /// No response before the connection ends.
     Stall,
+    StallMidBody,
+    Endless,
+    RetryAfter(u32),
+    /// The true response under another content type.
+    ContentType(&'static str),
+    /// The true response without its last byte.
+    Truncate,
+    /// An error of GraphQL that repeats what was sent as the token or the password.
+    Echo,
 }
 
 impl Default for Options {
@@ -134,7 +144,7 @@ impl PrivateCloud {
                 thread::spawn(move || drop(shared.serve(client)));
             }
         });
-        let proxy = Proxy::connecting(&authority, &[(HOST, flaw)], port);
+        let proxy = Proxy::connecting(&authority, &[(HOST, flaw), (APP, Flaw::None)], port);
         Self { state, port, thread: Some(thread), proxy, home }
     }
 
@@ -191,14 +201,8 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The fields of the root of each version's schema, and the arguments that they take.
-const FIELDS: [(&str, &str); 5] = [
-    ("authConfig", "query"),
-    ("createToken", "mutation"),
-    ("appConfig", "query"),
-    ("workspaces", "query"),
-    ("paginatedWorkspaces", "query"),
-];
+const JSON: &str = "application/json; charset=utf-8";
+const HALF: &str = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"data\"";
 
 impl State {
     fn serve(&self, mut client: TcpStream) -> io::Result<()> {
@@ -219,15 +223,27 @@ impl State {
         let mut body = vec![0; length];
         reader.read_exact(&mut body)?;
         match self.answer(&first, headers, &body) {
-            Ok((status, json)) => respond(&mut client, status, "application/json; charset=utf-8", &json.to_string()),
+            Ok((status, json)) => respond(&mut client, status, JSON, &json.to_string()),
             Err(Fault::Response(status, kind, body)) => respond(&mut client, status, kind, &body),
             Err(Fault::Message(message)) => respond(&mut client, 200, "application/json", &error(&message).to_string()),
             Err(Fault::Redirect(to)) => {
                 write!(client, "HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
             }
             Err(Fault::Reset) => Ok(()),
-            Err(Fault::Half) => write!(client, "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{{\"data\""),
+            Err(Fault::Half) => write!(client, "{HALF}"),
             Err(Fault::Stall) => client.read(&mut [0]).map(drop),
+            Err(Fault::StallMidBody) => write!(client, "{HALF}").and_then(|()| client.read(&mut [0]).map(drop)),
+            Err(Fault::Endless) => {
+                client.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")?;
+                loop {
+                    client.write_all(&[b' '; 8 * 1024])?;
+                }
+            }
+            Err(Fault::RetryAfter(seconds)) => write!(
+                client,
+                "HTTP/1.1 429 Status\r\nretry-after: {seconds}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            ),
+            Err(Fault::ContentType(_) | Fault::Truncate | Fault::Echo) => unreachable!("a response of this platform"),
         }
     }
 
@@ -241,23 +257,44 @@ impl State {
         let asked =
             Asked { field: field.clone(), variables: variables.clone(), authorization, headers, query: query.clone() };
         held(&self.asked).push(asked.clone());
-        let options = held(&self.options).clone();
-        if let Some(fault) = options.faults.get(&field).or(options.faults.get("*")) {
-            return Err(fault.clone());
+        let mut options = held(&self.options).clone();
+        if let Some(fault) = options.faults.remove(&field).or(options.faults.remove("*")) {
+            let truth = || Self::true_answer(line, &asked, kind, &options);
+            return Err(match fault {
+                Fault::ContentType(kind) => Fault::Response(200, kind, truth().1.to_string()),
+                Fault::Truncate => {
+                    let mut text = truth().1.to_string();
+                    text.pop();
+                    Fault::Response(200, JSON, text)
+                }
+                Fault::Echo => {
+                    let password = asked.variables["password"].as_str();
+                    Fault::Message(format!("bad: {}", password.or(asked.authorization.as_deref()).unwrap_or_default()))
+                }
+                other => other,
+            });
         }
+        Ok(Self::true_answer(line, &asked, kind, &options))
+    }
+
+    fn true_answer(line: &str, asked: &Asked, kind: &str, options: &Options) -> (u16, Value) {
+        let Asked { field, variables, query, .. } = asked;
         let is_json = asked.headers.get("content-type").is_some_and(|it| it == "application/json");
-        if !line.starts_with("POST /v1 ") || !is_json || asked.headers.get("host").is_none_or(|it| it != HOST) {
-            return Ok((404, json!({"message": "not found"})));
+        if line.starts_with("GET /token ") && asked.headers.get("host").is_some_and(|it| it == APP) {
+            return (200, json!(options.next_token));
         }
-        if let Some(unknown) = unknown_field(&query, &field, kind, options.version) {
-            return Ok((400, error(&format!("Cannot query field \"{unknown}\" on type \"Query\"."))));
+        if !line.starts_with("POST /v1 ") || !is_json || asked.headers.get("host").is_none_or(|it| it != HOST) {
+            return (404, json!({"message": "not found"}));
+        }
+        if let Some(unknown) = unknown_field(query, field, kind, options.version) {
+            return (400, error(&format!("Cannot query field \"{unknown}\" on type \"Query\".")));
         }
         let has_token = asked.authorization.as_ref().is_some_and(|token| options.tokens.contains(token));
         // A stale token is refused even at a login.
         if asked.authorization.is_some() && !has_token && field == "authConfig" {
-            return Ok((200, error("AUTH_TOKEN_REFRESH_FAILED")));
+            return (200, error("AUTH_TOKEN_REFRESH_FAILED"));
         }
-        Ok((
+        (
             200,
             match field.as_str() {
                 "authConfig" => {
@@ -267,7 +304,8 @@ impl State {
                 "createToken" => {
                     let name = variables["identity"].as_str().unwrap_or_default();
                     if options.passwords.get(name).map(String::as_str) != variables["password"].as_str() {
-                        return Ok((200, error("Invalid username and password combination")));
+                        let refused = [json!({"message": "Invalid username and password combination"})];
+                        return (200, json!({"errors": refused, "data": {"createToken": null}}));
                     }
                     json!({"data": {"createToken": {"token": {"value": options.next_token}}}})
                 }
@@ -281,7 +319,7 @@ impl State {
                     json!({"data": {"paginatedWorkspaces": listed(&page)}})
                 }
             },
-        ))
+        )
     }
 }
 
@@ -293,19 +331,31 @@ fn error(message: &str) -> Value {
     json!({"errors": [{"message": message, "name": "Error"}], "data": null})
 }
 
-/// Returns the first field that this version lacks.
-fn unknown_field(query: &str, field: &str, kind: &str, version: &str) -> Option<String> {
+/// Returns the first field of the query that this version lacks, or that another kind of query has.
+fn unknown_field(query: &str, root: &str, kind: &str, version: &str) -> Option<String> {
     let is_at_least = |minimum: (u32, u32)| {
         let mut numbers = version.split('.').map(|it| it.parse::<u32>().unwrap_or(u32::MAX));
         (numbers.next().unwrap(), numbers.next().unwrap_or_default()) >= minimum
     };
-    let is_known = FIELDS.iter().any(|(name, of)| *name == field && kind.trim_start().starts_with(of));
-    if !is_known || (field == "paginatedWorkspaces" && !is_at_least((0, 30))) {
-        return Some(field.to_owned());
+    let is_mutation = kind.trim_start().starts_with("mutation");
+    let known: &[&str] = match root {
+        "authConfig" => &["localEnabled", "publicSignup", "initialSignup", "providers", "name", "displayName", "url"],
+        "createToken" => &["token", "value", "user", "id", "fullName", "username", "status", "createdAt", "updatedAt"],
+        "appConfig" if is_at_least((2, 0)) => &["version", "baseDomain", "byoUpdateRegistryHost", "featureFlags"],
+        "appConfig" => {
+            &["version", "baseDomain", "manualReleaseNames", "configureDagDeployment", "hardDeleteDeployment"]
+        }
+        "workspaces" => &["id", "label", "description", "createdAt", "updatedAt", "roleBindings", "role", "user"],
+        "paginatedWorkspaces" if is_at_least((0, 30)) => &["id", "label", "description", "createdAt", "updatedAt"],
+        _ => return Some(root.to_owned()),
+    };
+    if is_mutation != (root == "createToken") {
+        return Some(root.to_owned());
     }
-    let dropped = ["manualReleaseNames", "configureDagDeployment", "nfsMountDagDeployment", "hardDeleteDeployment"];
-    let dropped = dropped.iter().find(|it| is_at_least((2, 0)) && query.contains(**it));
-    dropped.map(|it| (*it).to_owned())
+    let (_, selection) = query.split_once('{')?;
+    let outside: String = selection.split('(').map(|it| it.split_once(')').map_or(it, |(_, rest)| rest)).collect();
+    let mut names = outside.split(|it: char| !it.is_ascii_alphanumeric()).filter(|it| !it.is_empty()).skip(1);
+    names.find(|name| !known.contains(name)).map(str::to_owned)
 }
 
 fn respond(client: &mut TcpStream, status: u16, kind: &str, body: &str) -> io::Result<()> {

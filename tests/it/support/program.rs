@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use astro_login::browser::{Browser, BrowserLaunch, Machine};
-use astro_login::commands::login::{Login, TokenArgument, login};
+use astro_login::commands::login::{Login, Output, TokenArgument, login};
 use astro_login::commands::token::{self, Token};
 use astro_login::config::Config;
 use astro_login::credentials::vault::{MasterKeySource, Vault, VaultError, VaultName};
@@ -51,6 +51,7 @@ context: localhost:PORT
 #[derive(Default)]
 pub struct MemoryStore {
     entries: Mutex<HashMap<String, Credentials>>,
+    pending: Mutex<Option<Vec<u8>>>,
     loading: Mutex<Option<StoreError>>,
     saving: Mutex<Option<StoreError>>,
     damaged: Mutex<HashSet<String>>,
@@ -63,6 +64,11 @@ impl MemoryStore {
 
     pub fn put(&self, domain: &str, credentials: Credentials) {
         held(&self.entries).insert(domain.to_owned(), credentials);
+    }
+
+    /// The login that waits for its second step.
+    pub fn pending(&self) -> Option<Vec<u8>> {
+        held(&self.pending).clone()
     }
 
     /// The entry of `domain` cannot be read, but can be removed or replaced.
@@ -136,6 +142,22 @@ impl CredentialStore for MemoryStore {
         failing(&self.loading)?;
         let names: HashSet<String> = held(&self.entries).keys().chain(&*held(&self.damaged)).cloned().collect();
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    fn load_pending(&self) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        failing(&self.loading)?;
+        Ok(self.pending().map(Zeroizing::new))
+    }
+
+    fn save_pending(&self, login: &[u8]) -> Result<(), StoreError> {
+        failing(&self.saving)?;
+        *held(&self.pending) = Some(login.to_owned());
+        Ok(())
+    }
+
+    fn delete_pending(&self) -> Result<bool, StoreError> {
+        failing(&self.saving)?;
+        Ok(held(&self.pending).take().is_some())
     }
 
     fn ready(&self) -> Result<(), StoreError> {
@@ -240,6 +262,9 @@ impl Stage {
             domain: Some(self.service.domain()).into(),
             email: None,
             login_link: false,
+            begin: false,
+            complete: None,
+            output: Output::Text,
             paste_stdin: false,
             token_login: None,
             username: None,
