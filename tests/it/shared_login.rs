@@ -401,7 +401,7 @@ async fn insecure_storage_marks_context_and_removes_entry() {
     assert_eq!(stage.service.live_refresh_tokens().len(), 1);
     let (_, status) = state(&stage).await;
     assert_eq!(status["source"], "config");
-    let place = stage.home.path().join(".astro/config.yaml");
+    let place = stage.home.config_path();
     let shared = format!("{} (unencrypted), shared with Astro CLI 1.x, Astro CLI 2 and Astro Desktop", place.display());
     assert_eq!(status["location"], json!(shared));
     drop(log_out(&stage).await.success());
