@@ -148,7 +148,8 @@ impl FromStr for Domain {
 }
 
 fn shown(typed: &str, name: &str) -> String {
-    if may_be_secret(typed) { NOT_SHOWN.to_owned() } else { clean(name, 100) }
+    let has_password = name.split_once('@').is_some_and(|(user, _)| user.contains(':'));
+    if has_password || may_be_secret(typed) { NOT_SHOWN.to_owned() } else { clean(name, 100) }
 }
 
 /// Returns the domain that typed text stands for: of a short name of the Go CLI, such as `stage` or `pr1234`, or of a host of an

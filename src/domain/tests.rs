@@ -64,6 +64,7 @@ fn slip_of_a_domain_is_rejected_with_what_was_understood() {
     let table = [
         ("", not_a_domain("")),
         ("user@base.example.com", not_a_domain("user@base.example.com")),
+        ("https://ada:password@base.example.com", not_a_domain(NOT_SHOWN)),
         ("base.example.com.", not_a_domain("base.example.com.")),
         ("base_1.example.com", not_a_domain("base_1.example.com")),
         ("-base.example.com", not_a_domain("-base.example.com")),

@@ -49,7 +49,8 @@ async fn readme_pictures_match_program() {
     pty.wait_for(&format!("{ISSUER}{start}"));
     pty.wait_for("\n");
     let shown = pty.transcript();
-    let query = shown.split(start).nth(1).unwrap().split_whitespace().next().unwrap();
+    // The first is the address of the hyperlink, which an escape sequence ends.
+    let query = shown.split(start).nth(1).unwrap().split(['\x1b', '\r', '\n']).next().unwrap();
     chromium.prefer_dark(false).await;
     chromium.resize(640, 460).await;
     chromium.open(&format!("{}{query}", service.url("/authorize?"))).await;
