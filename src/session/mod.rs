@@ -39,7 +39,6 @@ pub use plaintext::{
     belongs_to, clear_tokens, credentials_from_context, is_replaced, is_same_user, login_in_use,
     private_cloud_credentials, set_pointer, set_tokens, tokens_of_context,
 };
-pub use refresh::effective_expiry;
 pub use storage_choice::{Storage, StorageChoice, StoragePlan, StorageSource};
 
 /// A keychain call within this time shows no spinner.
@@ -269,4 +268,14 @@ pub async fn edit_config<T: Send + 'static>(
 ) -> Result<T, Error> {
     let config = config.clone();
     Ok(run_blocking(move || config.edit(edit)).await??)
+}
+
+/// Returns the expiry of a token: its signed `exp`, or the response's `expires_in` if that is sooner (RFC 6749 section 5.1).
+pub fn effective_expiry(
+    expires_at: Timestamp,
+    issued_at: Option<Timestamp>,
+    expires_in: Option<Duration>,
+) -> Timestamp {
+    let announced = expires_in.and_then(|lifetime| issued_at?.checked_add(lifetime).ok());
+    announced.map_or(expires_at, |announced| announced.min(expires_at))
 }

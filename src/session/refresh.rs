@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, timeout_at};
 
 use super::retry::with_retries;
-use super::{Access, KeySource, Location, SavedLogin, Session, is_same_user};
+use super::{Access, KeySource, Location, SavedLogin, Session, effective_expiry, is_same_user};
 use crate::config::Context;
 use crate::credentials::Credentials;
 use crate::error::Error;
@@ -342,14 +342,4 @@ impl Session<'_> {
 /// Returns `true` if there is a token that expires after `at`, or never.
 fn expires_after(credentials: &Credentials, at: Timestamp) -> bool {
     !credentials.access.is_empty() && credentials.expires_at.is_none_or(|expiry| expiry > at)
-}
-
-/// Returns the expiry of a token: its signed `exp`, or the response's `expires_in` if that is sooner (RFC 6749 section 5.1).
-pub fn effective_expiry(
-    expires_at: Timestamp,
-    issued_at: Option<Timestamp>,
-    expires_in: Option<Duration>,
-) -> Timestamp {
-    let announced = expires_in.and_then(|lifetime| issued_at?.checked_add(lifetime).ok());
-    announced.map_or(expires_at, |announced| announced.min(expires_at))
 }

@@ -5,6 +5,7 @@
 
 mod access_token;
 mod account;
+mod argument;
 mod authorization_code;
 mod events;
 mod paste;
@@ -15,13 +16,10 @@ mod share;
 mod two_steps;
 mod wait;
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::TypedValueParser as _;
 use clap::{Args, ValueHint};
-use zeroize::Zeroizing;
 
 use crate::api::{ListError, User};
 use crate::commands::{DomainArgument, go_flags};
@@ -38,6 +36,7 @@ use crate::system::System;
 use crate::token::AccessToken;
 use crate::ui::Ui;
 
+pub use argument::{StandardInput, TokenArgument};
 pub use events::Output;
 pub(super) use wait::callback_port;
 
@@ -104,7 +103,7 @@ pub struct Login {
     #[command(flatten)]
     pub domain: DomainArgument,
     /// Read the password of `--username` from standard input
-    #[arg(index = 2, value_name = "-", value_parser = parse_dash, requires = "username")]
+    #[arg(index = 2, value_name = "-", value_parser = argument::parse_dash, requires = "username")]
     pub password: Option<StandardInput>,
 }
 
@@ -119,46 +118,9 @@ impl Login {
     }
 }
 
-/// The argument `-`.
-#[derive(Debug, Clone, Copy)]
-pub struct StandardInput;
-
-fn parse_dash(text: &str) -> Result<StandardInput, String> {
-    if text == "-" {
-        Ok(StandardInput)
-    } else {
-        Err("expected `-`, as the password is read from standard input".into())
-    }
-}
-
 /// The arguments that the second step takes from the first.
 const OF_BEGIN: &str = "begin email login_link paste_stdin token_login organization workspace timeout if_needed \
     insecure_storage vault username oauth password domain domain-flag";
-
-#[derive(Clone)]
-pub enum TokenArgument {
-    /// `-`: a hidden prompt on a terminal, else standard input.
-    Stdin,
-    /// The token itself, which other users of this machine can see.
-    Given(Zeroizing<String>),
-}
-
-impl FromStr for TokenArgument {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(if text == "-" { Self::Stdin } else { Self::Given(Zeroizing::new(text.to_owned())) })
-    }
-}
-
-impl fmt::Debug for TokenArgument {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Stdin => "Stdin",
-            Self::Given(_) => "Given(redacted)",
-        })
-    }
-}
 
 /// One run of `astro login`, after its domain is resolved.
 struct LoginFlow<'a> {

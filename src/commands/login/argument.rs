@@ -1,0 +1,43 @@
+//! The types of arguments that may be `-`, for standard input.
+
+use std::fmt;
+use std::str::FromStr;
+
+use zeroize::Zeroizing;
+
+#[derive(Clone)]
+pub enum TokenArgument {
+    /// `-`: a hidden prompt on a terminal, else standard input.
+    Stdin,
+    /// The token itself, which other users of this machine can see.
+    Given(Zeroizing<String>),
+}
+
+impl FromStr for TokenArgument {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(if text == "-" { Self::Stdin } else { Self::Given(Zeroizing::new(text.to_owned())) })
+    }
+}
+
+impl fmt::Debug for TokenArgument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stdin => "Stdin",
+            Self::Given(_) => "Given(redacted)",
+        })
+    }
+}
+
+/// The argument `-`.
+#[derive(Debug, Clone, Copy)]
+pub struct StandardInput;
+
+pub(super) fn parse_dash(text: &str) -> Result<StandardInput, String> {
+    if text == "-" {
+        Ok(StandardInput)
+    } else {
+        Err("expected `-`, as the password is read from standard input".into())
+    }
+}
