@@ -1,4 +1,4 @@
-//! Small files of ours beside config.yaml, without secrets.
+//! Small files of ours beside config.yaml, private from the start.
 
 use std::fs::File;
 use std::io::{self, Write as _};

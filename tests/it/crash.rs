@@ -110,9 +110,7 @@ impl<'a> World<'a> {
                 context.refresh_token.map(|token| token.expose().to_owned())
             }
             Some(session) => {
-                let mut tool = session.command("secret-tool");
-                let output = tool.args(["lookup", "service", "astro-login", "username", domain.as_str()]).output();
-                let record: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+                let record: Value = serde_json::from_str(&session.entry(domain.as_str())).unwrap();
                 record["refresh"].as_str().map(str::to_owned)
             }
         }

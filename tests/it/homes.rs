@@ -57,9 +57,7 @@ impl World {
     }
 
     fn entry(&self, account: &str) -> Option<Value> {
-        let mut tool = self.session.command("secret-tool");
-        let output = tool.args(["lookup", "service", "astro-login", "username", account]).output().unwrap();
-        serde_json::from_slice(&output.stdout).ok()
+        serde_json::from_str(&self.session.entry(account)).ok()
     }
 
     fn store(&self, account: &str, entry: &Value) {

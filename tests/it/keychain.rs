@@ -89,12 +89,6 @@ fn told(credentials: Credentials) -> &'static str {
     }
 }
 
-fn secret_tool(session: &Session) -> String {
-    let mut tool = session.command("secret-tool");
-    let output = tool.args(["lookup", "service", "astro-login", "username", "localhost:8123"]).output().unwrap();
-    String::from_utf8(output.stdout).unwrap()
-}
-
 #[test]
 #[ignore = "needs dbus-daemon, gnome-keyring-daemon and secret-tool"]
 fn rf_10_login_is_one_entry_for_secret_tool() {
@@ -109,16 +103,16 @@ fn rf_10_login_is_one_entry_for_secret_tool() {
     let expected = format!(
         r#"{{"v":1,"kind":"user","access":"{access}","refresh":"v1.first","issuer":"http://localhost:8123/","client_id":"client","audience":"astronomer-ee","sub":"auth0|Zoë","email":"zoe@example.com","issued_at":"2026-11-24T10:00:00Z","expires_at":"2026-11-25T10:00:00Z"}}"#
     );
-    assert_eq!(secret_tool(&session), expected);
+    assert_eq!(session.entry("localhost:8123"), expected);
     assert_eq!(probe_in(&session, "load"), r#"Some("first")"#);
 
     assert_eq!(probe_in(&session, "save again"), "()");
-    assert!(!secret_tool(&session).contains("v1.first"));
+    assert!(!session.entry("localhost:8123").contains("v1.first"));
     assert_eq!(probe_in(&session, "load"), r#"Some("second")"#);
     assert_eq!(probe_in(&session, "domains"), "[Domain(localhost:8123)]");
 
     assert_eq!(probe_in(&session, "delete"), "true");
-    assert_eq!(secret_tool(&session), "");
+    assert_eq!(session.entry("localhost:8123"), "");
     assert_eq!(probe_in(&session, "load"), "None");
 }
 

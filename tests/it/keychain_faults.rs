@@ -149,7 +149,7 @@ impl World {
     }
 
     fn kept(&self) -> String {
-        self.secret_tool(&["lookup", "service", "astro-login", "username", &self.service.domain()], "")
+        self.session.entry(&self.service.domain())
     }
 
     /// Puts these entries into the keychain in the place of all that are ours: by the account, with `DOMAIN` in it, and

@@ -25,11 +25,7 @@ fn rf_10_first_step_is_only_in_the_keychain() {
     let session = Session::with_keyring();
     let service = Service::start(Options::default());
     let domain = service.domain();
-    let kept = || {
-        let mut tool = session.command("secret-tool");
-        let output = tool.args(["lookup", "service", "astro-login", "username", "pending"]).output().unwrap();
-        String::from_utf8(output.stdout).unwrap()
-    };
+    let kept = || session.entry("pending");
     let begin = || {
         let begun = astro(&session, "", &["login", &domain, "--begin"]);
         assert_eq!(begun.status.code(), Some(0), "{}", text(&begun.stderr));
@@ -55,11 +51,7 @@ fn rf_10_login_is_only_in_the_keychain() {
     let service = Service::start(Options::default());
     let domain = service.domain();
     let token = service.access_token(&json!({}));
-    let kept = || {
-        let mut tool = session.command("secret-tool");
-        let output = tool.args(["lookup", "service", "astro-login", "username", &domain]).output().unwrap();
-        String::from_utf8(output.stdout).unwrap()
-    };
+    let kept = || session.entry(&domain);
 
     let login =
         astro(&session, &token, &["login", &domain, "--token-login", "-", "--workspace", "Punched Cards", "-vvvv"]);

@@ -324,11 +324,7 @@ fn rf_18_private_cloud_login_in_keychain() {
         assert_eq!(output.code, Some(0), "{output:?}");
         output
     };
-    let kept = || {
-        let mut tool = session.command("secret-tool");
-        let found = tool.args(["lookup", "service", "astro-login", "username", BASE]).output().unwrap();
-        String::from_utf8(found.stdout).unwrap()
-    };
+    let kept = || session.entry(BASE);
     let arguments = ["login", BASE, "-t", "-", "--vault"];
     let login = run(&cloud.token(), &arguments);
     assert!(login.stderr.contains("\n  credentials   the Secret Service\n"), "{}", login.stderr);

@@ -298,7 +298,6 @@ mod tests {
             ("localhost:8123@ffffffff", None, None),
             ("localhost:81230a1b2c3d", None, None),
             ("LOCALHOST:8123", None, None),
-            (PENDING, None, None),
             ("localhost:8123#pending", None, None),
             ("localhost:8123@0a1b2c3d#00ff/1", None, None),
             ("pending", None, None),

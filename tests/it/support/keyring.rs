@@ -97,6 +97,13 @@ impl Session {
         self.until_on_bus("org.freedesktop.secrets");
     }
 
+    /// The text of our entry under this account, as `secret-tool` prints it. Empty if there is none.
+    pub(crate) fn entry(&self, account: &str) -> String {
+        let mut tool = self.command("secret-tool");
+        let output = tool.args(["lookup", "service", "astro-login", "username", account]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     pub(crate) fn stop_keyring(&mut self) {
         end(self.keyring.take());
         // The bus may not have noticed yet, and the next one is waited for by name.

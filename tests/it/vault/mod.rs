@@ -174,9 +174,7 @@ impl World {
 
     /// Our own entry in the keychain.
     fn own_entry(&self) -> String {
-        let mut tool = self.session.command("secret-tool");
-        let output = tool.args(["lookup", "service", "astro-login", "username", &self.service.domain()]).output();
-        String::from_utf8(output.unwrap().stdout).unwrap()
+        self.session.entry(&self.service.domain())
     }
 
     fn bytes(&self) -> Bytes {
