@@ -1,7 +1,7 @@
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::document::tests::{LOGGED_IN, log_in};
+use super::document::tests::log_in;
 use super::*;
 
 fn domain(name: &str) -> Domain {
@@ -130,6 +130,7 @@ fn rf_3_refresh_lock_is_exclusive_per_domain() {
 mod unix {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
+    use super::super::document::tests::LOGGED_IN;
     use super::*;
 
     fn mode(path: &Path) -> u32 {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::support::binary::{Astro, Output, commands, leaked};
-use crate::support::{FakeBrowser, Fault, Mode, Options, Part, Request, Service, TestHome, no_screen};
+use crate::support::{FakeBrowser, Mode, Options, Part, Request, Service, TestHome, no_screen};
 use serde_json::json;
 use url::Url;
 
@@ -488,6 +488,7 @@ mod unix {
     use std::process::Command;
 
     use super::*;
+    use crate::support::Fault;
     use crate::support::binary::Running;
 
     fn send(signal: &str, running: &Running) {

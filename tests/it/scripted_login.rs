@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use astro_login::commands::login::{Login, TokenArgument};
 use astro_login::credentials::StoreError;
@@ -395,7 +394,7 @@ fn contradicting_arguments_are_usage_errors() {
 fn closed_stdout_is_no_panic() {
     let driver = Driver::new();
     let script = "exec \"$@\" | true";
-    let mut command = Command::new("/bin/sh");
+    let mut command = std::process::Command::new("/bin/sh");
     let home = driver.home.path();
     command.args(["-c", script, "sh", crate::support::binary::BINARY, "login", &driver.service.domain()]);
     command.args(["--insecure-storage", "--begin", "--output", "json"]);
