@@ -403,7 +403,7 @@ fn localhost_needs_no_proxy_and_no_certificates() {
     let service = Service::start(Options::default());
     let home = TestHome::new();
     let proxy = Proxy::refusing("502 Bad Gateway");
-    let mut astro = Astro::at(&home).with("SSL_CERT_FILE", "/dev/null");
+    let mut astro = Astro::at(&home).with("SSL_CERT_FILE", "/none");
     for name in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
         astro = astro.with(name, &proxy.url());
     }
