@@ -3,23 +3,22 @@
 //! Answers are typed, and so are refusals. Houston tells most of them apart by their message alone, so this is the one module
 //! that compares messages: those that the Go CLI gives a meaning.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::timeout;
+use url::Url;
 
-use crate::api::Workspace;
-use crate::domain::Domain;
+use crate::api::{ListError, MAX_PAGES, Workspace};
 use crate::http::{Fault, Http, HttpError, host_of};
 use crate::text::{NOT_SHOWN, clean};
 use crate::time_format::format_relative;
 use crate::token::{AccessToken, Password};
 
 const PAGE_SIZE: usize = 100;
-const MAX_PAGES: usize = 1000;
 /// The largest response, in bytes: all workspaces of an older platform are one.
 const BODY_LIMIT: usize = 10 * 1024 * 1024;
 
@@ -56,6 +55,8 @@ const PAGE: Query = Query {
 pub enum HoustonError {
     #[error(transparent)]
     Http(#[from] HttpError),
+    #[error(transparent)]
+    List(#[from] ListError),
     /// The first request of a login failed in a way that another kind of server would explain.
     #[error("no Astro Private Cloud responds at {}: {}", .0.host, .0.fault)]
     NoPlatform(HttpError),
@@ -118,7 +119,7 @@ impl Platform {
 
 pub struct Houston<'a> {
     http: &'a Http,
-    domain: &'a Domain,
+    api: Url,
 }
 
 #[derive(Deserialize)]
@@ -134,8 +135,8 @@ struct Refusal {
 }
 
 impl<'a> Houston<'a> {
-    pub fn new(http: &'a Http, domain: &'a Domain) -> Self {
-        Self { http, domain }
+    pub fn new(http: &'a Http, api: Url) -> Self {
+        Self { http, api }
     }
 
     /// Asks for the ways to log in. Carries no token: an expired one would be refused here as well.
@@ -188,8 +189,16 @@ impl<'a> Houston<'a> {
         let version = self.version(token).await?;
         // An unknown version counts as the newest.
         let is_paged = version.is_none_or(|version| version >= Version(0, 30));
-        let workspaces =
-            if is_paged { self.all_pages(token).await? } else { self.ask(&WORKSPACES, Some(token), ()).await? };
+        let page = async |number: usize| {
+            self.ask(&PAGE, Some(token), json!({ "pageSize": PAGE_SIZE, "pageNumber": number })).await
+        };
+        let workspaces = if is_paged {
+            let bound = self.http.limits().list;
+            let late = ListError::Late { step: PAGE.step, host: self.host(), bound };
+            timeout(bound, all_pages(page)).await.unwrap_or_else(|_| Err(late.into()))?
+        } else {
+            self.ask(&WORKSPACES, Some(token), ()).await?
+        };
         Ok(Platform { version, workspaces })
     }
 
@@ -205,30 +214,6 @@ impl<'a> Houston<'a> {
         }
     }
 
-    /// Lists the workspaces page by page, up to a page that is short or brings nothing new.
-    async fn all_pages(&self, token: &AccessToken) -> Result<Vec<Workspace>, HoustonError> {
-        let list = async {
-            let mut all: Vec<Workspace> = Vec::new();
-            for number in 0..MAX_PAGES {
-                let variables = json!({ "pageSize": PAGE_SIZE, "pageNumber": number });
-                let mut page: Vec<Workspace> = self.ask(&PAGE, Some(token), variables).await?;
-                let is_full = page.len() >= PAGE_SIZE;
-                page.retain(|it| !all.contains(it));
-                if page.is_empty() {
-                    break;
-                }
-                all.append(&mut page);
-                if !is_full {
-                    break;
-                }
-            }
-            Ok(all)
-        };
-        let bound = self.http.limits().list;
-        let late = || HttpError { step: PAGE.step, host: self.host(), fault: Fault::Timeout(bound) };
-        timeout(bound, list).await.unwrap_or_else(|_| Err(late().into()))
-    }
-
     async fn ask<T: DeserializeOwned>(
         &self,
         query: &Query,
@@ -241,7 +226,7 @@ impl<'a> Houston<'a> {
             variables: V,
         }
         let (step, host) = (query.step, self.host());
-        let request = self.http.post(step, self.domain.api_base())?.json(&Question { query: query.text, variables });
+        let request = self.http.post(step, &self.api)?.json(&Question { query: query.text, variables });
         let request = request.header("accept", "application/json").at_most(BODY_LIMIT);
         let request = if let Some(token) = token { request.bare_token(token) } else { request };
         let response = request.send().await?;
@@ -269,8 +254,24 @@ impl<'a> Houston<'a> {
     }
 
     fn host(&self) -> String {
-        host_of(self.domain.api_base())
+        host_of(&self.api)
     }
+}
+
+/// Lists the workspaces page by page, up to a page that is short or brings nothing new.
+async fn all_pages(
+    page: impl AsyncFn(usize) -> Result<Vec<Workspace>, HoustonError>,
+) -> Result<Vec<Workspace>, HoustonError> {
+    let (mut all, mut known) = (Vec::new(), HashSet::new());
+    for number in 0..MAX_PAGES {
+        let page = page(number).await?;
+        let (is_full, before) = (page.len() >= PAGE_SIZE, all.len());
+        all.extend(page.into_iter().filter(|it| known.insert(it.id.clone())));
+        if !is_full || all.len() == before {
+            return Ok(all);
+        }
+    }
+    Err(ListError::Endless { step: PAGE.step, pages: MAX_PAGES }.into())
 }
 
 impl HoustonError {
@@ -308,24 +309,4 @@ impl HoustonError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn version_ignores_patch_level_and_suffix() {
-        let table = [
-            ("0.25.0", Some(Version(0, 25))),
-            ("v0.30.4", Some(Version(0, 30))),
-            ("1.0.0-rc.1+build", Some(Version(1, 0))),
-            ("2.0", Some(Version(2, 0))),
-            ("1.0-alpha", Some(Version(1, 0))),
-            ("", None),
-            ("latest", None),
-            ("1", None),
-        ];
-        for (text, version) in table {
-            assert_eq!(Version::parse(text), version, "{text}");
-        }
-        assert!(Version(0, 37) < Version(1, 0) && Version(0, 9) < Version(0, 30));
-    }
-}
+mod tests;

@@ -11,7 +11,7 @@ use url::Url;
 use super::{ApiClient, PAGE_BYTES};
 use crate::http::{HttpError, Request, host_of};
 
-const MAX_PAGES: usize = 1000;
+pub const MAX_PAGES: usize = 1000;
 const PARALLEL_PAGES: usize = 8;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -14,7 +14,7 @@ use crate::http::{Http, HttpError, Request};
 use crate::text::clean;
 use crate::token::AccessToken;
 
-pub use list::ListError;
+pub use list::{ListError, MAX_PAGES};
 
 /// The largest page of a list, in bytes.
 const PAGE_BYTES: usize = 10 * 1024 * 1024;

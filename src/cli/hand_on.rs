@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 use super::args::parse_level;
 use crate::config::Config;
 use crate::core_dumps::InheritedLimit;
-use crate::domain::expand_typed;
+use crate::domain::{Domain, Product, expand_typed};
 use crate::environment::{API_TOKEN, Environment};
 use crate::error::Error;
 use crate::log;
@@ -110,14 +110,17 @@ impl<'a> CommandLine<'a> {
 fn remark(environment: &Environment, ui: &Ui, program: &Path) -> Option<()> {
     let config = Config::new(&super::home(environment).ok()?);
     let today = super::now().strftime("%F").to_string();
-    if config.names().is_remarked_on(&today) || environment.get(API_TOKEN).is_some() {
-        return None;
-    }
+    let names = config.names();
     let document = config.read().ok()?;
     let domain = environment.get("ASTRO_DOMAIN").map(expand_typed).or(document.current_context())?;
-    let context = document.context(&domain.parse().ok()?)?;
-    // A login in a keychain leaves the email, and no token.
-    context.user_email.as_ref().filter(|_| context.token.is_none())?;
+    let domain: Domain = domain.parse().ok()?;
+    let context = document.context(&domain)?;
+    let is_overridden = domain.product() == Product::Astro && environment.get(API_TOKEN).is_some();
+    // A login of a user in a keychain leaves the email, one of a token nothing.
+    let is_elsewhere = context.token.is_none() && (context.user_email.is_some() || names.is_in_keychain(&domain));
+    if names.is_remarked_on(&today) || is_overridden || !is_elsewhere {
+        return None;
+    }
     config.edit_names(|names| names.set_remarked_on(&today));
     let is_version_1 = || next_astro::version(program).is_some_and(|version| version.starts_with("1."));
     if config.names().is_remarked_on(&today) && is_version_1() {

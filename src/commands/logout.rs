@@ -117,12 +117,14 @@ pub(super) async fn log_out(session: &Session<'_>) -> Removal {
         complete = false;
         Warning::MayBeSavedAgain { cause: failure.to_string(), hint: hint_to_repeat(failure, session) }.show(ui);
     });
+    session.config.edit_names(|names| names.set_in_keychain(&session.domain, false));
     let in_vault = session.load_from_vault(&session.context().unwrap_or_default()).await;
     let (cleared, in_config) = clear_context(session).await;
     let loaded = session.keychain(|store, domain| store.load(domain)).await;
     let usable = matches!(loaded, Ok(_) | Err(StoreError::Damaged | StoreError::NewerFormat));
     session.discard_pending(usable).await;
     let logins = [in_config.as_ref(), found(&loaded), found(&in_vault)];
+    let revocable = revocable(logins);
 
     // The keychain is emptied while the issuer responds, which is reported after it: the receipt has one order.
     let (removed, responses) = tokio::join!(
@@ -131,14 +133,14 @@ pub(super) async fn log_out(session: &Session<'_>) -> Removal {
                 & remove_from_vault(session, &in_vault).await
                 & report_cleared(session, cleared)
         },
-        revoke(session, revocable(logins)),
+        revoke(session, revocable),
     );
     complete &= removed;
     for response in responses.into_iter().flatten() {
         complete &= report_revocation(ui, &response);
     }
     say_access_tokens_stay_valid(session, logins);
-    for login in revocable(logins).into_iter().flatten() {
+    for login in revocable.into_iter().flatten() {
         complete &= remove_copies(session, login).await;
     }
     let in_keychain = !matches!(loaded, Ok(None) | Err(StoreError::Absent { .. }));

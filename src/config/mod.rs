@@ -22,7 +22,7 @@ mod pending;
 mod place;
 mod replaced;
 
-pub use document::{Context, Document, DocumentError, forbids};
+pub use document::{Context, Document, DocumentError, IgnoredSetting, forbids};
 pub use error::ConfigError;
 pub use lock::Lock;
 pub use names::LoginNames;

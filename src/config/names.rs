@@ -25,6 +25,9 @@ pub struct LoginNames {
     names: BTreeMap<String, String>,
     /// The domains whose login is unencrypted because the command line asked for it.
     unencrypted_by_choice: BTreeSet<String>,
+    /// The domains whose login is in the keychain.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    in_keychain: BTreeSet<String>,
     /// The day of the last remark that is made once a day.
     #[serde(skip_serializing_if = "String::is_empty")]
     remarked_on: String,
@@ -59,11 +62,23 @@ impl LoginNames {
     }
 
     pub fn set_unencrypted_by_choice(&mut self, domain: &Domain, chosen: bool) {
-        if chosen {
-            self.unencrypted_by_choice.insert(domain.to_string());
-        } else {
-            self.unencrypted_by_choice.remove(domain.as_str());
-        }
+        set(&mut self.unencrypted_by_choice, domain, chosen);
+    }
+
+    pub fn is_in_keychain(&self, domain: &Domain) -> bool {
+        self.in_keychain.contains(domain.as_str())
+    }
+
+    pub fn set_in_keychain(&mut self, domain: &Domain, is_there: bool) {
+        set(&mut self.in_keychain, domain, is_there);
+    }
+}
+
+fn set(domains: &mut BTreeSet<String>, domain: &Domain, is_in: bool) {
+    if is_in {
+        domains.insert(domain.to_string());
+    } else {
+        domains.remove(domain.as_str());
     }
 }
 

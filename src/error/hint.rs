@@ -1,13 +1,13 @@
 //! The hint of each error: what the user can do about it.
 
+mod stores;
+
 use std::time::Duration;
 
 use super::warning::{COPY_AGAIN, paste_hint};
 use super::{Error, NoPlaintext, TokenPlace, minutes};
 use crate::api::ListError;
 use crate::browser::NoBrowser;
-use crate::credentials::StoreError;
-use crate::credentials::vault::VaultError;
 use crate::domain::{DEFAULT, Domain, DomainError, is_loopback};
 use crate::environment::EnvironmentError;
 use crate::houston::HoustonError;
@@ -19,6 +19,8 @@ use crate::oauth::{
 };
 use crate::token::TokenTextError;
 use crate::ui::UiError;
+
+use stores::{store_hint, vault_hint};
 
 const PROXY: &str = "try another network, because a proxy or captive portal may interfere with this one";
 const SUPPORT: &str = "try again, and contact Astronomer support if it happens again";
@@ -244,47 +246,6 @@ fn pasted_hint(rejection: &Rejection, port: u16) -> String {
         Rejection::Final(CallbackError::Refused(_)) => "run `{login} --begin` to try again".to_owned(),
         Rejection::Unrelated(reason) => paste_hint(*reason, port),
         Rejection::Final(_) => COPY_AGAIN.to_owned(),
-    }
-}
-
-fn store_hint(error: &StoreError) -> &'static str {
-    match error {
-        StoreError::Absent { .. } => "start a keychain, or save unencrypted with `{login} --insecure-storage`",
-        StoreError::Locked => {
-            "unlock the keychain and try again, or save unencrypted with `{login} --insecure-storage`"
-        }
-        StoreError::Refused => {
-            "allow access in the keychain's prompt, or save unencrypted with `{login} --insecure-storage`"
-        }
-        StoreError::TimedOut(_) => {
-            "answer the keychain's prompt if there is one, or save unencrypted with `{login} --insecure-storage`"
-        }
-        StoreError::Damaged => "run `{login}` to replace them",
-        StoreError::NewerFormat => "use the newer version, or remove the entry of service `astro-login`",
-        StoreError::Disconnected | StoreError::Other(_) => {
-            "try again, or save unencrypted with `{login} --insecure-storage`"
-        }
-    }
-}
-
-fn vault_hint(error: &VaultError) -> &'static str {
-    match error {
-        VaultError::Folder(_) => "move ~/.astro/secrets away and run `{login}`",
-        VaultError::OpenToOthers(_) => "run `chmod 700 ~/.astro/secrets`",
-        VaultError::Keychain(StoreError::Absent { .. }) => {
-            "set ASTRO_API_TOKEN to a token, or run `{login} --login-link`"
-        }
-        VaultError::Keychain(StoreError::Locked) => "unlock the keychain and try again",
-        VaultError::Keychain(StoreError::Refused) => "try again and allow access in the keychain's prompt",
-        VaultError::Keychain(StoreError::TimedOut(_)) => "answer the keychain's prompt if there is one, and try again",
-        VaultError::Keychain(_) => "try again, and restart the keychain if it happens again",
-        VaultError::NoKey | VaultError::InvalidKey | VaultError::OtherKey | VaultError::Damaged(_) => {
-            "run `{login}` to log in again"
-        }
-        VaultError::Newer(_) | VaultError::Unsupported => {
-            "use Astro CLI 2 for this login, or run `{login}` for one in the keychain"
-        }
-        VaultError::Io { .. } => "check that you may read and write ~/.astro/secrets",
     }
 }
 

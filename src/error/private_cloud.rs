@@ -28,7 +28,9 @@ impl HoustonError {
             }
             Self::TokenRefused { .. } => format!("run `astro login {domain}` with a new token from https://{}", page()),
             Self::Schema { .. } => "use the Go CLI of the platform's version, and report its version".to_owned(),
-            Self::Failed { .. } => "try again, and ask the platform's administrator if it happens again".to_owned(),
+            Self::Failed { .. } | Self::List(_) => {
+                "try again, and ask the platform's administrator if it happens again".to_owned()
+            }
             Self::PasswordRefused { .. } => format!("run `astro login {domain}` to try again"),
             Self::EmptyPassword => "type the password, or write it to standard input".to_owned(),
             Self::NoPasswords => format!("run `astro login {domain} --oauth` to log in in the browser"),
@@ -48,7 +50,9 @@ impl HoustonError {
         Some(match self {
             Self::Http(error) if error.status() == Some(403) => ErrorKind::Forbidden,
             Self::Http(error) | Self::NoPlatform(error) => return kind_of_fault(error),
-            Self::WebPage { .. } | Self::Schema { .. } | Self::Failed { .. } => ErrorKind::ApiUnavailable,
+            Self::WebPage { .. } | Self::Schema { .. } | Self::Failed { .. } | Self::List(_) => {
+                ErrorKind::ApiUnavailable
+            }
             Self::TokenRefused { .. } | Self::PasswordRefused { .. } | Self::AstroToken | Self::Expired { .. } => {
                 ErrorKind::Unauthenticated
             }

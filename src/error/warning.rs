@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::NotFound;
+use crate::config::IgnoredSetting;
 use crate::oauth::{CallbackError, Unrelated, port_owner_command};
 use crate::ui::Ui;
 
@@ -45,8 +46,8 @@ pub enum Warning {
     KnownAs { confirmed: String, known: String },
     #[error("other users can see {what}s passed as arguments, and your shell history keeps them")]
     SecretInArguments { what: &'static str, flag: &'static str },
-    #[error("`houston.skip_verify_tls` of config.yaml does not apply here: certificates are checked")]
-    CertificatesChecked,
+    #[error(transparent)]
+    SettingIgnored(IgnoredSetting),
     #[error("this API token cannot list workspaces")]
     NoWorkspacesOfToken,
     #[error("the API does not list the workspace that this API token names")]
@@ -131,9 +132,11 @@ impl Warning {
             Self::SecretInArguments { what, flag } => {
                 return format!("use `{flag} -`, which reads the {what} from standard input");
             }
-            Self::CertificatesChecked => {
+            Self::SettingIgnored(IgnoredSetting::Certificates) => {
                 "set SSL_CERT_FILE to the certificate of the platform's authority if it is refused"
             }
+            Self::SettingIgnored(IgnoredSetting::Protocol) => "remove the setting, or set it to https",
+            Self::SettingIgnored(IgnoredSetting::Port) => "remove the setting, or set it to a number from 1 to 65535",
             Self::NoWorkspacesOfToken => "give the token a role in a workspace if you need one",
             Self::WorkspaceOfTokenUnlisted => "check in the Astro UI that the workspace still exists",
             Self::NotSelected(open) => return open.hint(),

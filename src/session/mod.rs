@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use url::Url;
 
 use crate::api::{ApiClient, ListError, Workspace};
 use crate::blocking::run_blocking;
@@ -138,8 +139,21 @@ impl<'a> Session<'a> {
         Error::OtherProduct { what, domain: self.domain.to_string(), product: self.domain.product() }
     }
 
-    pub fn houston(&self) -> Houston<'_> {
-        Houston::new(&self.system.http, &self.domain)
+    /// Calls the API of an Astro Private Cloud.
+    pub async fn call_platform<T>(
+        &self,
+        call: impl AsyncFnOnce(&Houston<'_>) -> Result<T, HoustonError>,
+    ) -> Result<T, Error> {
+        let houston = Houston::new(&self.system.http, self.platform_api());
+        call(&houston).await.map_err(|failure| self.houston_error(failure))
+    }
+
+    /// Returns the address of the API of an Astro Private Cloud, at the port of config.yaml if that can be read.
+    pub fn platform_api(&self) -> Url {
+        let mut api = self.domain.api_base().clone();
+        // Fails only for a URL without a host.
+        let _ = api.set_port(self.config.read().ok().and_then(|document| document.platform_port()));
+        api
     }
 
     pub fn houston_error(&self, failure: HoustonError) -> Error {
@@ -152,8 +166,7 @@ impl<'a> Session<'a> {
             return self.call(async |api| api.workspaces(organization).await).await;
         }
         let access = self.access().await?;
-        let platform = self.houston().platform(access.token()).await;
-        Ok(platform.map_err(|failure| self.houston_error(failure))?.workspaces)
+        Ok(self.call_platform(async |houston| houston.platform(access.token()).await).await?.workspaces)
     }
 
     /// Calls the API with a token that is valid now. A token that the API refuses is refreshed once; a second refusal is

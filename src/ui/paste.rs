@@ -1,5 +1,5 @@
-//! Lines that are typed or pasted while a spinner runs. Input is counted, not shown: a pasted URL holds an
-//! authorization code, which must not stay in the scrollback. The editor is our own, because no library's wipes its text.
+//! Lines that are typed or pasted while a spinner runs. Input is counted, or hidden wholly, and not shown: a pasted
+//! URL holds an authorization code, which must not stay in the scrollback. The editor is our own, because no library's wipes its text.
 
 use std::fmt;
 
@@ -38,6 +38,7 @@ pub struct Lines {
     // Before the reader, so that it is cleared in raw mode.
     spinner: Spinner,
     message: String,
+    shows_length: bool,
     editor: Editor,
     reader: Reader,
     ui: Ui,
@@ -51,7 +52,8 @@ impl Ui {
         if self.0.quiet {
             self.log(&self.wrap(message));
         }
-        Ok(Lines { spinner, message: message.to_owned(), editor: Editor::new(), reader, ui: self.clone() })
+        let (message, ui) = (message.to_owned(), self.clone());
+        Ok(Lines { spinner, message, shows_length: true, editor: Editor::new(), reader, ui })
     }
 
     pub(super) fn warn_overlong(&self) {
@@ -61,6 +63,11 @@ impl Ui {
 }
 
 impl Lines {
+    /// Shows nothing of what is typed, not even its length.
+    pub(super) fn without_length(self) -> Self {
+        Self { shows_length: false, ..self }
+    }
+
     /// Returns the next line, or [`UiError::Canceled`] after Ctrl-C. Cancel safe.
     pub async fn next(&mut self) -> Result<Line, UiError> {
         loop {
@@ -68,6 +75,7 @@ impl Lines {
             let Some(event) = self.reader.next().await? else { continue };
             let edit = self.editor.feed(event);
             match self.editor.text.chars().count() {
+                _ if !self.shows_length => {}
                 0 => self.spinner.set_message(&self.message),
                 1 => self.spinner.set_message("1 character pasted; press Enter to submit"),
                 n => self.spinner.set_message(&format!("{n} characters pasted; press Enter to submit")),

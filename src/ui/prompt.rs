@@ -38,9 +38,14 @@ impl Ui {
         Ok(Some(answer).filter(|answer| !answer.is_empty()))
     }
 
-    /// Asks for a secret and shows only its length.
+    /// Asks for a secret that is pasted, and shows its length.
     pub async fn ask_secret(&self, question: &str) -> Result<Line, UiError> {
         self.lines(question)?.next().await
+    }
+
+    /// Asks for a password, and shows nothing of it.
+    pub async fn ask_password(&self, question: &str) -> Result<Line, UiError> {
+        self.lines(question)?.without_length().next().await
     }
 
     /// Asks yes or no. Enter alone means `default`.

@@ -126,7 +126,7 @@ async fn login_with<T>(
     wait: Duration,
     before_end: impl AsyncFnOnce(u16, String) -> T,
 ) -> (crate::support::Outcome, T) {
-    let request = Login { timeout: wait, ..stage.request() };
+    let request = Login { timeout: Some(wait), ..stage.request() };
     let mut login = pin!(stage.login(&request));
     let redirect: Url = tokio::select! {
         outcome = &mut login => panic!("{outcome:?}"),

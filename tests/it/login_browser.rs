@@ -657,7 +657,7 @@ async fn cancel_in_browser_fails_login() {
 async fn lb_5_lb_25_login_times_out() {
     let stage = Stage::with(Options::default(), Mode::NeverComeBack).at_noon();
     stage.home.write_config(OTHERS);
-    let request = Login { timeout: Duration::from_secs(1), ..stage.request() };
+    let request = Login { timeout: Some(Duration::from_secs(1)), ..stage.request() };
     let outcome = stage.login(&request).await;
     assert_eq!(
         (outcome.exit_code(), stage.normalize(&outcome.error_chain()).as_str()),

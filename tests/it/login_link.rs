@@ -52,7 +52,7 @@ Logged in to localhost:PORT as Ada Lovelace <ada@example.com>
 async fn link_is_not_opened() {
     // This person logs in wherever the link is opened, so an opened link would be noticed.
     let stage = stage(&[("DISPLAY", ":0"), ("BROWSER", "firefox")]);
-    let request = Login { timeout: Duration::from_millis(300), ..link_request(&stage) };
+    let request = Login { timeout: Some(Duration::from_millis(300)), ..link_request(&stage) };
     let outcome = stage.login(&request).await;
     assert_eq!(outcome.exit_code(), 1);
     assert_eq!((stage.browser.opened(), stage.service.requests_to("/authorize")), (vec![], vec![]));

@@ -336,7 +336,8 @@ impl Flow {
 
     async fn run(self, stage: &Stage, domain: &str) -> Outcome {
         let domain = Some(domain.to_owned());
-        let browser = Login { timeout: Duration::from_secs(120), domain: domain.clone().into(), ..stage.request() };
+        let browser =
+            Login { timeout: Some(Duration::from_secs(120)), domain: domain.clone().into(), ..stage.request() };
         let log_in = async |request: Login| stage.run(async |system| login(system, &request).await).await;
         let wanted = |name: &str| Some(name.to_owned());
         match self {

@@ -317,6 +317,20 @@ fn login_unseen_by_version_1_is_said_once_a_day() {
     assert!(deploy_on_terminal(&home, next.path()).starts_with("note: "), "on another day");
 }
 
+/// A login with a token leaves no email in config.yaml.
+#[test]
+fn token_login_unseen_by_version_1_is_said() {
+    let current = |domain: &str, key: &str| format!("context: {domain}\ncontexts:\n    {key}: {{domain: {domain}}}\n");
+    for (domain, key) in [("base.example.com", "base_example_com"), ("astronomer.io", "astronomer_io")] {
+        let (next, home) = (stand_in(VERSION_1), TestHome::new());
+        home.write_config(&current(domain, key));
+        assert_eq!(deploy_on_terminal(&home, next.path()), "ran\r\n", "logged out of {domain}");
+        let names = home.path().join(".astro/login-names.json");
+        fs::write(&names, format!("{{\"in_keychain\": [\"{domain}\"]}}")).unwrap();
+        assert!(deploy_on_terminal(&home, next.path()).contains("is in the keychain; `astro login"), "{domain}");
+    }
+}
+
 #[test]
 fn login_that_next_astro_may_see_is_not_remarked() {
     let version_2 = VERSION_1.replace("1.45.0", "2.0.0");

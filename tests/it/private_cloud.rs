@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::support::binary::{Output, leaked};
-use crate::support::houston::{BASE, Fault, HOST, NO_PERMISSION, Options, PrivateCloud, token};
+use crate::support::houston::{AT_PORT, BASE, Fault, HOST, NO_PERMISSION, Options, PrivateCloud, token};
 use crate::support::keyring::Session;
 use crate::support::proxy::Flaw;
 use crate::support::pty::{ENTER, Pty};
@@ -152,15 +152,20 @@ fn private_cloud_refused_token_stores_nothing() {
 }
 
 #[test]
-fn private_cloud_password_login_on_terminal() {
+fn rf_15_private_cloud_password_prompt_shows_nothing_of_it() {
     let cloud = PrivateCloud::new(Options::default());
     let mut pty = on_terminal(&cloud, &["login", BASE, "--insecure-storage"]);
     pty.wait_for("User name:");
     pty.type_keys(&format!("ada{ENTER}"));
     pty.wait_for("password (input hidden)");
-    pty.type_keys(&format!("correct horse {ENTER}"));
+    pty.type_keys("correct horse ");
+    // The spinner has turned since.
+    pty.wait_for("⠋");
+    pty.wait_for("⠴");
+    pty.type_keys(ENTER);
     let shown = pty.finish_with(0);
     assert!(shown.contains("Logged in to base.example.com") && !shown.contains("horse"), "{shown}");
+    assert!(!shown.contains("character"), "the length of the password: {shown}");
     assert!(cloud.config().contains(&format!("token: {}\n", cloud.token())));
 
     let mut pty = on_terminal(&cloud, &["login", BASE, "--insecure-storage", "--username", "ada"]);
@@ -223,7 +228,6 @@ fn flag_of_other_product_is_refused() {
     let cloud = PrivateCloud::new(Options::default());
     for (domain, flags, what, product) in [
         (BASE, &["--email", "ada@example.com"][..], "`--email`", "Astro Private Cloud"),
-        (BASE, &["--organization", "acme"], "`--organization`", "Astro Private Cloud"),
         ("astronomer.io", &["--username", "ada", "-"], "`--username`", "Astro"),
     ] {
         let arguments = [&["login", "-d", domain][..], flags].concat();
@@ -235,6 +239,78 @@ fn flag_of_other_product_is_refused() {
         );
         assert_eq!((unwrapped(&stderr), code, cloud.proxy.connects().len()), (said, Some(2), 0));
     }
+}
+
+/// `--login-link` and `--oauth` act on a terminal, in tests of their own.
+#[test]
+fn private_cloud_flags_act_or_are_refused() {
+    let stored = logged_in(Options::default());
+    let refused = "does not work with base.example.com";
+    let mut command = astro_login::cli::command();
+    command.build();
+    let arguments = command.find_subcommand("login").unwrap().get_arguments();
+    let own: Vec<_> = arguments.filter(|it| !it.is_global_set() && !it.is_hide_set()).collect();
+    assert!(own.len() > 12, "{own:?}");
+    for argument in own {
+        let (flags, code, said): (&[&str], i32, &str) = match argument.get_id().as_str() {
+            "login_link" | "oauth" | "help" => continue,
+            "begin" => (&["--begin"], 2, refused),
+            "email" => (&["--if-needed", "--email=ada@example.com"], 2, refused),
+            "organization" => (&["--if-needed", "--organization=acme"], 2, refused),
+            "paste_stdin" => (&["--login-link", "--paste-stdin"], 2, refused),
+            "timeout" => (&["-t-", "--timeout=300"], 2, refused),
+            "complete" => (&["--complete=-"], 2, "cannot be used with"),
+            "domain" | "domain-flag" | "token_login" => (&["-t-"], 0, "Logged in to base.example.com"),
+            "username" | "password" => (&["--username=other", "-"], 4, "refused the user name or the password"),
+            "workspace" => (&["-t-", "--workspace=other"], 1, "no workspace named `other`"),
+            "if_needed" => (&["--if-needed"], 0, "Already logged in to base.example.com"),
+            "insecure_storage" => (&["-t-", "--insecure-storage"], 0, "(unencrypted)"),
+            "vault" => (&["-t-", "--vault"], 0, "no keychain available"),
+            "output" => (&["-t-", "--output=json"], 0, "\"event\""),
+            unknown => panic!("{unknown}: does it act on Astro Private Cloud?"),
+        };
+        let cloud = if flags.contains(&"--if-needed") { &stored } else { &PrivateCloud::new(Options::default()) };
+        let asked = cloud.proxy.connects().len();
+        // There is no keychain, so only a flag gets past this setting.
+        let setting =
+            if flags.iter().any(|it| ["--insecure-storage", "--vault"].contains(it)) { "keychain" } else { "plain" };
+        let astro = cloud.astro().with("ASTRO_CREDENTIALS", setting).stdin(cloud.token());
+        let output = astro.run(&[&["login", BASE][..], flags].concat());
+        let all = unwrapped(&format!("{}{}", output.stderr, output.stdout));
+        assert!(output.code == Some(code) && all.contains(said), "{flags:?}: {output:?}");
+        assert!(code != 2 || cloud.proxy.connects().len() == asked, "{flags:?}: {output:?}");
+    }
+}
+
+#[test]
+fn tk_10_private_cloud_port_of_go_cli_is_used_by_https() {
+    let cloud = PrivateCloud::new(Options::default());
+    let astro = || cloud.astro().stdin(cloud.token());
+    for (settings, target, warnings) in [
+        ("{port: \"443\", protocol: https, ws_protocol: wss}", "houston.base.example.com:443", &[][..]),
+        ("{port: \"8443\"}", AT_PORT, &[]),
+        ("{port: 8443, protocol: http}", AT_PORT, &["`cloud.api.protocol` of config.yaml does not apply here"]),
+        ("{port: \"0\"}", "houston.base.example.com:443", &["`cloud.api.port` of config.yaml is not a port"]),
+        ("{port: 84430}", "houston.base.example.com:443", &["`cloud.api.port` of config.yaml is not a port"]),
+    ] {
+        cloud.home.write_config(&format!("cloud:\n    api: {settings}\n"));
+        let before = cloud.proxy.connects().len();
+        let Output { stderr, code, .. } = astro().run(&LOGIN);
+        let (connects, said) = (cloud.proxy.connects(), unwrapped(&stderr));
+        assert!(code == Some(0) && connects.len() > before, "{settings}: {stderr}");
+        assert!(connects[before..].iter().all(|it| it.target == target), "{settings}: {connects:?}");
+        assert_eq!(said.matches("warning: `").count(), warnings.len(), "{settings}: {stderr}");
+        assert!(warnings.iter().all(|it| said.contains(it)), "{settings}: {stderr}");
+    }
+    // Every other command goes there as well.
+    cloud.home.write_config(&format!("cloud: {{api: {{port: 8443}}}}\n{}", cloud.config()));
+    cloud.home.write_config(&cloud.config().replace("cloud:\n    api: {port: 84430}\n", ""));
+    let before = cloud.proxy.connects().len();
+    assert_eq!(astro().run(&["workspace", "list"]).code, Some(0));
+    let doctor = astro().run(&["auth", "doctor"]);
+    assert!(unwrapped(&doctor.stdout).contains("api houston.base.example.com:8443 through the proxy"), "{doctor:?}");
+    assert!(cloud.proxy.connects()[before..].iter().all(|it| it.target == AT_PORT));
+    assert_eq!(astro().run(&["login", "houston.base.example.com:9443", "-t", "-"]).code, Some(0));
 }
 
 #[test]
@@ -332,6 +408,11 @@ fn rf_18_private_cloud_login_in_keychain() {
     assert_eq!((&entry["kind"], &entry["access"]), (&json!("private-cloud"), &json!(cloud.token())));
     let config = cloud.config();
     assert!(!config.contains("token") && config.contains("workspace: ck1"), "{config}");
+    let is_recorded = || {
+        let names = std::fs::read_to_string(cloud.home.path().join(".astro/login-names.json")).unwrap_or_default();
+        names.contains("\"in_keychain\"") && names.contains(BASE)
+    };
+    assert!(is_recorded());
     let printed = |token: &str| assert_eq!(run("", &["auth", "token"]).stdout, format!("{token}\n"));
     printed(&cloud.token());
 
@@ -347,7 +428,7 @@ fn rf_18_private_cloud_login_in_keychain() {
 
     assert!(run("", &["logout"]).stderr.contains("Removed credentials from the Secret Service\n"));
     assert_eq!(kept(), "");
-    assert!(!cloud.config().contains("token"));
+    assert!(!cloud.config().contains("token") && !is_recorded());
 }
 
 #[test]

@@ -87,10 +87,10 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
     drop(spinner);
     let launch = system.opening();
     let program = local::browser_from_env(&system.environment, &launch);
-    let is_astro = session.domain.product() == Product::Astro;
+    let product = session.domain.product();
     let would = match launch {
         // The token of the page has to be pasted.
-        _ if !is_astro && !system.ui.can_ask() => Would::Token,
+        _ if product == Product::PrivateCloud && !system.ui.can_ask() => Would::Token,
         BrowserLaunch::FromEnv(_) if program.is_some() => Would::Browser,
         BrowserLaunch::Platform(_) => Would::Browser,
         BrowserLaunch::FromEnv(_) => Would::Link,
@@ -102,13 +102,14 @@ pub async fn doctor(system: &System, doctor: &Doctor) -> Result<(), Error> {
     let plan = choice.as_ref().ok().zip(session.context().ok());
     let plan = plan.map(|(choice, context)| session.plan_storage(choice, &context, &vault, &keychain));
     let mut checks = vec![local::domain(&session, source), local::login(&session, &launch, program, would)];
-    if is_astro {
-        checks.extend([local::callback(&session, would), local::loopback(&session, would)]);
-    }
-    checks.push(local::storage(&session, &choice, plan.as_ref().and_then(|it| it.as_ref().ok())));
-    checks.push(local::keychain(&session, &keychain, plan.as_ref()));
-    if is_astro {
-        checks.push(local::vault(&session, vault));
+    let storage = local::storage(&session, &choice, plan.as_ref().and_then(|it| it.as_ref().ok()));
+    let in_keychain = local::keychain(&session, &keychain, plan.as_ref());
+    match product {
+        Product::Astro => {
+            checks.extend([local::callback(&session, would), local::loopback(&session, would)]);
+            checks.extend([storage, in_keychain, local::vault(&session, vault)]);
+        }
+        Product::PrivateCloud => checks.extend([storage, in_keychain]),
     }
     checks.extend([local::config(&session), local::account(&session, keychain, in_vault)]);
     checks.extend(network);

@@ -48,13 +48,11 @@ pub(super) async fn checks(session: &Session<'_>) -> Vec<Check> {
 
 /// Asks an Astro Private Cloud for the ways to log in.
 async fn platform(session: &Session<'_>) -> Check {
-    let houston = session.houston();
-    let asked = timed(&session.system.http, session.domain.api_base(), houston.login_settings()).await;
+    let settings = session.call_platform(async |houston| houston.login_settings().await);
+    let asked = timed(&session.system.http, &session.platform_api(), settings).await;
     let settings = match &asked.result {
         Ok(settings) => settings,
-        Err(failure) => {
-            return asked.with_proxy(Check::fail("api", &session.houston_error(failure.clone()), session));
-        }
+        Err(failure) => return asked.with_proxy(Check::fail("api", failure, session)),
     };
     let ways = match (settings.has_passwords, settings.has_providers) {
         (true, true) => "a password or the browser",
@@ -63,12 +61,10 @@ async fn platform(session: &Session<'_>) -> Check {
         (false, false) => "a token alone",
     };
     let check = Check::ok("api", &format!("{}; logs in with {ways}", asked.responded()));
-    if session.config.read().is_ok_and(|document| document.skips_certificates()) {
-        let warning = Warning::CertificatesChecked;
-        let detail = format!("{}; {warning}", check.detail);
-        return Check::note("api", &detail).advice(&warning.hint());
-    }
-    check
+    let ignored = session.config.read().map(|document| document.ignored_settings()).unwrap_or_default();
+    ignored.into_iter().map(Warning::SettingIgnored).fold(check, |check, warning| {
+        Check::note("api", &format!("{}; {warning}", check.detail)).advice(&warning.hint())
+    })
 }
 
 /// Requests the login configuration, then the issuer's metadata and keys at the same time.

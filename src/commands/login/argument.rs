@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use zeroize::Zeroizing;
 
+use super::Login;
+use crate::domain::Product;
+
 #[derive(Clone)]
 pub enum TokenArgument {
     /// `-`: a hidden prompt on a terminal, else standard input.
@@ -27,6 +30,23 @@ impl fmt::Debug for TokenArgument {
             Self::Stdin => "Stdin",
             Self::Given(_) => "Given(redacted)",
         })
+    }
+}
+
+impl Login {
+    /// Returns a given flag that has no effect with this product.
+    pub(super) fn flag_of_other_product(&self, product: Product) -> Option<&'static str> {
+        let of_astro = [
+            ("`--begin`", self.begin),
+            ("`--email`", self.email.is_some()),
+            ("`--organization`", self.organization.is_some()),
+            ("`--paste-stdin`", self.paste_stdin),
+            ("`--timeout`", self.timeout.is_some()),
+        ];
+        match product {
+            Product::Astro => self.username.is_some().then_some("`--username`"),
+            Product::PrivateCloud => of_astro.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag),
+        }
     }
 }
 

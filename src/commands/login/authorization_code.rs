@@ -63,7 +63,7 @@ impl LoginFlow<'_> {
         let expected = self.ask_account().await?;
         let (sent, response, link) = self.request(&prepared, &redirect_uri, &expected).await?;
         let mut sources = CallbackSources::open(listener, &redirect_uri, response);
-        self.event(&Event::Link { link: link.as_str(), expires_at: self.expiry(self.login.timeout), next: None })?;
+        self.event(&Event::Link { link: link.as_str(), expires_at: self.expiry(self.login.timeout()), next: None })?;
         self.event(&Event::Waiting)?;
         let CallbackOutcome { code, reply } = self.wait(&mut sources, delivery, &link).await?;
         // A reload during the exchange finds the port open.

@@ -57,7 +57,7 @@ pub struct Login {
     #[arg(long, value_hint = ValueHint::Other)]
     pub email: Option<EmailAddress>,
     /// Print a link to the login page instead of opening a browser
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "username")]
     pub login_link: bool,
     /// Without a terminal, read the URL of the browser's last page from standard input
     #[arg(long, requires = "login_link", conflicts_with = "token_login")]
@@ -84,10 +84,10 @@ pub struct Login {
     /// Workspace to use, by name or ID
     #[arg(long, value_name = "NAME|ID", value_hint = ValueHint::Other)]
     pub workspace: Option<String>,
-    /// Time to wait for the browser
-    #[arg(long, value_name = "SECONDS", default_value = "300", value_hint = ValueHint::Other)]
+    /// Time to wait for the browser [default: 300]
+    #[arg(long, value_name = "SECONDS", value_hint = ValueHint::Other)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400).map(Duration::from_secs))]
-    pub timeout: Duration,
+    pub timeout: Option<Duration>,
     /// Do nothing if a token is available already, for the account of `--email` if that is given
     #[arg(long, conflicts_with_all = ["token_login", "force"])]
     pub if_needed: bool,
@@ -111,6 +111,10 @@ impl Login {
     /// Returns the domain. A dash in its place stands for the password.
     fn domain(&self) -> Option<&str> {
         self.domain.get().filter(|it| !(*it == "-" && self.username.is_some()))
+    }
+
+    fn timeout(&self) -> Duration {
+        self.timeout.unwrap_or(Duration::from_secs(300))
     }
 
     fn is_password_on_stdin(&self) -> bool {
@@ -205,6 +209,9 @@ impl<'a> LoginFlow<'a> {
 
     async fn run(&self) -> Result<(), Error> {
         let domain = &self.session.domain;
+        if let Some(flag) = self.login.flag_of_other_product(domain.product()) {
+            return Err(self.session.other_product(flag).during_login(domain));
+        }
         if self.login.if_needed && self.has_token().await {
             self.ui().success(&format!("Already logged in to {domain}"));
             return self.event(&self.settled(None, None, None));
@@ -264,9 +271,6 @@ impl<'a> LoginFlow<'a> {
         let outcome = async {
             let new = match (self.session.domain.product(), &self.login.token_login, self.second_step()) {
                 (Product::PrivateCloud, ..) => self.authenticate_with_platform().await?,
-                (Product::Astro, ..) if self.login.username.is_some() => {
-                    return Err(self.session.other_product("`--username`"));
-                }
                 (Product::Astro, Some(token), _) => self.authenticate_with_token(token).await?,
                 (Product::Astro, None, Some((pending, url))) => self.complete(pending, url).await?,
                 (Product::Astro, None, None) => self.authenticate_with_browser().await?,

@@ -17,25 +17,14 @@ use crate::token::{AccessToken, Password};
 impl LoginFlow<'_> {
     pub(super) async fn authenticate_with_platform(&self) -> Result<NewLogin, Error> {
         let (login, ui) = (self.login, self.ui());
-        let of_astro = [
-            ("`--email`", login.email.is_some()),
-            ("`--organization`", login.organization.is_some()),
-            ("`--paste-stdin`", login.paste_stdin),
-        ];
-        if let Some((what, _)) = of_astro.iter().find(|(_, is_given)| *is_given) {
-            return Err(self.session.other_product(what));
-        }
         if !ui.can_ask() && login.token_login.is_none() && !login.is_password_on_stdin() {
             return Err(self.session.houston_error(HoustonError::NoTerminal));
         }
-        if self.session.config.read()?.skips_certificates() {
-            Warning::CertificatesChecked.show(ui);
+        for ignored in self.session.config.read()?.ignored_settings() {
+            Warning::SettingIgnored(ignored).show(ui);
         }
         let spinner = ui.spinner(&format!("Preparing to log in to {}…", self.session.domain));
-        let settings = async {
-            let settings = self.session.houston().login_settings().await;
-            settings.map_err(|failure| self.session.houston_error(failure))
-        };
+        let settings = self.session.call_platform(async |houston| houston.login_settings().await);
         let (settings, plan) = tokio::try_join!(settings, self.prepare_to_save())?;
         drop(spinner);
         let destination = self.destination(plan).await?;
@@ -73,7 +62,7 @@ impl LoginFlow<'_> {
                     return Err(refused(HoustonError::EmptyPassword));
                 }
                 let _spinner = self.ui().spinner("Logging in…");
-                self.session.houston().create_token(&name, &password).await.map_err(refused)
+                self.session.call_platform(async |houston| houston.create_token(&name, &password).await).await
             }
             None if has_providers => self.token_of_page().await,
             None => Err(refused(HoustonError::NoProviders)),
@@ -84,7 +73,7 @@ impl LoginFlow<'_> {
         let ui = self.ui();
         // `--output json` asks nothing, and still hides what `-` reads.
         if ui.is_terminal() {
-            return Ok(Password::new(ui.ask_secret("Type your password (input hidden):").await?.expose()));
+            return Ok(Password::new(ui.ask_password("Type your password (input hidden):").await?.expose()));
         }
         let input = ui.read_input().await?;
         let line = input.expose();
@@ -109,8 +98,8 @@ impl LoginFlow<'_> {
 
     /// Lists the workspaces with the new token, which must pass this check before it is stored.
     pub(super) async fn accessible_on_platform(&self, new: &NewLogin) -> Result<Accessible, Error> {
-        let platform = self.session.houston().platform(&new.credentials.access).await;
-        let platform = platform.map_err(|failure| self.session.houston_error(failure))?;
+        let token = &new.credentials.access;
+        let platform = self.session.call_platform(async |houston| houston.platform(token).await).await?;
         if platform.has_registry() {
             self.ui().say(&format!(
                 "note: not logged in to registry.{}; `docker login` does that, as user `user` with this token",

@@ -166,8 +166,10 @@ impl LoginFlow<'_> {
         if new.destination.location != Location::Vault {
             self.remove_from_vault(new.destination.location, in_vault).await;
         }
-        let by_flag = self.login.insecure_storage;
-        self.session.config.edit_names(|names| names.set_unencrypted_by_choice(&self.session.domain, by_flag));
+        self.session.config.edit_names(|names| {
+            names.set_unencrypted_by_choice(&self.session.domain, self.login.insecure_storage);
+            names.set_in_keychain(&self.session.domain, new.destination.location == Location::Keychain);
+        });
         let mut previous = previous_login(before, &new.credentials, email(new, user));
         previous.unused = self.without_shared(previous.unused, new).await;
         Ok(previous)

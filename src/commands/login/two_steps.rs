@@ -16,7 +16,7 @@ use super::authorization_code::SentValues;
 use super::events::{Event, Output};
 use super::wait::CALLBACK_PORT;
 use super::{Login, LoginFlow, NewLogin, TokenArgument};
-use crate::domain::{self, Product};
+use crate::domain;
 use crate::email::EmailAddress;
 use crate::error::{Error, NotPending, Warning};
 use crate::oauth::{
@@ -101,9 +101,6 @@ impl PendingLogin {
 impl LoginFlow<'_> {
     /// Does the first step: everything up to the link. No port is bound, and any page at the redirect URI shows its address.
     pub(super) async fn begin(&self) -> Result<(), Error> {
-        if self.session.domain.product() == Product::PrivateCloud {
-            return Err(self.session.other_product("`--begin`"));
-        }
         let (prepared, plan) = self.prepare().await?;
         let location = match plan {
             // The second step asks.

@@ -107,7 +107,7 @@ impl LoginFlow<'_> {
         link: &Url,
     ) -> Result<CallbackOutcome, Error> {
         let ui = self.ui();
-        let deadline = Instant::now() + self.login.timeout;
+        let deadline = Instant::now() + self.login.timeout();
         self.show(delivery, link, sources)?;
         let (mut opening, mut is_opening) = (pin!(self.open_browser(link)), delivery == LinkDelivery::OpenBrowser);
         let message = match &sources.callbacks {
@@ -145,7 +145,7 @@ impl LoginFlow<'_> {
                     self.warn_unless_opened(opened, sources);
                 },
                 () = sleep_until(deadline) => {
-                    return Err(Error::CallbackTimeout { waited: self.login.timeout, paste: self.paste() });
+                    return Err(Error::CallbackTimeout { waited: self.login.timeout(), paste: self.paste() });
                 }
             }
         }

@@ -29,6 +29,17 @@ pub enum DocumentError {
     },
 }
 
+/// A setting of the Go CLI that does not apply here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum IgnoredSetting {
+    #[error("`houston.skip_verify_tls` of config.yaml does not apply here: certificates are checked")]
+    Certificates,
+    #[error("`cloud.api.protocol` of config.yaml does not apply here: the protocol is https")]
+    Protocol,
+    #[error("`cloud.api.port` of config.yaml is not a port: 443 is used")]
+    Port,
+}
+
 /// Returns `true` unless the value of a prohibition is empty or a word for no: a prohibition fails closed.
 pub fn forbids(value: &str) -> bool {
     !["", "false", "0", "no", "off"].iter().any(|no| value.trim().eq_ignore_ascii_case(no))
@@ -187,11 +198,20 @@ impl Document {
         value.is_some_and(|value| value.scalar().is_none() || value.text().is_some_and(forbids))
     }
 
-    /// Returns `true` if the Go CLI is told not to check the certificates of Astro Private Cloud.
-    pub fn skips_certificates(&self) -> bool {
-        self.value(&["houston", "skip_verify_tls"])
-            .and_then(Node::text)
-            .is_some_and(|it| it.eq_ignore_ascii_case("true"))
+    /// Returns the port of Astro Private Cloud's API, if the settings name one.
+    pub fn platform_port(&self) -> Option<u16> {
+        self.value(&["cloud", "api", "port"])?.text()?.parse().ok().filter(|port| *port != 0)
+    }
+
+    /// Returns the settings of the Go CLI for Astro Private Cloud that do not apply here.
+    pub fn ignored_settings(&self) -> Vec<IgnoredSetting> {
+        let is = |path: &[&str], ignored: fn(&str) -> bool| self.value(path).and_then(Node::text).is_some_and(ignored);
+        let table = [
+            (IgnoredSetting::Certificates, is(&["houston", "skip_verify_tls"], |it| it.eq_ignore_ascii_case("true"))),
+            (IgnoredSetting::Protocol, is(&["cloud", "api", "protocol"], |it| !it.eq_ignore_ascii_case("https"))),
+            (IgnoredSetting::Port, is(&["cloud", "api", "port"], |_| true) && self.platform_port().is_none()),
+        ];
+        table.into_iter().filter(|(_, is_ignored)| *is_ignored).map(|(ignored, _)| ignored).collect()
     }
 
     /// Returns the value of `credentials`, the store that the user wants. A mapping or a list is an empty value.

@@ -256,38 +256,21 @@ fn no_insecure_fallback_values() {
 
 #[test]
 fn quoted_values_read_back() {
-    for value in [
+    let words = "it's yes Null ~ 1_000 1.10 2026-11-24 a,b {x} *a &a !t %d @x `x` back\\slash 0o17 x: 😀".split(' ');
+    let others = [
         "a: b",
         "a #b",
-        "it's",
         "say \"x\"",
         "ünï 日本",
-        "yes",
-        "Null",
-        "~",
-        "1_000",
-        "1.10",
-        "2026-11-24",
         "- a",
-        "a,b",
-        "{x}",
-        "*a",
-        "&a",
-        "!t",
-        "%d",
-        "@x",
-        "`x`",
         " lead",
         "trail ",
         "tab\there",
         "line\nbreak",
         "nul\0",
         "del\u{7f}\u{85}\u{2028}\u{feff}",
-        "back\\slash",
-        "0o17",
-        "x:",
-        "😀",
-    ] {
+    ];
+    for value in words.chain(others) {
         for start in ["", "{x: 1}", "contexts: {localhost: {domain: localhost}}"] {
             let mut document = Document::parse(start).unwrap();
             document

@@ -7,12 +7,16 @@ use jiff::Timestamp;
 
 use super::super::{NotFound, NotPending, PASTE_HERE, WRITE_TO_STDIN, Warning};
 use super::*;
-use crate::config::{ConfigError, DocumentError};
+use crate::config::{ConfigError, DocumentError, IgnoredSetting};
+use crate::credentials::StoreError;
+use crate::credentials::vault::VaultError;
 use crate::domain::{DomainError, Product};
 use crate::houston::HoustonError;
 use crate::jwt::JwksError;
 use crate::next_astro::Skipped;
 use crate::oauth::{CallbackError, ErrorCode, RandomError, Refusal, Rejection, TokenError, Unrelated};
+
+use warnings::warnings;
 
 const STAGE: &str = "astronomer-stage.io";
 const BASE: &str = "base.example.com";
@@ -87,8 +91,8 @@ fn hint_names_domain_of_command() {
 
 /// Makes a function that returns an example of each variant. The match is exhaustive: a new variant needs an example here.
 macro_rules! examples {
-    ($function:ident() -> $type:ty { $($pattern:pat => $example:expr,)+ }) => {
-        fn $function() -> Vec<$type> {
+    ($visibility:vis $function:ident() -> $type:ty { $($pattern:pat => $example:expr,)+ }) => {
+        $visibility fn $function() -> Vec<$type> {
             let name = |value: &$type| match value { $($pattern => stringify!($pattern),)+ };
             let example = |example: $type, pattern: &str| {
                 assert_eq!(name(&example), pattern);
@@ -98,6 +102,8 @@ macro_rules! examples {
         }
     };
 }
+
+mod warnings;
 
 // The owner of a file is found out by `config`, whose tests have its hints.
 examples! { errors() -> Error {
@@ -251,6 +257,7 @@ examples! { jwt_errors() -> JwtError {
 examples! { houston_errors() -> HoustonError {
     HoustonError::Http(_) => at_host("a.io", Fault::Certificate(of("odd"))),
     HoustonError::NoPlatform(_) => HoustonError::NoPlatform(at_host("a.io", Fault::Dns)),
+    HoustonError::List(_) => HoustonError::List(ListError::Endless { step: STEP, pages: 1000 }),
     HoustonError::WebPage { .. } => HoustonError::WebPage { step: STEP, host: of("a.io") },
     HoustonError::TokenRefused { .. } => HoustonError::TokenRefused { host: of("a.io") },
     HoustonError::Schema { .. } => HoustonError::Schema { step: STEP, host: of("a.io"), message: of("odd") },
@@ -288,49 +295,6 @@ examples! { faults() -> Fault {
     Fault::Status { status: 429 | 500..=599, .. } => status(503),
     Fault::Status { .. } => status(404),
     Fault::InvalidBody => Fault::InvalidBody,
-} }
-
-examples! { warnings() -> Warning {
-    Warning::FinishingUp => Warning::FinishingUp, Warning::ApiTokenOverrides => Warning::ApiTokenOverrides,
-    Warning::ApiTokenOverridesLogin { .. } => Warning::ApiTokenOverridesLogin { account: of("a@b.c") },
-    Warning::ApiTokenOrganization { .. } => Warning::ApiTokenOrganization { organization: of("clorg1") }, Warning::ApiTokenStays => Warning::ApiTokenStays,
-    Warning::DomainOverrides => Warning::DomainOverrides, Warning::ClockOff { .. } => Warning::ClockOff { seconds: 70, ahead: true },
-    Warning::FolderWritable { .. } => Warning::FolderWritable { folder: path() }, Warning::ConfigReadable { .. } => Warning::ConfigReadable { path: path() },
-    Warning::Unencrypted { .. } => Warning::Unencrypted { path: path() },
-    Warning::WillBeUnencrypted { .. } => Warning::WillBeUnencrypted { reason: "no session bus", path: path() },
-    Warning::StaysUnencrypted { .. } => Warning::StaysUnencrypted { path: path() }, Warning::NoUserInfo { .. } => Warning::NoUserInfo { cause: of("odd") },
-    Warning::OtherAccount { asks: true, .. } => Warning::OtherAccount { expected: of("a@b.c"), found: of("d@e.f"), asks: true },
-    Warning::OtherAccount { asks: false, .. } => Warning::OtherAccount { expected: of("a@b.c"), found: of("d@e.f"), asks: false },
-    Warning::KnownAs { .. } => Warning::KnownAs { confirmed: of("a@b.c"), known: of("d@e.f") },
-    Warning::SecretInArguments { .. } => Warning::SecretInArguments { what: "token", flag: "--token-login" },
-    Warning::CertificatesChecked => Warning::CertificatesChecked,
-    Warning::NoWorkspacesOfToken => Warning::NoWorkspacesOfToken,
-    Warning::WorkspaceOfTokenUnlisted => Warning::WorkspaceOfTokenUnlisted,
-    Warning::NotSelected(_) => Warning::NotSelected(NotFound::Open { kind: "workspace", known: Vec::new() }),
-    Warning::PortTaken { .. } => Warning::PortTaken { port: 12345, paste: PASTE_HERE },
-    Warning::TlsAttempt { paste: Some(_) } => Warning::TlsAttempt { paste: Some(WRITE_TO_STDIN) },
-    Warning::TlsAttempt { paste: None } => Warning::TlsAttempt { paste: None },
-    Warning::Paste { reason: Unrelated::NotTheRedirectUri, .. } => Warning::Paste { reason: Unrelated::NotTheRedirectUri, port: 12345 },
-    Warning::Paste { reason: Unrelated::NoState, .. } => Warning::Paste { reason: Unrelated::NoState, port: 12345 },
-    Warning::Paste { reason: Unrelated::RepeatedState, .. } => Warning::Paste { reason: Unrelated::RepeatedState, port: 12345 },
-    Warning::Paste { reason: Unrelated::OtherState, .. } => Warning::Paste { reason: Unrelated::OtherState, port: 12345 },
-    Warning::DamagedPaste { .. } => Warning::DamagedPaste { reason: CallbackError::NoIssuer },
-    Warning::BrowserNotOpened { .. } => Warning::BrowserNotOpened { cause: of("odd") },
-    Warning::MayBeSavedAgain { .. } => Warning::MayBeSavedAgain { cause: of("odd"), hint: of("try again") },
-    Warning::KeychainUnseen { .. } => Warning::KeychainUnseen { reason: "no session bus", domain: of(STAGE) },
-    Warning::NotRevoked { .. } => Warning::NotRevoked { token: "the refresh token", cause: of("odd") },
-    Warning::UsedByGoOnly { .. } => Warning::UsedByGoOnly { what: "a token", domain: of(STAGE) },
-    Warning::UnusedInKeychain { .. } => Warning::UnusedInKeychain { keychain: of("the Secret Service"), account: of("a@b.c"), domain: of(STAGE) },
-    Warning::WrittenBack { .. } => Warning::WrittenBack { domain: of(STAGE) },
-    Warning::VaultOpenToOthers { .. } => Warning::VaultOpenToOthers { folder: path() },
-    Warning::NotMarked { .. } => Warning::NotMarked { cause: of("odd"), open: None },
-    Warning::VaultNotUsed { .. } => Warning::VaultNotUsed { cause: of("odd"), domain: of(STAGE), open: None },
-    Warning::MayRemainInVault { .. } => Warning::MayRemainInVault { cause: of("odd"), domain: of(STAGE), open: None },
-    Warning::RemovedUnread { .. } => Warning::RemovedUnread { cause: of("odd") },
-    Warning::StillThere { .. } => Warning::StillThere { keychain: of("the Secret Service") },
-    Warning::MayRemain { .. } => Warning::MayRemain { what: "credentials", keychain: of("the Secret Service"), cause: of("odd") },
-    Warning::ContextNotCleared { .. } => Warning::ContextNotCleared { domain: of(STAGE), cause: of("odd"), hint: of("try again") },
-    Warning::TokenRemains { .. } => Warning::TokenRemains { domain: of(STAGE), path: path(), key: of("a") },
 } }
 
 #[track_caller]

@@ -24,6 +24,7 @@ use super::proxy::{Authority, Flaw, Proxy};
 
 pub(crate) const BASE: &str = "base.example.com";
 pub(crate) const HOST: &str = "houston.base.example.com";
+pub(crate) const AT_PORT: &str = "houston.base.example.com:8443";
 const APP: &str = "app.base.example.com";
 pub(crate) const NO_PERMISSION: &str = "You do not have the appropriate permissions for that";
 
@@ -144,7 +145,7 @@ impl PrivateCloud {
                 thread::spawn(move || drop(shared.serve(client)));
             }
         });
-        let proxy = Proxy::connecting(&authority, &[(HOST, flaw), (APP, Flaw::None)], port);
+        let proxy = Proxy::connecting(&authority, &[(HOST, flaw), (AT_PORT, flaw), (APP, Flaw::None)], port);
         Self { state, port, thread: Some(thread), proxy, home }
     }
 
@@ -280,10 +281,11 @@ impl State {
     fn true_answer(line: &str, asked: &Asked, kind: &str, options: &Options) -> (u16, Value) {
         let Asked { field, variables, query, .. } = asked;
         let is_json = asked.headers.get("content-type").is_some_and(|it| it == "application/json");
+        let is_host = asked.headers.get("host").is_some_and(|it| it == HOST || it == AT_PORT);
         if line.starts_with("GET /token ") && asked.headers.get("host").is_some_and(|it| it == APP) {
             return (200, json!(options.next_token));
         }
-        if !line.starts_with("POST /v1 ") || !is_json || asked.headers.get("host").is_none_or(|it| it != HOST) {
+        if !line.starts_with("POST /v1 ") || !is_json || !is_host {
             return (404, json!({"message": "not found"}));
         }
         if let Some(unknown) = unknown_field(query, field, kind, options.version) {

@@ -272,7 +272,7 @@ impl Stage {
             password: None,
             organization: None,
             workspace: None,
-            timeout: Duration::from_secs(20),
+            timeout: Some(Duration::from_secs(20)),
             insecure_storage: false,
             vault: false,
         }

@@ -49,6 +49,7 @@ impl Authority {
     }
 
     fn server(&self, host: &str, flaw: Flaw) -> TlsAcceptor {
+        let host = host.split_once(':').map_or(host, |(host, _)| host);
         let name = if flaw == Flaw::OtherName { "other.example" } else { host };
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         match flaw {
@@ -87,7 +88,7 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy that connects `hosts`, each a TLS server with a certificate of `authority`, to the service at this port, and
+    /// A proxy that connects `hosts`, with or without port, each a TLS server with a certificate of `authority`, to the service at this port, and
     /// nothing else.
     pub(crate) fn connecting(authority: &Authority, hosts: &[(&str, Flaw)], service: u16) -> Self {
         Self::far_away(authority, hosts, service, Duration::ZERO)
@@ -104,7 +105,7 @@ impl Proxy {
                 Flaw::HostSilent => Way::Silent(CONNECTED),
                 certificate => Way::Open(authority.server(host, *certificate)),
             };
-            (format!("{host}:443"), behind)
+            (if host.contains(':') { (*host).to_owned() } else { format!("{host}:443") }, behind)
         };
         Self::start(hosts.iter().map(server).collect(), service, "403 Forbidden", round_trip)
     }
