@@ -86,7 +86,9 @@ fn run(stage: &Stage, command: &str, more: &[&str]) -> Output {
     let domain = stage.service.domain();
     let words: Vec<&str> = command.split(' ').skip(1).chain(more.iter().copied()).collect();
     let words: Vec<&str> = words.into_iter().map(|word| if word == "DOMAIN" { &domain } else { word }).collect();
-    Astro::at(&stage.home).stdin(stage.service.access_token(&json!({}))).run(&words)
+    // macOS and Windows have a browser, except over SSH.
+    let astro = Astro::at(&stage.home).with("SSH_TTY", "/dev/pts/0");
+    astro.stdin(stage.service.access_token(&json!({}))).run(&words)
 }
 
 /// Returns `true` if `whole` has everything that `part` has.
