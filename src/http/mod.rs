@@ -1,8 +1,8 @@
 //! The HTTP client: each request names its step, is bounded in time and size, follows no redirect, and fails with an
 //! error that names the host and the step and holds no secrets.
 //!
-//! Two clients are built on first use: one with TLS, proxy and the system's certificates for Astro, and a plain one
-//! without a proxy for a development server on this machine.
+//! Two clients are built on first use: one with TLS, proxy and the system's certificates for Astro, and one without them
+//! for the http of a development server on this machine.
 
 mod error;
 mod proxy;
@@ -69,8 +69,8 @@ pub struct Http {
     limits: TimeLimits,
     proxy: ProxySettings,
     roots: RootSettings,
-    remote: OnceLock<Client>,
-    local: OnceLock<Client>,
+    secure: OnceLock<Client>,
+    plain: OnceLock<Client>,
 }
 
 impl Http {
@@ -105,16 +105,16 @@ impl Http {
 
     fn request(&self, method: Method, step: &'static str, url: &Url) -> Result<Request, HttpError> {
         let origin = Origin { step, host: host_of(url) };
-        let local = url.host_str().is_some_and(is_loopback);
-        if url.scheme() != "https" && !local {
+        let is_secure = url.scheme() == "https";
+        if !is_secure && !url.host_str().is_some_and(is_loopback) {
             return Err(origin.fault(Fault::NotHttps));
         }
         let proxy = self.proxy.for_url(url).map_err(|fault| origin.fault(fault))?;
-        let cell = if local { &self.local } else { &self.remote };
+        let cell = if is_secure { &self.secure } else { &self.plain };
         let client = if let Some(client) = cell.get() {
             client
         } else {
-            let built = self.build(local).map_err(|error| {
+            let built = self.build(is_secure).map_err(|error| {
                 origin.fault(Fault::Setup(self.roots.fault().unwrap_or_else(|| innermost_cause(&error))))
             })?;
             cell.get_or_init(|| built)
@@ -125,20 +125,22 @@ impl Http {
         Ok(Request { builder, method, path, origin, proxy, connect, bound, limit: BODY_LIMIT })
     }
 
-    fn build(&self, local: bool) -> Result<Client, reqwest::Error> {
+    fn build(&self, is_secure: bool) -> Result<Client, reqwest::Error> {
+        // A name server must not say where `localhost` is. Port 0 stands for the URL's.
+        let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
         let builder = Client::builder()
             .user_agent(concat!("astro-login/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(self.limits.connect)
+            .resolve_to_addrs("localhost", &loopback.map(|ip| (ip, 0).into()))
             // A redirect could carry a code or a token to another host (RFC 9700 section 4.12).
             .redirect(reqwest::redirect::Policy::none())
             // Callers decide about retries: a code is redeemed once.
             .retry(reqwest::retry::never());
-        if local {
-            // A name server must not say where `localhost` is. Port 0 stands for the URL's.
-            let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
-            return builder.no_proxy().resolve_to_addrs("localhost", &loopback.map(|ip| (ip, 0).into())).build();
+        if is_secure {
+            return self.proxy.apply_to(self.roots.apply_to(builder.https_only(true))).build();
         }
-        self.proxy.apply_to(self.roots.apply_to(builder.https_only(true))).build()
+        // No certificate is needed, and a machine may have none.
+        builder.no_proxy().tls_certs_only([]).build()
     }
 }
 

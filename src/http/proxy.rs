@@ -45,7 +45,10 @@ impl ProxySettings {
     pub(super) fn apply_to(&self, builder: ClientBuilder) -> ClientBuilder {
         let Some((_, value)) = &self.named else { return builder };
         match reqwest::Proxy::all(value) {
-            Ok(proxy) => builder.proxy(proxy.no_proxy(NoProxy::from_string(&self.exceptions))),
+            Ok(proxy) => {
+                let exceptions = format!("{},localhost,127.0.0.1,::1", self.exceptions);
+                builder.proxy(proxy.no_proxy(NoProxy::from_string(&exceptions)))
+            }
             // The variable is reported for each request that it applies to.
             Err(_) => builder.no_proxy(),
         }

@@ -87,6 +87,8 @@ mod readonly_disk;
 #[cfg(all(unix, not(target_os = "macos")))]
 mod recipes;
 mod refresh;
+#[cfg(target_os = "linux")]
+mod rehearsal;
 mod scripted_login;
 mod security_rules;
 mod service;

@@ -22,7 +22,17 @@ fn stdout(output: &Output) -> String {
 }
 
 fn parts(folder: &Path) {
-    let names = ["astro", "astro.1", "astro-login.1", "astro.bash", "_astro", "astro.fish", "_astro.ps1", "astro.elv"];
+    let names = [
+        "astro",
+        "astro.cdx.json",
+        "astro.1",
+        "astro-login.1",
+        "astro.bash",
+        "_astro",
+        "astro.fish",
+        "_astro.ps1",
+        "astro.elv",
+    ];
     for name in names {
         fs::write(folder.join(name), format!("this is {name}\n")).unwrap();
     }
@@ -60,6 +70,7 @@ fn archive_has_program_manual_completions_and_docs() {
         "README.md",
         "SECURITY.md",
         "astro",
+        "astro.cdx.json",
         "completions/_astro",
         "completions/_astro.ps1",
         "completions/astro.bash",

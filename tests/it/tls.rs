@@ -399,11 +399,11 @@ fn tk_10_localhost_is_not_asked_of_dns() {
 }
 
 #[test]
-fn localhost_bypasses_proxy() {
+fn localhost_needs_no_proxy_and_no_certificates() {
     let service = Service::start(Options::default());
     let home = TestHome::new();
     let proxy = Proxy::refusing("502 Bad Gateway");
-    let mut astro = Astro::at(&home);
+    let mut astro = Astro::at(&home).with("SSL_CERT_FILE", "/none");
     for name in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
         astro = astro.with(name, &proxy.url());
     }
