@@ -271,7 +271,7 @@ async fn all_pages(
             return Ok(all);
         }
     }
-    Err(ListError::Endless { step: PAGE.step, pages: MAX_PAGES }.into())
+    Err(ListError::Endless { step: PAGE.step }.into())
 }
 
 impl HoustonError {

@@ -22,8 +22,8 @@ pub enum ListError {
     Total { step: &'static str, announced: usize, listed: usize },
     #[error("could not {step}: {host}: the list was not complete after {} seconds", .bound.as_secs_f32())]
     Late { step: &'static str, host: String, bound: Duration },
-    #[error("could not {step}: the list does not end within {pages} pages")]
-    Endless { step: &'static str, pages: usize },
+    #[error("could not {step}: the list does not end within {} pages", MAX_PAGES)]
+    Endless { step: &'static str },
 }
 
 #[derive(Deserialize)]
@@ -65,7 +65,7 @@ impl ApiClient<'_> {
             // Without a total, the next page is fetched only after a full one.
             let left = total.map_or(1, |total| total.saturating_sub(items.len()).div_ceil(size).max(1));
             if pages + left > MAX_PAGES {
-                return Err(ListError::Endless { step, pages: MAX_PAGES });
+                return Err(ListError::Endless { step });
             }
             let count = left.min(PARALLEL_PAGES);
             let mut running = JoinSet::new();

@@ -17,7 +17,7 @@ use crate::ui::Ui;
 
 pub(super) const WHERE_TO_GET_IT: &str = "https://www.astronomer.io/docs/astro/cli/install-cli";
 
-/// A command line, as far as it decides which program runs it.
+/// The parts of a command line that decide which program runs it.
 pub(super) struct CommandLine<'a> {
     argv: &'a [OsString],
     /// The command, and what follows it except for flags and their values.

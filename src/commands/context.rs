@@ -76,7 +76,7 @@ pub async fn context(system: &System, command: ContextCommand) -> Result<(), Err
             let typed = domain.get().unwrap_or_default();
             let name = match expand_typed(typed).parse() {
                 Ok(domain) => delete(system, &domain, force).await?,
-                Err(not_astro) => delete_foreign(system, &config, typed, force, not_astro).await?,
+                Err(not_a_domain) => delete_foreign(system, &config, typed, force, not_a_domain).await?,
             };
             (json, "deleted", name)
         }
@@ -183,17 +183,17 @@ async fn confirm(system: &System, question: &str, force: bool) -> Result<(), Err
     if force || system.ui.confirm(question, false).await? { Ok(()) } else { Err(Error::Canceled) }
 }
 
-/// Deletes a context of Astro Private Cloud, with the token in it. Nothing can revoke that token.
+/// Deletes a context whose name is not a domain, with the token in it. Nothing can revoke that token.
 async fn delete_foreign(
     system: &System,
     config: &Config,
     typed: &str,
     force: bool,
-    not_astro: DomainError,
+    not_a_domain: DomainError,
 ) -> Result<String, Error> {
     config.check_owner()?;
     let mut known = config.read()?.domains();
-    let Some(found) = find_context(&known, typed) else { return Err(not_astro.into()) };
+    let Some(found) = find_context(&known, typed) else { return Err(not_a_domain.into()) };
     let name = known.swap_remove(found);
     let shown = clean(&name, 100);
     confirm(system, &format!("Delete the context {shown}?"), force).await?;

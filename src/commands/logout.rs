@@ -83,7 +83,7 @@ fn one_domain(system: &System, logout: &Logout) -> Result<Domain, Error> {
     }
 }
 
-/// Returns every Astro domain in config.yaml and in the keychain, and the default one. If config.yaml or the keychain cannot
+/// Returns every domain in config.yaml and in the keychain, and the default one. If config.yaml or the keychain cannot
 /// be read, the error comes with them.
 async fn all_domains(system: &System) -> Result<(Vec<Domain>, Option<Error>), Error> {
     let mut domains: Vec<Domain> = vec![domain::DEFAULT.parse()?];

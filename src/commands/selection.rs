@@ -194,8 +194,8 @@ async fn choose<T: Selectable>(ui: &Ui, all: &[T], current: Option<&str>) -> Res
     ui.choose(T::QUESTION, labels(all), start).await.map_err(Error::of_menu(T::KIND))
 }
 
-/// Writes organization, if the product has any, and workspace into the domain's context. Without a workspace, the last used one stays on record for
-/// the next selection of its organization. `login` is the one that the selection was made with.
+/// Writes the organization, if the product has any, and the workspace into the domain's context. Without a workspace, the last
+/// used one stays on record for the next selection of its organization. `login` is the one that the selection was made with.
 pub(super) async fn write(
     session: &Session<'_>,
     login: Option<&Credentials>,
@@ -224,7 +224,7 @@ pub(super) async fn write(
     update_context(session, login, |_| true, change).await
 }
 
-/// Writes the workspace, of an organization if the product has any, into the domain's context, if the organization is still the selected one.
+/// Writes the workspace into the domain's context, if its organization is still the selected one. Astro Private Cloud has none.
 pub(super) async fn write_workspace(
     session: &Session<'_>,
     login: Option<&Credentials>,
@@ -236,13 +236,8 @@ pub(super) async fn write_workspace(
         context.workspace = Some(workspace.id.clone());
         context.last_used_workspace = Some(workspace.id);
     };
-    update_context(
-        session,
-        login,
-        move |context| organization.is_none() || context.organization == organization,
-        change,
-    )
-    .await
+    let expected = move |context: &Context| organization.is_none() || context.organization == organization;
+    update_context(session, login, expected, change).await
 }
 
 /// Changes the domain's context, unless another program logged out or logged in as another user since `login` was read, or

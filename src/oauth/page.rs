@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn lb_19_csp_allows_only_own_style_and_script() {
-        // A browser hashes what its parser made of the page, and that ends lines with LF whatever the checkout did.
+        // A browser hashes what its parser made of the page, and that ends lines with LF on each checkout.
         let template = TEMPLATE.replace("\r\n", "\n");
         let hash = |open, close| STANDARD.encode(digest(&SHA256, between(&template, open, close).as_bytes()));
         assert_eq!(

@@ -78,7 +78,7 @@ impl fmt::Display for StorageChoice {
     }
 }
 
-/// The store of the next login, as far as no question decides.
+/// The store of the next login, before any question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoragePlan {
     /// The keychain, or the vault of Astro CLI 2.

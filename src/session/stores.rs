@@ -1,4 +1,4 @@
-//! The two stores of a login: reads, and writes that another program may cross.
+//! The stores of a login: reads, and writes that another program may cross.
 
 use super::{Location, SavedLogin, Session, credentials_from_context, login_in_use, set_pointer, set_tokens};
 use crate::blocking::run_blocking;

@@ -120,9 +120,9 @@ mod tests {
 
     #[tokio::test]
     async fn no_prompt_without_terminal() {
-        let (ui, captured) = Ui::captured(false, "an answer that nobody reads\n");
+        let (ui, captured) = Ui::captured(false, "an unread answer\n");
         assert!(!ui.can_ask());
-        assert!(matches!(ui.ask_text("E-mail:", None, None, |_| Ok(())).await, Err(UiError::NoTerminal)));
+        assert!(matches!(ui.ask_text("Email:", None, None, |_| Ok(())).await, Err(UiError::NoTerminal)));
         assert!(matches!(ui.ask_secret("Token:").await, Err(UiError::NoTerminal)));
         assert!(matches!(ui.confirm("Sure?", true).await, Err(UiError::NoTerminal)));
         assert!(matches!(ui.choose("Which?", vec!["one".into()], 0).await, Err(UiError::NoTerminal)));

@@ -4,7 +4,7 @@ fn all_said(quiet: bool) -> (String, String) {
     let (ui, captured) = Ui::captured(quiet, "");
     ui.write_data_ignoring_closed_pipe("https://link").unwrap();
     ui.say("Welcome");
-    ui.success("Signed in");
+    ui.success("Logged in");
     ui.hint("try `astro login`");
     ui.warn("the port is taken", "stop the program");
     ui.error("could not log in", &["no reply".into(), "timed out".into()], Some("try again"));
@@ -19,7 +19,7 @@ fn messages_on_stderr_data_on_stdout() {
     assert_eq!(out, "https://link\n");
     assert_eq!(
         err,
-        "Welcome\nSigned in\nhint: try `astro login`\nwarning: the port is taken\nhint: stop the program\n\
+        "Welcome\nLogged in\nhint: try `astro login`\nwarning: the port is taken\nhint: stop the program\n\
          error: could not log in\ncause: no reply\ncause: timed out\nhint: try again\nWaiting\n"
     );
 }

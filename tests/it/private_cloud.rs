@@ -241,7 +241,7 @@ fn flag_of_other_product_is_refused() {
     }
 }
 
-/// `--login-link` and `--oauth` act on a terminal, in tests of their own.
+/// `--login-link` and `--oauth` are refused beside a password. They act on a terminal, in tests of their own.
 #[test]
 fn private_cloud_flags_act_or_are_refused() {
     let stored = logged_in(Options::default());
@@ -253,7 +253,9 @@ fn private_cloud_flags_act_or_are_refused() {
     assert!(own.len() > 12, "{own:?}");
     for argument in own {
         let (flags, code, said): (&[&str], i32, &str) = match argument.get_id().as_str() {
-            "login_link" | "oauth" | "help" => continue,
+            "help" => continue,
+            "login_link" => (&["--login-link", "--username=ada", "-"], 2, "cannot be used with"),
+            "oauth" => (&["--oauth", "--username=ada", "-"], 2, "cannot be used with"),
             "begin" => (&["--begin"], 2, refused),
             "email" => (&["--if-needed", "--email=ada@example.com"], 2, refused),
             "organization" => (&["--if-needed", "--organization=acme"], 2, refused),

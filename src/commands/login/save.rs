@@ -39,11 +39,20 @@ pub(super) struct PreviousLogin {
 }
 
 /// The logins that are stored before the new one is saved.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Before {
-    pub(super) context: Context,
-    pub(super) in_keychain: Option<Credentials>,
+    context: Context,
+    in_keychain: Option<Credentials>,
     pub(super) in_vault: Option<Credentials>,
+}
+
+/// A login that is being saved.
+pub(super) struct Saving<'a> {
+    pub(super) new: &'a NewLogin,
+    email: Option<&'a str>,
+    /// Whether the account has no access to the selected organization.
+    is_out_of_reach: bool,
+    pub(super) before: Before,
 }
 
 impl Before {
@@ -128,7 +137,7 @@ impl LoginFlow<'_> {
         Ok(Destination { location, answer })
     }
 
-    /// Saves the login. `is_out_of_reach` means that the account has no access to the selected organization.
+    /// Saves the login.
     pub(super) async fn save(
         &self,
         new: &NewLogin,
@@ -144,21 +153,22 @@ impl LoginFlow<'_> {
         }
         let keychain_works = in_keychain.is_ok();
         let in_vault = self.session.load_from_vault(&self.before).await;
-        let mut before = Before {
+        let before = Before {
             in_keychain: in_keychain.as_ref().ok().cloned().flatten(),
             in_vault: in_vault.as_ref().ok().cloned().flatten(),
             ..Before::default()
         };
+        let mut saving = Saving { new, email: email(new, user), is_out_of_reach, before };
         match new.destination.location {
-            Location::Keychain => self.save_in_keychain(new, user, is_out_of_reach, in_keychain, &mut before).await?,
+            Location::Keychain => self.save_in_keychain(&mut saving, in_keychain).await?,
             Location::Vault => {
-                self.save_in_vault(new, user, is_out_of_reach, &mut before).await?;
+                self.save_in_vault(&mut saving).await?;
                 self.remove_from_keychain(in_keychain).await;
             }
             Location::Config => {
                 self.set_marker().await;
-                self.write_account(new, user, is_out_of_reach, &mut before).await?;
-                before.in_keychain = self.remove_from_keychain(in_keychain).await;
+                self.write_account(&mut saving).await?;
+                saving.before.in_keychain = self.remove_from_keychain(in_keychain).await;
             }
         }
         storing.stored();
@@ -170,7 +180,7 @@ impl LoginFlow<'_> {
             names.set_unencrypted_by_choice(&self.session.domain, self.login.insecure_storage);
             names.set_in_keychain(&self.session.domain, new.destination.location == Location::Keychain);
         });
-        let mut previous = previous_login(before, &new.credentials, email(new, user));
+        let mut previous = previous_login(saving.before, &new.credentials, saving.email);
         previous.unused = self.without_shared(previous.unused, new).await;
         Ok(previous)
     }
@@ -178,21 +188,18 @@ impl LoginFlow<'_> {
     /// Writes the keychain entry, then config.yaml. Restores the entry if config.yaml cannot be written.
     async fn save_in_keychain(
         &self,
-        new: &NewLogin,
-        user: &User,
-        is_out_of_reach: bool,
+        saving: &mut Saving<'_>,
         loaded: Result<Option<Credentials>, StoreError>,
-        before: &mut Before,
     ) -> Result<(), Error> {
         let in_keychain = match loaded {
             Err(StoreError::Damaged) => None,
             outcome => outcome.map_err(|failure| self.session.keychain_error(failure))?,
         };
         // Until config.yaml is written, only this email says whose credentials they are.
-        let email = email(new, user).map(str::to_owned);
+        let email = saving.email.map(str::to_owned);
         let older = in_keychain.as_ref().and_then(|it| it.replaced.clone());
         let replaced = self.session.context()?.token.map(|token| token.digest()).or(older);
-        let mut credentials = Credentials { email, replaced, ..new.credentials.clone() };
+        let mut credentials = Credentials { email, replaced, ..saving.new.credentials.clone() };
         if let Err(failure) = self.put_in_keychain(credentials.clone()).await {
             // A write that timed out may still take effect later.
             if matches!(failure, StoreError::TimedOut(_) | StoreError::Disconnected) {
@@ -200,19 +207,14 @@ impl LoginFlow<'_> {
             }
             return Err(self.session.keychain_error(failure));
         }
-        if let Err(failure) = self.write_account(new, user, is_out_of_reach, before).await {
+        if let Err(failure) = self.write_account(saving).await {
             self.restore(in_keychain).await;
             return Err(failure);
         }
         // The Go CLI may have written another token before the edit.
-        if let Some(digest) = before
-            .context
-            .token
-            .as_ref()
-            .map(AccessToken::digest)
-            .filter(|it| Some(it) != credentials.replaced.as_ref())
-        {
-            credentials.replaced = Some(digest);
+        let crossing = saving.before.context.token.as_ref().map(AccessToken::digest);
+        if crossing.is_some() && crossing != credentials.replaced {
+            credentials.replaced = crossing;
             self.put_in_keychain(credentials).await.map_err(|failure| self.session.keychain_error(failure))?;
         }
         Ok(())
@@ -224,22 +226,14 @@ impl LoginFlow<'_> {
 
     /// Writes the domain's context in config.yaml: the account, and the credentials if they belong there. Sets
     /// `before.context` to the context as it was.
-    pub(super) async fn write_account(
-        &self,
-        new: &NewLogin,
-        user: &User,
-        is_out_of_reach: bool,
-        before: &mut Before,
-    ) -> Result<(), Error> {
+    pub(super) async fn write_account(&self, saving: &mut Saving<'_>) -> Result<(), Error> {
         let domain = self.session.domain.clone();
-        let NewLogin { credentials, destination } = new.clone();
-        let Before { in_keychain, in_vault, .. } = before;
-        let (in_keychain, in_vault) = (in_keychain.clone(), in_vault.clone());
-        let email = email(new, user).map(str::to_owned);
+        let NewLogin { credentials, destination } = saving.new.clone();
+        let (mut before, is_out_of_reach) = (saving.before.clone(), saving.is_out_of_reach);
+        let email = saving.email.map(str::to_owned);
         let (config, Destination { location, answer }) = (self.session.config.clone(), destination);
-        before.context = edit_config(&self.session.config, move |document| {
-            let before = document.context(&domain).unwrap_or_default();
-            let before = Before { context: before, in_keychain, in_vault };
+        let before = edit_config(&self.session.config, move |document| {
+            before.context = document.context(&domain).unwrap_or_default();
             if let Some(token) = before.context.token.as_ref().filter(|_| location == Location::Keychain) {
                 config.note_replaced(&domain, &token.digest());
             }
@@ -268,13 +262,14 @@ impl LoginFlow<'_> {
                 document.set_credentials_setting(answer.as_str())?;
             }
             document.set_current_context(Some(domain.as_str()))?;
-            Ok(before.context)
+            Ok(before)
         })
         .await?;
+        saving.before = before;
         if let Some(answer) = answer {
             self.ui().say(&format!("Saved your choice as `credentials: {}` in config.yaml.", answer.as_str()));
         }
-        if location != Location::Config && before.context.token.is_some() {
+        if location != Location::Config && saving.before.context.token.is_some() {
             let go_cli = if location == Location::Vault { "Astro CLI 1.x" } else { "the Go CLI" };
             self.ui().say(&format!(
                 "Replaced the login that {go_cli} kept in config.yaml, so {go_cli} is now logged out; \

@@ -1,8 +1,7 @@
 //! A login in the vault of Astro CLI 2, or what is left of one there after a login that is stored elsewhere.
 
-use super::save::Before;
+use super::save::Saving;
 use super::{LoginFlow, NewLogin};
-use crate::api::User;
 use crate::credentials::Credentials;
 use crate::credentials::vault::{Vault, VaultError, VaultTokens};
 use crate::domain::Domain;
@@ -11,18 +10,12 @@ use crate::session::{Location, is_same_user};
 
 impl LoginFlow<'_> {
     /// Writes the entry, then config.yaml. Restores the entry if config.yaml cannot be written.
-    pub(super) async fn save_in_vault(
-        &self,
-        new: &NewLogin,
-        user: &User,
-        is_out_of_reach: bool,
-        before: &mut Before,
-    ) -> Result<(), Error> {
+    pub(super) async fn save_in_vault(&self, saving: &mut Saving<'_>) -> Result<(), Error> {
         let vault_error = |failure| self.session.vault_error(failure);
-        let tokens = VaultTokens::from(&new.credentials);
+        let tokens = VaultTokens::from(&saving.new.credentials);
         self.session.vault(move |vault, name| vault.save(name, &tokens)).await.map_err(vault_error)?;
-        if let Err(failure) = self.write_account(new, user, is_out_of_reach, before).await {
-            let old = before.in_vault.as_ref().map(VaultTokens::from);
+        if let Err(failure) = self.write_account(saving).await {
+            let old = saving.before.in_vault.as_ref().map(VaultTokens::from);
             let restored = self.session.vault(move |vault, name| match &old {
                 Some(old) => vault.save(name, old),
                 None => vault.remove(&name.entry()).map(drop),

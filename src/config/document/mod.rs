@@ -185,7 +185,7 @@ impl Document {
         self.apply(&Edit { path: &["contexts"], fields: vec![(&key, None)] })
     }
 
-    /// Removes the whole context of a domain that is not Astro's. Does nothing without such a context.
+    /// Removes the whole context of a name that is not a domain. Does nothing without such a context.
     pub fn delete_foreign_context(&mut self, domain: &str) -> Result<(), DocumentError> {
         let keys = self.each_context(|key, node| (domain_of(key, node) == domain).then(|| key.to_owned()));
         let Some(key) = keys.into_iter().flatten().next() else { return Ok(()) };

@@ -133,7 +133,7 @@ impl Vault {
         self.folder()?.map_or(Ok(None), |folder| self.open(folder, name, &mut None))
     }
 
-    /// Writes the tokens of a login, over whatever the entry holds.
+    /// Writes the tokens of a login, over the content of the entry.
     pub fn save(&self, name: &VaultName, tokens: &VaultTokens) -> Result<(), VaultError> {
         self.write(name, tokens, None).map(drop)
     }

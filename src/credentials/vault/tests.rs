@@ -222,7 +222,7 @@ fn rf_19_unknown_entry_is_neither_read_nor_replaced() {
         *home.key.0.lock().unwrap() = Some(invalid.to_owned());
         assert!(matches!(home.vault.load(&name()), Err(VaultError::InvalidKey)), "{invalid}");
     }
-    // A logout removes it, whatever it holds.
+    // A logout removes it with any content.
     fs::write(home.entry(), "enc:v9:").unwrap();
     assert!(home.vault.remove(&name().entry()).unwrap());
 }

@@ -208,7 +208,7 @@ examples! { errors() -> Error {
     Error::List(ListError::Http(_)) => ListError::Http(at_host("a.io", Fault::Dns)),
     Error::List(ListError::Total { .. }) => ListError::Total { step: STEP, announced: 1, listed: 2 },
     Error::List(ListError::Late { .. }) => ListError::Late { step: STEP, host: of("a.io"), bound: Duration::from_secs(60) },
-    Error::List(ListError::Endless { .. }) => ListError::Endless { step: STEP, pages: 1000 },
+    Error::List(ListError::Endless { .. }) => ListError::Endless { step: STEP },
     Error::NoCommand => Error::NoCommand,
     Error::ExecOfAstro => Error::ExecOfAstro,
     Error::ExecWithoutVariable { .. } => Error::ExecWithoutVariable { domain: of(BASE) },
@@ -257,7 +257,7 @@ examples! { jwt_errors() -> JwtError {
 examples! { houston_errors() -> HoustonError {
     HoustonError::Http(_) => at_host("a.io", Fault::Certificate(of("odd"))),
     HoustonError::NoPlatform(_) => HoustonError::NoPlatform(at_host("a.io", Fault::Dns)),
-    HoustonError::List(_) => HoustonError::List(ListError::Endless { step: STEP, pages: 1000 }),
+    HoustonError::List(_) => HoustonError::List(ListError::Endless { step: STEP }),
     HoustonError::WebPage { .. } => HoustonError::WebPage { step: STEP, host: of("a.io") },
     HoustonError::TokenRefused { .. } => HoustonError::TokenRefused { host: of("a.io") },
     HoustonError::Schema { .. } => HoustonError::Schema { step: STEP, host: of("a.io"), message: of("odd") },
