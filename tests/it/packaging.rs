@@ -120,23 +120,44 @@ fn each_wheel_holds_archive_program_and_is_reproducible() {
         wheel();
         assert_eq!(fs::read(path.trim_end()).unwrap(), packed, "{target}");
     }
-    fs::write(out.join("astro-login.rb"), "").unwrap();
-    let finish = |targets: &[&str]| script("finish", &[&[VERSION, out.to_str().unwrap()], targets].concat());
-    let error = |output: Output| String::from_utf8(output.stderr).unwrap();
-    assert_eq!(
-        error(finish(&["x86_64-pc-windows-msvc", "x86_64-unknown-linux-musl"])),
-        format!("error: astro-login.rb lacks the checksum of astro-{VERSION}-x86_64-unknown-linux-musl.tar.gz\n")
-    );
-    let sums =
-        Command::new("sh").args(["-c", "sha256sum *.tar.gz >astro-login.rb"]).current_dir(&out).status().unwrap();
+    let sums = Command::new("sh").args(["-c", "sha256sum *.tar.gz >../sums"]).current_dir(&out).status().unwrap();
     assert!(sums.success());
+    let path = out.join("astro-login.rb");
+    let formula = stdout(&script("formula", &[VERSION, folder.path().join("sums").to_str().unwrap(), URL]));
+    fs::write(&path, &formula).unwrap();
+    let finish = |targets: &[&str]| script("finish", &[&[VERSION, out.to_str().unwrap()], targets].concat());
+    let error = |targets: &[&str]| String::from_utf8(finish(targets).stderr).unwrap();
     let all = targets.each_ref().map(|(target, _)| *target);
-    assert!(error(finish(&all[1..])).starts_with("error: of no target: astro-"));
     let listed = stdout(&finish(&all));
     assert_eq!((listed.lines().count(), &listed), (11, &fs::read_to_string(out.join("SHA256SUMS")).unwrap()));
-    fs::write(folder.path().join("astro"), "another program\n").unwrap();
-    script("archive", &[all[0], &format!("{parts}/astro"), parts, out.to_str().unwrap()]);
-    assert!(error(finish(&all)).starts_with("error: wheels with the program of astro-"));
+
+    let swapped = formula
+        .replace("x86_64-unknown", "X")
+        .replace("aarch64-unknown", "x86_64-unknown")
+        .replace('X', "aarch64-unknown");
+    let wrong = [
+        (swapped, format!("astro-login.rb lacks the checksum of astro-{VERSION}-{}.tar.gz", all[0])),
+        (formula.replace(VERSION, "9.9.9"), format!("astro-login.rb is not of {VERSION}")),
+    ];
+    for (text, reason) in wrong {
+        fs::write(&path, text).unwrap();
+        assert_eq!(error(&all), format!("error: {reason}\n"));
+    }
+    fs::remove_file(&path).unwrap();
+    assert_eq!(error(&all), "error: there is no astro-login.rb\n");
+    fs::write(&path, &formula).unwrap();
+    assert!(error(&all[1..]).starts_with("error: of no target: "));
+    assert_eq!(
+        error(&[&all[..], &["x86_64-unknown-linux-gnu"]].concat()),
+        format!("error: there is no astro-{VERSION}-x86_64-unknown-linux-gnu.tar.gz\n")
+    );
+    let [first, second] =
+        [0, 1].map(|index| out.join(format!("astro_login-{VERSION}-py3-none-{}.whl", targets[index].1)));
+    fs::copy(&second, &first).unwrap();
+    let reason = format!("has not the program of astro-{VERSION}-{}.tar.gz\n", all[0]);
+    assert!(error(&all).ends_with(&reason), "{}", error(&all));
+    fs::write(&first, "no wheel").unwrap();
+    assert_eq!(error(&all), "error: BadZipFile('File is not a zip file')\n");
 }
 
 #[test]
