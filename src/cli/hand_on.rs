@@ -111,6 +111,9 @@ fn remark(environment: &Environment, ui: &Ui, program: &Path) -> Option<()> {
     let config = Config::new(&super::home(environment).ok()?);
     let today = super::now().strftime("%F").to_string();
     let names = config.names();
+    if names.is_remarked_on(&today) {
+        return None;
+    }
     let document = config.read().ok()?;
     let domain = environment.get("ASTRO_DOMAIN").map(expand_typed).or(document.current_context())?;
     let domain: Domain = domain.parse().ok()?;
@@ -118,7 +121,7 @@ fn remark(environment: &Environment, ui: &Ui, program: &Path) -> Option<()> {
     let is_overridden = domain.product() == Product::Astro && environment.get(API_TOKEN).is_some();
     // A login of a user in a keychain leaves the email, one of a token nothing.
     let is_elsewhere = context.token.is_none() && (context.user_email.is_some() || names.is_in_keychain(&domain));
-    if names.is_remarked_on(&today) || is_overridden || !is_elsewhere {
+    if is_overridden || !is_elsewhere {
         return None;
     }
     config.edit_names(|names| names.set_remarked_on(&today));
